@@ -1,0 +1,114 @@
+/** What the API server must know of a kind. Everything that differs between kinds is data and functions here; the server itself knows none. */
+import type { KubeObject } from "../api/object.ts";
+import type { FieldError } from "./field-error.ts";
+
+/** Who asks, and with which options: what a strategy may need beside the objects. */
+export interface WriteContext {
+  verb: "create" | "update" | "delete";
+  /** Empty for the main resource, else `status`, `scale`, ... */
+  subresource: string;
+  dryRun: boolean;
+  /** Milliseconds since the epoch at which the write is stamped. */
+  now: number;
+  user: string;
+  /** Adds a `Warning:` header to the answer. */
+  warn(message: string): void;
+}
+
+/** One column of `kubectl get`; names, formats and priorities as upstream serves them. */
+export interface Column<T> {
+  name: string;
+  type: "string" | "integer" | "number" | "boolean" | "date";
+  /** `name` marks the object's name. */
+  format?: string;
+  description?: string;
+  /** 0 always shown, 1 only with `-o wide`. */
+  priority?: number;
+  cell(object: T, now: number): string | number | boolean | null;
+}
+
+export interface SubresourceDefinition {
+  /** `status`, `scale`, `exec`, `binding`, ... */
+  name: string;
+  verbs: readonly string[];
+  /** The kind it reads and writes, when not the resource's own: `{ group: "autoscaling", version: "v1", kind: "Scale" }`. */
+  kind?: { group: string; version: string; kind: string };
+}
+
+/** Where `scale` finds its numbers inside the object. Paths are dotted. */
+export interface ScaleDefinition {
+  specReplicasPath: string;
+  statusReplicasPath: string;
+  /** A LabelSelector (object), a map, or a string in status, as the kind has it. */
+  selectorPath?: string;
+}
+
+/** How a field selector such as `spec.nodeName=worker-1` reads an object. metadata.name and metadata.namespace are always there. */
+export type FieldSelectors<T> = Record<string, (object: T) => string>;
+
+export interface ResourceDefinition<T extends KubeObject = KubeObject> {
+  group: string;
+  version: string;
+  kind: string;
+  /** Default: kind + "List". */
+  listKind?: string;
+  plural: string;
+  /** Default: kind in lower case. */
+  singular?: string;
+  shortNames?: readonly string[];
+  categories?: readonly string[];
+  scope: "Namespaced" | "Cluster";
+  /** Default: create, delete, deletecollection, get, list, patch, update, watch. */
+  verbs?: readonly string[];
+  /** Full name of the type in the schema tables: `io.k8s.api.apps.v1.Deployment`. Default: looked up by group, version and kind. */
+  schema?: string;
+  /** The status subresource: main writes keep the live status, status writes keep everything else but metadata that status may change. */
+  hasStatus?: boolean;
+  scale?: ScaleDefinition;
+  /** Further subresources, served by handlers that the composition root registers by `<plural>/<name>`. */
+  subresources?: readonly SubresourceDefinition[];
+  /** Key prefix in the store. Default: `/registry/<group, when not core>/<plural>`. */
+  storagePrefix?: string;
+  /** The other versions of this kind name the storage version here; `convert` translates between the two. */
+  storedAs?: { group: string; version: string; toStored(object: T): KubeObject; fromStored(object: KubeObject): T };
+
+  /** Fills what the writer left out. Mutates the fresh, private object. Runs on every decode of a request body, before admission. Idempotent. */
+  defaults?(object: T): void;
+  /** Clears what a creator may not set, sets what the server owns (phase, generation). Mutates. Status is already reset when hasStatus. */
+  beforeCreate?(object: T, context: WriteContext): void;
+  /**
+   * Restores what an updater may not change, bumps generation. Mutates `next`. For main writes with hasStatus the live status has already been put back;
+   * default (when absent) with a `spec`: generation is bumped when anything but metadata and status changed.
+   */
+  beforeUpdate?(next: T, previous: T, context: WriteContext): void;
+  /** As beforeUpdate, for writes to status. Everything but status (and managedFields, resourceVersion) has been put back already. */
+  beforeStatusUpdate?(next: T, previous: T, context: WriteContext): void;
+  /** Every mistake found, in upstream's words. `previous` is there on update. ObjectMeta is validated by the server. */
+  validate?(next: T, previous: T | undefined, context: WriteContext): FieldError[];
+  validateStatus?(next: T, previous: T, context: WriteContext): FieldError[];
+  /** How object names are checked. Default: DNS subdomain. */
+  validateName?: "dns-subdomain" | "dns-label" | "dns1035-label" | "path-segment" | ((name: string) => string[]);
+  /** Messages for `Warning:` headers on create and update. */
+  warnings?(next: T, previous: T | undefined): string[];
+  /** PUT (and server-side apply) of an object that does not exist creates it. */
+  allowCreateOnUpdate?: boolean;
+  /** PUT without metadata.resourceVersion is allowed (default true) or refused. */
+  allowUnconditionalUpdate?: boolean;
+  /**
+   * Graceful deletion (pods): returns the grace period to start, or undefined to delete at once.
+   * The server then sets deletionTimestamp and deletionGracePeriodSeconds instead of removing the object.
+   */
+  gracePeriodSeconds?(object: T, requested: number | undefined): number | undefined;
+  /** What happens to dependents when the client does not say. Default: background. */
+  defaultPropagation?: "Orphan" | "Background";
+  /** Called with the private copy when deletion only marks the object (finalizers remain); namespaces set their phase here. */
+  beforeMarkedDeleted?(object: T, context: WriteContext): void;
+  fieldSelectors?: FieldSelectors<T>;
+  /** Default: Name and Created At, as upstream's. */
+  columns?: readonly Column<T>[];
+}
+
+/** Names the type parameter once and keeps the literal's own type checked. */
+export function defineResource<T extends KubeObject>(definition: ResourceDefinition<T>): ResourceDefinition<T> {
+  return definition;
+}

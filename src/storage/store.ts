@@ -1,0 +1,89 @@
+/**
+ * The contract of durable state, with etcd's semantics (one store, many engines).
+ *
+ * One revision grows by one with each committed transaction. A key remembers the revision of its creation and of its last change.
+ * Every engine passes store.conformance.ts.
+ */
+
+/** The store's global counter. 53 bits are enough for 285 years at a million writes a second. */
+export type Revision = number;
+
+export interface StoredValue {
+  key: string;
+  /** The encoded object. Never changed after it was handed out. */
+  value: Uint8Array;
+  createRevision: Revision;
+  modRevision: Revision;
+}
+
+export type StoreEvent =
+  | { kind: "put"; revision: Revision; current: StoredValue; previous: StoredValue | undefined }
+  | { kind: "delete"; revision: Revision; key: string; previous: StoredValue };
+
+export interface RangeResult {
+  values: StoredValue[];
+  /** The revision the range shows: the requested one, or the newest. */
+  revision: Revision;
+  /** Keys of the range beyond `limit`. */
+  remaining: number;
+}
+
+/** One compare-and-swap. `expected` is the key's mod revision, 0 for "does not exist", undefined for "whatever it is". */
+export type Write =
+  | { kind: "put"; key: string; value: Uint8Array; expected?: Revision }
+  | { kind: "delete"; key: string; expected?: Revision };
+
+export type WriteResult =
+  /** Durable. `previous` is what the write replaced or removed. */
+  | { ok: true; revision: Revision; previous: StoredValue | undefined }
+  /** `expected` did not match: nothing was written. `current` is what stands there. A delete of a missing key ends here too, with no current. */
+  | { ok: false; current: StoredValue | undefined };
+
+export interface Watch extends AsyncDisposable {
+  /** Ends delivery. No callback runs after it returns. */
+  stop(): void;
+}
+
+export interface Store {
+  /** The newest committed revision. */
+  readonly revision: Revision;
+  get(key: string): Promise<StoredValue | undefined>;
+  /**
+   * Keys in [`from`, `to`) in byte order, at most `limit`.
+   * At an older `revision` it shows the keys as they were; throws CompactedError when that is gone, FutureRevisionError when it has not come.
+   */
+  range(from: string, to: string, options?: { revision?: Revision; limit?: number }): Promise<RangeResult>;
+  /**
+   * Resolves when the write is durable (concurrent writes share one flush). Watchers see it no earlier than that.
+   * Rejects when it cannot be known to be durable (disk full, closed); then nothing is visible of it.
+   */
+  write(write: Write): Promise<WriteResult>;
+  /**
+   * Every event with a revision greater than `after` on keys starting with `prefix`, in revision order, none lost, none twice.
+   * Throws CompactedError when `after` lies before what is kept. `onEvents` is called with batches and must not block.
+   */
+  watch(prefix: string, after: Revision, onEvents: (events: readonly StoreEvent[], revision: Revision) => void): Watch;
+  /** Forgets history before `revision`. Values that are current stay. */
+  compact(revision: Revision): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The asked-for revision lies before the last compaction. */
+export class CompactedError extends Error {
+  readonly compactRevision: Revision;
+  constructor(compactRevision: Revision) {
+    super(`required revision has been compacted; the oldest kept is ${compactRevision}`);
+    this.name = "CompactedError";
+    this.compactRevision = compactRevision;
+  }
+}
+
+/** The asked-for revision has not been reached yet. */
+export class FutureRevisionError extends Error {
+  readonly revision: Revision;
+  constructor(revision: Revision) {
+    super(`required revision is a future revision; the newest is ${revision}`);
+    this.name = "FutureRevisionError";
+    this.revision = revision;
+  }
+}
