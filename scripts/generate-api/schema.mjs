@@ -1,0 +1,2 @@
+export function printSchema() { return "export {};\n"; }
+export function printSchemaIndex() { return "export {};\n"; }

@@ -1,0 +1,1 @@
+export interface GroupVersionKind { group: string; version: string; kind: string }
