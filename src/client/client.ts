@@ -4,7 +4,8 @@
  * Objects that come back are shared and frozen (or fresh, over HTTPS): copy before changing.
  * Every failure of the API is a StatusError; a failure of the transport is an Error with `cause`.
  */
-import type { DeepReadonly, KubeObject, New, ObjectMeta } from "../api/object.ts";
+import type { ObjectMeta } from "../api/meta/v1.ts";
+import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 
 /** Names one object. An object with metadata will do. `namespace` is absent for cluster-scoped resources. */
