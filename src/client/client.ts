@@ -89,9 +89,17 @@ export interface Client {
   ): Promise<WatchHandle>;
   create<T extends KubeObject>(resource: Resource<T>, object: New<T>, options?: WriteOptions): Promise<DeepReadonly<T>>;
   /** PUT. Fails with Conflict when `metadata.resourceVersion` is given and old. */
-  update<T extends KubeObject>(resource: Resource<T>, object: DeepReadonly<T>, options?: WriteOptions): Promise<DeepReadonly<T>>;
+  update<T extends KubeObject>(
+    resource: Resource<T>,
+    object: DeepReadonly<T>,
+    options?: WriteOptions,
+  ): Promise<DeepReadonly<T>>;
   /** PUT of the status subresource. */
-  updateStatus<T extends KubeObject>(resource: Resource<T>, object: DeepReadonly<T>, options?: WriteOptions): Promise<DeepReadonly<T>>;
+  updateStatus<T extends KubeObject>(
+    resource: Resource<T>,
+    object: DeepReadonly<T>,
+    options?: WriteOptions,
+  ): Promise<DeepReadonly<T>>;
   patch<T extends KubeObject>(
     resource: Resource<T>,
     ref: ObjectRef,
@@ -100,9 +108,19 @@ export interface Client {
   ): Promise<DeepReadonly<T>>;
   /** Resolves with the deleted object, or with the still present one when deletion is graceful or finalizers remain. */
   delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
-  deleteCollection<T extends KubeObject>(resource: Resource<T>, list: ListOptions, options?: DeleteOptions): Promise<void>;
+  deleteCollection<T extends KubeObject>(
+    resource: Resource<T>,
+    list: ListOptions,
+    options?: DeleteOptions,
+  ): Promise<void>;
   /** POST to a subresource such as `binding`, `eviction`, `token`. Yields the answer's object. */
-  createSubresource(resource: Resource, ref: ObjectRef, subresource: string, body: object, options?: WriteOptions): Promise<unknown>;
+  createSubresource(
+    resource: Resource,
+    ref: ObjectRef,
+    subresource: string,
+    body: object,
+    options?: WriteOptions,
+  ): Promise<unknown>;
 }
 
 /** The reference to an object one holds. */

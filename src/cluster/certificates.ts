@@ -1,0 +1,168 @@
+/** The cluster's certificate authority and what it signs (kubeadm's `certs` phase): P-256 keys, PEM in and out. */
+import { generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import type { Random } from "../base/random.ts";
+
+export interface KeyPair {
+  certificatePem: string;
+  privateKeyPem: string;
+}
+
+/** Everything a control plane needs before it can answer. */
+export interface ClusterPki {
+  ca: KeyPair;
+  /** Serves HTTPS; also a client towards kubelets. */
+  apiServer: KeyPair;
+  /** Of `kubernetes-admin`, in group `system:masters`: what the user's kubeconfig holds. */
+  admin: KeyPair;
+  /** Signs ServiceAccount tokens (ES256). */
+  serviceAccountKeyPem: string;
+}
+
+export interface Subject {
+  commonName: string;
+  organizations?: readonly string[];
+}
+
+export interface LeafOptions {
+  subject: Subject;
+  usage: "server" | "client" | "both";
+  dnsNames?: readonly string[];
+  ipAddresses?: readonly string[];
+  validDays?: number;
+}
+
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const dayMs = 24 * 60 * 60 * 1000;
+// A machine's clock may be a little ahead of its cluster's clients.
+const clockSkewMs = 5 * 60 * 1000;
+
+/** Loaded on demand: a cluster that already has its certificates never pays for the library. */
+async function x509() {
+  await import("reflect-metadata");
+  const library = await import("@peculiar/x509");
+  library.cryptoProvider.set(webcrypto);
+  return library;
+}
+
+export interface PkiRequest {
+  clusterName: string;
+  /** Names and addresses that clients use for the API server. */
+  dnsNames: readonly string[];
+  ipAddresses: readonly string[];
+  nowMs: number;
+  random: Random;
+}
+
+/** A fresh authority and the leaves every control plane needs. */
+export async function createPki(request: PkiRequest): Promise<ClusterPki> {
+  const authority = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
+  const [apiServer, admin] = await Promise.all([
+    authority.issue({
+      subject: { commonName: "kube-apiserver" },
+      usage: "both",
+      dnsNames: request.dnsNames,
+      ipAddresses: request.ipAddresses,
+    }),
+    authority.issue({
+      subject: { commonName: "kubernetes-admin", organizations: ["system:masters"] },
+      usage: "client",
+    }),
+  ]);
+  const serviceAccountKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+  return { ca: authority.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey) };
+}
+
+export interface Authority {
+  keyPair: KeyPair;
+  issue(options: LeafOptions): Promise<KeyPair>;
+}
+
+async function createAuthority(commonName: string, nowMs: number, random: Random): Promise<Authority> {
+  const library = await x509();
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await library.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(random),
+    name: `CN=${commonName}`,
+    notBefore: new Date(nowMs - clockSkewMs),
+    notAfter: new Date(nowMs + 3650 * dayMs),
+    signingAlgorithm: algorithm,
+    keys: keys,
+    extensions: [
+      new library.BasicConstraintsExtension(true, undefined, true),
+      new library.KeyUsagesExtension(
+        library.KeyUsageFlags.keyCertSign |
+          library.KeyUsageFlags.digitalSignature |
+          library.KeyUsageFlags.keyEncipherment,
+        true,
+      ),
+      await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  const keyPair = {
+    certificatePem: certificate.toString("pem"),
+    privateKeyPem: await exportPrivateKey(keys.privateKey),
+  };
+  return { keyPair, issue: (options) => issueLeaf(keyPair, options, nowMs, random) };
+}
+
+/** Signs a new leaf with an existing authority. */
+export async function issueLeaf(ca: KeyPair, options: LeafOptions, nowMs: number, random: Random): Promise<KeyPair> {
+  const library = await x509();
+  const issuer = new library.X509Certificate(ca.certificatePem);
+  const signingKey = await importPrivateKey(ca.privateKeyPem);
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const { ExtendedKeyUsage } = library;
+  const usages = {
+    server: [ExtendedKeyUsage.serverAuth],
+    client: [ExtendedKeyUsage.clientAuth],
+    both: [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth],
+  }[options.usage];
+  const names = [
+    ...(options.dnsNames ?? []).map((value) => ({ type: "dns" as const, value })),
+    ...(options.ipAddresses ?? []).map((value) => ({ type: "ip" as const, value })),
+  ];
+  const certificate = await library.X509CertificateGenerator.create({
+    serialNumber: serialNumber(random),
+    subject: subjectText(options.subject),
+    issuer: issuer.subject,
+    notBefore: new Date(nowMs - clockSkewMs),
+    notAfter: new Date(nowMs + (options.validDays ?? 365) * dayMs),
+    signingKey: signingKey,
+    publicKey: keys.publicKey,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new library.BasicConstraintsExtension(false, undefined, true),
+      new library.KeyUsagesExtension(
+        library.KeyUsageFlags.digitalSignature | library.KeyUsageFlags.keyEncipherment,
+        true,
+      ),
+      new library.ExtendedKeyUsageExtension(usages),
+      await library.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      ...(names.length > 0 ? [new library.SubjectAlternativeNameExtension(names)] : []),
+    ],
+  });
+  return { certificatePem: certificate.toString("pem"), privateKeyPem: await exportPrivateKey(keys.privateKey) };
+}
+
+function subjectText({ commonName, organizations = [] }: Subject): string {
+  return [...organizations.map((organization) => `O=${organization}`), `CN=${commonName}`].join(", ");
+}
+
+// Positive and at most 20 bytes, as RFC 5280 wants it.
+function serialNumber(random: Random): string {
+  return `4${random.uuid().replaceAll("-", "").slice(1)}`;
+}
+
+async function exportPrivateKey(key: webcrypto.CryptoKey): Promise<string> {
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", key)).toString("base64");
+  return `-----BEGIN PRIVATE KEY-----\n${der.replace(/.{64}/g, "$&\n").trimEnd()}\n-----END PRIVATE KEY-----\n`;
+}
+
+function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ""), "base64");
+  return webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }).toString();
+}
