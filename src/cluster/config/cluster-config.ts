@@ -1,0 +1,76 @@
+/** What a cluster is asked to be (the configuration file), and what it then is (every default decided). */
+import type { Taint } from "../../api/core/v1.ts";
+
+/** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
+export interface ClusterConfig {
+  apiVersion: "pinnace.local/v1alpha1";
+  kind: "Cluster";
+  name?: string;
+  nodes?: NodeConfig[];
+  network?: {
+    lan?: string;
+    podCIDR?: string;
+    serviceCIDR?: string;
+    nodePortRange?: string;
+    dnsDomain?: string;
+  };
+  apiServer?: { address?: string; port?: number };
+  images?: ImagesConfig;
+  loadBalancer?: LoadBalancerProvider;
+}
+
+export interface NodeConfig {
+  name: string;
+  role?: NodeRole;
+  kind?: NodeKind;
+  address?: string;
+  podCIDR?: string;
+  labels?: Record<string, string>;
+  taints?: Pick<Taint, "key" | "value" | "effect">[];
+}
+
+export type NodeRole = "control-plane" | "worker";
+export type NodeKind = "local" | "simulated";
+export type LoadBalancerProvider = "none" | "metallb" | "cloud";
+
+export interface ImagesConfig {
+  mirrors?: Record<string, string[]>;
+  registries?: Record<string, { username?: string; password?: string; insecure?: boolean }>;
+  substitutions?: Record<string, string>;
+}
+
+/** A cluster with nothing left to decide. Written to its state folder, so that it comes back the same. */
+export interface ClusterPlan {
+  name: string;
+  nodes: NodePlan[];
+  network: {
+    /** `172.30.0.0/24`. */
+    lan: string;
+    /** This machine's own address on the LAN. */
+    hostAddress: string;
+    podCIDR: string;
+    serviceCIDR: string;
+    /** First and last port. */
+    nodePortRange: [number, number];
+    dnsDomain: string;
+    /** Of the kube-dns Service. */
+    dnsAddress: string;
+    /** Of the kubernetes Service: the first address of the service range. */
+    kubernetesAddress: string;
+  };
+  apiServer: { address: string; port: number };
+  images: Required<ImagesConfig>;
+  loadBalancer: LoadBalancerProvider;
+}
+
+export interface NodePlan {
+  name: string;
+  role: NodeRole;
+  kind: NodeKind;
+  address: string;
+  podCIDR: string;
+  labels: Record<string, string>;
+  taints: Pick<Taint, "key" | "value" | "effect">[];
+}
+
+export const controlPlaneTaint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" } as const;

@@ -1,0 +1,226 @@
+/** Reads the cluster configuration file: every mistake is reported with its line and with what would be right. */
+import type { ErrorObject } from "ajv";
+import { type Document, LineCounter, type Node, parseDocument } from "yaml";
+import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
+import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
+import type { ClusterConfig } from "./cluster-config.ts";
+
+export interface ConfigMistake {
+  /** Counted from 1; undefined when the mistake concerns the file as a whole. */
+  line: number | undefined;
+  /** Dotted, as a user would write it: `nodes[1].address`. Empty for the file as a whole. */
+  path: string;
+  message: string;
+}
+
+/** Thrown with every mistake of the file at once. Its message is ready to be shown. */
+export class ConfigError extends Error {
+  readonly mistakes: readonly ConfigMistake[];
+  constructor(fileName: string, mistakes: readonly ConfigMistake[]) {
+    const lines = mistakes.map(({ line, path, message }) => {
+      const place = line === undefined ? fileName : `${fileName}:${line}`;
+      return `${place}: ${path ? `${path}: ` : ""}${message}`;
+    });
+    super(lines.join("\n"));
+    this.name = "ConfigError";
+    this.mistakes = mistakes;
+  }
+}
+
+type Path = readonly (string | number)[];
+
+/** The text's configuration. Throws ConfigError. Names in messages are those of `fileName`. */
+export async function parseConfig(text: string, fileName: string): Promise<ClusterConfig> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lineOf = (path: Path) => lineAt(document, lines, path);
+
+  if (document.errors.length > 0) {
+    const mistakes = document.errors.map((error) => ({
+      line: lines.linePos(error.pos[0]).line,
+      path: "",
+      message: error.message,
+    }));
+    throw new ConfigError(fileName, mistakes);
+  }
+  const config: unknown = document.toJS();
+  if (typeof config !== "object" || config === null || Array.isArray(config)) {
+    const message = 'expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"';
+    throw new ConfigError(fileName, [{ line: 1, path: "", message }]);
+  }
+  const shapeErrors = await schemaErrors(config);
+  if (shapeErrors.length > 0) {
+    throw new ConfigError(
+      fileName,
+      shapeErrors.map(({ path, message }) => ({ line: lineOf(path), path: pathText(path), message })),
+    );
+  }
+  // Sound by the schema check above.
+  const checked = config as ClusterConfig;
+  const mistakes = planMistakes(checked);
+  if (mistakes.length > 0) {
+    throw new ConfigError(
+      fileName,
+      mistakes.map(({ path, message }) => ({ line: lineOf(path), path: pathText(path), message })),
+    );
+  }
+  return checked;
+}
+
+async function schemaErrors(config: object): Promise<{ path: Path; message: string }[]> {
+  const { Ajv } = await import("ajv");
+  const ajv = new Ajv({ allErrors: true, verbose: true, strict: false });
+  ajv.addFormat("ipv4", (text) => parseIp(text)?.length === 4);
+  ajv.addFormat("cidr4", (text) => parseCidr(text)?.address.length === 4);
+  const validate = ajv.compile(schema);
+  return validate(config) ? [] : (validate.errors ?? []).map(explain);
+}
+
+function explain(error: ErrorObject): { path: Path; message: string } {
+  const path = error.instancePath
+    .split("/")
+    .slice(1)
+    .map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll("~1", "/").replaceAll("~0", "~")));
+  const hint = (error.parentSchema as { errorMessage?: string } | undefined)?.errorMessage;
+  const value = JSON.stringify(error.data);
+  switch (error.keyword) {
+    case "additionalProperties": {
+      const unknown: string = error.params["additionalProperty"];
+      const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
+      const near = nearest(unknown, known);
+      const instead = near ? `did you mean "${near}"?` : `known fields: ${known.join(", ")}`;
+      return { path: [...path, unknown], message: `unknown field; ${instead}` };
+    }
+    case "required":
+      return { path, message: `"${error.params["missingProperty"]}" is missing` };
+    case "enum":
+      return { path, message: `${value} is not one of ${(error.params["allowedValues"] as string[]).join(", ")}` };
+    case "const":
+      return { path, message: `${value} is not known; write ${JSON.stringify(error.params["allowedValue"])}` };
+    default:
+      return { path, message: `${value} ${hint ? `is not valid: ${hint}` : error.message}` };
+  }
+}
+
+/** What a schema cannot say: names used twice, ranges that overlap, addresses outside their LAN. */
+function planMistakes(config: ClusterConfig): { path: Path; message: string }[] {
+  const mistakes: { path: Path; message: string }[] = [];
+  const nodes = config.nodes ?? [];
+  const seenNames = new Map<string, number>();
+  const seenAddresses = new Map<string, number>();
+  const lan = config.network?.lan ?? lanOfNodes(config);
+  for (const [i, node] of nodes.entries()) {
+    const sameName = seenNames.get(node.name);
+    if (sameName !== undefined)
+      mistakes.push({
+        path: ["nodes", i, "name"],
+        message: `"${node.name}" is already the name of nodes[${sameName}]`,
+      });
+    else seenNames.set(node.name, i);
+    if (!node.address) continue;
+    const sameAddress = seenAddresses.get(node.address);
+    if (sameAddress !== undefined)
+      mistakes.push({
+        path: ["nodes", i, "address"],
+        message: `${node.address} is already the address of nodes[${sameAddress}]`,
+      });
+    else seenAddresses.set(node.address, i);
+    if (lan && !contains(lan, node.address))
+      mistakes.push({
+        path: ["nodes", i, "address"],
+        message: `${node.address} lies outside the LAN ${lan}; choose an address inside it, or another network.lan`,
+      });
+  }
+  mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config));
+  return mistakes;
+}
+
+const defaultRanges = { podCIDR: "10.244.0.0/16", serviceCIDR: "10.96.0.0/16" };
+
+function overlapMistakes(config: ClusterConfig): { path: Path; message: string }[] {
+  const ranges = (["lan", "podCIDR", "serviceCIDR"] as const).flatMap((field) => {
+    const text = config.network?.[field] ?? (field === "lan" ? lanOfNodes(config) : defaultRanges[field]);
+    return text ? [{ field, text, given: config.network?.[field] !== undefined }] : [];
+  });
+  const mistakes: { path: Path; message: string }[] = [];
+  for (const [i, later] of ranges.entries()) {
+    for (const earlier of ranges.slice(0, i)) {
+      if (!overlap(earlier.text, later.text)) continue;
+      const [culprit, other] = later.given ? [later, earlier] : [earlier, later];
+      mistakes.push({
+        path: ["network", culprit.field],
+        message: `${culprit.text} overlaps the ${other.field} ${other.text}${other.given ? "" : " (the default)"}; choose a range that does not`,
+      });
+    }
+  }
+  return mistakes;
+}
+
+function portRangeMistakes(config: ClusterConfig): { path: Path; message: string }[] {
+  const text = config.network?.nodePortRange;
+  if (!text) return [];
+  const [first = 0, last = 0] = text.split("-").map(Number);
+  const path = ["network", "nodePortRange"];
+  if (last > 65535 || first < 1) return [{ path, message: `${text} goes beyond the ports 1 to 65535` }];
+  if (first > last) return [{ path, message: `${text} runs backwards; write ${last}-${first}` }];
+  return [];
+}
+
+/** Without network.lan, the /24 of the first node that has an address. */
+export function lanOfNodes(config: ClusterConfig): string | undefined {
+  const address = config.nodes?.find((node) => node.address)?.address;
+  return address && `${address.split(".").slice(0, 3).join(".")}.0/24`;
+}
+
+function contains(range: string, address: string): boolean {
+  return cidrContains(cidr(range), ip(address));
+}
+
+function overlap(a: string, b: string): boolean {
+  return cidrsOverlap(cidr(a), cidr(b));
+}
+
+function lineAt(document: Document, lines: LineCounter, path: Path): number | undefined {
+  // A missing or unknown field has no node of its own: then the nearest one above it has.
+  for (let length = path.length; length >= 0; length--) {
+    const pair = length > 0 ? pairAt(document, path.slice(0, length)) : undefined;
+    const node = pair ?? (document.getIn(path.slice(0, length), true) as Node | undefined);
+    if (node?.range) return lines.linePos(node.range[0]).line;
+  }
+  return undefined;
+}
+
+/** The key of a mapping's entry, so that the reported line is the field's own and not its value's. */
+function pairAt(document: Document, path: Path): Node | undefined {
+  const parent = document.getIn(path.slice(0, -1), true) as
+    | { items?: { key?: Node & { value?: unknown } }[] }
+    | undefined;
+  return parent?.items?.find((item) => item.key?.value === path.at(-1))?.key;
+}
+
+function pathText(path: Path): string {
+  return path.map((step, i) => (typeof step === "number" ? `[${step}]` : i === 0 ? step : `.${step}`)).join("");
+}
+
+/** The known word within two edits of `word`. */
+function nearest(word: string, known: readonly string[]): string | undefined {
+  const ranked = known.map((candidate) => ({
+    candidate,
+    distance: editDistance(word.toLowerCase(), candidate.toLowerCase()),
+  }));
+  ranked.sort((a, b) => a.distance - b.distance);
+  return ranked[0] && ranked[0].distance <= 2 ? ranked[0].candidate : undefined;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitution));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

@@ -1,0 +1,137 @@
+/** Decides everything a configuration leaves open. Pure: what is taken on the machine comes as an argument. */
+import { addressAt, cidr, cidrContains, cidrSize, cidrsOverlap, formatIp, ip, networkOf } from "../../base/ip.ts";
+import {
+  type ClusterConfig,
+  type ClusterPlan,
+  controlPlaneTaint,
+  type NodeConfig,
+  type NodePlan,
+} from "./cluster-config.ts";
+import { lanOfNodes } from "./parse-config.ts";
+
+/** What the machine already uses. */
+export interface MachineFacts {
+  /** CIDRs of the host's routes and of other clusters' LANs. */
+  takenRanges: readonly string[];
+  /** A port on which nothing listens, from 6443 on. */
+  freeApiPort: number;
+  /** False where namespaces are not permitted: then nodes are simulated unless the file says otherwise. */
+  canRunLocalNodes: boolean;
+}
+
+/** Thrown when a configuration cannot be met on this machine; the message says what to change. */
+export class PlanError extends Error {
+  override name = "PlanError";
+}
+
+const defaultNodes: NodeConfig[] = [
+  { name: "control-plane", role: "control-plane" },
+  { name: "worker-1" },
+  { name: "worker-2" },
+];
+
+export function planCluster(config: ClusterConfig, name: string, facts: MachineFacts): ClusterPlan {
+  const podCIDR = config.network?.podCIDR ?? "10.244.0.0/16";
+  const serviceCIDR = config.network?.serviceCIDR ?? "10.96.0.0/16";
+  const lan = config.network?.lan ?? lanOfNodes(config) ?? freeLan([...facts.takenRanges, podCIDR, serviceCIDR]);
+  const nodeConfigs = config.nodes ?? defaultNodes;
+  const hostAddress = pickHostAddress(lan, nodeConfigs);
+  const [firstPort = 30000, lastPort = 32767] = (config.network?.nodePortRange ?? "30000-32767").split("-").map(Number);
+  return {
+    name,
+    nodes: planNodes(nodeConfigs, lan, hostAddress, podCIDR, facts.canRunLocalNodes),
+    network: {
+      lan,
+      hostAddress,
+      podCIDR,
+      serviceCIDR,
+      nodePortRange: [firstPort, lastPort],
+      dnsDomain: config.network?.dnsDomain ?? "cluster.local",
+      dnsAddress: formatIp(addressAt(cidr(serviceCIDR), 10)),
+      kubernetesAddress: formatIp(addressAt(cidr(serviceCIDR), 1)),
+    },
+    apiServer: {
+      address: config.apiServer?.address ?? "127.0.0.1",
+      port: config.apiServer?.port ?? facts.freeApiPort,
+    },
+    images: {
+      mirrors: config.images?.mirrors ?? {},
+      registries: config.images?.registries ?? {},
+      substitutions: config.images?.substitutions ?? {},
+    },
+    loadBalancer: config.loadBalancer ?? "none",
+  };
+}
+
+function planNodes(
+  configs: readonly NodeConfig[],
+  lan: string,
+  hostAddress: string,
+  podCIDR: string,
+  canRunLocalNodes: boolean,
+): NodePlan[] {
+  const takenAddresses = new Set([hostAddress, ...configs.flatMap((node) => node.address ?? [])]);
+  const takenPodCidrs = configs.flatMap((node) => node.podCIDR ?? []);
+  const someoneLeads = configs.some((node) => node.role === "control-plane");
+  return configs.map((node, i) => {
+    const role = node.role ?? (!someoneLeads && i === 0 ? "control-plane" : "worker");
+    const address = node.address ?? nextAddress(lan, takenAddresses);
+    takenAddresses.add(address);
+    const podRange = node.podCIDR ?? nextPodCidr(podCIDR, takenPodCidrs);
+    takenPodCidrs.push(podRange);
+    return {
+      name: node.name,
+      role,
+      kind: node.kind ?? (canRunLocalNodes ? "local" : "simulated"),
+      address,
+      podCIDR: podRange,
+      labels: node.labels ?? {},
+      taints: node.taints ?? (role === "control-plane" ? [controlPlaneTaint] : []),
+    };
+  });
+}
+
+/** The first /24 of 172.30.0.0/16, then of 172.31.0.0/16, that touches nothing. */
+function freeLan(takenRanges: readonly string[]): string {
+  for (const second of [30, 31]) {
+    for (let third = 0; third < 256; third++) {
+      const candidate = `172.${second}.${third}.0/24`;
+      if (!takenRanges.some((taken) => cidrsOverlap(cidr(taken), cidr(candidate)))) return candidate;
+    }
+  }
+  throw new PlanError(
+    "no free /24 is left in 172.30.0.0/15 for the cluster's LAN; name one as network.lan in the configuration file",
+  );
+}
+
+/** The gateway's usual place, .1, or the highest address when a node wants that one. */
+function pickHostAddress(lan: string, nodes: readonly NodeConfig[]): string {
+  const wanted = new Set(nodes.map((node) => node.address));
+  const block = cidr(lan);
+  const first = formatIp(addressAt(block, 1));
+  return wanted.has(first) ? formatIp(addressAt(block, cidrSize(block) - 2n)) : first;
+}
+
+function nextAddress(lan: string, taken: ReadonlySet<string>): string {
+  const block = networkOf(cidr(lan));
+  for (let offset = 2n; offset < cidrSize(block) - 1n; offset++) {
+    const address = formatIp(addressAt(block, offset));
+    if (!taken.has(address)) return address;
+  }
+  throw new PlanError(`the LAN ${lan} has no address left for another node; choose a larger network.lan`);
+}
+
+function nextPodCidr(podCIDR: string, taken: readonly string[]): string {
+  const block = networkOf(cidr(podCIDR));
+  const size = block.prefixLength <= 24 ? 24 : Math.min(28, block.prefixLength + 2);
+  for (let offset = 0n; offset < cidrSize(block); offset += 1n << BigInt(32 - size)) {
+    const candidate = `${formatIp(addressAt(block, offset))}/${size}`;
+    if (!taken.some((other) => cidrsOverlap(cidr(other), cidr(candidate)))) return candidate;
+  }
+  throw new PlanError(`network.podCIDR ${podCIDR} has no /${size} left for another node; choose a larger one`);
+}
+
+/** Whether `address` belongs to the plan's LAN: what a client on this machine can reach. */
+export function isOnLan(plan: ClusterPlan, address: string): boolean {
+  return cidrContains(cidr(plan.network.lan), ip(address));
+}
