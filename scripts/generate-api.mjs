@@ -5,6 +5,8 @@
 // --openapi    the OpenAPI v2 document a cluster serves at /openapi/v2
 // --protobuf   { "k8s.io.api.core.v1.Pod": { "spec": [2, "k8s.io.api.core.v1.PodSpec"], ... } }: field numbers and types of each message
 // --discovery  { groups: [{ group, versions, preferred }], resources: { "apps/v1": [APIResource, ...] } }
+//
+// Beside them it reads generate-api/supplement.json, facts that only the Go sources hold (see generate-api/read-go.mjs).
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -29,7 +31,11 @@ for (const name of ["openapi", "protobuf", "discovery"]) {
 }
 
 const json = async (path) => JSON.parse(await readFile(path, "utf8"));
-const model = readModel(await json(values.openapi), await json(values.protobuf));
+const model = readModel(
+  await json(values.openapi),
+  await json(values.protobuf),
+  await json(new URL("generate-api/supplement.json", import.meta.url)),
+);
 
 for (const folder of new Set(model.modules.map((module) => module.folder))) {
   await rm(join(values.out, folder), { recursive: true, force: true });

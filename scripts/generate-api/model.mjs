@@ -11,9 +11,10 @@ const metaPackages = new Set([
 
 const withoutRef = (ref) => ref.replace("#/definitions/", "");
 
-export function readModel(openapi, protobuf) {
+export function readModel(openapi, protobufDocument, supplement) {
   const warnings = [];
   const definitions = openapi.definitions;
+  const protobuf = { ...protobufDocument, ...supplement.protobuf };
   const scopes = readScopes(openapi.paths);
   const groupOfPackage = readGroups(definitions);
 
@@ -40,7 +41,8 @@ export function readModel(openapi, protobuf) {
     types.set(fullName, type);
     modules.get(key).types.push(type);
   }
-  for (const type of types.values()) type.fields = readFields(type, protobuf, warnings);
+  for (const type of types.values())
+    type.fields = readFields(type, protobuf, supplement.fields[type.fullName] ?? {}, warnings);
   return { modules: [...modules.values()], types, warnings, withoutRef };
 }
 
@@ -78,19 +80,20 @@ function protobufName(fullName) {
  * The fields of a type in the order of its protobuf message, which is that of its source. Where the message embeds another whose
  * fields JSON inlines, `via` holds the field numbers of the embedded messages on the way.
  */
-function readFields(type, protobuf, warnings) {
+function readFields(type, protobuf, tags, warnings) {
   const { definition, fullName } = type;
   const properties = definition.properties;
   if (!properties) return [];
   const required = new Set(definition.required ?? []);
   const messageName = protobufName(fullName);
   const found = new Map();
-  // A few messages spell a field differently from JSON, but never by more than case: Webhooks, aPIGroup, uID.
-  const spelling = new Map(Object.keys(properties).map((name) => [name.toLowerCase(), name]));
+  // Some messages spell a field differently from JSON, but never by more than case and punctuation: Webhooks, aPIGroup, $ref.
+  const plain = (name) => name.replace(/[^a-z0-9]/gi, "").toLowerCase();
+  const spelling = new Map(Object.keys(properties).map((name) => [plain(name), name]));
   collect(messageName, []);
   function collect(name, via) {
     for (const [rawName, [number, protoType]] of Object.entries(protobuf[name] ?? {})) {
-      const jsonName = Object.hasOwn(properties, rawName) ? rawName : spelling.get(rawName.toLowerCase());
+      const jsonName = Object.hasOwn(properties, rawName) ? rawName : spelling.get(plain(rawName));
       if (jsonName !== undefined && !found.has(jsonName)) found.set(jsonName, { via, number, protoType });
       else if (protobuf[protoType] && jsonName === undefined) collect(protoType, [...via, number]);
       else warnings.push(`${fullName}: protobuf field ${name}.${rawName} has no JSON field`);
@@ -103,10 +106,18 @@ function readFields(type, protobuf, warnings) {
     const wire = found.get(name);
     const envelope = typed && isEnvelope(name) && !wire;
     if (!wire && !envelope && protobuf[messageName]) warnings.push(`${fullName}.${name}: no protobuf field`);
-    fields.push({ name, property: properties[name], required: required.has(name), envelope, wire });
+    fields.push({
+      name,
+      property: properties[name],
+      required: required.has(name),
+      tag: tags[name] ?? "?",
+      envelope,
+      wire,
+    });
   };
   // kind and apiVersion come first, as upstream embeds TypeMeta first.
-  if (typed) for (const name of ["kind", "apiVersion"]) if (Object.hasOwn(properties, name) && !found.has(name)) add(name);
+  if (typed)
+    for (const name of ["kind", "apiVersion"]) if (Object.hasOwn(properties, name) && !found.has(name)) add(name);
   for (const name of found.keys()) add(name);
   for (const name of Object.keys(properties)) if (!fields.some((field) => field.name === name)) add(name);
   if (!protobuf[messageName]) warnings.push(`${fullName}: no protobuf message`);

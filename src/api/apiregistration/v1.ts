@@ -11,27 +11,27 @@ export interface APIService {
 }
 
 export interface APIServiceCondition {
-  lastTransitionTime?: Time;
-  message?: string;
-  reason?: string;
-  status: string;
   type: string;
+  status: string;
+  lastTransitionTime?: Time;
+  reason?: string;
+  message?: string;
 }
 
 export interface APIServiceList {
   kind: "APIServiceList";
   apiVersion: "apiregistration.k8s.io/v1";
-  items: APIService[];
   metadata: ListMeta;
+  items: APIService[];
 }
 
 export interface APIServiceSpec {
-  caBundle?: string;
-  group?: string;
-  groupPriorityMinimum: number;
-  insecureSkipTLSVerify?: boolean;
   service?: ServiceReference;
+  group?: string;
   version?: string;
+  insecureSkipTLSVerify?: boolean;
+  caBundle?: string;
+  groupPriorityMinimum: number;
   versionPriority: number;
 }
 
@@ -40,7 +40,7 @@ export interface APIServiceStatus {
 }
 
 export interface ServiceReference {
-  name?: string;
   namespace?: string;
+  name?: string;
   port?: number;
 }
