@@ -1,0 +1,191 @@
+/** What the machine must offer for nodes with real containers, how each thing is checked, and the line that provides it. */
+import { accessSync, constants, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+export interface Prerequisite {
+  name: string;
+  /** What Pinnace does with it. */
+  purpose: string;
+  present: boolean;
+  /** What was found: a path, a kernel feature. */
+  found?: string;
+  /** The exact line, or the advice, that provides it. */
+  remedy?: string;
+  /** Without a required one, nodes are simulated. */
+  required: boolean;
+}
+
+interface Program {
+  /** Any of these will do; the first is preferred. */
+  names: readonly string[];
+  purpose: string;
+  packages: Record<PackageManager, string>;
+}
+
+type PackageManager = "apt-get" | "dnf" | "zypper" | "pacman" | "apk";
+
+const everywhere = (name: string): Record<PackageManager, string> => ({
+  "apt-get": name,
+  dnf: name,
+  zypper: name,
+  pacman: name,
+  apk: name,
+});
+
+const programs: readonly Program[] = [
+  { names: ["crun", "runc"], purpose: "runs containers", packages: everywhere("crun") },
+  { names: ["conmon"], purpose: "keeps containers alive without the server", packages: everywhere("conmon") },
+  { names: ["nft"], purpose: "programs Service traffic into the kernel", packages: everywhere("nftables") },
+  {
+    names: ["ip"],
+    purpose: "builds the nodes' network",
+    packages: { ...everywhere("iproute2"), dnf: "iproute" },
+  },
+];
+
+const installCommands: Record<PackageManager, string> = {
+  "apt-get": "apt-get install -y --no-install-recommends",
+  dnf: "dnf install -y",
+  zypper: "zypper install -y",
+  pacman: "pacman -S --noconfirm",
+  apk: "apk add",
+};
+
+/** Looks at files only: cheap enough for every `up`. */
+export function checkPrerequisites(): Prerequisite[] {
+  return [...programs.map(checkProgram), checkRoot(), ...kernelFeatures().map(checkKernel)];
+}
+
+export function missing(prerequisites: readonly Prerequisite[]): Prerequisite[] {
+  return prerequisites.filter((item) => item.required && !item.present);
+}
+
+/** Packages of missing programs, and the command that installs them. Undefined when there is nothing to install or no known package manager. */
+export function installationPlan(): { packages: string[]; command: string; refresh: string | undefined } | undefined {
+  const manager = packageManager();
+  const packages = programs
+    .filter((program) => !findProgram(program.names))
+    .map((program) => program.packages[manager ?? "apt-get"]);
+  if (!manager || packages.length === 0) return undefined;
+  return {
+    packages,
+    command: `${installCommands[manager]} ${packages.join(" ")}`,
+    refresh: manager === "apt-get" ? "apt-get update" : undefined,
+  };
+}
+
+/** The first of `names` on the PATH (sbin folders included), as a full path. */
+export function findProgram(names: readonly string[]): string | undefined {
+  const folders = [
+    ...(process.env["PATH"] ?? "").split(delimiter),
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+  ];
+  for (const name of names) {
+    for (const folder of folders) {
+      const file = join(folder, name);
+      try {
+        accessSync(file, constants.X_OK);
+        return file;
+      } catch {
+        // Not in this folder.
+      }
+    }
+  }
+  return undefined;
+}
+
+function packageManager(): PackageManager | undefined {
+  return (Object.keys(installCommands) as PackageManager[]).find((manager) => findProgram([manager]));
+}
+
+function checkProgram(program: Program): Prerequisite {
+  const found = findProgram(program.names);
+  const manager = packageManager();
+  const remedy = manager
+    ? `${installCommands[manager]} ${program.packages[manager]}`
+    : `install ${program.names[0]} with this machine's package manager`;
+  return {
+    name: program.names.join(" or "),
+    purpose: program.purpose,
+    present: found !== undefined,
+    required: true,
+    ...(found ? { found } : { remedy }),
+  };
+}
+
+function checkRoot(): Prerequisite {
+  const isRoot = process.getuid?.() === 0;
+  return {
+    name: "root",
+    purpose: "makes network namespaces, mounts and cgroups",
+    present: isRoot,
+    required: true,
+    ...(isRoot ? {} : { remedy: "run the same command with sudo" }),
+  };
+}
+
+interface KernelFeature {
+  name: string;
+  purpose: string;
+  isThere(): boolean;
+  remedy: string;
+}
+
+function kernelFeatures(): KernelFeature[] {
+  return [
+    {
+      name: "network namespaces",
+      purpose: "each node is one",
+      isThere: () => exists("/proc/self/ns/net"),
+      remedy: "use a kernel with CONFIG_NET_NS, outside containers that forbid namespaces",
+    },
+    {
+      name: "overlayfs",
+      purpose: "stacks image layers into a container's root",
+      isThere: () => filesystems().includes("overlay"),
+      remedy: "modprobe overlay",
+    },
+    {
+      name: "cgroups",
+      purpose: "hold containers to their limits",
+      isThere: () =>
+        exists("/sys/fs/cgroup/cgroup.controllers") || exists("/sys/fs/cgroup/memory") || exists("/sys/fs/cgroup/pids"),
+      remedy: "mount cgroup2 at /sys/fs/cgroup",
+    },
+  ];
+}
+
+function checkKernel(feature: KernelFeature): Prerequisite {
+  const present = feature.isThere();
+  return {
+    name: feature.name,
+    purpose: feature.purpose,
+    present,
+    required: true,
+    ...(present ? {} : { remedy: feature.remedy }),
+  };
+}
+
+function exists(path: string): boolean {
+  try {
+    accessSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function filesystems(): string[] {
+  try {
+    return readFileSync("/proc/filesystems", "utf8")
+      .split("\n")
+      .map((line) => line.split("\t").at(-1) ?? "");
+  } catch {
+    return [];
+  }
+}
