@@ -1,0 +1,157 @@
+/** Netlink's framing: messages, attributes, acknowledgements. What rtnetlink and conntrack have in common; knows no family's messages. */
+import { endianness } from "node:os";
+import { check, libc, SystemError } from "./libc.ts";
+
+/** Attributes by number: bytes, a nested list, or undefined to leave one out. */
+export type Attributes = readonly (readonly [type: number, value: Uint8Array | Attributes | undefined])[];
+
+export interface NetlinkRequest {
+  type: number;
+  flags: number;
+  /** The family's fixed header that stands before the attributes. */
+  header: Uint8Array;
+  attributes: Attributes;
+  /** What is said of the request when the kernel refuses it. */
+  describe?: string;
+  /** Codes that count as success: EEXIST where a thing may be there already. */
+  tolerate?: readonly string[];
+}
+
+export interface NetlinkReply {
+  type: number;
+  /** The fixed header and the attributes after it. */
+  body: Buffer;
+}
+
+export const nlmRequest = 0x1;
+const nlmAck = 0x4;
+export const nlmReplace = 0x100;
+export const nlmExclusive = 0x200;
+export const nlmCreate = 0x400;
+export const nlmDump = 0x300;
+const nestedFlag = 0x8000;
+const messageError = 2;
+const messageDone = 3;
+
+/**
+ * A netlink socket of the namespace in which it was opened; it may be used from any other.
+ * The kernel does the work inside `send`, so that everything here is synchronous and nothing waits.
+ */
+export class NetlinkSocket {
+  readonly #fd: number;
+  #sequence = 0;
+
+  /** `protocol` is NETLINK_ROUTE (0), NETLINK_NETFILTER (12), … */
+  constructor(protocol: number) {
+    if (endianness() !== "LE")
+      throw new Error("netlink messages are written little-endian; this machine is big-endian");
+    this.#fd = check(libc().socket(afNetlink, sockRaw | sockCloexec, protocol), "socket", "(netlink)");
+  }
+
+  /** Sends all requests at once; the kernel carries each out in order. Throws the first refusal after all were tried. */
+  request(requests: readonly NetlinkRequest[]): NetlinkReply[] {
+    if (requests.length === 0) return [];
+    const first = this.#sequence + 1;
+    const bytes = Buffer.concat(requests.map((request) => encodeRequest(request, ++this.#sequence)));
+    this.#send(bytes);
+    const replies: NetlinkReply[] = [];
+    let refusal: Error | undefined;
+    for (let unanswered = requests.length; unanswered > 0; ) {
+      for (const message of this.#receive()) {
+        const request = requests[message.sequence - first];
+        if (!request) continue; // An answer to a request that was given up.
+        if (message.type === messageError || message.type === messageDone) {
+          unanswered--;
+          const code = message.body.length >= 4 ? -message.body.readInt32LE(0) : 0;
+          if (code === 0) continue;
+          const error = new SystemError(request.describe ?? "netlink", code, "");
+          if (!request.tolerate?.includes(error.code)) refusal ??= error;
+        } else replies.push({ type: message.type, body: message.body });
+      }
+    }
+    if (refusal) throw refusal;
+    return replies;
+  }
+
+  close(): void {
+    libc().close(this.#fd);
+  }
+
+  #send(bytes: Buffer): void {
+    check(libc().send(this.#fd, bytes, bytes.length, 0), "send", "(netlink)");
+  }
+
+  #receive(): { type: number; sequence: number; body: Buffer }[] {
+    const length = check(libc().recv(this.#fd, receiveBuffer, receiveBuffer.length, 0), "recv", "(netlink)");
+    const messages = [];
+    for (let at = 0; at + 16 <= length; ) {
+      const size = receiveBuffer.readUInt32LE(at);
+      if (size < 16) break;
+      messages.push({
+        type: receiveBuffer.readUInt16LE(at + 4),
+        sequence: receiveBuffer.readUInt32LE(at + 8),
+        body: Buffer.from(receiveBuffer.subarray(at + 16, at + size)),
+      });
+      at += (size + 3) & ~3;
+    }
+    return messages;
+  }
+}
+
+/** Shared by all sockets: every exchange is over before the next begins. */
+const receiveBuffer = Buffer.alloc(256 * 1024);
+
+function encodeRequest(request: NetlinkRequest, sequence: number): Buffer {
+  const header = Buffer.alloc(16);
+  const attributes = encodeAttributes(request.attributes);
+  const padding = Buffer.alloc((4 - (request.header.length & 3)) & 3);
+  header.writeUInt32LE(16 + request.header.length + padding.length + attributes.length, 0);
+  header.writeUInt16LE(request.type, 4);
+  header.writeUInt16LE(request.flags | nlmRequest | nlmAck, 6);
+  header.writeUInt32LE(sequence, 8);
+  return Buffer.concat([header, request.header, padding, attributes]);
+}
+
+function encodeAttributes(attributes: Attributes): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const [type, value] of attributes) {
+    if (value === undefined) continue;
+    const isNested = !(value instanceof Uint8Array);
+    const payload = isNested ? encodeAttributes(value) : value;
+    const head = Buffer.alloc(4);
+    head.writeUInt16LE(payload.length + 4, 0);
+    head.writeUInt16LE(isNested ? type | nestedFlag : type, 2);
+    parts.push(head, payload, Buffer.alloc((4 - (payload.length & 3)) & 3));
+  }
+  return Buffer.concat(parts);
+}
+
+/** The attributes that follow a fixed header of `skip` bytes, by number; of repeated ones the last. */
+export function decodeAttributes(body: Buffer, skip: number): Map<number, Buffer> {
+  const attributes = new Map<number, Buffer>();
+  for (let at = (skip + 3) & ~3; at + 4 <= body.length; ) {
+    const size = body.readUInt16LE(at);
+    if (size < 4) break;
+    attributes.set(body.readUInt16LE(at + 2) & 0x3fff, body.subarray(at + 4, at + size));
+    at += (size + 3) & ~3;
+  }
+  return attributes;
+}
+
+export function u8(value: number): Uint8Array {
+  return Uint8Array.of(value);
+}
+
+export function u32(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+export function text(value: string): Uint8Array {
+  return Buffer.from(`${value}\0`);
+}
+
+const afNetlink = 16;
+const sockRaw = 3;
+const sockCloexec = 0o2000000;
