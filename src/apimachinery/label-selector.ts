@@ -1,6 +1,6 @@
 /** Label selectors in the query's syntax (`app=web,tier in (a,b),!old`) and as objects (LabelSelector), with the messages upstream's parser gives. */
 import type { LabelSelector as LabelSelectorObject } from "../api/meta/v1.ts";
-import { labelValueProblems, qualifiedNameProblems } from "./names.ts";
+import { labelValueProblems, qualifiedNameProblems } from "./name-validation.ts";
 
 export type LabelOperator = "in" | "notin" | "exists" | "absent" | "gt" | "lt";
 
