@@ -26,4 +26,6 @@ export interface ReadCache {
   ownedBy<T extends KubeObject>(resource: Resource<T>, owner: { metadata: { uid: string } }): DeepReadonly<T>[];
   /** Objects found under `value` of an index registered by name with the informer (`nodeName` of pods, `service` of slices). */
   byIndex<T extends KubeObject>(resource: Resource<T>, index: string, value: string): DeepReadonly<T>[];
+  /** How many byIndex would yield, without collecting them. */
+  countByIndex(resource: Resource, index: string, value: string): number;
 }

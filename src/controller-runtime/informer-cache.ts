@@ -67,6 +67,10 @@ export class InformerCache implements ReadCache {
     return this.informer(resource).byIndex(index, value);
   }
 
+  countByIndex(resource: Resource, index: string, value: string): number {
+    return this.informer(resource).countByIndex(index, value);
+  }
+
   /** Resolves when every started informer has its first list, or when the signal aborts. */
   async synced(): Promise<void> {
     const { signal } = this.#options;
