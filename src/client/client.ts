@@ -121,6 +121,14 @@ export interface Client {
     body: object,
     options?: WriteOptions,
   ): Promise<unknown>;
+  /** PUT of a subresource other than status: `finalize` of a Namespace, `approval` of a CertificateSigningRequest. Yields the answer's object. */
+  updateSubresource(
+    resource: Resource,
+    ref: ObjectRef,
+    subresource: string,
+    body: object,
+    options?: WriteOptions,
+  ): Promise<unknown>;
 }
 
 /** The reference to an object one holds. */

@@ -24,6 +24,11 @@ export function writeThroughClient(client: Client, cache: InformerCache, clock: 
     deleteCollection: (resource, list, options) => client.deleteCollection(resource, list, options),
     createSubresource: (resource, ref, subresource, body, options) =>
       client.createSubresource(resource, ref, subresource, body, options),
+    async updateSubresource(resource, ref, subresource, body, options) {
+      const answer = await client.updateSubresource(resource, ref, subresource, body, options);
+      if (isObject(answer) && !options?.dryRun) seen(resource, answer);
+      return answer;
+    },
     async create(resource, object, options) {
       const answer = await client.create(resource, object, options);
       return options?.dryRun ? answer : seen(resource, answer);
@@ -48,4 +53,8 @@ export function writeThroughClient(client: Client, cache: InformerCache, clock: 
       if (uid && !options?.dryRun) informer?.observeDelete(key, uid, rfc3339(clock.now()));
     },
   };
+}
+
+function isObject(answer: unknown): answer is KubeObject {
+  return typeof answer === "object" && answer !== null && "kind" in answer && "metadata" in answer;
 }
