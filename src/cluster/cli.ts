@@ -1,0 +1,167 @@
+/** The `pinnace` command: its verbs, their options, and what a failure prints. Each verb's code loads only when it is called. */
+import { Command, InvalidArgumentError } from "commander";
+import { pinnaceVersion } from "./version.ts";
+
+/** Runs one command line. `entry` is the script that starts `pinnace server` again. Resolves to the exit code. */
+export async function runCli(argv: readonly string[], entry: string): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram(entry, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    process.stderr.write(`${describeFailure(error)}\n`);
+    return 1;
+  }
+  return exitCode;
+}
+
+function buildProgram(entry: string, exitWith: (code: number) => void): Command {
+  const print = (line: string) => void process.stdout.write(`${line}\n`);
+  const program = new Command("pinnace")
+    .description("Kubernetes in TypeScript: a whole cluster on one machine, with real nodes, containers and packets.")
+    .version(pinnaceVersion)
+    .showHelpAfterError("(run the command with --help to see its options)");
+  const name = ["--name <name>", "which cluster", undefined] as const;
+
+  program
+    .command("up")
+    .description("bring a cluster up, or back, and return when it is usable")
+    .option("-c, --config <file>", "the cluster configuration (YAML)")
+    .option(...name)
+    .option("--nodes <count>", "how many nodes, the first a control plane; 0 for a bare control plane", count)
+    .option(
+      "--roles <list>",
+      "run only these, separated by commas: apiserver,controller-manager,scheduler,kubelet,kube-proxy,dns",
+      list,
+    )
+    .action(async (options) => {
+      const { up } = await import("./commands/up.ts");
+      const { printWelcome } = await import("./commands/welcome.ts");
+      const plan = await up({
+        ...named(options),
+        configFile: options.config,
+        nodes: options.nodes,
+        roles: options.roles,
+        entry,
+        print,
+      });
+      printWelcome(plan, print);
+    });
+  program
+    .command("down")
+    .description("end a cluster and leave nothing of it behind")
+    .option(...name)
+    .option("--all", "every cluster on this machine")
+    .action(async (options) => {
+      const { down, downAll } = await import("./commands/down.ts");
+      await (options.all ? downAll(print) : down({ ...named(options), print }));
+    });
+  program
+    .command("status")
+    .description("say what runs")
+    .option(...name)
+    .option("-o, --output <format>", "text or json", "text")
+    .action(async (options) => {
+      const { status } = await import("./commands/status.ts");
+      exitWith(await status({ ...named(options), output: options.output, print }));
+    });
+  program
+    .command("server")
+    .description("run a cluster's server in the foreground")
+    .option("-c, --config <file>", "the cluster configuration (YAML)")
+    .option(...name)
+    .option("--nodes <count>", "how many nodes", count)
+    .option("--roles <list>", "run only these, separated by commas", list)
+    .action(async (options) => {
+      const { server } = await import("./commands/server.ts");
+      exitWith(
+        await server({ ...named(options), configFile: options.config, nodes: options.nodes, roles: options.roles }),
+      );
+    });
+  program
+    .command("kubeconfig")
+    .description("print the cluster's kubeconfig")
+    .option(...name)
+    .action(async (options) => {
+      const { printKubeconfig } = await import("./commands/kubeconfig.ts");
+      printKubeconfig({ ...named(options), print });
+    });
+  program
+    .command("doctor")
+    .description("check what the machine must offer, and print the line that provides what is missing")
+    .action(async () => {
+      const { doctor } = await import("./commands/doctor.ts");
+      exitWith(await doctor(print));
+    });
+  program
+    .command("logs")
+    .description("print the server's log")
+    .option(...name)
+    .option("-f, --follow", "go on as it grows")
+    .option("--tail <lines>", "only the last lines", count)
+    .action(async (options) => {
+      const { logs } = await import("./commands/logs.ts");
+      await logs({ ...named(options), follow: options.follow === true, tail: options.tail });
+    });
+  const image = program.command("image").description("the images of this machine's clusters");
+  image
+    .command("pull <image>")
+    .description("fetch an image from its registry")
+    .option(...name)
+    .action(async (reference, options) => {
+      const { pullImage } = await import("./commands/image.ts");
+      await pullImage(reference, named(options), print);
+    });
+  image
+    .command("load <archive>")
+    .description("take images from a docker or OCI archive")
+    .action(async (archive) => {
+      const { loadImages } = await import("./commands/image.ts");
+      await loadImages(archive, print);
+    });
+  image
+    .command("ls")
+    .description("list images")
+    .action(async () => {
+      const { listImages } = await import("./commands/image.ts");
+      await listImages(print);
+    });
+  image
+    .command("rm <image...>")
+    .description("remove images")
+    .action(async (references) => {
+      const { removeImages } = await import("./commands/image.ts");
+      await removeImages(references, print);
+    });
+  program
+    .command("demo")
+    .description("install what is missing, bring a cluster up, and show a Service share out its traffic")
+    .option(...name)
+    .action(async (options) => {
+      const { demo } = await import("./commands/demo.ts");
+      await demo({ ...named(options), entry, print });
+    });
+  return program;
+}
+
+function named(options: { name?: string }): { name?: string } {
+  return options.name === undefined ? {} : { name: options.name };
+}
+
+function count(text: string): number {
+  if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError("expected a whole number.");
+  return Number(text);
+}
+
+function list(text: string): string[] {
+  return text.split(",").map((item) => item.trim());
+}
+
+/** A mistake gets its sentence; only what nobody foresaw gets a stack. */
+function describeFailure(error: unknown): string {
+  if (!(error instanceof Error)) return `pinnace: ${String(error)}`;
+  const isBug = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+  return `pinnace: ${isBug ? error.stack : error.message}`;
+}

@@ -1,0 +1,158 @@
+/** A real cluster for a test: made with the built command, driven with the real kubectl, taken down with nothing left. */
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { checkPrerequisites, findProgram, missing } from "../cluster/prerequisites.ts";
+import { type MachineState, machineState, newSince } from "./leftovers.ts";
+
+const run = promisify(execFile);
+const command = resolve("dist/bin/pinnace.mjs");
+
+export interface CommandOutput {
+  stdout: string;
+  stderr: string;
+  exitCode: number;
+}
+
+export interface TestCluster {
+  name: string;
+  home: string;
+  kubeconfig: string;
+  /** Runs `pinnace` with this cluster's home and name. Rejects when it exits with anything but 0. */
+  pinnace(...args: string[]): Promise<string>;
+  /** Runs the real kubectl; resolves with its standard output. Rejects, with its standard error as message, when it fails. */
+  kubectl(strings: TemplateStringsArray, ...values: unknown[]): Promise<string>;
+  /** Runs the real kubectl with `input` on its standard input, whatever its exit code. */
+  kubectlRaw(args: readonly string[], input?: string): Promise<CommandOutput>;
+  /** `kubectl apply -f -`. */
+  apply(manifest: string): Promise<string>;
+  /** Runs a command on the machine, as someone outside the cluster. */
+  host(program: string, ...args: string[]): Promise<string>;
+}
+
+/** Why whole-cluster tests cannot run here; undefined when they can. */
+export function whyNoCluster(): string | undefined {
+  const lacking = missing(checkPrerequisites()).map((item) => item.name);
+  if (!findProgram(["kubectl"])) lacking.push("kubectl");
+  return lacking.length === 0 ? undefined : `this machine lacks ${lacking.join(", ")}`;
+}
+
+export interface ClusterSuiteOptions {
+  /** The configuration file's text; `name` is added. */
+  config?: string;
+  nodes?: number;
+}
+
+/**
+ * A describe block with one cluster for all its tests. Skips, saying why, where the machine cannot run one.
+ * After the last test the cluster goes down and the machine must be as it was.
+ */
+export function describeCluster(
+  title: string,
+  options: ClusterSuiteOptions,
+  tests: (cluster: TestCluster) => void,
+): void {
+  const why = whyNoCluster();
+  describe.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, () => {
+    const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
+    const cluster = clusterAt(home, `t${process.pid}`);
+    let before: MachineState;
+    beforeAll(async () => {
+      before = machineState();
+      const config = join(home, "cluster.yaml");
+      writeFileSync(config, `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\n${options.config ?? ""}`);
+      await cluster.pinnace(
+        "up",
+        "--config",
+        config,
+        ...(options.nodes === undefined ? [] : ["--nodes", String(options.nodes)]),
+      );
+    }, 120_000);
+    afterAll(async () => {
+      await cluster.pinnace("down");
+      rmSync(home, { recursive: true, force: true });
+      expect(newSince(before, machineState())).toEqual({});
+    }, 120_000);
+    tests(cluster);
+  });
+}
+
+function clusterAt(home: string, name: string): TestCluster {
+  const kubeconfig = join(home, "user-kubeconfig");
+  const environment = { ...process.env, PINNACE_HOME: home, KUBECONFIG: kubeconfig };
+  const kubectlRaw = async (args: readonly string[], input = ""): Promise<CommandOutput> => {
+    try {
+      const child = run("kubectl", [...args], { env: environment, maxBuffer: 64 << 20 });
+      child.child.stdin?.end(input);
+      return { ...(await child), exitCode: 0 };
+    } catch (error) {
+      const failure = error as Error & { stdout?: string; stderr?: string; code?: number };
+      return { stdout: failure.stdout ?? "", stderr: failure.stderr ?? failure.message, exitCode: failure.code ?? 1 };
+    }
+  };
+  const kubectlOk = async (args: readonly string[], input?: string) => {
+    const output = await kubectlRaw(args, input);
+    if (output.exitCode !== 0) throw new Error(`kubectl ${args.join(" ")}: ${output.stderr || output.stdout}`);
+    return output.stdout;
+  };
+  return {
+    name,
+    home,
+    kubeconfig,
+    async pinnace(...args) {
+      const { stdout } = await run(process.execPath, [command, ...args, "--name", name], { env: environment });
+      return stdout;
+    },
+    kubectl: (strings, ...values) => kubectlOk(words(strings, values)),
+    kubectlRaw,
+    apply: (manifest) => kubectlOk(["apply", "-f", "-"], manifest),
+    async host(program, ...args) {
+      return (await run(program, args, { maxBuffer: 64 << 20 })).stdout;
+    },
+  };
+}
+
+/** Splits at blanks as a shell would, without quoting: an interpolated value stays one word. */
+function words(strings: TemplateStringsArray, values: readonly unknown[]): string[] {
+  const result: string[] = [];
+  let open = false;
+  for (const [i, text] of strings.entries()) {
+    const parts = text.split(/\s+/);
+    for (const [j, part] of parts.entries()) {
+      if (j > 0) open = false;
+      if (part === "") continue;
+      if (open) result[result.length - 1] += part;
+      else result.push(part);
+      open = true;
+    }
+    if (i < values.length) {
+      if (open && !/\s$/.test(text)) result[result.length - 1] += String(values[i]);
+      else result.push(String(values[i]));
+      open = true;
+    }
+  }
+  return result;
+}
+
+/** Asks again, without pause beyond what asking takes, until the assertions hold; fails with the last failure after `timeoutMs`. */
+export async function eventually<T>(ask: () => Promise<T>, check: (value: T) => void, timeoutMs = 30_000): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      const value = await ask();
+      check(value);
+      return value;
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Builds the command once for a run of whole-cluster tests (vitest's global set-up). */
+export function setup(): void {
+  execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
+}
