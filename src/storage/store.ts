@@ -28,9 +28,16 @@ export interface RangeResult {
   remaining: number;
 }
 
+/**
+ * The bytes to store, or a function that makes them from the revision they are about to get. It is called at most once,
+ * during the call of `write`, and only when the compare-and-swap holds; it must not call the store. An engine that learns
+ * the revision only afterwards calls it with 0: readers therefore trust `modRevision`, never what stands in the bytes.
+ */
+export type WriteValue = Uint8Array | ((revision: Revision) => Uint8Array);
+
 /** One compare-and-swap. `expected` is the key's mod revision, 0 for "does not exist", undefined for "whatever it is". */
 export type Write =
-  | { kind: "put"; key: string; value: Uint8Array; expected?: Revision }
+  | { kind: "put"; key: string; value: WriteValue; expected?: Revision }
   | { kind: "delete"; key: string; expected?: Revision };
 
 export type WriteResult =
@@ -45,7 +52,7 @@ export interface Watch extends AsyncDisposable {
 }
 
 export interface Store {
-  /** The newest committed revision. */
+  /** The newest committed revision. Every watcher that had caught up has been told of it. */
   readonly revision: Revision;
   get(key: string): Promise<StoredValue | undefined>;
   /**
@@ -54,13 +61,16 @@ export interface Store {
    */
   range(from: string, to: string, options?: { revision?: Revision; limit?: number }): Promise<RangeResult>;
   /**
-   * Resolves when the write is durable (concurrent writes share one flush). Watchers see it no earlier than that.
+   * Resolves when the write is durable (concurrent writes share one flush). Watchers see it no earlier than that, and
+   * those that had caught up see it before the promise resolves.
    * Rejects when it cannot be known to be durable (disk full, closed); then nothing is visible of it.
    */
   write(write: Write): Promise<WriteResult>;
   /**
    * Every event with a revision greater than `after` on keys starting with `prefix`, in revision order, none lost, none twice.
-   * Throws CompactedError when `after` lies before what is kept. `onEvents` is called with batches and must not block.
+   * Throws CompactedError when `after` lies before what is kept. `onEvents` is called with batches, must not block and
+   * must not throw. Its `revision` tells how far the watch has seen: with no events of its own it still advances, so it is
+   * called (perhaps with none) when what lay in the past has been delivered.
    */
   watch(prefix: string, after: Revision, onEvents: (events: readonly StoreEvent[], revision: Revision) => void): Watch;
   /** Forgets history before `revision`. Values that are current stay. */

@@ -114,8 +114,10 @@ export interface WatchSink<T> {
 }
 
 export interface CacheWatch {
-  /** The sink can take more. */
+  /** The sink can take more. A watch begins held back: nothing is delivered before the first call. */
   resume(): void;
+  /** Delivers a bookmark of now, unless events are waiting: for the end of a watch that has a time limit. */
+  bookmark(): void;
   /** Ends the watch. Nothing is delivered after it returns. */
   stop(): void;
 }
@@ -201,7 +203,7 @@ export class WatchCache<T extends Versioned> {
 
   /**
    * Every event once, in revision order. `selection` turns MODIFIED into ADDED or DELETED where an object enters or leaves it.
-   * Delivery begins after the promise resolved. Rejects with CompactedError or FutureRevisionError.
+   * Delivery begins with the first `resume()`. Rejects with CompactedError or FutureRevisionError.
    */
   watch(_request: WatchRequest<T>, _sink: WatchSink<T>): Promise<CacheWatch> {
     throw new Error("not written yet");
@@ -216,7 +218,7 @@ export class WatchCache<T extends Versioned> {
   }
 
   /**
-   * Replaces the state at revision `expected`; `undefined` for whichever. The object passes over as in `create`; parts of it
+   * Replaces the state at revision `expected`; `undefined` for whichever, or none. The object passes over as in `create`; parts of it
    * may be shared with the frozen object before. An update that changes nothing writes nothing and yields the current entry.
    */
   update(_key: string, _object: T, _expected: Revision | undefined): Promise<WriteOutcome<T>> {

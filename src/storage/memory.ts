@@ -1,0 +1,79 @@
+/** A store that lives as long as the process: for simulations, which it keeps deterministic, and for tests. */
+import { type Engine, type GroupCommitOptions, GroupCommitStore } from "./group-commit.ts";
+import { OrderedMap } from "./ordered-map.ts";
+import type { RangeResult, Revision, StoredValue, StoreEvent } from "./store.ts";
+
+export class MemoryStore extends GroupCommitStore {
+  constructor(options: GroupCommitOptions & { snapshot?: MemorySnapshot }) {
+    super(new MemoryEngine(options.snapshot), options);
+  }
+}
+
+/** A state to begin with. */
+export interface MemorySnapshot {
+  revision: Revision;
+  values: readonly StoredValue[];
+}
+
+class MemoryEngine implements Engine {
+  revision: Revision;
+  compactRevision: Revision;
+  #state: OrderedMap<StoredValue>;
+  /** Gapless: the change of revision r stands at r - compactRevision - 1. */
+  #history: StoreEvent[] = [];
+  /** The last past state that was asked for: the pages of one list ask again and again. */
+  #past: { revision: Revision; state: OrderedMap<StoredValue> } | undefined;
+
+  constructor(snapshot: MemorySnapshot = { revision: 0, values: [] }) {
+    this.revision = snapshot.revision;
+    this.compactRevision = snapshot.revision;
+    this.#state = OrderedMap.fromSorted([...snapshot.values].sort((a, b) => (a.key < b.key ? -1 : 1)));
+  }
+
+  get(key: string): StoredValue | undefined {
+    return this.#state.get(key);
+  }
+
+  range(from: string, to: string, revision: Revision, limit: number): RangeResult {
+    const state = this.#stateAt(revision);
+    const values: StoredValue[] = [];
+    if (limit > 0) state.scan(from, to, (value) => values.push(value) < limit);
+    return { values, revision, remaining: state.count(from, to) - values.length };
+  }
+
+  changes(after: Revision, limit: number): StoreEvent[] {
+    const start = after - this.compactRevision;
+    return this.#history.slice(start, start + limit);
+  }
+
+  async commit(changes: readonly StoreEvent[]): Promise<void> {
+    for (const change of changes) {
+      this.#state = change.kind === "put" ? this.#state.set(change.current) : this.#state.delete(change.key);
+      this.#history.push(change);
+    }
+    this.revision += changes.length;
+  }
+
+  async compact(revision: Revision): Promise<void> {
+    this.#history = this.#history.slice(revision - this.compactRevision);
+    this.compactRevision = revision;
+    if (this.#past && this.#past.revision < revision) this.#past = undefined;
+  }
+
+  async pause(): Promise<void> {}
+
+  async close(): Promise<void> {}
+
+  #stateAt(revision: Revision): OrderedMap<StoredValue> {
+    if (revision === this.revision) return this.#state;
+    if (this.#past?.revision === revision) return this.#past.state;
+    let state = this.#state;
+    for (let at = this.#history.length - 1; at >= revision - this.compactRevision; at--) {
+      const change = this.#history[at]!;
+      if (change.previous) state = state.set(change.previous);
+      else if (change.kind === "put") state = state.delete(change.current.key);
+    }
+    this.#past = { revision, state };
+    return state;
+  }
+}
