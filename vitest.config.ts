@@ -15,7 +15,7 @@ export default defineConfig({
       {
         test: {
           name: "cluster",
-          globalSetup: "src/testing/cluster-fixture.ts",
+          globalSetup: "src/testing/build-command.ts",
           include: ["test/**/*.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000,

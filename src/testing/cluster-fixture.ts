@@ -1,5 +1,5 @@
 /** A real cluster for a test: made with the built command, driven with the real kubectl, taken down with nothing left. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -150,9 +150,4 @@ export async function eventually<T>(ask: () => Promise<T>, check: (value: T) => 
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
-}
-
-/** Builds the command once for a run of whole-cluster tests (vitest's global set-up). */
-export function setup(): void {
-  execFileSync(process.execPath, ["scripts/build.mjs"], { stdio: "inherit" });
 }
