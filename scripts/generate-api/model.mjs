@@ -106,11 +106,13 @@ function readFields(type, protobuf, tags, warnings) {
     const wire = found.get(name);
     const envelope = typed && isEnvelope(name) && !wire;
     if (!wire && !envelope && protobuf[messageName]) warnings.push(`${fullName}.${name}: no protobuf field`);
+    const [tag, goType] = (tags[name] ?? "?").split(" ");
     fields.push({
       name,
       property: properties[name],
       required: required.has(name),
-      tag: tags[name] ?? "?",
+      tag,
+      goType,
       envelope,
       wire,
     });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({ options: { src: { type: "string" } } });
+const builtin = new Set(["string", "bool", "byte", "int", "int32", "int64", "float64", "map"]);
 const roots = [
   "k8s.io/api",
   "k8s.io/apimachinery/pkg/apis/meta/v1",
@@ -15,7 +16,7 @@ const roots = [
 ];
 
 /**
- * Per type, per JSON field:
+ * Per type, per JSON field, a sign and the Go type (as error messages print it):
  * `*` a pointer, absent when nil; `*!` a pointer, null when nil; `?` a value, left out when empty (`omitempty`);
  * `!` a value, always written; `0` a value, left out when zero (`omitzero`).
  */
@@ -34,9 +35,10 @@ function walk(folder) {
     else if (entry.name === "generated.proto" && folder.includes("apiextensions"))
       readMessages(readFileSync(join(values.src, path), "utf8"));
   }
+  const goPackage = folder.slice(folder.lastIndexOf("/") + 1);
   const packageName = `io.${folder.replace("k8s.io/", "k8s/").replaceAll("/", ".")}`;
   for (const name of structs.keys()) {
-    const flat = flatten(name, structs);
+    const flat = flatten(name, structs, goPackage);
     if (Object.keys(flat).length > 0) fields[`${packageName}.${name}`] = flat;
   }
 }
@@ -52,27 +54,29 @@ function readStructs(text, structs) {
   }
 }
 
-function flatten(name, structs) {
+function flatten(name, structs, goPackage) {
   const result = {};
   for (const { type, tag } of structs.get(name) ?? []) {
     const [jsonName, ...options] = tag;
     if (jsonName === "-") continue;
     if (jsonName === "") {
-      if (options.includes("inline")) Object.assign(result, flatten(type.replace(/^\*/, ""), structs));
+      if (options.includes("inline")) Object.assign(result, flatten(type.replace(/^\*/, ""), structs, goPackage));
       continue;
     }
     const omits = options.includes("omitempty");
-    result[jsonName] = options.includes("omitzero")
-      ? "0"
-      : type.startsWith("*")
-        ? omits
-          ? "*"
-          : "*!"
-        : omits
-          ? "?"
-          : "!";
+    const pointer = type.startsWith("*");
+    const sign = options.includes("omitzero") ? "0" : (pointer ? "*" : "") + (omits ? (pointer ? "" : "?") : "!");
+    result[jsonName] = `${sign} ${qualify(type.replace(/^\*/, ""), goPackage)}`;
   }
   return result;
+}
+
+/** `[]Container` as `[]v1.Container`. */
+function qualify(type, goPackage) {
+  return type
+    .replace(/\bmetav1\./g, "v1.")
+    .replace(/(?<![\w.])[A-Za-z]\w*(?![\w.])/g, (name) => (builtin.has(name) ? name : `${goPackage}.${name}`))
+    .replace(/\bbyte\b/, "uint8");
 }
 
 function readMessages(text) {

@@ -52,6 +52,7 @@ function printField(field, module, model) {
   if (property["x-kubernetes-patch-strategy"]) flags.push(`ps:${property["x-kubernetes-patch-strategy"]}`);
   if (property["x-kubernetes-patch-merge-key"]) flags.push(`pk:${property["x-kubernetes-patch-merge-key"]}`);
   if (field.wire && type.startsWith("{[")) flags.push("w");
+  if (field.goType && field.goType !== goType(property, model)) flags.push(`g:${field.goType}`);
   return [field.name, type, ...flags.filter(Boolean)].join(" ");
 }
 
@@ -76,6 +77,28 @@ function typeText(property, module, model) {
       return `{${typeText(property.additionalProperties, module, model)}}`;
     default:
       throw new Error(`no type in ${JSON.stringify(property)}`);
+  }
+}
+
+/** What a Go error message calls the type, where the document alone tells; src/api/schema.ts does the same. */
+function goType(property, model) {
+  if (property.$ref) {
+    const [packageName, name] = model.withoutRef(property.$ref).split(".").slice(-2);
+    return `${packageName}.${name}`;
+  }
+  switch (property.type) {
+    case "integer":
+      return property.format === "int32" ? "int32" : "int64";
+    case "number":
+      return "float64";
+    case "boolean":
+      return "bool";
+    case "array":
+      return `[]${goType(property.items, model)}`;
+    case "object":
+      return `map[string]${goType(property.additionalProperties, model)}`;
+    default:
+      return property.format === "byte" ? "[]uint8" : "string";
   }
 }
 

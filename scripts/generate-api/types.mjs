@@ -15,6 +15,14 @@ const special = {
   JSONSchemaPropsOrStringArray: "JSONSchemaProps | string[]",
 };
 
+/** Upstream writes null for times and lists that are empty and never left out. */
+function orNull({ property, tag }) {
+  const isTime = property.$ref?.endsWith("Time");
+  return (isTime && (tag === "?" || tag === "!")) || (property.type === "array" && tag === "!") || tag === "*!"
+    ? " | null"
+    : "";
+}
+
 export function printTypes(module, model) {
   /** Names imported, by module specifier. */
   const imports = new Map();
@@ -68,7 +76,7 @@ export function printTypes(module, model) {
         return `  metadata: ${use("../object.ts", scope === "Namespaced" ? "NamespacedMeta" : "ClusterMeta")};`;
       const isRequired =
         field.required || (gvk && ["metadata", "spec", "status"].includes(field.name) && type.name !== "Status");
-      return `  ${key}${isRequired ? "" : "?"}: ${typeOf(field.property, !type.name.endsWith("List"))};`;
+      return `  ${key}${isRequired ? "" : "?"}: ${typeOf(field.property, !type.name.endsWith("List"))}${isRequired ? "" : orNull(field)};`;
     });
     if (lines.length === 0) return `export type ${type.name} = Record<string, never>;`;
     return `export interface ${type.name} {\n${lines.join("\n")}\n}`;

@@ -29,8 +29,8 @@ export interface TypeSchema {
   readonly atomic: boolean;
   /** Fields that are not listed are kept and belong to nobody's schema (custom resources only). */
   readonly preserveUnknown: boolean;
-  /** Says how apiVersion, kind and metadata are read in a custom resource's embedded object. */
-  readonly embeddedResource: boolean;
+  /** Made from a CustomResourceDefinition: decoding prunes, and leaves wrong types to the definition's own validation. */
+  readonly custom: boolean;
   /** `x-kubernetes-unions`, verbatim. */
   readonly unions?: readonly unknown[];
 }
@@ -41,6 +41,8 @@ export interface FieldSchema {
   /** As OpenAPI says: a client must give it (it may be the zero value). */
   readonly required: boolean;
   readonly whenEmpty: WhenEmpty;
+  /** What upstream's error messages call the field's type, where it is not plain from `value`: `v1.Protocol`. */
+  readonly goType?: string;
   /** As the document says it on the field; `value` already knows what follows from it. */
   readonly mapType?: "atomic" | "granular";
   /** Strategic merge: `merge`, `replace`, `retainKeys`; several at once in OpenAPI's order. */
@@ -55,7 +57,8 @@ export interface FieldSchema {
  * What upstream's JSON does with a field that was not given or holds its zero value ("", 0, false, [], {}):
  * - `keep`: absent stays absent, a zero value that was given stays (pointers);
  * - `omit`: a zero value disappears (`omitempty`);
- * - `emit`: always written; absent becomes the zero value: "" 0 false, null for lists, maps and times, {} with its own emitted fields for structs;
+ * - `emit`: always written; absent becomes the zero value: "" 0 false, null for times and lists ([] for required ones), {} with its own
+ *   emitted fields for structs;
  * - `null`: absent becomes null, what was given stays.
  */
 export type WhenEmpty = "keep" | "omit" | "emit" | "null";
@@ -180,7 +183,8 @@ export interface SchemaModule {
  * The tables' notation. A line `@package` begins a package and `=Name flags` a type; every other line is a field: name, type, flags.
  * Types: a scalar's name, a type's name (`folder/version.Name` of another module), `[T]` a list, `{T}` a map.
  * Flags: `r` required; `k` `e` `n` keep, emit, null when empty (omit when none is given); `#2.1` protobuf number, after those of the
- * messages around it; `la` `ls` `lm:keys` list types; `ma` `mg` map types; `ps:` patch strategies; `pk:` merge key; `w` wrapped.
+ * messages around it; `la` `ls` `lm:keys` list types; `ma` `mg` map types; `ps:` patch strategies; `pk:` merge key; `w` wrapped;
+ * `g:` Go's name of the type.
  */
 class Module {
   readonly #source: SchemaModule;
@@ -234,7 +238,7 @@ class Module {
       byName: new Map(fields.map((field) => [field.name, field])),
       atomic: flags.has("atomic"),
       preserveUnknown: false,
-      embeddedResource: false,
+      custom: false,
       ...(unions ? { unions } : {}),
     };
   }
@@ -247,6 +251,7 @@ class Module {
     let protobuf: ProtobufField | undefined;
     let patchStrategy: string[] | undefined;
     let patchMergeKey: string | undefined;
+    let goType: string | undefined;
     const topology: Topology = {};
     for (const flag of flags) {
       if (flag === "r") required = true;
@@ -266,12 +271,14 @@ class Module {
         protobuf = { number: via.pop()!, via };
       } else if (flag.startsWith("ps:")) patchStrategy = flag.slice(3).split(",");
       else if (flag.startsWith("pk:")) patchMergeKey = flag.slice(3);
+      else if (flag.startsWith("g:")) goType = flag.slice(2);
     }
     return {
       name: name!,
       value: this.#value(typeText!, topology),
       required,
       whenEmpty,
+      ...(goType ? { goType } : {}),
       ...(topology.atomic || granular ? { mapType: granular ? "granular" : "atomic" } : {}),
       ...(patchStrategy ? { patchStrategy } : {}),
       ...(patchMergeKey !== undefined ? { patchMergeKey } : {}),

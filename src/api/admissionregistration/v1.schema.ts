@@ -19,7 +19,7 @@ namespaceSelector meta/v1.LabelSelector k #1
 objectSelector meta/v1.LabelSelector k #2
 resourceRules [NamedRuleWithOperations] #3 la
 excludeResourceRules [NamedRuleWithOperations] #4 la
-matchPolicy string k #7
+matchPolicy string k #7 g:v1.MatchPolicyType
 =MutatingAdmissionPolicy kind
 kind string
 apiVersion string
@@ -49,21 +49,21 @@ paramKind ParamKind k #1
 matchConstraints MatchResources k #2
 variables [Variable] #3 la
 mutations [Mutation] #4 la
-failurePolicy string k #5
+failurePolicy string k #5 g:v1.FailurePolicyType
 matchConditions [MatchCondition] #6 lm:name ps:merge pk:name
-reinvocationPolicy string #7
+reinvocationPolicy string #7 g:v1.ReinvocationPolicyType
 =MutatingWebhook
 name string r e #1
 clientConfig WebhookClientConfig r e #2
 rules [RuleWithOperations] #3 la
-failurePolicy string k #4
-matchPolicy string k #9
+failurePolicy string k #4 g:v1.FailurePolicyType
+matchPolicy string k #9 g:v1.MatchPolicyType
 namespaceSelector meta/v1.LabelSelector k #5
 objectSelector meta/v1.LabelSelector k #11
-sideEffects string r n #6
+sideEffects string r n #6 g:v1.SideEffectClass
 timeoutSeconds int32 k #7
 admissionReviewVersions [string] r e #8 la
-reinvocationPolicy string k #10
+reinvocationPolicy string k #10 g:v1.ReinvocationPolicyType
 matchConditions [MatchCondition] #12 lm:name ps:merge pk:name
 =MutatingWebhookConfiguration kind
 kind string
@@ -76,16 +76,16 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [MutatingWebhookConfiguration] r e #2
 =Mutation
-patchType string r e #2
+patchType string r e #2 g:v1.PatchType
 applyConfiguration ApplyConfiguration k #3
 jsonPatch JSONPatch k #4
 =NamedRuleWithOperations atomic
 resourceNames [string] #1 la
-operations [string] #2.1 la
+operations [string] #2.1 la g:[]v1.OperationType
 apiGroups [string] #2.2.1 la
 apiVersions [string] #2.2.2 la
 resources [string] #2.2.3 la
-scope string k #2.2.4
+scope string k #2.2.4 g:v1.ScopeType
 =ParamKind atomic
 apiVersion string #1
 kind string #2
@@ -93,13 +93,13 @@ kind string #2
 name string #1
 namespace string #2
 selector meta/v1.LabelSelector k #3
-parameterNotFoundAction string k #4
+parameterNotFoundAction string k #4 g:v1.ParameterNotFoundActionType
 =RuleWithOperations
-operations [string] #1 la
+operations [string] #1 la g:[]v1.OperationType
 apiGroups [string] #2.1 la
 apiVersions [string] #2.2 la
 resources [string] #2.3 la
-scope string k #2.4
+scope string k #2.4 g:v1.ScopeType
 =ServiceReference
 namespace string r e #1
 name string r e #2
@@ -127,7 +127,7 @@ items [ValidatingAdmissionPolicyBinding] r e #2
 policyName string r #1
 paramRef ParamRef k #2
 matchResources MatchResources k #3
-validationActions [string] r #4 ls
+validationActions [string] r #4 ls g:[]v1.ValidationAction
 =ValidatingAdmissionPolicyList kind
 kind string
 apiVersion string
@@ -137,7 +137,7 @@ items [ValidatingAdmissionPolicy] r e #2
 paramKind ParamKind k #1
 matchConstraints MatchResources k #2
 validations [Validation] #3 la
-failurePolicy string k #4
+failurePolicy string k #4 g:v1.FailurePolicyType
 auditAnnotations [AuditAnnotation] #5 la
 matchConditions [MatchCondition] #6 lm:name ps:merge pk:name
 variables [Variable] #7 lm:name ps:merge pk:name
@@ -149,11 +149,11 @@ conditions [meta/v1.Condition] #3 lm:type
 name string r e #1
 clientConfig WebhookClientConfig r e #2
 rules [RuleWithOperations] #3 la
-failurePolicy string k #4
-matchPolicy string k #9
+failurePolicy string k #4 g:v1.FailurePolicyType
+matchPolicy string k #9 g:v1.MatchPolicyType
 namespaceSelector meta/v1.LabelSelector k #5
 objectSelector meta/v1.LabelSelector k #10
-sideEffects string r n #6
+sideEffects string r n #6 g:v1.SideEffectClass
 timeoutSeconds int32 k #7
 admissionReviewVersions [string] r e #8 la
 matchConditions [MatchCondition] #11 lm:name ps:merge pk:name
@@ -170,7 +170,7 @@ items [ValidatingWebhookConfiguration] r e #2
 =Validation
 expression string r e #1
 message string #2
-reason string k #3
+reason string k #3 g:v1.StatusReason
 messageExpression string #4
 =Variable atomic
 name string r e #1

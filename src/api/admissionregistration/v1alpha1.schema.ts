@@ -13,7 +13,7 @@ namespaceSelector meta/v1.LabelSelector k #1
 objectSelector meta/v1.LabelSelector k #2
 resourceRules [NamedRuleWithOperations] #3 la
 excludeResourceRules [NamedRuleWithOperations] #4 la
-matchPolicy string k #7
+matchPolicy string k #7 g:v1alpha1.MatchPolicyType
 =MutatingAdmissionPolicy kind
 kind string
 apiVersion string
@@ -43,11 +43,11 @@ paramKind ParamKind k #1
 matchConstraints MatchResources k #2
 variables [Variable] #3 la
 mutations [Mutation] #4 la
-failurePolicy string k #5
+failurePolicy string k #5 g:v1alpha1.FailurePolicyType
 matchConditions [MatchCondition] #6 lm:name ps:merge pk:name
-reinvocationPolicy string #7
+reinvocationPolicy string #7 g:v1alpha1.ReinvocationPolicyType
 =Mutation
-patchType string r e #2
+patchType string r e #2 g:v1alpha1.PatchType
 applyConfiguration ApplyConfiguration k #3
 jsonPatch JSONPatch k #4
 =NamedRuleWithOperations atomic
@@ -64,7 +64,7 @@ kind string #2
 name string #1
 namespace string #2
 selector meta/v1.LabelSelector k #3
-parameterNotFoundAction string k #4
+parameterNotFoundAction string k #4 g:v1alpha1.ParameterNotFoundActionType
 =Variable
 name string r e #1
 expression string r e #2

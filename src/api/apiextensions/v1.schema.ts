@@ -9,7 +9,7 @@ description string #4
 priority int32 #5
 jsonPath string r e #6
 =CustomResourceConversion
-strategy string r e #1
+strategy string r e #1 g:v1.ConversionStrategyType
 webhook WebhookConversion k #2
 =CustomResourceDefinition kind
 kind string
@@ -18,8 +18,8 @@ metadata meta/v1.ObjectMeta e #1
 spec CustomResourceDefinitionSpec r e #2
 status CustomResourceDefinitionStatus e #3
 =CustomResourceDefinitionCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.CustomResourceDefinitionConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -39,7 +39,7 @@ categories [string] #6 la
 =CustomResourceDefinitionSpec
 group string r e #1
 names CustomResourceDefinitionNames r e #3
-scope string r e #4
+scope string r e #4 g:v1.ResourceScope
 versions [CustomResourceDefinitionVersion] r e #7 la
 conversion CustomResourceConversion k #9
 preserveUnknownFields boolean #10
@@ -73,7 +73,7 @@ description string #1
 url string #2
 =JSONSchemaProps
 id string #1
-$schema string #2
+$schema string #2 g:v1.JSONSchemaURL
 $ref string k #3
 description string #4
 type string #5
@@ -103,9 +103,9 @@ not JSONSchemaProps k #28
 properties {JSONSchemaProps} #29
 additionalProperties JSONSchemaPropsOrBool k #30
 patternProperties {JSONSchemaProps} #31
-dependencies {JSONSchemaPropsOrStringArray} #32
+dependencies {JSONSchemaPropsOrStringArray} #32 g:v1.JSONSchemaDependencies
 additionalItems JSONSchemaPropsOrBool k #33
-definitions {JSONSchemaProps} #34
+definitions {JSONSchemaProps} #34 g:v1.JSONSchemaDefinitions
 externalDocs ExternalDocumentation k #35
 example json k #36
 nullable boolean #37
@@ -115,7 +115,7 @@ x-kubernetes-int-or-string boolean #40
 x-kubernetes-list-map-keys [string] #41 la
 x-kubernetes-list-type string k #42
 x-kubernetes-map-type string k #43
-x-kubernetes-validations [ValidationRule] #44 lm:rule ps:merge pk:rule
+x-kubernetes-validations [ValidationRule] #44 lm:rule ps:merge pk:rule g:v1.ValidationRules
 =SelectableField
 jsonPath string r e #1
 =ServiceReference
@@ -127,7 +127,7 @@ port int32 k #4
 rule string r e #1
 message string #2
 messageExpression string #3
-reason string k #4
+reason string k #4 g:v1.FieldValueErrorReason
 fieldPath string #5
 optionalOldSelf boolean k #6
 =WebhookClientConfig

@@ -13,7 +13,7 @@ export interface APIService {
 export interface APIServiceCondition {
   type: string;
   status: string;
-  lastTransitionTime?: Time;
+  lastTransitionTime?: Time | null;
   reason?: string;
   message?: string;
 }

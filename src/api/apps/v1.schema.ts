@@ -19,8 +19,8 @@ metadata meta/v1.ObjectMeta e #1
 spec DaemonSetSpec e #2
 status DaemonSetStatus e #3
 =DaemonSetCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.DaemonSetConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -47,7 +47,7 @@ numberUnavailable int32 #8
 collisionCount int32 k #9
 conditions [DaemonSetCondition] #10 lm:type ps:merge pk:type
 =DaemonSetUpdateStrategy
-type string #1
+type string #1 g:v1.DaemonSetUpdateStrategyType
 rollingUpdate RollingUpdateDaemonSet k #2
 =Deployment kind
 kind string
@@ -56,8 +56,8 @@ metadata meta/v1.ObjectMeta e #1
 spec DeploymentSpec e #2
 status DeploymentStatus e #3
 =DeploymentCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.DeploymentConditionType
+status string r e #2 g:v1.ConditionStatus
 lastUpdateTime time e #6
 lastTransitionTime time e #7
 reason string #4
@@ -87,7 +87,7 @@ terminatingReplicas int32 k #9
 conditions [DeploymentCondition] #6 lm:type ps:merge pk:type
 collisionCount int32 k #8
 =DeploymentStrategy
-type string #1
+type string #1 g:v1.DeploymentStrategyType
 rollingUpdate RollingUpdateDeployment k #2
 =ReplicaSet kind
 kind string
@@ -96,8 +96,8 @@ metadata meta/v1.ObjectMeta e #1
 spec ReplicaSetSpec e #2
 status ReplicaSetStatus e #3
 =ReplicaSetCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.ReplicaSetConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -135,8 +135,8 @@ metadata meta/v1.ObjectMeta e #1
 spec StatefulSetSpec e #2
 status StatefulSetStatus e #3
 =StatefulSetCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.StatefulSetConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -148,15 +148,15 @@ items [StatefulSet] r e #2
 =StatefulSetOrdinals
 start int32 e #1
 =StatefulSetPersistentVolumeClaimRetentionPolicy
-whenDeleted string #1
-whenScaled string #2
+whenDeleted string #1 g:v1.PersistentVolumeClaimRetentionPolicyType
+whenScaled string #2 g:v1.PersistentVolumeClaimRetentionPolicyType
 =StatefulSetSpec
 replicas int32 k #1
 selector meta/v1.LabelSelector r n #2
 template core/v1.PodTemplateSpec r e #3
 volumeClaimTemplates [core/v1.PersistentVolumeClaim] #4 la
 serviceName string e #5
-podManagementPolicy string #6
+podManagementPolicy string #6 g:v1.PodManagementPolicyType
 updateStrategy StatefulSetUpdateStrategy e #7
 revisionHistoryLimit int32 k #8
 minReadySeconds int32 #9
@@ -174,6 +174,6 @@ collisionCount int32 k #9
 conditions [StatefulSetCondition] #10 lm:type ps:merge pk:type
 availableReplicas int32 e #11
 =StatefulSetUpdateStrategy
-type string #1
+type string #1 g:v1.StatefulSetUpdateStrategyType
 rollingUpdate RollingUpdateStatefulSetStrategy k #2
 `;

@@ -5,7 +5,7 @@ export const schema = `
 kind string #1
 apiVersion string #2
 name string #3
-uid string #4
+uid string #4 g:types.UID
 =SelfSubjectReview kind
 kind string
 apiVersion string
@@ -44,5 +44,5 @@ error string #3
 username string #1
 uid string #2
 groups [string] #3 la
-extra {[string]} #4 w
+extra {[string]} #4 w g:map[string]v1.ExtraValue
 `;

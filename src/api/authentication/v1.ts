@@ -29,14 +29,14 @@ export interface TokenRequest {
 }
 
 export interface TokenRequestSpec {
-  audiences?: string[];
-  expirationSeconds?: number;
-  boundObjectRef?: BoundObjectReference;
+  audiences?: string[] | null;
+  expirationSeconds?: number | null;
+  boundObjectRef?: BoundObjectReference | null;
 }
 
 export interface TokenRequestStatus {
   token?: string;
-  expirationTimestamp?: Time;
+  expirationTimestamp?: Time | null;
 }
 
 export interface TokenReview {

@@ -62,7 +62,7 @@ resourceAttributes ResourceAttributes k #1
 nonResourceAttributes NonResourceAttributes k #2
 user string #3
 groups [string] #4 la
-extra {[string]} #5 w
+extra {[string]} #5 w g:map[string]v1.ExtraValue
 uid string #6
 =SubjectAccessReviewStatus
 allowed boolean r e #1

@@ -2,11 +2,11 @@
 export const schema = `
 @io.k8s.api.autoscaling.v2
 =ContainerResourceMetricSource
-name string r e #1
+name string r e #1 g:v1.ResourceName
 target MetricTarget r e #2
 container string r e #3
 =ContainerResourceMetricStatus
-name string r e #1
+name string r e #1 g:v1.ResourceName
 current MetricValueStatus r e #2
 container string r e #3
 =CrossVersionObjectReference
@@ -20,12 +20,12 @@ target MetricTarget r e #2
 metric MetricIdentifier r e #1
 current MetricValueStatus r e #2
 =HPAScalingPolicy
-type string r e #1
+type string r e #1 g:v2.HPAScalingPolicyType
 value int32 r e #2
 periodSeconds int32 r e #3
 =HPAScalingRules
 stabilizationWindowSeconds int32 k #3
-selectPolicy string k #1
+selectPolicy string k #1 g:v2.ScalingPolicySelect
 policies [HPAScalingPolicy] #2 la
 tolerance quantity k #4
 =HorizontalPodAutoscaler kind
@@ -38,8 +38,8 @@ status HorizontalPodAutoscalerStatus e #3
 scaleUp HPAScalingRules k #1
 scaleDown HPAScalingRules k #2
 =HorizontalPodAutoscalerCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v2.HorizontalPodAutoscalerConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -65,21 +65,21 @@ conditions [HorizontalPodAutoscalerCondition] #6 lm:type ps:merge pk:type
 name string r e #1
 selector meta/v1.LabelSelector k #2
 =MetricSpec
-type string r e #1
+type string r e #1 g:v2.MetricSourceType
 object ObjectMetricSource k #2
 pods PodsMetricSource k #3
 resource ResourceMetricSource k #4
 containerResource ContainerResourceMetricSource k #7
 external ExternalMetricSource k #5
 =MetricStatus
-type string r e #1
+type string r e #1 g:v2.MetricSourceType
 object ObjectMetricStatus k #2
 pods PodsMetricStatus k #3
 resource ResourceMetricStatus k #4
 containerResource ContainerResourceMetricStatus k #7
 external ExternalMetricStatus k #5
 =MetricTarget
-type string r e #1
+type string r e #1 g:v2.MetricTargetType
 value quantity k #2
 averageValue quantity k #3
 averageUtilization int32 k #4
@@ -102,9 +102,9 @@ target MetricTarget r e #2
 metric MetricIdentifier r e #1
 current MetricValueStatus r e #2
 =ResourceMetricSource
-name string r e #1
+name string r e #1 g:v1.ResourceName
 target MetricTarget r e #2
 =ResourceMetricStatus
-name string r e #1
+name string r e #1 g:v1.ResourceName
 current MetricValueStatus r e #2
 `;

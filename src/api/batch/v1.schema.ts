@@ -16,13 +16,13 @@ items [CronJob] r e #2
 schedule string r e #1
 timeZone string k #8
 startingDeadlineSeconds int64 k #2
-concurrencyPolicy string #3
+concurrencyPolicy string #3 g:v1.ConcurrencyPolicy
 suspend boolean k #4
 jobTemplate JobTemplateSpec r e #5
 successfulJobsHistoryLimit int32 k #6
 failedJobsHistoryLimit int32 k #7
 =CronJobStatus
-active [core/v1.ObjectReference] #1 la
+active [core/v1.ObjectReference] #1 la g:[]corev1.ObjectReference
 lastScheduleTime time k #4
 lastSuccessfulTime time k #5
 =Job kind
@@ -32,8 +32,8 @@ metadata meta/v1.ObjectMeta e #1
 spec JobSpec e #2
 status JobStatus e #3
 =JobCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.JobConditionType
+status string r e #2 g:corev1.ConditionStatus
 lastProbeTime time e #3
 lastTransitionTime time e #4
 reason string #5
@@ -54,11 +54,11 @@ backoffLimitPerIndex int32 k #12
 maxFailedIndexes int32 k #13
 selector meta/v1.LabelSelector k #4
 manualSelector boolean k #5
-template core/v1.PodTemplateSpec r e #6
+template core/v1.PodTemplateSpec r e #6 g:corev1.PodTemplateSpec
 ttlSecondsAfterFinished int32 k #8
-completionMode string k #9
+completionMode string k #9 g:v1.CompletionMode
 suspend boolean k #10
-podReplacementPolicy string k #14
+podReplacementPolicy string k #14 g:v1.PodReplacementPolicy
 managedBy string k #15
 =JobStatus
 conditions [JobCondition] #1 la ps:merge pk:type
@@ -79,13 +79,13 @@ spec JobSpec e #2
 rules [PodFailurePolicyRule] r e #1 la
 =PodFailurePolicyOnExitCodesRequirement
 containerName string k #1
-operator string r e #2
+operator string r e #2 g:v1.PodFailurePolicyOnExitCodesOperator
 values [int32] r e #3 ls
 =PodFailurePolicyOnPodConditionsPattern
-type string r e #1
-status string e #2
+type string r e #1 g:corev1.PodConditionType
+status string e #2 g:corev1.ConditionStatus
 =PodFailurePolicyRule
-action string r e #1
+action string r e #1 g:v1.PodFailurePolicyAction
 onExitCodes PodFailurePolicyOnExitCodesRequirement k #2
 onPodConditions [PodFailurePolicyOnPodConditionsPattern] #3 la
 =SuccessPolicy
@@ -94,6 +94,6 @@ rules [SuccessPolicyRule] r e #1 la
 succeededIndexes string k #1
 succeededCount int32 k #2
 =UncountedTerminatedPods
-succeeded [string] #1 ls
-failed [string] #2 ls
+succeeded [string] #1 ls g:[]types.UID
+failed [string] #2 ls g:[]types.UID
 `;

@@ -8,8 +8,8 @@ metadata meta/v1.ObjectMeta e #1
 spec CertificateSigningRequestSpec r e #2
 status CertificateSigningRequestStatus e #3
 =CertificateSigningRequestCondition
-type string r e #1
-status string r e #6
+type string r e #1 g:v1.RequestConditionType
+status string r e #6 g:v1.ConditionStatus
 reason string #2
 message string #3
 lastUpdateTime time e #4
@@ -23,11 +23,11 @@ items [CertificateSigningRequest] r e #2
 request bytes r e #1
 signerName string r e #7
 expirationSeconds int32 k #8
-usages [string] #5 la
+usages [string] #5 la g:[]v1.KeyUsage
 username string #2
 uid string #3
 groups [string] #4 la
-extra {[string]} #6 w
+extra {[string]} #6 w g:map[string]v1.ExtraValue
 =CertificateSigningRequestStatus
 conditions [CertificateSigningRequestCondition] #1 lm:type
 certificate bytes #2

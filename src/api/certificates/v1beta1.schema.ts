@@ -28,11 +28,11 @@ items [PodCertificateRequest] r e #2
 =PodCertificateRequestSpec
 signerName string r e #1
 podName string r e #2
-podUID string r e #3
+podUID string r e #3 g:types.UID
 serviceAccountName string r e #4
-serviceAccountUID string r e #5
-nodeName string r e #6
-nodeUID string r e #7
+serviceAccountUID string r e #5 g:types.UID
+nodeName string r e #6 g:types.NodeName
+nodeUID string r e #7 g:types.UID
 maxExpirationSeconds int32 k #8
 pkixPublicKey bytes e #9
 proofOfPossession bytes e #10

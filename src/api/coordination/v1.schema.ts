@@ -17,6 +17,6 @@ leaseDurationSeconds int32 k #2
 acquireTime microtime k #3
 renewTime microtime k #4
 leaseTransitions int32 k #5
-strategy string k #6
+strategy string k #6 g:v1.CoordinatedLeaseStrategy
 preferredHolder string k #7
 `;

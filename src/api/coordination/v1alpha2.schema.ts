@@ -17,5 +17,5 @@ pingTime microtime k #2
 renewTime microtime k #3
 binaryVersion string r e #4
 emulationVersion string #5
-strategy string r #6
+strategy string r #6 g:v1.CoordinatedLeaseStrategy
 `;

@@ -12,18 +12,18 @@ podAffinity PodAffinity k #2
 podAntiAffinity PodAntiAffinity k #3
 =AppArmorProfile
 +unions [{"discriminator":"type","fields-to-discriminateBy":{"localhostProfile":"LocalhostProfile"}}]
-type string r e #1
+type string r e #1 g:v1.AppArmorProfileType
 localhostProfile string k #2
 =AttachedVolume
-name string r e #1
+name string r e #1 g:v1.UniqueVolumeName
 devicePath string r e #2
 =AzureDiskVolumeSource
 diskName string r e #1
 diskURI string r e #2
-cachingMode string k #3
+cachingMode string k #3 g:v1.AzureDataDiskCachingMode
 fsType string k #4
 readOnly boolean k #5
-kind string k #6
+kind string k #6 g:v1.AzureDataDiskKind
 =AzureFilePersistentVolumeSource
 secretName string r e #1
 shareName string r e #2
@@ -56,8 +56,8 @@ fsType string k #3
 volumeAttributes {string} #4
 nodePublishSecretRef LocalObjectReference k #5
 =Capabilities
-add [string] #1 la
-drop [string] #2 la
+add [string] #1 la g:[]v1.Capability
+drop [string] #2 la g:[]v1.Capability
 =CephFSPersistentVolumeSource
 monitors [string] r e #1 la
 path string #2
@@ -91,8 +91,8 @@ labelSelector meta/v1.LabelSelector k #3
 optional boolean k #5
 path string r e #4
 =ComponentCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.ComponentConditionType
+status string r e #2 g:v1.ConditionStatus
 message string #3
 error string #4
 =ComponentStatus kind
@@ -127,7 +127,7 @@ items [ConfigMap] r e #2
 =ConfigMapNodeConfigSource
 namespace string r e #1
 name string r e #2
-uid string #3
+uid string #3 g:types.UID
 resourceVersion string #4
 kubeletConfigKey string r e #5
 =ConfigMapProjection
@@ -150,7 +150,7 @@ envFrom [EnvFromSource] #19 la
 env [EnvVar] #7 lm:name ps:merge pk:name
 resources ResourceRequirements e #8
 resizePolicy [ContainerResizePolicy] #23 la
-restartPolicy string k #24
+restartPolicy string k #24 g:v1.ContainerRestartPolicy
 restartPolicyRules [ContainerRestartRule] #25 la
 volumeMounts [VolumeMount] #9 lm:mountPath ps:merge pk:mountPath
 volumeDevices [VolumeDevice] #21 lm:devicePath ps:merge pk:devicePath
@@ -159,8 +159,8 @@ readinessProbe Probe k #11
 startupProbe Probe k #22
 lifecycle Lifecycle k #12
 terminationMessagePath string #13
-terminationMessagePolicy string #20
-imagePullPolicy string #14
+terminationMessagePolicy string #20 g:v1.TerminationMessagePolicy
+imagePullPolicy string #14 g:v1.PullPolicy
 securityContext SecurityContext k #15
 stdin boolean #16
 stdinOnce boolean #17
@@ -176,16 +176,16 @@ sizeBytes int64 #2
 name string #1
 hostPort int32 #2
 containerPort int32 r e #3
-protocol string #4
+protocol string #4 g:v1.Protocol
 hostIP string #5
 =ContainerResizePolicy
-resourceName string r e #1
-restartPolicy string r e #2
+resourceName string r e #1 g:v1.ResourceName
+restartPolicy string r e #2 g:v1.ResourceResizeRestartPolicy
 =ContainerRestartRule
-action string r #1
+action string r #1 g:v1.ContainerRestartRuleAction
 exitCodes ContainerRestartRuleOnExitCodes k #2
 =ContainerRestartRuleOnExitCodes
-operator string r #1
+operator string r #1 g:v1.ContainerRestartRuleOnExitCodesOperator
 values [int32] #2 ls
 =ContainerState
 waiting ContainerStateWaiting k #1
@@ -214,12 +214,12 @@ image string r e #6
 imageID string r e #7
 containerID string #8
 started boolean k #9
-allocatedResources {quantity} #10
+allocatedResources {quantity} #10 g:v1.ResourceList
 resources ResourceRequirements k #11
 volumeMounts [VolumeMountStatus] #12 lm:mountPath ps:merge pk:mountPath
 user ContainerUser k #13
 allocatedResourcesStatus [ResourceStatus] #14 lm:name ps:merge pk:name
-stopSignal string k #15
+stopSignal string k #15 g:v1.Signal
 =ContainerUser
 linux LinuxContainerUser k #1
 =DaemonEndpoint
@@ -235,7 +235,7 @@ mode int32 k #4
 items [DownwardAPIVolumeFile] #1 la
 defaultMode int32 k #2
 =EmptyDirVolumeSource
-medium string #1
+medium string #1 g:v1.StorageMedium
 sizeLimit quantity k #2
 =EndpointAddress atomic
 ip string r e #1
@@ -245,7 +245,7 @@ targetRef ObjectReference k #2
 =EndpointPort atomic
 name string #1
 port int32 r e #2
-protocol string #3
+protocol string #3 g:v1.Protocol
 appProtocol string k #4
 =EndpointSubset
 addresses [EndpointAddress] #1 la
@@ -286,7 +286,7 @@ envFrom [EnvFromSource] #1.19 la
 env [EnvVar] #1.7 lm:name ps:merge pk:name
 resources ResourceRequirements e #1.8
 resizePolicy [ContainerResizePolicy] #1.23 la
-restartPolicy string k #1.24
+restartPolicy string k #1.24 g:v1.ContainerRestartPolicy
 restartPolicyRules [ContainerRestartRule] #1.25 la
 volumeMounts [VolumeMount] #1.9 lm:mountPath ps:merge pk:mountPath
 volumeDevices [VolumeDevice] #1.21 lm:devicePath ps:merge pk:devicePath
@@ -295,8 +295,8 @@ readinessProbe Probe k #1.11
 startupProbe Probe k #1.22
 lifecycle Lifecycle k #1.12
 terminationMessagePath string #1.13
-terminationMessagePolicy string #1.20
-imagePullPolicy string #1.14
+terminationMessagePolicy string #1.20 g:v1.TerminationMessagePolicy
+imagePullPolicy string #1.14 g:v1.PullPolicy
 securityContext SecurityContext k #1.15
 stdin boolean #1.16
 stdinOnce boolean #1.17
@@ -386,7 +386,7 @@ readOnly boolean #3
 path string #1
 port int-or-string r e #2
 host string #3
-scheme string #4
+scheme string #4 g:v1.URIScheme
 httpHeaders [HTTPHeader] #5 la
 =HTTPHeader
 name string r e #1
@@ -398,7 +398,7 @@ hostnames [string] #2 la
 ip string r e #1
 =HostPathVolumeSource
 path string r e #1
-type string k #2
+type string k #2 g:v1.HostPathType
 =ISCSIPersistentVolumeSource
 targetPortal string r e #1
 iqn string r e #2
@@ -425,7 +425,7 @@ secretRef LocalObjectReference k #10
 initiatorName string k #12
 =ImageVolumeSource
 reference string #1
-pullPolicy string #2
+pullPolicy string #2 g:v1.PullPolicy
 =ImageVolumeStatus
 imageRef string r #1
 =KeyToPath
@@ -435,7 +435,7 @@ mode int32 k #3
 =Lifecycle
 postStart LifecycleHandler k #1
 preStop LifecycleHandler k #2
-stopSignal string k #3
+stopSignal string k #3 g:v1.Signal
 =LifecycleHandler
 exec ExecAction k #1
 httpGet HTTPGetAction k #2
@@ -447,12 +447,12 @@ apiVersion string
 metadata meta/v1.ObjectMeta e #1
 spec LimitRangeSpec e #2
 =LimitRangeItem
-type string r e #1
-max {quantity} #2
-min {quantity} #3
-default {quantity} #4
-defaultRequest {quantity} #5
-maxLimitRequestRatio {quantity} #6
+type string r e #1 g:v1.LimitType
+max {quantity} #2 g:v1.ResourceList
+min {quantity} #3 g:v1.ResourceList
+default {quantity} #4 g:v1.ResourceList
+defaultRequest {quantity} #5 g:v1.ResourceList
+maxLimitRequestRatio {quantity} #6 g:v1.ResourceList
 =LimitRangeList kind
 kind string
 apiVersion string
@@ -467,7 +467,7 @@ supplementalGroups [int64] #3 la
 =LoadBalancerIngress
 ip string #1
 hostname string #2
-ipMode string k #3
+ipMode string k #3 g:v1.LoadBalancerIPMode
 ports [PortStatus] #4 la
 =LoadBalancerStatus
 ingress [LoadBalancerIngress] #1 la
@@ -478,7 +478,7 @@ path string r e #1
 fsType string k #2
 =ModifyVolumeStatus
 targetVolumeAttributesClassName string #1
-status string r e #2
+status string r e #2 g:v1.PersistentVolumeClaimModifyVolumeStatus
 =NFSVolumeSource
 server string r e #1
 path string r e #2
@@ -490,8 +490,8 @@ metadata meta/v1.ObjectMeta e #1
 spec NamespaceSpec e #2
 status NamespaceStatus e #3
 =NamespaceCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.NamespaceConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #4
 reason string #5
 message string #6
@@ -501,9 +501,9 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [Namespace] r e #2
 =NamespaceSpec
-finalizers [string] #1 la
+finalizers [string] #1 la g:[]v1.FinalizerName
 =NamespaceStatus
-phase string #1
+phase string #1 g:v1.NamespacePhase
 conditions [NamespaceCondition] #2 lm:type ps:merge pk:type
 =Node kind
 kind string
@@ -512,7 +512,7 @@ metadata meta/v1.ObjectMeta e #1
 spec NodeSpec e #2
 status NodeStatus e #3
 =NodeAddress
-type string r e #1
+type string r e #1 g:v1.NodeAddressType
 address string r e #2
 =NodeAffinity
 requiredDuringSchedulingIgnoredDuringExecution NodeSelector k #1
@@ -520,10 +520,10 @@ preferredDuringSchedulingIgnoredDuringExecution [PreferredSchedulingTerm] #2 la
 =NodeAllocatableResourceClaimStatus
 resourceClaimName string r e #1
 containers [string] #2 ls
-resources {quantity} r e #3
+resources {quantity} r e #3 g:map[v1.ResourceName]resource.Quantity
 =NodeCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.NodeConditionType
+status string r e #2 g:v1.ConditionStatus
 lastHeartbeatTime time e #3
 lastTransitionTime time e #4
 reason string #5
@@ -554,7 +554,7 @@ userNamespaces boolean k #2
 nodeSelectorTerms [NodeSelectorTerm] r e #1 la
 =NodeSelectorRequirement
 key string r e #1
-operator string r e #2
+operator string r e #2 g:v1.NodeSelectorOperator
 values [string] #3 la
 =NodeSelectorTerm atomic
 matchExpressions [NodeSelectorRequirement] #1 la
@@ -568,15 +568,15 @@ taints [Taint] #5 la
 configSource NodeConfigSource k #6
 externalID string #2
 =NodeStatus
-capacity {quantity} #1
-allocatable {quantity} #2
-phase string #3
+capacity {quantity} #1 g:v1.ResourceList
+allocatable {quantity} #2 g:v1.ResourceList
+phase string #3 g:v1.NodePhase
 conditions [NodeCondition] #4 lm:type ps:merge pk:type
 addresses [NodeAddress] #5 lm:type ps:merge pk:type
 daemonEndpoints NodeDaemonEndpoints e #6
 nodeInfo NodeSystemInfo e #7
 images [ContainerImage] #8 la
-volumesInUse [string] #9 la
+volumesInUse [string] #9 la g:[]v1.UniqueVolumeName
 volumesAttached [AttachedVolume] #10 la
 config NodeConfigStatus k #11
 runtimeHandlers [NodeRuntimeHandler] #12 la
@@ -603,7 +603,7 @@ fieldPath string r e #2
 kind string #1
 namespace string #2
 name string #3
-uid string #4
+uid string #4 g:types.UID
 apiVersion string #5
 resourceVersion string #6
 fieldPath string #7
@@ -620,8 +620,8 @@ metadata meta/v1.ObjectMeta e #1
 spec PersistentVolumeClaimSpec e #2
 status PersistentVolumeClaimStatus e #3
 =PersistentVolumeClaimCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.PersistentVolumeClaimConditionType
+status string r e #2 g:v1.ConditionStatus
 lastProbeTime time e #3
 lastTransitionTime time e #4
 reason string #5
@@ -632,22 +632,22 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [PersistentVolumeClaim] r e #2
 =PersistentVolumeClaimSpec
-accessModes [string] #1 la
+accessModes [string] #1 la g:[]v1.PersistentVolumeAccessMode
 selector meta/v1.LabelSelector k #4
 resources VolumeResourceRequirements e #2
 volumeName string #3
 storageClassName string k #5
-volumeMode string k #6
+volumeMode string k #6 g:v1.PersistentVolumeMode
 dataSource TypedLocalObjectReference k #7
 dataSourceRef TypedObjectReference k #8
 volumeAttributesClassName string k #9
 =PersistentVolumeClaimStatus
-phase string #1
-accessModes [string] #2 la
-capacity {quantity} #3
+phase string #1 g:v1.PersistentVolumeClaimPhase
+accessModes [string] #2 la g:[]v1.PersistentVolumeAccessMode
+capacity {quantity} #3 g:v1.ResourceList
 conditions [PersistentVolumeClaimCondition] #4 lm:type ps:merge pk:type
-allocatedResources {quantity} #5
-allocatedResourceStatuses {string} #7 mg
+allocatedResources {quantity} #5 g:v1.ResourceList
+allocatedResourceStatuses {string} #7 mg g:map[v1.ResourceName]v1.ClaimResourceStatus
 currentVolumeAttributesClassName string k #8
 modifyVolumeStatus ModifyVolumeStatus k #9
 =PersistentVolumeClaimTemplate
@@ -662,7 +662,7 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [PersistentVolume] r e #2
 =PersistentVolumeSpec
-capacity {quantity} #1
+capacity {quantity} #1 g:v1.ResourceList
 gcePersistentDisk GCEPersistentDiskVolumeSource k #2.1
 awsElasticBlockStore AWSElasticBlockStoreVolumeSource k #2.2
 hostPath HostPathVolumeSource k #2.3
@@ -685,16 +685,16 @@ scaleIO ScaleIOPersistentVolumeSource k #2.19
 local LocalVolumeSource k #2.20
 storageos StorageOSPersistentVolumeSource k #2.21
 csi CSIPersistentVolumeSource k #2.22
-accessModes [string] #3 la
+accessModes [string] #3 la g:[]v1.PersistentVolumeAccessMode
 claimRef ObjectReference k #4 mg
-persistentVolumeReclaimPolicy string #5
+persistentVolumeReclaimPolicy string #5 g:v1.PersistentVolumeReclaimPolicy
 storageClassName string #6
 mountOptions [string] #7 la
-volumeMode string k #8
+volumeMode string k #8 g:v1.PersistentVolumeMode
 nodeAffinity VolumeNodeAffinity k #9
 volumeAttributesClassName string k #10
 =PersistentVolumeStatus
-phase string #1
+phase string #1 g:v1.PersistentVolumePhase
 message string #2
 reason string #3
 lastPhaseTransitionTime time k #4
@@ -729,9 +729,9 @@ keyPath string #5
 certificateChainPath string #6
 userAnnotations {string} #7
 =PodCondition
-type string r e #1
+type string r e #1 g:v1.PodConditionType
 observedGeneration int64 #7
-status string r e #2
+status string r e #2 g:v1.ConditionStatus
 lastProbeTime time e #3
 lastTransitionTime time e #4
 reason string #5
@@ -754,9 +754,9 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [Pod] r e #2
 =PodOS
-name string r e #1
+name string r e #1 g:v1.OSName
 =PodReadinessGate
-conditionType string r e #1
+conditionType string r e #1 g:v1.PodConditionType
 =PodResourceClaim
 name string r e #1
 resourceClaimName string k #3
@@ -776,22 +776,22 @@ runAsUser int64 k #2
 runAsGroup int64 k #6
 runAsNonRoot boolean k #3
 supplementalGroups [int64] #4 la
-supplementalGroupsPolicy string k #12
+supplementalGroupsPolicy string k #12 g:v1.SupplementalGroupsPolicy
 fsGroup int64 k #5
 sysctls [Sysctl] #7 la
-fsGroupChangePolicy string k #9
+fsGroupChangePolicy string k #9 g:v1.PodFSGroupChangePolicy
 seccompProfile SeccompProfile k #10
 appArmorProfile AppArmorProfile k #11
-seLinuxChangePolicy string k #13
+seLinuxChangePolicy string k #13 g:v1.PodSELinuxChangePolicy
 =PodSpec
 volumes [Volume] #1 lm:name ps:merge,retainKeys pk:name
 initContainers [Container] #20 lm:name ps:merge pk:name
 containers [Container] r e #2 lm:name ps:merge pk:name
 ephemeralContainers [EphemeralContainer] #34 lm:name ps:merge pk:name
-restartPolicy string #3
+restartPolicy string #3 g:v1.RestartPolicy
 terminationGracePeriodSeconds int64 k #4
 activeDeadlineSeconds int64 k #5
-dnsPolicy string #6
+dnsPolicy string #6 g:v1.DNSPolicy
 nodeSelector {string} #7 ma
 serviceAccountName string #8
 serviceAccount string #9
@@ -815,8 +815,8 @@ dnsConfig PodDNSConfig k #26
 readinessGates [PodReadinessGate] #28 la
 runtimeClassName string k #29
 enableServiceLinks boolean k #30
-preemptionPolicy string k #31
-overhead {quantity} #32
+preemptionPolicy string k #31 g:v1.PreemptionPolicy
+overhead {quantity} #32 g:v1.ResourceList
 topologySpreadConstraints [TopologySpreadConstraint] #33 lm:topologyKey,whenUnsatisfiable ps:merge pk:topologyKey
 setHostnameAsFQDN boolean k #35
 os PodOS k #36
@@ -828,7 +828,7 @@ hostnameOverride string k #41
 schedulingGroup PodSchedulingGroup k #43
 =PodStatus
 observedGeneration int64 #17
-phase string #1
+phase string #1 g:v1.PodPhase
 conditions [PodCondition] #2 lm:type ps:merge pk:type
 message string #3
 reason string #4
@@ -840,12 +840,12 @@ podIPs [PodIP] #12 lm:ip ps:merge pk:ip
 startTime time k #7
 initContainerStatuses [ContainerStatus] #10 la
 containerStatuses [ContainerStatus] #8 la
-qosClass string #9
+qosClass string #9 g:v1.PodQOSClass
 ephemeralContainerStatuses [ContainerStatus] #13 la
-resize string #14
+resize string #14 g:v1.PodResizeStatus
 resourceClaimStatuses [PodResourceClaimStatus] #15 lm:name ps:merge,retainKeys pk:name
 extendedResourceClaimStatus PodExtendedResourceClaimStatus k #18
-allocatedResources {quantity} #19
+allocatedResources {quantity} #19 g:v1.ResourceList
 resources ResourceRequirements k #20
 nodeAllocatableResourceClaimStatuses [NodeAllocatableResourceClaimStatus] #21 la
 =PodTemplate kind
@@ -863,7 +863,7 @@ metadata meta/v1.ObjectMeta e #1
 spec PodSpec e #2
 =PortStatus
 port int32 r e #1
-protocol string r e #2
+protocol string r e #2 g:v1.Protocol
 error string k #3
 =PortworxVolumeSource
 volumeID string r e #1
@@ -918,8 +918,8 @@ metadata meta/v1.ObjectMeta e #1
 spec ReplicationControllerSpec e #2
 status ReplicationControllerStatus e #3
 =ReplicationControllerCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1.ReplicationControllerConditionType
+status string r e #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -948,8 +948,8 @@ containerName string #1
 resource string r e #2
 divisor quantity e #3
 =ResourceHealth
-resourceID string r e #1
-health string #2
+resourceID string r e #1 g:v1.ResourceID
+health string #2 g:v1.ResourceHealthStatus
 message string k #6
 =ResourceQuota kind
 kind string
@@ -963,18 +963,18 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [ResourceQuota] r e #2
 =ResourceQuotaSpec
-hard {quantity} #1
-scopes [string] #2 la
+hard {quantity} #1 g:v1.ResourceList
+scopes [string] #2 la g:[]v1.ResourceQuotaScope
 scopeSelector ScopeSelector k #3
 =ResourceQuotaStatus
-hard {quantity} #1
-used {quantity} #2
+hard {quantity} #1 g:v1.ResourceList
+used {quantity} #2 g:v1.ResourceList
 =ResourceRequirements
-limits {quantity} #1
-requests {quantity} #2
+limits {quantity} #1 g:v1.ResourceList
+requests {quantity} #2 g:v1.ResourceList
 claims [ResourceClaim] #3 lm:name
 =ResourceStatus
-name string r e #1
+name string r e #1 g:v1.ResourceName
 resources [ResourceHealth] #2 lm:resourceID
 =SELinuxOptions
 user string #1
@@ -1006,12 +1006,12 @@ readOnly boolean #10
 =ScopeSelector atomic
 matchExpressions [ScopedResourceSelectorRequirement] #1 la
 =ScopedResourceSelectorRequirement
-scopeName string r e #1
-operator string r e #2
+scopeName string r e #1 g:v1.ResourceQuotaScope
+operator string r e #2 g:v1.ScopeSelectorOperator
 values [string] #3 la
 =SeccompProfile
 +unions [{"discriminator":"type","fields-to-discriminateBy":{"localhostProfile":"LocalhostProfile"}}]
-type string r e #1
+type string r e #1 g:v1.SeccompProfileType
 localhostProfile string k #2
 =Secret kind
 kind string
@@ -1020,7 +1020,7 @@ metadata meta/v1.ObjectMeta e #1
 immutable boolean k #5
 data {bytes} #2
 stringData {string} #4
-type string #3
+type string #3 g:v1.SecretType
 =SecretEnvSource
 name string #1.1
 optional boolean k #2
@@ -1055,7 +1055,7 @@ runAsGroup int64 k #8
 runAsNonRoot boolean k #5
 readOnlyRootFilesystem boolean k #6
 allowPrivilegeEscalation boolean k #7
-procMount string k #9
+procMount string k #9 g:v1.ProcMountType
 seccompProfile SeccompProfile k #11
 appArmorProfile AppArmorProfile k #12
 =Service kind
@@ -1087,7 +1087,7 @@ metadata meta/v1.ListMeta e #1
 items [Service] r e #2
 =ServicePort
 name string #1
-protocol string #2
+protocol string #2 g:v1.Protocol
 appProtocol string k #6
 port int32 r e #3
 targetPort int-or-string e #4
@@ -1097,21 +1097,21 @@ ports [ServicePort] #1 lm:port,protocol ps:merge pk:port
 selector {string} #2 ma
 clusterIP string #3
 clusterIPs [string] #18 la
-type string #4
+type string #4 g:v1.ServiceType
 externalIPs [string] #5 la
-sessionAffinity string #7
+sessionAffinity string #7 g:v1.ServiceAffinity
 loadBalancerIP string #8
 loadBalancerSourceRanges [string] #9 la
 externalName string #10
-externalTrafficPolicy string #11
+externalTrafficPolicy string #11 g:v1.ServiceExternalTrafficPolicy
 healthCheckNodePort int32 #12
 publishNotReadyAddresses boolean #13
 sessionAffinityConfig SessionAffinityConfig k #14
-ipFamilies [string] #19 la
-ipFamilyPolicy string k #17
+ipFamilies [string] #19 la g:[]v1.IPFamily
+ipFamilyPolicy string k #17 g:v1.IPFamilyPolicy
 allocateLoadBalancerNodePorts boolean k #20
 loadBalancerClass string k #21
-internalTrafficPolicy string k #22
+internalTrafficPolicy string k #22 g:v1.ServiceInternalTrafficPolicy
 trafficDistribution string k #23
 =ServiceStatus
 loadBalancer LoadBalancerStatus e #1
@@ -1141,13 +1141,13 @@ host string #2
 =Taint
 key string r e #1
 value string #2
-effect string r e #3
+effect string r e #3 g:v1.TaintEffect
 timeAdded time k #4
 =Toleration
 key string #1
-operator string #2
+operator string #2 g:v1.TolerationOperator
 value string #3
-effect string #4
+effect string #4 g:v1.TaintEffect
 tolerationSeconds int64 k #5
 =TopologySelectorLabelRequirement
 key string r e #1
@@ -1157,11 +1157,11 @@ matchLabelExpressions [TopologySelectorLabelRequirement] #1 la
 =TopologySpreadConstraint
 maxSkew int32 r e #1
 topologyKey string r e #2
-whenUnsatisfiable string r e #3
+whenUnsatisfiable string r e #3 g:v1.UnsatisfiableConstraintAction
 labelSelector meta/v1.LabelSelector k #4
 minDomains int32 k #5
-nodeAffinityPolicy string k #6
-nodeTaintsPolicy string k #7
+nodeAffinityPolicy string k #6 g:v1.NodeInclusionPolicy
+nodeTaintsPolicy string k #7 g:v1.NodeInclusionPolicy
 matchLabelKeys [string] #8 la
 =TypedLocalObjectReference atomic
 apiGroup string n #1
@@ -1210,16 +1210,16 @@ devicePath string r e #2
 =VolumeMount
 name string r e #1
 readOnly boolean #2
-recursiveReadOnly string k #7
+recursiveReadOnly string k #7 g:v1.RecursiveReadOnlyMode
 mountPath string r e #3
 subPath string #4
-mountPropagation string k #5
+mountPropagation string k #5 g:v1.MountPropagationMode
 subPathExpr string #6
 =VolumeMountStatus
 name string r e #1
 mountPath string r e #2
 readOnly boolean #3
-recursiveReadOnly string k #4
+recursiveReadOnly string k #4 g:v1.RecursiveReadOnlyMode
 volumeStatus VolumeStatus k #5
 =VolumeNodeAffinity
 required NodeSelector k #1
@@ -1231,8 +1231,8 @@ serviceAccountToken ServiceAccountTokenProjection k #4
 clusterTrustBundle ClusterTrustBundleProjection k #5
 podCertificate PodCertificateProjection k #6
 =VolumeResourceRequirements
-limits {quantity} #1
-requests {quantity} #2
+limits {quantity} #1 g:v1.ResourceList
+requests {quantity} #2 g:v1.ResourceList
 =VolumeStatus
 image ImageVolumeStatus k #1
 =VsphereVirtualDiskVolumeSource

@@ -19,14 +19,14 @@ forZones [ForZone] #1 la
 forNodes [ForNode] #2 la
 =EndpointPort atomic
 name string k #1
-protocol string k #2
+protocol string k #2 g:v1.Protocol
 port int32 k #3
 appProtocol string k #4
 =EndpointSlice kind
 kind string
 apiVersion string
 metadata meta/v1.ObjectMeta e #1
-addressType string r e #4
+addressType string r e #4 g:v1.AddressType
 endpoints [Endpoint] e #2 la
 ports [EndpointPort] e #3 la
 =EndpointSliceList kind

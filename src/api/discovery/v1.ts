@@ -37,8 +37,8 @@ export interface EndpointSlice {
   apiVersion: "discovery.k8s.io/v1";
   metadata: NamespacedMeta;
   addressType: string;
-  endpoints?: Endpoint[];
-  ports?: EndpointPort[];
+  endpoints?: Endpoint[] | null;
+  ports?: EndpointPort[] | null;
 }
 
 export interface EndpointSliceList {

@@ -11,11 +11,11 @@ reportingController string #4
 reportingInstance string #5
 action string #6
 reason string #7
-regarding core/v1.ObjectReference e #8
-related core/v1.ObjectReference k #9
+regarding core/v1.ObjectReference e #8 g:corev1.ObjectReference
+related core/v1.ObjectReference k #9 g:corev1.ObjectReference
 note string #10
 type string #11
-deprecatedSource core/v1.EventSource e #12
+deprecatedSource core/v1.EventSource e #12 g:corev1.EventSource
 deprecatedFirstTimestamp time e #13
 deprecatedLastTimestamp time e #14
 deprecatedCount int32 #15

@@ -5,7 +5,7 @@ export const schema = `
 nominalConcurrencyShares int32 k #1
 lendablePercent int32 k #2
 =FlowDistinguisherMethod
-type string r e #1
+type string r e #1 g:v1.FlowDistinguisherMethodType
 =FlowSchema kind
 kind string
 apiVersion string
@@ -13,8 +13,8 @@ metadata meta/v1.ObjectMeta e #1
 spec FlowSchemaSpec e #2
 status FlowSchemaStatus e #3
 =FlowSchemaCondition
-type string #1
-status string #2
+type string #1 g:v1.FlowSchemaConditionType
+status string #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -34,7 +34,7 @@ conditions [FlowSchemaCondition] #1 lm:type ps:merge pk:type
 name string r e #1
 =LimitResponse
 +unions [{"discriminator":"type","fields-to-discriminateBy":{"queuing":"Queuing"}}]
-type string r e #1
+type string r e #1 g:v1.LimitResponseType
 queuing QueuingConfiguration k #2
 =LimitedPriorityLevelConfiguration
 nominalConcurrencyShares int32 n #1
@@ -55,8 +55,8 @@ metadata meta/v1.ObjectMeta e #1
 spec PriorityLevelConfigurationSpec e #2
 status PriorityLevelConfigurationStatus e #3
 =PriorityLevelConfigurationCondition
-type string #1
-status string #2
+type string #1 g:v1.PriorityLevelConfigurationConditionType
+status string #2 g:v1.ConditionStatus
 lastTransitionTime time e #3
 reason string #4
 message string #5
@@ -69,7 +69,7 @@ items [PriorityLevelConfiguration] r e #2
 name string r e #1
 =PriorityLevelConfigurationSpec
 +unions [{"discriminator":"type","fields-to-discriminateBy":{"exempt":"Exempt","limited":"Limited"}}]
-type string r e #1
+type string r e #1 g:v1.PriorityLevelEnablement
 limited LimitedPriorityLevelConfiguration k #2
 exempt ExemptPriorityLevelConfiguration k #3
 =PriorityLevelConfigurationStatus
@@ -89,7 +89,7 @@ namespace string r e #1
 name string r e #2
 =Subject
 +unions [{"discriminator":"kind","fields-to-discriminateBy":{"group":"Group","serviceAccount":"ServiceAccount","user":"User"}}]
-kind string r e #1
+kind string r e #1 g:v1.SubjectKind
 user UserSubject k #2
 group GroupSubject k #3
 serviceAccount ServiceAccountSubject k #4

@@ -13,8 +13,8 @@ metadata meta/v1.ObjectMeta r e #1
 spec StorageVersionSpec e #2
 status StorageVersionStatus e #3
 =StorageVersionCondition
-type string r e #1
-status string r e #2
+type string r e #1 g:v1alpha1.StorageVersionConditionType
+status string r e #2 g:v1alpha1.ConditionStatus
 observedGeneration int64 #3
 lastTransitionTime time e #4
 reason string r e #5

@@ -20,7 +20,7 @@ namespaced boolean r e #2
 group string #8
 version string #9
 kind string r e #3
-verbs [string] r e #4
+verbs [string] r e #4 g:v1.Verbs
 shortNames [string] #5 la
 categories [string] #7 la
 storageVersionHash string #10
@@ -36,7 +36,7 @@ versions [string] r e #1 la
 serverAddressByClientCIDRs [ServerAddressByClientCIDR] r e #2 la
 =Condition
 type string r e #1
-status string r e #2
+status string r e #2 g:v1.ConditionStatus
 observedGeneration int64 #3
 lastTransitionTime time r e #4
 reason string r e #5
@@ -47,12 +47,12 @@ apiVersion string
 gracePeriodSeconds int64 k #1
 preconditions Preconditions k #2
 orphanDependents boolean k #3
-propagationPolicy string k #4
+propagationPolicy string k #4 g:v1.DeletionPropagation
 dryRun [string] #5 la
 ignoreStoreReadErrorWithClusterBreakingPotential boolean k #6
 =FieldSelectorRequirement
 key string r e #1
-operator string r e #2
+operator string r e #2 g:v1.FieldSelectorOperator
 values [string] #3 la
 =GroupResource
 group string r #1
@@ -65,7 +65,7 @@ matchLabels {string} #1
 matchExpressions [LabelSelectorRequirement] #2 la
 =LabelSelectorRequirement
 key string r e #1
-operator string r e #2
+operator string r e #2 g:v1.LabelSelectorOperator
 values [string] #3 la
 =ListMeta
 selfLink string #1
@@ -75,7 +75,7 @@ remainingItemCount int64 k #4
 shardInfo ShardInfo k #5
 =ManagedFieldsEntry
 manager string #1
-operation string #2
+operation string #2 g:v1.ManagedFieldsOperationType
 apiVersion string #3
 time time k #4
 fieldsType string #6
@@ -86,7 +86,7 @@ name string #1
 generateName string #2
 namespace string #3
 selfLink string #4
-uid string #5
+uid string #5 g:types.UID
 resourceVersion string #6
 generation int64 #7
 creationTimestamp time #8
@@ -101,11 +101,11 @@ managedFields [ManagedFieldsEntry] #17 la
 apiVersion string r e #5
 kind string r e #1
 name string r e #3
-uid string r e #4
+uid string r e #4 g:types.UID
 controller boolean k #6
 blockOwnerDeletion boolean k #7
 =Preconditions
-uid string k #1
+uid string k #1 g:types.UID
 resourceVersion string k #2
 =ServerAddressByClientCIDR
 clientCIDR string r e #1
@@ -118,18 +118,18 @@ apiVersion string
 metadata ListMeta e #1
 status string #2
 message string #3
-reason string #4
+reason string #4 g:v1.StatusReason
 details StatusDetails k #5
 code int32 #6
 =StatusCause
-reason string #1
+reason string #1 g:v1.CauseType
 message string #2
 field string #3
 =StatusDetails
 name string #1
 group string #2
 kind string #3
-uid string #6
+uid string #6 g:types.UID
 causes [StatusCause] #4 la
 retryAfterSeconds int32 #5
 =WatchEvent

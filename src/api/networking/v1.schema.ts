@@ -3,7 +3,7 @@ export const schema = `
 @io.k8s.api.networking.v1
 =HTTPIngressPath
 path string #1
-pathType string r n #3
+pathType string r n #3 g:v1.PathType
 backend IngressBackend r e #2
 =HTTPIngressRuleValue
 paths [HTTPIngressPath] r e #1 la
@@ -63,7 +63,7 @@ ports [IngressPortStatus] #4 la
 ingress [IngressLoadBalancerIngress] #1 la
 =IngressPortStatus
 port int32 r e #1
-protocol string r e #2
+protocol string r e #2 g:v1.Protocol
 error string k #3
 =IngressRule
 host string #1
@@ -102,14 +102,14 @@ podSelector meta/v1.LabelSelector k #1
 namespaceSelector meta/v1.LabelSelector k #2
 ipBlock IPBlock k #3
 =NetworkPolicyPort
-protocol string k #1
+protocol string k #1 g:v1.Protocol
 port int-or-string k #2
 endPort int32 k #3
 =NetworkPolicySpec
 podSelector meta/v1.LabelSelector e #1
 ingress [NetworkPolicyIngressRule] #2 la
 egress [NetworkPolicyEgressRule] #3 la
-policyTypes [string] #4 la
+policyTypes [string] #4 la g:[]v1.PolicyType
 =ParentReference
 group string #1
 resource string r #2

@@ -67,7 +67,7 @@ export interface IngressClassParametersReference {
   apiGroup?: string;
   kind: string;
   name: string;
-  scope?: string;
+  scope?: string | null;
   namespace?: string;
 }
 

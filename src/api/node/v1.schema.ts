@@ -2,7 +2,7 @@
 export const schema = `
 @io.k8s.api.node.v1
 =Overhead
-podFixed {quantity} #1
+podFixed {quantity} #1 g:corev1.ResourceList
 =RuntimeClass kind
 kind string
 apiVersion string
@@ -17,5 +17,5 @@ metadata meta/v1.ListMeta e #1
 items [RuntimeClass] r e #2
 =Scheduling
 nodeSelector {string} #1 ma
-tolerations [core/v1.Toleration] #2 la
+tolerations [core/v1.Toleration] #2 la g:[]corev1.Toleration
 `;

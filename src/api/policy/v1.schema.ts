@@ -21,7 +21,7 @@ items [PodDisruptionBudget] r e #2
 minAvailable int-or-string k #1
 selector meta/v1.LabelSelector k #2 ps:replace
 maxUnavailable int-or-string k #3
-unhealthyPodEvictionPolicy string k #4
+unhealthyPodEvictionPolicy string k #4 g:v1.UnhealthyPodEvictionPolicyType
 =PodDisruptionBudgetStatus
 observedGeneration int64 #1
 disruptedPods {time} #2

@@ -10,7 +10,7 @@ export interface ClusterRole {
   kind: "ClusterRole";
   apiVersion: "rbac.authorization.k8s.io/v1";
   metadata: ClusterMeta;
-  rules?: PolicyRule[];
+  rules?: PolicyRule[] | null;
   aggregationRule?: AggregationRule;
 }
 
@@ -48,7 +48,7 @@ export interface Role {
   kind: "Role";
   apiVersion: "rbac.authorization.k8s.io/v1";
   metadata: NamespacedMeta;
-  rules?: PolicyRule[];
+  rules?: PolicyRule[] | null;
 }
 
 export interface RoleBinding {

@@ -4,7 +4,7 @@ export const schema = `
 =DeviceTaint
 key string r e #1
 value string #2
-effect string r e #3
+effect string r e #3 g:v1alpha3.DeviceTaintEffect
 timeAdded time k #4
 =DeviceTaintRule kind
 kind string

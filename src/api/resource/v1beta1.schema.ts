@@ -14,8 +14,8 @@ devices DeviceAllocationResult e #1
 nodeSelector core/v1.NodeSelector k #3
 allocationTimestamp time k #5
 =BasicDevice
-attributes {DeviceAttribute} #1
-capacity {DeviceCapacity} #2
+attributes {DeviceAttribute} #1 g:map[v1beta1.QualifiedName]v1beta1.DeviceAttribute
+capacity {DeviceCapacity} #2 g:map[v1beta1.QualifiedName]v1beta1.DeviceCapacity
 consumesCounters [DeviceCounterConsumption] #3 la
 nodeName string k #4
 nodeSelector core/v1.NodeSelector k #5
@@ -25,7 +25,7 @@ bindsToNode boolean k #8
 bindingConditions [string] #9 la
 bindingFailureConditions [string] #10 la
 allowMultipleAllocations boolean k #11
-nodeAllocatableResourceMappings {NodeAllocatableResourceMapping} #12
+nodeAllocatableResourceMappings {NodeAllocatableResourceMapping} #12 g:map[v1.ResourceName]v1beta1.NodeAllocatableResourceMapping
 =CELDeviceSelector
 expression string r e #1
 =CapacityRequestPolicy
@@ -37,7 +37,7 @@ min quantity r k #1
 max quantity k #2
 step quantity k #3
 =CapacityRequirements
-requests {quantity} #1
+requests {quantity} #1 g:map[v1beta1.QualifiedName]resource.Quantity
 =Counter
 value quantity r e #1
 =CounterSet
@@ -47,7 +47,7 @@ counters {Counter} r #2
 name string r e #1
 basic BasicDevice k #2
 =DeviceAllocationConfiguration
-source string r e #1
+source string r e #1 g:v1beta1.AllocationConfigSource
 requests [string] #2 la
 opaque OpaqueDeviceConfiguration k #3.1
 =DeviceAllocationResult
@@ -90,8 +90,8 @@ config [DeviceClassConfiguration] #2 la
 extendedResourceName string k #4
 =DeviceConstraint
 requests [string] #1 la
-matchAttribute string k #2
-distinctAttribute string k #3
+matchAttribute string k #2 g:v1beta1.FullyQualifiedName
+distinctAttribute string k #3 g:v1beta1.FullyQualifiedName
 =DeviceCounterConsumption
 counterSet string r e #1
 counters {Counter} r #2
@@ -99,7 +99,7 @@ counters {Counter} r #2
 name string r e #1
 deviceClassName string e #2
 selectors [DeviceSelector] #3 la
-allocationMode string #4
+allocationMode string #4 g:v1beta1.DeviceAllocationMode
 count int64 #5
 adminAccess boolean k #6
 firstAvailable [DeviceSubRequest] #7 la
@@ -114,35 +114,35 @@ adminAccess boolean k #5
 tolerations [DeviceToleration] #6 la
 bindingConditions [string] #7 la
 bindingFailureConditions [string] #8 la
-shareID string k #9
-consumedCapacity {quantity} #10
+shareID string k #9 g:types.UID
+consumedCapacity {quantity} #10 g:map[v1beta1.QualifiedName]resource.Quantity
 =DeviceSelector
 cel CELDeviceSelector k #1
 =DeviceSubRequest
 name string r e #1
 deviceClassName string r e #2
 selectors [DeviceSelector] #3 la
-allocationMode string #4
+allocationMode string #4 g:v1beta1.DeviceAllocationMode
 count int64 #5
 tolerations [DeviceToleration] #7 la
 capacity CapacityRequirements k #8
 =DeviceTaint
 key string r e #1
 value string #2
-effect string r e #3
+effect string r e #3 g:v1beta1.DeviceTaintEffect
 timeAdded time k #4
 =DeviceToleration
 key string #1
-operator string #2
+operator string #2 g:v1beta1.DeviceTolerationOperator
 value string #3
-effect string #4
+effect string #4 g:v1beta1.DeviceTaintEffect
 tolerationSeconds int64 k #5
 =NetworkDeviceData
 interfaceName string #1
 ips [string] #2 la
 hardwareAddress string #3
 =NodeAllocatableResourceMapping
-capacityKey string k #1
+capacityKey string k #1 g:v1beta1.QualifiedName
 allocationMultiplier quantity k #2
 =OpaqueDeviceConfiguration
 driver string r e #1
@@ -157,7 +157,7 @@ status ResourceClaimStatus e #3
 apiGroup string #1
 resource string r e #3
 name string r e #4
-uid string r e #5
+uid string r e #5 g:types.UID
 =ResourceClaimList kind
 kind string
 apiVersion string

@@ -24,7 +24,7 @@ min quantity r k #1
 max quantity k #2
 step quantity k #3
 =CapacityRequirements
-requests {quantity} #1
+requests {quantity} #1 g:map[v1beta2.QualifiedName]resource.Quantity
 =Counter
 value quantity r e #1
 =CounterSet
@@ -32,8 +32,8 @@ name string r e #1
 counters {Counter} r #2
 =Device
 name string r e #1
-attributes {DeviceAttribute} #2
-capacity {DeviceCapacity} #3
+attributes {DeviceAttribute} #2 g:map[v1beta2.QualifiedName]v1beta2.DeviceAttribute
+capacity {DeviceCapacity} #3 g:map[v1beta2.QualifiedName]v1beta2.DeviceCapacity
 consumesCounters [DeviceCounterConsumption] #4 la
 nodeName string k #5
 nodeSelector core/v1.NodeSelector k #6
@@ -43,9 +43,9 @@ bindsToNode boolean k #9
 bindingConditions [string] #10 la
 bindingFailureConditions [string] #11 la
 allowMultipleAllocations boolean k #12
-nodeAllocatableResourceMappings {NodeAllocatableResourceMapping} #13
+nodeAllocatableResourceMappings {NodeAllocatableResourceMapping} #13 g:map[v1.ResourceName]v1beta2.NodeAllocatableResourceMapping
 =DeviceAllocationConfiguration
-source string r e #1
+source string r e #1 g:v1beta2.AllocationConfigSource
 requests [string] #2 la
 opaque OpaqueDeviceConfiguration k #3.1
 =DeviceAllocationResult
@@ -88,8 +88,8 @@ config [DeviceClassConfiguration] #2 la
 extendedResourceName string k #4
 =DeviceConstraint
 requests [string] #1 la
-matchAttribute string k #2
-distinctAttribute string k #3
+matchAttribute string k #2 g:v1beta2.FullyQualifiedName
+distinctAttribute string k #3 g:v1beta2.FullyQualifiedName
 =DeviceCounterConsumption
 counterSet string r e #1
 counters {Counter} r #2
@@ -106,22 +106,22 @@ adminAccess boolean k #5
 tolerations [DeviceToleration] #6 la
 bindingConditions [string] #7 la
 bindingFailureConditions [string] #8 la
-shareID string k #9
-consumedCapacity {quantity} #10
+shareID string k #9 g:types.UID
+consumedCapacity {quantity} #10 g:map[v1beta2.QualifiedName]resource.Quantity
 =DeviceSelector
 cel CELDeviceSelector k #1
 =DeviceSubRequest
 name string r e #1
 deviceClassName string r e #2
 selectors [DeviceSelector] #3 la
-allocationMode string #4
+allocationMode string #4 g:v1beta2.DeviceAllocationMode
 count int64 #5
 tolerations [DeviceToleration] #6 la
 capacity CapacityRequirements k #7
 =DeviceTaint
 key string r e #1
 value string #2
-effect string r e #3
+effect string r e #3 g:v1beta2.DeviceTaintEffect
 timeAdded time k #4
 =DeviceTaintRule kind
 kind string
@@ -145,14 +145,14 @@ pool string k #3
 device string k #4
 =DeviceToleration
 key string #1
-operator string #2
+operator string #2 g:v1beta2.DeviceTolerationOperator
 value string #3
-effect string #4
+effect string #4 g:v1beta2.DeviceTaintEffect
 tolerationSeconds int64 k #5
 =ExactDeviceRequest
 deviceClassName string r e #1
 selectors [DeviceSelector] #2 la
-allocationMode string #3
+allocationMode string #3 g:v1beta2.DeviceAllocationMode
 count int64 #4
 adminAccess boolean k #5
 tolerations [DeviceToleration] #6 la
@@ -162,7 +162,7 @@ interfaceName string #1
 ips [string] #2 la
 hardwareAddress string #3
 =NodeAllocatableResourceMapping
-capacityKey string k #1
+capacityKey string k #1 g:v1beta2.QualifiedName
 allocationMultiplier quantity k #2
 =OpaqueDeviceConfiguration
 driver string r e #1
@@ -177,7 +177,7 @@ status ResourceClaimStatus e #3
 apiGroup string #1
 resource string r e #3
 name string r e #4
-uid string r e #5
+uid string r e #5 g:types.UID
 =ResourceClaimList kind
 kind string
 apiVersion string

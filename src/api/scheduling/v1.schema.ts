@@ -8,7 +8,7 @@ metadata meta/v1.ObjectMeta e #1
 value int32 e #2
 globalDefault boolean #3
 description string #4
-preemptionPolicy string k #5
+preemptionPolicy string k #5 g:apiv1.PreemptionPolicy
 =PriorityClassList kind
 kind string
 apiVersion string

@@ -33,7 +33,7 @@ podGroupTemplateRef PodGroupTemplateReference n #1
 schedulingPolicy PodGroupSchedulingPolicy r e #2
 schedulingConstraints PodGroupSchedulingConstraints k #3
 resourceClaims [PodGroupResourceClaim] #4 lm:name ps:merge,retainKeys pk:name
-disruptionMode string k #5
+disruptionMode string k #5 g:v1alpha2.DisruptionMode
 priorityClassName string #6
 priority int32 k #7
 =PodGroupStatus
@@ -44,7 +44,7 @@ name string r e #1
 schedulingPolicy PodGroupSchedulingPolicy r e #2
 schedulingConstraints PodGroupSchedulingConstraints n #3
 resourceClaims [PodGroupResourceClaim] #4 lm:name ps:merge,retainKeys pk:name
-disruptionMode string k #5
+disruptionMode string k #5 g:v1alpha2.DisruptionMode
 priorityClassName string #6
 priority int32 k #7
 =PodGroupTemplateReference

@@ -14,9 +14,9 @@ items [CSIDriver] r e #2
 =CSIDriverSpec
 attachRequired boolean k #1
 podInfoOnMount boolean k #2
-volumeLifecycleModes [string] #3 ls
+volumeLifecycleModes [string] #3 ls g:[]v1.VolumeLifecycleMode
 storageCapacity boolean k #4
-fsGroupPolicy string k #5
+fsGroupPolicy string k #5 g:v1.FSGroupPolicy
 tokenRequests [TokenRequest] #6 la
 requiresRepublish boolean k #7
 seLinuxMount boolean k #8
@@ -59,10 +59,10 @@ apiVersion string
 metadata meta/v1.ObjectMeta e #1
 provisioner string r e #2
 parameters {string} #3
-reclaimPolicy string k #4
+reclaimPolicy string k #4 g:v1.PersistentVolumeReclaimPolicy
 mountOptions [string] #5 la
 allowVolumeExpansion boolean k #6
-volumeBindingMode string k #7
+volumeBindingMode string k #7 g:v1.VolumeBindingMode
 allowedTopologies [core/v1.TopologySelectorTerm] #8 la
 =StorageClassList kind
 kind string

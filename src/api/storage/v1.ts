@@ -41,7 +41,7 @@ export interface CSINode {
 export interface CSINodeDriver {
   name: string;
   nodeID: string;
-  topologyKeys?: string[];
+  topologyKeys?: string[] | null;
   allocatable?: VolumeNodeResources;
 }
 
@@ -147,7 +147,7 @@ export interface VolumeAttributesClassList {
 }
 
 export interface VolumeError {
-  time?: Time;
+  time?: Time | null;
   message?: string;
   errorCode?: number;
 }
