@@ -1,0 +1,104 @@
+/** Events: what components tell users about an object. Two group-versions show the same stored objects. */
+import type { Event } from "../../api/core/v1.ts";
+import { type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
+import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { ageText, name, text, unknown, wide } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { obeys } from "../validation/rules.ts";
+
+export const eventFieldSelectors = {
+  "involvedObject.kind": (event: Event) => event.involvedObject?.kind ?? "",
+  "involvedObject.namespace": (event: Event) => event.involvedObject?.namespace ?? "",
+  "involvedObject.name": (event: Event) => event.involvedObject?.name ?? "",
+  "involvedObject.uid": (event: Event) => event.involvedObject?.uid ?? "",
+  "involvedObject.apiVersion": (event: Event) => event.involvedObject?.apiVersion ?? "",
+  "involvedObject.resourceVersion": (event: Event) => event.involvedObject?.resourceVersion ?? "",
+  "involvedObject.fieldPath": (event: Event) => event.involvedObject?.fieldPath ?? "",
+  reason: (event: Event) => event.reason ?? "",
+  reportingComponent: (event: Event) => event.reportingComponent ?? "",
+  source: (event: Event) => event.source?.component || event.reportingComponent || "",
+  type: (event: Event) => event.type ?? "",
+};
+
+const root = FieldPath.root;
+
+export const events = defineResource<Event>({
+  ...served("v1", "events"),
+  allowCreateOnUpdate: true,
+  validate: (next, previous) => (previous ? [] : validEvent(next, "reportingComponent")),
+  fieldSelectors: eventFieldSelectors,
+  columns: [
+    text("Last Seen", (event, now) => lastSeen(event, now)),
+    text("Type", (event) => event.type ?? ""),
+    text("Reason", (event) => event.reason ?? ""),
+    text("Object", involvedObjectText),
+    wide(text("Subobject", (event) => event.involvedObject?.fieldPath ?? "")),
+    wide(text("Source", sourceText)),
+    text("Message", (event) => (event.message ?? "").trim()),
+    wide(text("First Seen", (event, now) => firstSeen(event, now))),
+    wide(text("Count", countText)),
+    wide(name),
+  ],
+});
+
+/** Events of the old form must stand in their object's namespace; those with an eventTime must name their reporter. */
+export function validEvent(event: Event, reporterField: string): FieldError[] {
+  const { namespace } = event.metadata;
+  const about = event.involvedObject?.namespace ?? "";
+  const namespacePath = root.child("involvedObject", "namespace");
+  if (!event.eventTime) {
+    const agree = about === "" ? namespace === "default" : about === namespace;
+    return agree ? [] : [invalid(namespacePath, about, "does not match event.namespace")];
+  }
+  const errors: FieldError[] = [];
+  if (about === "" && namespace !== "default" && namespace !== "kube-system") {
+    errors.push(invalid(namespacePath, about, "does not match event.namespace"));
+  }
+  const reporter = event.reportingComponent ?? "";
+  if (reporter === "") errors.push(required(root.child(reporterField)));
+  errors.push(...obeys(reporter, qualifiedNameProblems, root.child(reporterField)));
+  errors.push(...atMost(event.reportingInstance ?? "", 128, "reportingInstance", true));
+  errors.push(...atMost(event.action ?? "", 128, "action", true));
+  errors.push(...atMost(event.reason ?? "", 128, "reason", true));
+  errors.push(...atMost(event.message ?? "", 1024, "message", false));
+  return errors;
+}
+
+function atMost(value: string, maximum: number, field: string, mandatory: boolean): FieldError[] {
+  if (mandatory && value === "") return [required(root.child(field))];
+  if (value.length <= maximum) return [];
+  return [invalid(root.child(field), "", `can have at most ${maximum} characters`)];
+}
+
+function involvedObjectText(event: Event): string {
+  const { kind = "", name: objectName = "" } = event.involvedObject ?? {};
+  return objectName ? `${kind.toLowerCase()}/${objectName}` : kind.toLowerCase();
+}
+
+function sourceText(event: Event): string {
+  const component = event.source?.component || event.reportingComponent || "";
+  const host = event.source?.host || event.reportingInstance || "";
+  return host ? `${component}, ${host}` : component;
+}
+
+function firstSeen(event: Event, now: number): string {
+  return ageText(event.firstTimestamp ?? event.eventTime, now);
+}
+
+/** With a series: `5m (x3 over 20m)`. */
+function lastSeen(event: Event, now: number): string {
+  if (event.series) {
+    return `${ageText(event.series.lastObservedTime, now)} (x${event.series.count} over ${firstSeen(event, now)})`;
+  }
+  if ((event.count ?? 0) > 1) {
+    return `${ageText(event.lastTimestamp, now)} (x${event.count} over ${firstSeen(event, now)})`;
+  }
+  const last = ageText(event.lastTimestamp, now);
+  return last === unknown ? firstSeen(event, now) : last;
+}
+
+function countText(event: Event): number {
+  if (event.series) return event.series.count ?? 0;
+  return event.count || 1;
+}
