@@ -1,0 +1,79 @@
+// Brings clusters up and down for measuring, with the built command and a home of their own.
+import { execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { connect } from "node:tls";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const command = resolve("dist/bin/pinnace.mjs");
+
+export class BenchCluster {
+  constructor(name = "bench") {
+    this.name = name;
+    this.home = process.env.PINNACE_BENCH_HOME ?? mkdtempSync(join(tmpdir(), "pinnace-bench-"));
+    this.kubeconfig = join(this.home, "kubeconfig");
+    this.environment = { ...process.env, PINNACE_HOME: this.home, KUBECONFIG: this.kubeconfig };
+  }
+
+  /** Resolves with the milliseconds until the API answered and until the cluster was usable. */
+  async up(...args) {
+    const started = performance.now();
+    const child = spawn(process.execPath, [command, "up", "--name", this.name, ...args], {
+      env: this.environment,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    child.stdout.on("data", (chunk) => (output += chunk));
+    const usable = new Promise((done, failed) =>
+      child.once("exit", (code) =>
+        code === 0 ? done(performance.now() - started) : failed(new Error(`pinnace up: exit code ${code}\n${output}`)),
+      ),
+    );
+    const answering = firstAnswer(6443, () => child.exitCode !== null).then(() => performance.now() - started);
+    return { answeringMs: await answering, usableMs: await usable };
+  }
+
+  async down() {
+    await run(process.execPath, [command, "down", "--name", this.name], { env: this.environment });
+  }
+
+  async status() {
+    return JSON.parse(
+      (await run(process.execPath, [command, "status", "--name", this.name, "-o", "json"], { env: this.environment }))
+        .stdout,
+    );
+  }
+
+  kubectl(...args) {
+    return run("kubectl", args, { env: this.environment, maxBuffer: 256 << 20 });
+  }
+
+  remove() {
+    if (!process.env.PINNACE_BENCH_HOME) rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Resolves at the first HTTP answer on the port, asking every few milliseconds. */
+async function firstAnswer(port, gaveUp) {
+  for (;;) {
+    if (await asks(port)) return;
+    if (gaveUp()) throw new Error("the command ended before the API answered");
+    await new Promise((done) => setTimeout(done, 5));
+  }
+}
+
+function asks(port) {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false }, () =>
+      socket.write("GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+    );
+    socket.once("data", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => resolve(false));
+  });
+}

@@ -1,0 +1,40 @@
+// npm run bench [-- --only start,workload,api] [--runs 5]: measures, prints medians and percentiles, writes bench/results/<time>.json.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { BenchCluster } from "./cluster.mjs";
+import { benchStart } from "./start.mjs";
+import { Results } from "./statistics.mjs";
+import { benchWorkload } from "./workload.mjs";
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", default: "start,workload" },
+    runs: { type: "string", default: "5" },
+    "idle-seconds": { type: "string", default: "20" },
+  },
+});
+const parts = values.only.split(",");
+const runs = Number(values.runs);
+const results = new Results();
+const cluster = new BenchCluster();
+try {
+  await cluster.up(); // The first one assembles the demo's image; it is not measured.
+  await cluster.down();
+  if (parts.includes("start"))
+    await benchStart(cluster, results, { runs, idleSeconds: Number(values["idle-seconds"]) });
+  if (parts.includes("workload")) {
+    await cluster.up();
+    try {
+      await benchWorkload(cluster, results, { runs });
+    } finally {
+      await cluster.down();
+    }
+  }
+} finally {
+  cluster.remove();
+}
+results.report();
+mkdirSync("bench/results", { recursive: true });
+const file = `bench/results/${new Date().toISOString().replaceAll(":", "-").slice(0, 19)}.json`;
+writeFileSync(file, JSON.stringify(results, null, 2));
+console.log(`\nwritten to ${file}`);
