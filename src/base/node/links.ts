@@ -4,7 +4,7 @@
  * prints each change as the `ip` command that a reader knows.
  */
 import { closeSync, openSync } from "node:fs";
-import { type Cidr, cidr, familyOf, formatIp, ip } from "../ip.ts";
+import { cidr, familyOf, formatIp, ip } from "../ip.ts";
 import {
   type Attributes,
   decodeAttributes,
@@ -23,7 +23,7 @@ import { inNetns } from "./netns.ts";
 /** Each change asks for a state and is no error when that state is there already. An existing link is left as it is. */
 export type LinkChange =
   | { kind: "bridge"; name: string; mac?: string; mtu?: number }
-  /** A pair whose one end is up here, in the bridge `master` if given; the other is up in the namespace `peer.netns`. */
+  /** A pair whose one end is up here, in the bridge `master` if given; the other waits, down, in the namespace `peer.netns`. */
   | {
       kind: "veth";
       name: string;
@@ -145,17 +145,6 @@ export class Links {
     });
   }
 
-  /** The destinations of the routing table, with their prefix lengths: where traffic of this namespace may already go. */
-  destinations(): Cidr[] {
-    const replies = this.#socket.request([
-      { type: rtmGetRoute, flags: nlmDump, header: new Uint8Array(12), attributes: [] },
-    ]);
-    return replies.flatMap(({ body }) => {
-      const destination = decodeAttributes(body, 12).get(rtaDst);
-      return destination ? [{ address: new Uint8Array(destination), prefixLength: body[1]! }] : [];
-    });
-  }
-
   close(): void {
     this.#socket.close();
   }
@@ -173,6 +162,13 @@ export class Links {
 
 type LinkRequest = Extract<LinkChange, { kind: "bridge" | "veth" | "up" | "delete-link" }>;
 type AddressingRequest = Extract<LinkChange, { kind: "address" | "delete-address" | "route" }>;
+
+/** A MAC address that follows from the IP address: whoever holds the address next, the neighbours' caches stay right. */
+export function macOf(address: string): string {
+  const bytes = ip(address).slice(-4);
+  const prefix = [0x0a, familyOf(address) === "ipv4" ? 0x58 : 0x59];
+  return [...prefix, ...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
 
 function encodeLink(
   change: LinkRequest,
@@ -231,7 +227,7 @@ function encodeLink(
             iflaLinkinfo,
             [
               [iflaInfoKind, text("veth")],
-              [iflaInfoData, [[vethInfoPeer, withHeader(linkHeader(0, iffUp), peerAttributes)]]],
+              [iflaInfoData, [[vethInfoPeer, withHeader(linkHeader(0, 0), peerAttributes)]]],
             ],
           ],
         ],
@@ -348,7 +344,6 @@ const rtmNewAddr = 20;
 const rtmDelAddr = 21;
 const rtmGetAddr = 22;
 const rtmNewRoute = 24;
-const rtmGetRoute = 26;
 const iffUp = 1;
 const iflaAddress = 1;
 const iflaIfname = 3;

@@ -8,8 +8,8 @@
  */
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { addressAt, cidr, cidrContains, familyOf, formatIp, ip, offsetIn } from "../../base/ip.ts";
-import { type LinkChange, Links } from "../../base/node/links.ts";
+import { addressAt, cidr, cidrContains, formatIp, ip, offsetIn } from "../../base/ip.ts";
+import { type LinkChange, Links, macOf } from "../../base/node/links.ts";
 import { createNetns, deleteNetns, inNetns, listNetns, netnsPath } from "../../base/node/netns.ts";
 
 /** What the kubelet asks of a network. Every call is idempotent; a pod is named by its UID. */
@@ -178,7 +178,10 @@ export function planPod(config: BridgePodNetworkConfig, attachment: PodAttachmen
       peer: { name: podLinkName, netns: attachment.netnsPath, mac: macOf(attachment.ips[0]!) },
     },
   ];
-  const inPod: LinkChange[] = [{ kind: "up", name: "lo" }];
+  const inPod: LinkChange[] = [
+    { kind: "up", name: "lo" },
+    { kind: "up", name: podLinkName },
+  ];
   for (const [i, address] of attachment.ips.entries()) {
     const podCIDR = cidr(config.podCIDRs[i]!);
     const gateway = formatIp(addressAt(podCIDR, 1));
@@ -199,14 +202,6 @@ export function planPod(config: BridgePodNetworkConfig, attachment: PodAttachmen
 /** The bridge's end of a pod's veth. Derived, so that detaching needs no record. */
 function hostLinkName(netnsName: string): string {
   return `veth${createHash("sha1").update(netnsName).digest("hex").slice(0, 8)}`;
-}
-
-/** A MAC address that follows from the IP address: whoever holds the address next, the neighbours' caches stay right. */
-export function macOf(address: string): string {
-  const bytes = ip(address).slice(-4);
-  return [0x0a, familyOf(address) === "ipv4" ? 0x58 : 0x59, ...bytes]
-    .map((byte) => byte.toString(16).padStart(2, "0"))
-    .join(":");
 }
 
 /** Hands out a pod CIDR's addresses in turn: an address just given back is the last to be given out again. */
