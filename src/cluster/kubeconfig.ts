@@ -1,4 +1,8 @@
 /** The cluster's kubeconfig, and its context in the user's own, as kind merges it. */
+import { chownSync, mkdirSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import type { Document } from "yaml";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { writeAtomically } from "./state-folder.ts";
@@ -35,4 +39,92 @@ current-context: ${name}
 
 export function writeClusterKubeconfig(plan: ClusterPlan, pki: ClusterPki, file: string): void {
   writeAtomically(file, clusterKubeconfig(plan, pki), 0o600);
+}
+
+/** Where kubectl looks: the first file of KUBECONFIG, else ~/.kube/config; under sudo, that of the user who called it. */
+export function userKubeconfig(environment: NodeJS.ProcessEnv = process.env): UserFile {
+  const [first] = (environment["KUBECONFIG"] ?? "").split(delimiter).filter(Boolean);
+  const owner = sudoCaller(environment);
+  const file = first ?? join(owner?.home ?? homedir(), ".kube", "config");
+  return owner ? { file, owner } : { file };
+}
+
+interface UserFile {
+  file: string;
+  owner?: { uid: number; gid: number; home: string };
+}
+
+/** Adds the cluster's context, or renews it, and makes it the current one. Everything else in the file stays, comments too. */
+export async function addContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile): Promise<void> {
+  const own = clusterKubeconfig(plan, pki);
+  const existing = readText(target.file);
+  if (existing.trim() === "") return writeUserFile(target, own);
+  const { parseDocument } = await import("yaml");
+  const merged = parseDocument(existing);
+  if (merged.errors.length > 0) {
+    throw new Error(
+      `${target.file} is not valid YAML (${merged.errors[0]!.message}); mend it, or write "pinnace kubeconfig --name ${plan.name}" to a file of its own`,
+    );
+  }
+  const ours = parseDocument(own).toJS() as Record<string, { name: string }[] | string>;
+  for (const section of sections)
+    setNamed(merged, section, contextName(plan.name), (ours[section] as { name: string }[])[0]);
+  merged.set("current-context", contextName(plan.name));
+  writeUserFile(target, merged.toString({ lineWidth: 0 }));
+}
+
+/** Takes the cluster's context out again. No error when it is not there. */
+export async function removeContext(clusterName: string, target: UserFile): Promise<void> {
+  const existing = readText(target.file);
+  const name = contextName(clusterName);
+  if (!existing.includes(name)) return;
+  const { parseDocument } = await import("yaml");
+  const document = parseDocument(existing);
+  if (document.errors.length > 0) return; // Not ours to mend; nothing was taken from it.
+  for (const section of sections) setNamed(document, section, name, undefined);
+  if (document.get("current-context") === name) document.set("current-context", "");
+  writeUserFile(target, document.toString({ lineWidth: 0 }));
+}
+
+const sections = ["clusters", "users", "contexts"] as const;
+
+/** Replaces, adds or (without a value) removes the entry of that name in a kubeconfig's list. */
+function setNamed(document: Document, section: string, name: string, value: object | undefined): void {
+  const list = document.get(section) as { items?: unknown[] } | null | undefined;
+  if (!list?.items) {
+    if (value) document.set(section, document.createNode([value]));
+    return;
+  }
+  const position = list.items.findIndex((item) => (item as { get?(key: string): unknown }).get?.("name") === name);
+  if (value && position >= 0) list.items[position] = document.createNode(value);
+  else if (value) list.items.push(document.createNode(value));
+  else if (position >= 0) list.items.splice(position, 1);
+}
+
+function sudoCaller(environment: NodeJS.ProcessEnv): UserFile["owner"] {
+  const { SUDO_UID: uid, SUDO_GID: gid, SUDO_USER: user } = environment;
+  if (process.getuid?.() !== 0 || !uid || !gid || !user || user === "root") return undefined;
+  const entry = readText("/etc/passwd")
+    .split("\n")
+    .find((line) => line.startsWith(`${user}:`));
+  const home = entry?.split(":")[5];
+  return home ? { uid: Number(uid), gid: Number(gid), home } : undefined;
+}
+
+function writeUserFile({ file, owner }: UserFile, content: string): void {
+  const folder = dirname(file);
+  const made = mkdirSync(folder, { recursive: true, mode: 0o750 });
+  writeAtomically(file, content, 0o600);
+  if (!owner) return;
+  chownSync(file, owner.uid, owner.gid);
+  if (made) chownSync(folder, owner.uid, owner.gid);
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
 }

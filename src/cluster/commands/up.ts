@@ -1,13 +1,13 @@
 /** `pinnace up`: brings a cluster up, or back, and returns when it is usable. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
 import type { ClusterConfig, ClusterPlan } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
-import { defaultKubeconfigPath, mergeClusterContext, writeClusterKubeconfig } from "../kubeconfig.ts";
+import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
 import { checkPrerequisites, missing } from "../prerequisites.ts";
 import {
@@ -44,7 +44,7 @@ export async function up(options: UpOptions): Promise<ClusterPlan> {
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    mergeClusterContext(plan, readPki(paths)!, defaultKubeconfigPath());
+    await addContext(plan, readPki(paths)!, userKubeconfig());
     return plan;
   }
   if (readGoingDown(paths)) {
@@ -55,7 +55,7 @@ export async function up(options: UpOptions): Promise<ClusterPlan> {
   const server = startServer(name, paths, options);
   await certifyAndWait(server, paths, plan, pki, options);
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
-  mergeClusterContext(plan, readPki(paths)!, defaultKubeconfigPath());
+  await addContext(plan, readPki(paths)!, userKubeconfig());
   return plan;
 }
 
@@ -198,9 +198,4 @@ function tail(file: string, lines: number): string {
   } catch {
     return "(no log)";
   }
-}
-
-/** Forgets the plan of a cluster that never came up, so that the next `up` decides anew. */
-export function forgetPlan(paths: ClusterPaths): void {
-  rmSync(paths.plan, { force: true });
 }
