@@ -101,6 +101,13 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   gracePeriodSeconds?(object: T, requested: number | undefined): number | undefined;
   /** What happens to dependents when the client does not say. Default: background. */
   defaultPropagation?: "Orphan" | "Background";
+  /**
+   * What holds a deleted object beside metadata.finalizers (namespaces: spec.finalizers). While any is left, deletion only
+   * marks the object, and without a grace period.
+   */
+  otherFinalizers?(object: T): readonly string[];
+  /** A deletion answers with the object that it removed instead of a Status (pods, services). */
+  returnsDeletedObject?: boolean;
   /** Called with the private copy when deletion only marks the object (finalizers remain); namespaces set their phase here. */
   beforeMarkedDeleted?(object: T, context: WriteContext): void;
   fieldSelectors?: FieldSelectors<T>;
