@@ -1,0 +1,428 @@
+/**
+ * Turns parsed JSON into an object of its type as a round trip through upstream's Go types would: wrong types refused, unknown fields
+ * dropped, nulls and empty optional fields left out, fields that are always written filled in, quantities and times in canonical form.
+ * The result is a private copy with its fields in upstream's order; only free-form parts (RawExtension, FieldsV1) are shared.
+ */
+import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../api/schema.ts";
+import { canonicalQuantity } from "./quantity.ts";
+import { normalizeBase64 } from "./serializer/base64.ts";
+import { DecodeError } from "./serializer/decode-error.ts";
+import { maximumDepth } from "./serializer/json-scan.ts";
+import { normalizeMicroTime, normalizeTime } from "./serializer/time.ts";
+
+export interface Conformed<T> {
+  object: T;
+  /** A field was dropped because the type does not have it. */
+  hasUnknown: boolean;
+  /** How many keys all objects of the input held together: fewer than the text has means that some were given twice. */
+  keys: number;
+}
+
+/** `text` is where the value was parsed from, if known; errors quote numbers from it. Throws DecodeError. */
+export function conform<T>(value: unknown, type: TypeSchema, text?: string): Conformed<T> {
+  const context = new Context(text);
+  const object = structWalk(type)(value ?? {}, context) as T;
+  if (context.error) throw context.error;
+  return { object, hasUnknown: context.hasUnknown, keys: context.keys };
+}
+
+class Context {
+  hasUnknown = false;
+  keys = 0;
+  depth = 0;
+  /** The first wrong type; decoding goes on after it, since a malformed quantity or time further on is reported in its stead. */
+  error: DecodeError | undefined;
+  /** JSON names from the root to the struct being read, without indices, as Go's errors have it. */
+  readonly path: string[] = [];
+  readonly text: string | undefined;
+
+  constructor(text: string | undefined) {
+    this.text = text;
+  }
+
+  enter(): void {
+    if (++this.depth > maximumDepth) throw new DecodeError("exceeded max depth");
+  }
+
+  mismatch(value: unknown, place: Place, goType: string): undefined {
+    if (this.error) return;
+    const where = place.field ? `Go struct field ${place.struct}.${[...this.path, place.field].join(".")}` : "Go value";
+    this.error = new DecodeError(
+      `json: cannot unmarshal ${this.#describe(value, goType)} into ${where} of type ${goType}`,
+    );
+  }
+
+  #describe(value: unknown, goType: string): string {
+    if (Array.isArray(value)) return "array";
+    if (typeof value !== "number") return typeof value === "boolean" ? "bool" : typeof value;
+    if (!goType.startsWith("int") && !goType.startsWith("float")) return "number";
+    if (Number.isFinite(value)) return `number ${value}`;
+    const literals = this.text?.match(/-?\d[\d.]*[eE][+-]?\d+/g) ?? [];
+    return `number ${literals.find((literal) => !Number.isFinite(Number(literal))) ?? value}`;
+  }
+}
+
+/** Where a value stands, for error messages. */
+interface Place {
+  struct: string;
+  field: string;
+}
+
+/** Reads a value that is neither null nor undefined. Undefined means that it was refused. */
+type Walk = (value: unknown, context: Context) => unknown;
+
+const structWalks = new WeakMap<TypeSchema, Walk>();
+
+function structWalk(type: TypeSchema): Walk {
+  let walk = structWalks.get(type);
+  if (!walk) {
+    walk = type.custom ? compileCustomStruct(type) : compileStruct(type);
+    structWalks.set(type, walk);
+  }
+  return walk;
+}
+
+function compileStruct(type: TypeSchema): Walk {
+  const fields = type.fields;
+  const count = fields.length;
+  const names = fields.map((field) => field.name);
+  const walks = fields.map((field) => compileField(type, field));
+  const emits = fields.map((field) =>
+    field.whenEmpty === "emit" || field.whenEmpty === "null" ? zeroOf(field) : undefined,
+  );
+  const omits = fields.map((field) => field.whenEmpty === "omit");
+  const isEmpty = fields.map((field) => emptiness(field.value));
+  const emptyBecomesNull = fields.map(
+    (field) => field.whenEmpty === "emit" && field.value.kind === "list" && !field.required,
+  );
+  return (input, context) => {
+    if (typeof input !== "object" || Array.isArray(input))
+      return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
+    context.enter();
+    const source = input as Record<string, unknown>;
+    const object: Record<string, unknown> = {};
+    let known = 0;
+    for (let i = 0; i < count; i++) {
+      const name = names[i]!;
+      let value = source[name];
+      if (value !== undefined) {
+        known++;
+        if (value !== null) value = walks[i]!(value, context);
+      }
+      if (value === undefined || value === null) {
+        const emit = emits[i];
+        if (emit) object[name] = emit();
+      } else if (omits[i] && isEmpty[i]!(value)) {
+        // Left out, as omitempty does.
+      } else if (emptyBecomesNull[i] && (value as unknown[]).length === 0) object[name] = null;
+      else object[name] = value;
+    }
+    let total = 0;
+    for (const _ in source) total++;
+    context.keys += known;
+    if (total !== known && Object.keys(source).some((name) => source[name] !== undefined && !type.byName.has(name)))
+      context.hasUnknown = true;
+    context.depth--;
+    return object;
+  };
+}
+
+/** How many keys free-form JSON holds. */
+function countWithin(value: unknown, context: Context): number {
+  if (typeof value !== "object" || value === null) return 0;
+  context.enter();
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value) count += countWithin(item, context);
+  else {
+    for (const key in value) {
+      count++;
+      count += countWithin((value as Record<string, unknown>)[key], context);
+    }
+  }
+  context.depth--;
+  return count;
+}
+
+function compileField(type: TypeSchema, field: FieldSchema): Walk {
+  const place: Place = { struct: type.name, field: field.name };
+  return compileValue(field.value, place, field.goType ?? goTypeOf(field.value));
+}
+
+function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
+  switch (value.kind) {
+    case "scalar":
+      return compileScalar(value.scalar, place, goType);
+    case "struct": {
+      let walk: Walk | undefined;
+      return (input, context) => {
+        if (typeof input !== "object" || Array.isArray(input)) return context.mismatch(input, place, goType);
+        context.path.push(place.field);
+        const object = (walk ??= structWalk(value.type))(input, context);
+        context.path.pop();
+        return object;
+      };
+    }
+    case "list": {
+      const walk = compileValue(value.items, place, goTypeOf(value.items));
+      const zero = () => zeroOfValue(value.items);
+      return (input, context) => {
+        if (!Array.isArray(input)) return context.mismatch(input, place, goType);
+        context.enter();
+        const list: unknown[] = [];
+        for (const item of input) list.push(item === null || item === undefined ? zero() : walk(item, context));
+        context.depth--;
+        return list;
+      };
+    }
+    case "map": {
+      const walk = compileValue(value.values, place, goTypeOf(value.values));
+      const zero = () => zeroOfValue(value.values);
+      return (input, context) => {
+        if (typeof input !== "object" || Array.isArray(input)) return context.mismatch(input, place, goType);
+        context.enter();
+        const map: Record<string, unknown> = {};
+        for (const key in input) {
+          const item = (input as Record<string, unknown>)[key];
+          if (item === undefined) continue;
+          context.keys++;
+          setOwn(map, key, item === null ? zero() : walk(item, context));
+        }
+        context.depth--;
+        return map;
+      };
+    }
+    case "any":
+      return (input, context) => {
+        context.keys += countWithin(input, context);
+        return input;
+      };
+    case "either": {
+      const struct = compileValue(value.struct, place, goType);
+      const or = compileValue(value.or, place, goTypeOf(value.or));
+      return (input, context) =>
+        typeof input === "object" && !Array.isArray(input) ? struct(input, context) : or(input, context);
+    }
+  }
+}
+
+/** `__proto__` is a key like any other. */
+function setOwn(object: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__")
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  else object[key] = value;
+}
+
+function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
+  switch (scalar) {
+    case "string":
+      return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
+    case "boolean":
+      return (input, context) => (typeof input === "boolean" ? input : context.mismatch(input, place, goType));
+    case "double":
+      return (input, context) =>
+        typeof input === "number" && Number.isFinite(input) ? input : context.mismatch(input, place, goType);
+    case "int32":
+      return (input, context) => (isInt32(input) ? input : context.mismatch(input, place, goType));
+    case "int64":
+      return (input, context) =>
+        Number.isInteger(input) && Math.abs(input as number) <= 2 ** 63
+          ? input
+          : context.mismatch(input, place, goType);
+    case "bytes":
+      return (input, context) =>
+        typeof input === "string" ? normalizeBase64(input) : context.mismatch(input, place, goType);
+    case "quantity":
+      return (input) => normalizeQuantity(input);
+    case "int-or-string":
+      return (input, context) =>
+        typeof input === "string" || isInt32(input)
+          ? input
+          : context.mismatch(input, { struct: "", field: "" }, "int32");
+    case "time":
+      return (input, context) =>
+        typeof input === "string" ? normalizeTime(input) : context.mismatch(input, { struct: "", field: "" }, "string");
+    case "microtime":
+      return (input, context) =>
+        typeof input === "string"
+          ? normalizeMicroTime(input)
+          : context.mismatch(input, { struct: "", field: "" }, "string");
+  }
+}
+
+function isInt32(input: unknown): boolean {
+  return typeof input === "number" && (input | 0) === input;
+}
+
+/** The few amounts that every manifest repeats, and what they become. */
+const canonicalQuantities = new Map<string, string>();
+
+function normalizeQuantity(input: unknown): string {
+  const text = typeof input === "string" ? input : typeof input === "number" ? String(input) : JSON.stringify(input);
+  const known = canonicalQuantities.get(text);
+  if (known !== undefined) return known;
+  let canonical: string;
+  try {
+    canonical = canonicalQuantity(text.trim());
+  } catch (cause) {
+    throw new DecodeError((cause as Error).message, { cause });
+  }
+  if (canonicalQuantities.size > 1000) canonicalQuantities.clear();
+  canonicalQuantities.set(text, canonical);
+  return canonical;
+}
+
+/** Says whether omitempty would drop a value of this kind. */
+function emptiness(value: ValueSchema): (value: unknown) => boolean {
+  switch (value.kind) {
+    case "scalar":
+      return (v) => v === "" || v === 0 || v === false;
+    case "list":
+      return (v) => (v as unknown[]).length === 0;
+    case "map":
+      return (v) => {
+        for (const _ in v as object) return false;
+        return true;
+      };
+    default:
+      return () => false;
+  }
+}
+
+/** Makes the value that is written when nothing was given. */
+function zeroOf(field: FieldSchema): () => unknown {
+  if (field.whenEmpty === "null") return () => null;
+  if (field.value.kind === "list") return field.required ? () => [] : () => null;
+  if (field.value.kind === "map") return () => ({});
+  return () => zeroOfValue(field.value);
+}
+
+function zeroOfValue(value: ValueSchema): unknown {
+  switch (value.kind) {
+    case "scalar":
+      return zeroScalars[value.scalar];
+    case "struct":
+      return structWalk(value.type)({}, new Context(undefined));
+    default:
+      return null;
+  }
+}
+
+const zeroScalars = {
+  string: "",
+  boolean: false,
+  int32: 0,
+  int64: 0,
+  double: 0,
+  bytes: "",
+  time: null,
+  microtime: null,
+  quantity: "0",
+  "int-or-string": 0,
+} satisfies Record<Scalar, unknown>;
+
+function goTypeOf(value: ValueSchema): string {
+  switch (value.kind) {
+    case "scalar":
+      return goScalars[value.scalar];
+    case "struct":
+      return goTypeOfStruct(value.type);
+    case "list":
+      return `[]${goTypeOf(value.items)}`;
+    case "map":
+      return `map[string]${goTypeOf(value.values)}`;
+    default:
+      return value.fullName.split(".").slice(-2).join(".");
+  }
+}
+
+const goScalars = {
+  string: "string",
+  boolean: "bool",
+  int32: "int32",
+  int64: "int64",
+  double: "float64",
+  bytes: "[]uint8",
+  time: "v1.Time",
+  microtime: "v1.MicroTime",
+  quantity: "resource.Quantity",
+  "int-or-string": "intstr.IntOrString",
+} satisfies Record<Scalar, string>;
+
+/** `v1.PodSpec`: the last two labels of the full name. */
+function goTypeOfStruct(type: TypeSchema): string {
+  return type.fullName.split(".").slice(-2).join(".");
+}
+
+/** Custom resources are pruned, and otherwise left as they are: their definition's validation judges the rest. */
+function compileCustomStruct(type: TypeSchema): Walk {
+  const walks = new Map<string, Walk>();
+  for (const field of type.fields)
+    walks.set(field.name, compileCustomValue(field.value, { struct: type.name, field: field.name }));
+  return (input, context) => {
+    if (typeof input !== "object" || Array.isArray(input)) return input;
+    context.enter();
+    const object: Record<string, unknown> = {};
+    for (const key in input) {
+      const value = (input as Record<string, unknown>)[key];
+      if (value === undefined) continue;
+      context.keys++;
+      const walk = walks.get(key);
+      if (walk) object[key] = value === null ? null : walk(value, context);
+      else {
+        context.keys += countWithin(value, context);
+        if (type.preserveUnknown) setOwn(object, key, value);
+        else context.hasUnknown = true;
+      }
+    }
+    context.depth--;
+    return object;
+  };
+}
+
+function compileCustomValue(value: ValueSchema, place: Place): Walk {
+  switch (value.kind) {
+    case "scalar":
+      return (input, context) => {
+        context.keys += countWithin(input, context);
+        return input;
+      };
+    case "struct": {
+      if (!isCustom(value)) return compileValue(value, place, goTypeOf(value));
+      let walk: Walk | undefined;
+      return (input, context) => (walk ??= structWalk(value.type))(input, context);
+    }
+    case "list": {
+      const walk = compileCustomValue(value.items, place);
+      return (input, context) => {
+        if (!Array.isArray(input)) return input;
+        context.enter();
+        const list = input.map((item) => (item === null || item === undefined ? null : walk(item, context)));
+        context.depth--;
+        return list;
+      };
+    }
+    case "map": {
+      const walk = compileCustomValue(value.values, place);
+      return (input, context) => {
+        if (typeof input !== "object" || Array.isArray(input)) return input;
+        context.enter();
+        const map: Record<string, unknown> = {};
+        for (const key in input) {
+          const item = (input as Record<string, unknown>)[key];
+          if (item === undefined) continue;
+          context.keys++;
+          setOwn(map, key, item === null ? null : walk(item, context));
+        }
+        context.depth--;
+        return map;
+      };
+    }
+    default:
+      return compileValue(value, place, "");
+  }
+}
+
+/** Only ObjectMeta is a built-in type inside a custom resource. */
+function isCustom(value: ValueSchema & { kind: "struct" }): boolean {
+  return value.type.custom;
+}
