@@ -87,17 +87,21 @@ export interface Client {
     options: WatchOptions,
     receive: (events: readonly WatchEvent<T>[]) => void,
   ): Promise<WatchHandle>;
-  create<T extends KubeObject>(resource: Resource<T>, object: New<T>, options?: WriteOptions): Promise<DeepReadonly<T>>;
+  create<T extends KubeObject>(
+    resource: Resource<T>,
+    object: New<NoInfer<T>>,
+    options?: WriteOptions,
+  ): Promise<DeepReadonly<T>>;
   /** PUT. Fails with Conflict when `metadata.resourceVersion` is given and old. */
   update<T extends KubeObject>(
     resource: Resource<T>,
-    object: DeepReadonly<T>,
+    object: DeepReadonly<NoInfer<T>>,
     options?: WriteOptions,
   ): Promise<DeepReadonly<T>>;
   /** PUT of the status subresource. */
   updateStatus<T extends KubeObject>(
     resource: Resource<T>,
-    object: DeepReadonly<T>,
+    object: DeepReadonly<NoInfer<T>>,
     options?: WriteOptions,
   ): Promise<DeepReadonly<T>>;
   patch<T extends KubeObject>(

@@ -1,0 +1,42 @@
+/** What controllers ask of a Pod: is it ready, available, still at work. */
+import type { Pod, PodCondition } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+
+type ReadPod = DeepReadonly<Pod>;
+
+export function podCondition(pod: ReadPod, type: string): DeepReadonly<PodCondition> | undefined {
+  return pod.status?.conditions?.find((condition) => condition.type === type);
+}
+
+export function isPodReady(pod: ReadPod): boolean {
+  return podCondition(pod, "Ready")?.status === "True";
+}
+
+/** When the Pod became ready, in epoch milliseconds. Undefined when it is not. */
+export function readySinceMs(pod: ReadPod): number | undefined {
+  const ready = podCondition(pod, "Ready");
+  if (ready?.status !== "True") return undefined;
+  return ready.lastTransitionTime ? Date.parse(ready.lastTransitionTime) : 0;
+}
+
+/** Ready for at least `minReadySeconds`. */
+export function isPodAvailable(pod: ReadPod, minReadySeconds: number, nowMs: number): boolean {
+  return availableInMs(pod, minReadySeconds, nowMs) === 0;
+}
+
+/** How long until a ready Pod counts as available; 0 when it does; undefined when it is not ready. */
+export function availableInMs(pod: ReadPod, minReadySeconds: number, nowMs: number): number | undefined {
+  const since = readySinceMs(pod);
+  if (since === undefined) return undefined;
+  if (minReadySeconds === 0) return 0;
+  return Math.max(0, since + minReadySeconds * 1000 - nowMs);
+}
+
+export function isPodTerminal(pod: ReadPod): boolean {
+  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+}
+
+/** Neither finished nor being deleted. */
+export function isPodActive(pod: ReadPod): boolean {
+  return !isPodTerminal(pod) && pod.metadata.deletionTimestamp === undefined;
+}
