@@ -1,7 +1,66 @@
-/** Pods. */
+/** Pods: the smallest thing that is scheduled. */
 import type { Pod } from "../../api/core/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
-import { age, name } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { podColumns } from "./pod-columns.ts";
+import { qosClassOf } from "./pod-qos.ts";
+import { defaultHostPorts, defaultPodSpec, defaultRequestsToLimits } from "./pod-spec/defaults.ts";
 
-export const pods = defineResource<Pod>({ ...served("v1", "pods"), columns: [name, age] });
+export const pods = defineResource<Pod>({
+  ...served("v1", "pods"),
+  defaults(pod) {
+    pod.spec ??= { containers: [] };
+    defaultPodSpec(pod.spec);
+    pod.spec.enableServiceLinks ??= true;
+    defaultHostPorts(pod.spec);
+    defaultRequestsToLimits(pod.spec);
+    mirrorAddresses(pod);
+  },
+  beforeCreate(pod) {
+    pod.metadata.generation = 1;
+    pod.status = { phase: "Pending", qosClass: qosClassOf(pod.spec) };
+    if (pod.spec.schedulingGates?.length) {
+      pod.status.conditions = [
+        {
+          type: "PodScheduled",
+          status: "False",
+          reason: "SchedulingGated",
+          message: "Scheduling is blocked due to non-empty scheduling gates",
+        },
+      ];
+    }
+  },
+  beforeStatusUpdate(next, previous) {
+    // The class follows from the spec; old kubelets sent owner references they did not understand.
+    next.status.qosClass = previous.status?.qosClass;
+    next.metadata.ownerReferences = previous.metadata.ownerReferences;
+    mirrorAddresses(next);
+  },
+  gracePeriodSeconds(pod, requested) {
+    const finished = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+    if (!pod.spec.nodeName || finished) return undefined;
+    const seconds = requested ?? pod.spec.terminationGracePeriodSeconds ?? 0;
+    if (seconds === 0) return undefined;
+    return seconds < 0 ? 1 : seconds;
+  },
+  fieldSelectors: {
+    "spec.nodeName": (pod) => pod.spec.nodeName ?? "",
+    "spec.restartPolicy": (pod) => pod.spec.restartPolicy ?? "",
+    "spec.schedulerName": (pod) => pod.spec.schedulerName ?? "",
+    "spec.serviceAccountName": (pod) => pod.spec.serviceAccountName ?? "",
+    "spec.hostNetwork": (pod) => String(pod.spec.hostNetwork ?? false),
+    "status.phase": (pod) => pod.status?.phase ?? "",
+    "status.podIP": (pod) => pod.status?.podIP ?? "",
+    "status.podIPs": (pod) => pod.status?.podIP ?? "",
+    "status.nominatedNodeName": (pod) => pod.status?.nominatedNodeName ?? "",
+  },
+  columns: podColumns,
+});
+
+/** podIP and hostIP are the first of podIPs and hostIPs. */
+function mirrorAddresses({ status }: Pod): void {
+  if (!status) return;
+  if (status.podIP && !status.podIPs?.length) status.podIPs = [{ ip: status.podIP }];
+  if (status.podIPs?.length) status.podIP = status.podIPs[0]!.ip;
+  if (status.hostIP && !status.hostIPs?.length) status.hostIPs = [{ ip: status.hostIP }];
+}

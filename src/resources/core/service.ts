@@ -1,7 +1,17 @@
-/** Service objects. */
+/** Services: one stable address for a set of pods. */
 import type { Service } from "../../api/core/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
-import { age, name } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { serviceColumns } from "./service-columns.ts";
+import { defaultService } from "./service-defaults.ts";
 
-export const services = defineResource<Service>({ ...served("v1", "services"), columns: [name, age] });
+export const services = defineResource<Service>({
+  ...served("v1", "services"),
+  validateName: "dns-label",
+  defaults: defaultService,
+  fieldSelectors: {
+    "spec.clusterIP": ({ spec }) => spec.clusterIP ?? "",
+    "spec.type": ({ spec }) => spec.type ?? "",
+  },
+  columns: serviceColumns,
+});

@@ -1,0 +1,93 @@
+/** What a pod spec, in a Pod or in a template, gets when its writer left it out. */
+import type { Container, EphemeralContainer, LifecycleHandler, PodSpec, Probe } from "../../../api/core/v1.ts";
+import { canonicalizeResourceList } from "../resource-list.ts";
+import { defaultVolume } from "./volume-defaults.ts";
+
+export function defaultPodSpec(podSpec: PodSpec): void {
+  podSpec.containers ??= [];
+  podSpec.restartPolicy ||= "Always";
+  podSpec.terminationGracePeriodSeconds ??= 30;
+  podSpec.dnsPolicy ||= "ClusterFirst";
+  podSpec.securityContext ??= {};
+  podSpec.schedulerName ||= "default-scheduler";
+  mirrorServiceAccountName(podSpec);
+  for (const volume of podSpec.volumes ?? []) defaultVolume(volume);
+  for (const container of podSpec.initContainers ?? []) defaultContainer(container);
+  for (const container of podSpec.containers) defaultContainer(container);
+  for (const container of podSpec.ephemeralContainers ?? []) defaultContainer(container);
+  canonicalizeResourceList(podSpec.overhead);
+  if (podSpec.resources) defaultResources(podSpec.resources);
+}
+
+/** `serviceAccount` is the field's first name and is always served beside `serviceAccountName`. */
+export function mirrorServiceAccountName(podSpec: PodSpec): void {
+  if (podSpec.serviceAccountName) podSpec.serviceAccount = podSpec.serviceAccountName;
+  else if (podSpec.serviceAccount) podSpec.serviceAccountName = podSpec.serviceAccount;
+}
+
+/** On the host's network a container port is a host port. Only Pods get this, not templates. */
+export function defaultHostPorts(podSpec: PodSpec): void {
+  if (!podSpec.hostNetwork) return;
+  for (const container of [...(podSpec.initContainers ?? []), ...podSpec.containers]) {
+    for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
+  }
+}
+
+/** Where a limit is given without a request, the request equals the limit. Only Pods get this, not templates. */
+export function defaultRequestsToLimits(podSpec: PodSpec): void {
+  for (const { resources } of [...(podSpec.initContainers ?? []), ...podSpec.containers]) {
+    if (!resources?.limits) continue;
+    for (const [name, amount] of Object.entries(resources.limits)) {
+      resources.requests ??= {};
+      resources.requests[name] ??= amount;
+    }
+  }
+}
+
+/** `Always` for images whose tag may move: none, or `latest`. */
+export function defaultPullPolicy(image: string): string {
+  const afterDigest = image.split("@");
+  if (afterDigest.length > 1) return "IfNotPresent";
+  const lastPart = image.slice(image.lastIndexOf("/") + 1);
+  const colon = lastPart.indexOf(":");
+  const tag = colon < 0 ? "" : lastPart.slice(colon + 1);
+  return tag === "" || tag === "latest" ? "Always" : "IfNotPresent";
+}
+
+function defaultContainer(container: Container | EphemeralContainer): void {
+  container.imagePullPolicy ||= defaultPullPolicy(container.image ?? "");
+  container.terminationMessagePath ||= "/dev/termination-log";
+  container.terminationMessagePolicy ||= "File";
+  container.resources ??= {};
+  defaultResources(container.resources);
+  for (const port of container.ports ?? []) port.protocol ||= "TCP";
+  for (const { valueFrom } of container.env ?? []) {
+    if (valueFrom?.fieldRef) valueFrom.fieldRef.apiVersion ||= "v1";
+    if (valueFrom?.resourceFieldRef) valueFrom.resourceFieldRef.divisor ??= "0";
+  }
+  for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe]) {
+    if (probe) defaultProbe(probe);
+  }
+  if (container.lifecycle?.postStart) defaultHandler(container.lifecycle.postStart);
+  if (container.lifecycle?.preStop) defaultHandler(container.lifecycle.preStop);
+}
+
+function defaultResources(resources: NonNullable<Container["resources"]>): void {
+  canonicalizeResourceList(resources.limits);
+  canonicalizeResourceList(resources.requests);
+}
+
+function defaultProbe(probe: Probe): void {
+  defaultHandler(probe);
+  if (probe.grpc) probe.grpc.service ??= "";
+  probe.timeoutSeconds ||= 1;
+  probe.periodSeconds ||= 10;
+  probe.successThreshold ||= 1;
+  probe.failureThreshold ||= 3;
+}
+
+function defaultHandler({ httpGet }: LifecycleHandler | Probe): void {
+  if (!httpGet) return;
+  httpGet.path ||= "/";
+  httpGet.scheme ||= "HTTP";
+}
