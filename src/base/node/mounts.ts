@@ -1,0 +1,30 @@
+/** Mounts of this process's namespace: which there are below a folder, and how they go. */
+import { readFileSync } from "node:fs";
+import { libc } from "./libc.ts";
+
+const mntDetach = 2;
+
+/** Mount points at or below `folder`, innermost and youngest last, as mountinfo lists them. */
+export function mountsBelow(folder: string): string[] {
+  return readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .flatMap((line) => unescape(line.split(" ")[4] ?? "") || [])
+    .filter((point) => point === folder || point.startsWith(`${folder}/`));
+}
+
+/** Takes every mount at or below `folder` out of sight, youngest first. */
+export function unmountAll(folder: string): void {
+  // Mounts may be stacked on one point, and propagate: look again until none is left.
+  for (
+    let points = mountsBelow(folder), round = 0;
+    points.length > 0 && round < 10;
+    points = mountsBelow(folder), round++
+  ) {
+    for (const point of points.reverse()) libc().umount2(point, mntDetach);
+  }
+}
+
+/** mountinfo writes blanks, tabs, newlines and backslashes as octal escapes. */
+function unescape(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+}

@@ -1,0 +1,51 @@
+/** `pinnace down`: ends a cluster and leaves nothing of it behind, whatever state it is in. */
+import { existsSync, writeFileSync } from "node:fs";
+import { type Clock, sleep } from "../../base/clock.ts";
+import { systemClock } from "../../base/node/system-clock.ts";
+import { removeContext, userKubeconfig } from "../kubeconfig.ts";
+import { type ClusterPaths, clusterPaths, isAlive, listClusters, runningServer } from "../state-folder.ts";
+import { takeDownCluster } from "../teardown.ts";
+import { defaultClusterName } from "./up.ts";
+
+export interface DownOptions {
+  name?: string;
+  print(line: string): void;
+}
+
+// The server only has to close its store; what it leaves open the teardown takes.
+const serverPatienceMs = 5000;
+
+export async function down({ name = defaultClusterName, print }: DownOptions): Promise<void> {
+  const paths = clusterPaths(name);
+  const existed = existsSync(paths.root);
+  // From here on the cluster is ending: an interrupted `down` is finished by the next `up` or `down`.
+  if (existed) writeFileSync(paths.goingDown, "");
+  await stopServer(paths, systemClock);
+  await removeContext(name, userKubeconfig());
+  await takeDownCluster(name, paths, systemClock);
+  print(existed ? `Cluster "${name}" is gone.` : `There was no cluster "${name}".`);
+}
+
+export async function downAll(print: (line: string) => void): Promise<void> {
+  for (const name of listClusters()) await down({ name, print });
+}
+
+async function stopServer(paths: ClusterPaths, clock: Clock): Promise<void> {
+  const server = runningServer(paths);
+  if (!server) return;
+  signal(server.pid, "SIGTERM");
+  for (let waitedMs = 0; waitedMs < serverPatienceMs; waitedMs += 10) {
+    if (!isAlive(server)) return;
+    await sleep(clock, 10);
+  }
+  signal(server.pid, "SIGKILL");
+  while (isAlive(server)) await sleep(clock, 10);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
