@@ -121,10 +121,9 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
     // Who is not in the cluster has no route back to a pod: it sees the node instead.
     nft: restate(
       "ip pinnace-node",
-      `chain postrouting {
-    type nat hook postrouting priority srcnat + 10; policy accept;
-    ip saddr ${spec.podCIDR} ip daddr != ${spec.podCIDR} oifname "${nodeLink}" masquerade fully-random
-  }`,
+      "postrouting",
+      "type nat hook postrouting priority srcnat + 10",
+      `ip saddr ${spec.podCIDR} ip daddr != ${spec.podCIDR} oifname "${nodeLink}" masquerade fully-random`,
     ),
   };
 }
@@ -142,17 +141,21 @@ function planHost(spec: LanSpec): LanPlan["host"] {
     ],
     nft: restate(
       `ip ${hostTable(spec.cluster)}`,
-      `chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${spec.lan} ip daddr != ${spec.lan} oifname != "${hostLink(spec.cluster)}" masquerade fully-random
-  }`,
+      "postrouting",
+      "type nat hook postrouting priority srcnat",
+      `ip saddr ${spec.lan} ip daddr != ${spec.lan} masquerade fully-random`,
     ),
   };
 }
 
-/** Replaces a table in one transaction, whether it was there or not. */
-function restate(table: string, body: string): string {
-  return `table ${table}\ndelete table ${table}\ntable ${table} {\n  ${body}\n}`;
+/** States a chain as a whole, whether it was there or not. It is not removed first: the kernel would make the next change wait some 30 ms. */
+function restate(table: string, chain: string, hook: string, rule: string): string {
+  return [
+    `add table ${table}`,
+    `add chain ${table} ${chain} { ${hook}; policy accept; }`,
+    `flush chain ${table} ${chain}`,
+    `add rule ${table} ${chain} ${rule}`,
+  ].join("\n");
 }
 
 const hostNetns = "/proc/thread-self/ns/net";

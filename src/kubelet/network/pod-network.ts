@@ -52,6 +52,8 @@ export class BridgePodNetwork implements PodNetwork {
   readonly #config: BridgePodNetworkConfig;
   readonly #attached = new Map<string, PodAttachment>();
   readonly #pools: AddressPool[];
+  /** Addresses given back, with the links that had them last. */
+  readonly #leaving = new Map<string, string>();
   #nodeLinks: Links | undefined;
 
   constructor(config: BridgePodNetworkConfig) {
@@ -67,6 +69,7 @@ export class BridgePodNetwork implements PodNetwork {
     const attachment: PodAttachment = { podUid, netnsPath: netnsPath(name), ips: [] };
     try {
       for (const pool of this.#pools) attachment.ips.push(pool.take());
+      this.#evict(attachment);
       const plan = planPod(this.#config, attachment);
       const podLinks = createNetns(name, () => {
         for (const [path, value] of plan.sysctls) writeFileSync(path, value);
@@ -91,11 +94,14 @@ export class BridgePodNetwork implements PodNetwork {
 
   async detach(podUid: string): Promise<void> {
     this.#recover();
-    this.#takeApart(podNetnsName(this.#config.node, podUid));
+    const name = podNetnsName(this.#config.node, podUid);
+    // The kernel takes the links away in the background once nothing holds the namespace; waiting for that would take some 30 ms a pod.
+    deleteNetns(name);
     const attachment = this.#attached.get(podUid);
     if (!attachment) return;
     this.#attached.delete(podUid);
     this.#release(attachment);
+    for (const address of attachment.ips) this.#leaving.set(address, hostLinkName(name));
   }
 
   async list(): Promise<PodAttachment[]> {
@@ -108,6 +114,18 @@ export class BridgePodNetwork implements PodNetwork {
     this.#nodeLinks = undefined;
   }
 
+  /** Links of earlier pods that a lingering process or socket kept, and that would answer for this pod's addresses. */
+  #evict(attachment: PodAttachment): void {
+    const names = new Set([hostLinkName(attachment.netnsPath.replace(/.*\//, ""))]);
+    for (const address of attachment.ips) {
+      const name = this.#leaving.get(address);
+      if (name) names.add(name);
+      this.#leaving.delete(address);
+    }
+    const links = this.#linksOfNode();
+    for (const name of names) if (links.find(name)) links.apply([{ kind: "delete-link", name }]);
+  }
+
   #release(attachment: PodAttachment): void {
     for (const [i, address] of attachment.ips.entries()) this.#pools[i]!.release(address);
   }
@@ -117,7 +135,7 @@ export class BridgePodNetwork implements PodNetwork {
     return this.#nodeLinks;
   }
 
-  /** The link goes at once, not when the last process has left the namespace, so that its address can be given out again. */
+  /** The link goes at once, not when the last process has left the namespace. */
   #takeApart(netnsName: string): void {
     this.#linksOfNode().apply([{ kind: "delete-link", name: hostLinkName(netnsName) }]);
     deleteNetns(netnsName);
@@ -130,6 +148,7 @@ export class BridgePodNetwork implements PodNetwork {
     if (this.#isRecovered) return;
     this.#isRecovered = true;
     const prefix = podNetnsName(this.#config.node, "");
+    const known = new Set<string>();
     for (const name of listNetns(prefix)) {
       const podUid = name.slice(prefix.length);
       const ips = this.#addressesIn(netnsPath(name));
@@ -139,6 +158,10 @@ export class BridgePodNetwork implements PodNetwork {
       }
       for (const [i, address] of ips.entries()) this.#pools[i]!.reserve(address);
       this.#attached.set(podUid, { podUid, netnsPath: netnsPath(name), ips });
+      known.add(hostLinkName(name));
+    }
+    for (const { name } of this.#linksOfNode().list()) {
+      if (hostLinkPattern.test(name) && !known.has(name)) this.#linksOfNode().apply([{ kind: "delete-link", name }]);
     }
   }
 
@@ -203,6 +226,8 @@ export function planPod(config: BridgePodNetworkConfig, attachment: PodAttachmen
 function hostLinkName(netnsName: string): string {
   return `veth${createHash("sha1").update(netnsName).digest("hex").slice(0, 8)}`;
 }
+
+const hostLinkPattern = /^veth[0-9a-f]{8}$/;
 
 /** Hands out a pod CIDR's addresses in turn: an address just given back is the last to be given out again. */
 export class AddressPool {
