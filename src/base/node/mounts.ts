@@ -8,7 +8,7 @@ const mntDetach = 2;
 export function mountsBelow(folder: string): string[] {
   return readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
-    .flatMap((line) => unescape(line.split(" ")[4] ?? "") || [])
+    .flatMap((line) => unescaped(line.split(" ")[4] ?? "") || [])
     .filter((point) => point === folder || point.startsWith(`${folder}/`));
 }
 
@@ -25,6 +25,6 @@ export function unmountAll(folder: string): void {
 }
 
 /** mountinfo writes blanks, tabs, newlines and backslashes as octal escapes. */
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }

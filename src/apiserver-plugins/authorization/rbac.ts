@@ -1,0 +1,146 @@
+/** Role-based access control (upstream's RBAC authorizer): who was bound to which rules, found by subject without a search. */
+
+import type { DeepReadonly } from "../../api/object.ts";
+import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject } from "../../api/rbac/v1.ts";
+import type { UserInfo } from "../../apiserver/authentication.ts";
+import { type Attributes, type Authorizer, allow, type Decision } from "../../apiserver/authorization.ts";
+
+type Binding = DeepReadonly<RoleBinding | ClusterRoleBinding>;
+type AnyRole = DeepReadonly<Role | ClusterRole>;
+
+/** What decisions read. Whoever watches the four kinds keeps it current; deciding never waits. */
+export class RbacIndex {
+  /** By `namespace/name`; cluster roles under `/name`. */
+  readonly #roles = new Map<string, readonly DeepReadonly<PolicyRule>[]>();
+  readonly #bindings = new Map<string, Binding>();
+  /** Bindings by `namespace` (empty for cluster-wide ones), then by subject. */
+  readonly #bySubject = new Map<string, Map<string, Set<Binding>>>();
+
+  setRole(role: AnyRole): void {
+    this.#roles.set(roleKey(role.metadata.namespace, role.metadata.name), role.rules ?? []);
+  }
+
+  deleteRole(role: AnyRole): void {
+    this.#roles.delete(roleKey(role.metadata.namespace, role.metadata.name));
+  }
+
+  setBinding(binding: Binding): void {
+    this.deleteBinding(binding);
+    const namespace = binding.metadata.namespace ?? "";
+    this.#bindings.set(roleKey(namespace, binding.metadata.name), binding);
+    const subjects = this.#subjectsOf(namespace);
+    for (const subject of binding.subjects ?? []) {
+      const key = subjectKey(subject, namespace);
+      const bindings = subjects.get(key) ?? new Set();
+      subjects.set(key, bindings.add(binding));
+    }
+  }
+
+  deleteBinding(binding: Binding): void {
+    const namespace = binding.metadata.namespace ?? "";
+    const key = roleKey(namespace, binding.metadata.name);
+    const previous = this.#bindings.get(key);
+    if (!previous) return;
+    this.#bindings.delete(key);
+    const subjects = this.#subjectsOf(namespace);
+    for (const subject of previous.subjects ?? []) {
+      const bindings = subjects.get(subjectKey(subject, namespace));
+      bindings?.delete(previous);
+      if (bindings?.size === 0) subjects.delete(subjectKey(subject, namespace));
+    }
+  }
+
+  /** Every rule that `user` has: cluster-wide ones, and those of `namespace` when it is given. Missing roles are reported and skipped. */
+  *rulesFor(user: UserInfo, namespace: string, missing?: string[]): Iterable<DeepReadonly<PolicyRule>> {
+    yield* this.#rulesIn("", user, missing);
+    if (namespace) yield* this.#rulesIn(namespace, user, missing);
+  }
+
+  *#rulesIn(namespace: string, user: UserInfo, missing: string[] | undefined): Iterable<DeepReadonly<PolicyRule>> {
+    const subjects = this.#bySubject.get(namespace);
+    if (!subjects) return;
+    for (const key of subjectKeys(user)) {
+      for (const binding of subjects.get(key) ?? []) {
+        const { kind, name } = binding.roleRef;
+        const rules = this.#roles.get(roleKey(kind === "Role" ? namespace : "", name));
+        if (rules) yield* rules;
+        else missing?.push(`${kind.toLowerCase()}.rbac.authorization.k8s.io ${JSON.stringify(name)} not found`);
+      }
+    }
+  }
+
+  #subjectsOf(namespace: string): Map<string, Set<Binding>> {
+    let subjects = this.#bySubject.get(namespace);
+    if (!subjects) {
+      subjects = new Map();
+      this.#bySubject.set(namespace, subjects);
+    }
+    return subjects;
+  }
+}
+
+export class RbacAuthorizer implements Authorizer {
+  readonly name = "RBAC";
+  readonly #index: RbacIndex;
+
+  constructor(index: RbacIndex) {
+    this.#index = index;
+  }
+
+  authorize(attributes: Attributes): Decision {
+    // Bound in every cluster, and asked for by every administrator's request: not worth a look.
+    if (attributes.user.groups.includes("system:masters")) return allow;
+    const missing: string[] = [];
+    for (const rule of this.#index.rulesFor(attributes.user, attributes.namespace, missing)) {
+      if (ruleAllows(rule, attributes)) return allow;
+    }
+    return { kind: "no-opinion", reason: missing.length > 0 ? `RBAC: ${missing.join(", ")}` : "" };
+  }
+}
+
+/** Whether one rule grants what is asked. */
+export function ruleAllows(rule: DeepReadonly<PolicyRule>, asked: Attributes): boolean {
+  if (!matches(rule.verbs, asked.verb)) return false;
+  if (!asked.isResource) return (rule.nonResourceURLs ?? []).some((pattern) => urlMatches(pattern, asked.path));
+  return (
+    matches(rule.apiGroups, asked.group) &&
+    resourceMatches(rule.resources, asked.resource, asked.subresource) &&
+    ((rule.resourceNames ?? []).length === 0 || (rule.resourceNames ?? []).includes(asked.name))
+  );
+}
+
+function matches(allowed: readonly string[] | undefined, asked: string): boolean {
+  return allowed?.some((item) => item === "*" || item === asked) ?? false;
+}
+
+/** `*` grants all; `pods/log` one subresource; `*` before the slash that subresource of every resource. */
+function resourceMatches(allowed: readonly string[] | undefined, resource: string, subresource: string): boolean {
+  const asked = subresource ? `${resource}/${subresource}` : resource;
+  return (
+    allowed?.some((item) => item === "*" || item === asked || (subresource !== "" && item === `*/${subresource}`)) ??
+    false
+  );
+}
+
+/** A trailing `*` grants everything below. */
+function urlMatches(pattern: string, path: string): boolean {
+  if (pattern === "*" || pattern === path) return true;
+  return pattern.endsWith("*") && path.startsWith(pattern.slice(0, -1));
+}
+
+function roleKey(namespace: string | undefined, name: string): string {
+  return `${namespace ?? ""}/${name}`;
+}
+
+function subjectKey(subject: DeepReadonly<Subject>, bindingNamespace: string): string {
+  if (subject.kind === "Group") return `g:${subject.name}`;
+  if (subject.kind === "ServiceAccount") {
+    return `u:system:serviceaccount:${subject.namespace || bindingNamespace}:${subject.name}`;
+  }
+  return `u:${subject.name}`;
+}
+
+function* subjectKeys(user: UserInfo): Iterable<string> {
+  yield `u:${user.name}`;
+  for (const group of user.groups) yield `g:${group}`;
+}
