@@ -79,6 +79,7 @@ export class GroupCommitStore implements Store {
   /** The newest decided, not yet durable change of each key. */
   #pending = new Map<string, Pending>();
   #lastDecided: Revision;
+  #published: Revision;
   #flushing: Promise<void> | undefined;
   readonly #watchers = new Map<string, Set<Watcher>>();
   #compactionTimer: Timer | undefined;
@@ -92,11 +93,12 @@ export class GroupCommitStore implements Store {
     this.#keepMs = options.history?.keepMs ?? 5 * 60_000;
     this.#maxRevisions = options.history?.maxRevisions ?? 100_000;
     this.#lastDecided = engine.revision;
+    this.#published = engine.revision;
     this.#compactNext = engine.revision;
   }
 
   get revision(): Revision {
-    return this.#engine.revision;
+    return this.#published;
   }
 
   async get(key: string): Promise<StoredValue | undefined> {
@@ -147,7 +149,7 @@ export class GroupCommitStore implements Store {
     this.#assertOpen();
     if (after < this.#engine.compactRevision) throw new CompactedError(this.#engine.compactRevision);
     const watcher: Watcher = { prefix, after, onEvents, stopped: false };
-    if (after >= this.#engine.revision) this.#goLive(watcher);
+    if (after >= this.#published) this.#goLive(watcher);
     else void this.#catchUp(watcher);
     const stop = () => {
       watcher.stopped = true;
@@ -224,6 +226,7 @@ export class GroupCommitStore implements Store {
 
   #publish(changes: readonly StoreEvent[]): void {
     const revision = this.#engine.revision;
+    this.#published = revision;
     for (const [prefix, watchers] of this.#watchers) {
       const events = changes.filter((change) => keyOf(change).startsWith(prefix));
       for (const watcher of watchers) deliver(watcher, events, revision);
@@ -247,6 +250,7 @@ export class GroupCommitStore implements Store {
       const last = changes.length < catchUpChunk;
       seen = last ? this.#engine.revision : changes.at(-1)!.revision;
       const events = changes.filter((change) => keyOf(change).startsWith(watcher.prefix));
+      watcher.after = seen;
       if (last) this.#goLive(watcher);
       watcher.onEvents(events, seen);
       if (last) return;
