@@ -7,7 +7,8 @@ import { decodeJson, decodeValue, parseJson, readTypeMeta } from "./json.ts";
 
 const type = (group: string, version: string, kind: string) => schemaForKind(group, version, kind)!;
 const configMap = (text: string) => decodeJson<ConfigMap>(text, type("", "v1", "ConfigMap"));
-const pod = (spec: unknown) => decodeValue<Pod>({ apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec }, type("", "v1", "Pod")).object;
+const pod = (spec: unknown) =>
+  decodeValue<Pod>({ apiVersion: "v1", kind: "Pod", metadata: { name: "a" }, spec }, type("", "v1", "Pod")).object;
 
 describe("decoding JSON", () => {
   it("names unknown fields in document order", () => {
@@ -28,27 +29,46 @@ describe("decoding JSON", () => {
   });
 
   it("names duplicate fields, in structs and maps, and keeps the last value", () => {
-    const { object, problems } = configMap('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","name":"b"},"data":{"k\\"":"1","k\\"":"2"}}');
+    const { object, problems } = configMap(
+      '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","name":"b"},"data":{"k\\"":"1","k\\"":"2"}}',
+    );
     expect(problems).toEqual(['duplicate field "metadata.name"', 'duplicate field "data.k\\""']);
     expect(object.metadata.name).toBe("b");
     expect(object.data).toEqual({ 'k"': "2" });
   });
 
   it("does not take text inside strings for keys", () => {
-    expect(configMap('{"kind":"ConfigMap","data":{"a":"{\\"x\\": 1, \\"x\\": 2}\\\\","b":"\\"\\\\\\":"}}').problems).toEqual([]);
+    expect(
+      configMap('{"kind":"ConfigMap","data":{"a":"{\\"x\\": 1, \\"x\\": 2}\\\\","b":"\\"\\\\\\":"}}').problems,
+    ).toEqual([]);
   });
 
   it.each([
     ['{"data":[]}', "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"],
     ['{"data":{"a":1}}', "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"],
-    ['{"metadata":{"labels":{"a":true}}}', "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string"],
-    ['{"metadata":{"generation":1e400}}', "json: cannot unmarshal number 1e400 into Go struct field ObjectMeta.metadata.generation of type int64"],
-    ['{"metadata":{"uid":{}}}', "json: cannot unmarshal object into Go struct field ObjectMeta.metadata.uid of type types.UID"],
+    [
+      '{"metadata":{"labels":{"a":true}}}',
+      "json: cannot unmarshal bool into Go struct field ObjectMeta.metadata.labels of type string",
+    ],
+    [
+      '{"metadata":{"generation":1e400}}',
+      "json: cannot unmarshal number 1e400 into Go struct field ObjectMeta.metadata.generation of type int64",
+    ],
+    [
+      '{"metadata":{"uid":{}}}',
+      "json: cannot unmarshal object into Go struct field ObjectMeta.metadata.uid of type types.UID",
+    ],
     ['{"metadata":"x"}', "json: cannot unmarshal string into Go struct field ConfigMap.metadata of type v1.ObjectMeta"],
     ['{"binaryData":{"a":"%%"}}', "illegal base64 data at input byte 0"],
     ['{"binaryData":{"a":"YWJj\\nYWI"}}', "illegal base64 data at input byte 5"],
-    ['{"metadata":{"creationTimestamp":"x"}}', 'parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"'],
-    ['{"metadata":{"creationTimestamp":"2024-02-30T00:00:00Z"}}', 'parsing time "2024-02-30T00:00:00Z": day out of range'],
+    [
+      '{"metadata":{"creationTimestamp":"x"}}',
+      'parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"',
+    ],
+    [
+      '{"metadata":{"creationTimestamp":"2024-02-30T00:00:00Z"}}',
+      'parsing time "2024-02-30T00:00:00Z": day out of range',
+    ],
     [`{"metadata":{"managedFields":[{"fieldsV1":${"[".repeat(5000)}${"]".repeat(5000)}}]}}`, "exceeded max depth"],
     [`{"zz":${"[".repeat(500_000)}${"]".repeat(500_000)}}`, "exceeded max depth"],
   ])("refuses %.60s", (text, message) => {
@@ -73,7 +93,16 @@ describe("decoding JSON", () => {
   it("leaves out what a round trip through Go leaves out, and fills in what it fills in", () => {
     expect(
       pod({
-        containers: [{ name: "a", image: "", ports: [], env: [{ name: "E", value: "" }], resources: { limits: { cpu: "1000m", memory: 1024 } }, tty: false }],
+        containers: [
+          {
+            name: "a",
+            image: "",
+            ports: [],
+            env: [{ name: "E", value: "" }],
+            resources: { limits: { cpu: "1000m", memory: 1024 } },
+            tty: false,
+          },
+        ],
         nodeSelector: {},
         hostNetwork: false,
         terminationGracePeriodSeconds: 0,
@@ -91,16 +120,30 @@ describe("decoding JSON", () => {
       },
       status: {},
     });
-    expect(decodeValue({}, type("rbac.authorization.k8s.io", "v1", "Role")).object).toEqual({ metadata: {}, rules: null });
-    expect(decodeValue({ spec: {} }, type("", "v1", "Pod")).object).toEqual({ metadata: {}, spec: { containers: [] }, status: {} });
+    expect(decodeValue({}, type("rbac.authorization.k8s.io", "v1", "Role")).object).toEqual({
+      metadata: {},
+      rules: null,
+    });
+    expect(decodeValue({ spec: {} }, type("", "v1", "Pod")).object).toEqual({
+      metadata: {},
+      spec: { containers: [] },
+      status: {},
+    });
   });
 
   it("brings times to UTC", () => {
-    const meta = (creationTimestamp: string) => decodeValue<ConfigMap>({ metadata: { creationTimestamp } }, type("", "v1", "ConfigMap")).object.metadata;
+    const meta = (creationTimestamp: string) =>
+      decodeValue<ConfigMap>({ metadata: { creationTimestamp } }, type("", "v1", "ConfigMap")).object.metadata;
     expect(meta("2024-01-01T01:30:00.5+02:00").creationTimestamp).toBe("2023-12-31T23:30:00Z");
-    const lease = (renewTime: string) => decodeValue({ spec: { renewTime } }, type("coordination.k8s.io", "v1", "Lease")).object;
-    expect(lease("2024-01-01T01:30:00.123456+02:00")).toEqual({ metadata: {}, spec: { renewTime: "2023-12-31T23:30:00.123456Z" } });
-    expect(() => lease("2024-01-02T03:04:05Z")).toThrow('parsing time "2024-01-02T03:04:05Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000"');
+    const lease = (renewTime: string) =>
+      decodeValue({ spec: { renewTime } }, type("coordination.k8s.io", "v1", "Lease")).object;
+    expect(lease("2024-01-01T01:30:00.123456+02:00")).toEqual({
+      metadata: {},
+      spec: { renewTime: "2023-12-31T23:30:00.123456Z" },
+    });
+    expect(() => lease("2024-01-02T03:04:05Z")).toThrow(
+      'parsing time "2024-01-02T03:04:05Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000"',
+    );
   });
 
   it("takes a schema or a boolean where a CustomResourceDefinition allows both", () => {
@@ -109,12 +152,21 @@ describe("decoding JSON", () => {
         { spec: { versions: [{ name: "v1", schema: { openAPIV3Schema: schema } }] } },
         type("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
       );
-    const { object, problems } = decode({ additionalProperties: { type: "string", zz: 1 }, items: { type: "object" }, default: { any: [1] }, "x-kubernetes-preserve-unknown-fields": true });
+    const { object, problems } = decode({
+      additionalProperties: { type: "string", zz: 1 },
+      items: { type: "object" },
+      default: { any: [1] },
+      "x-kubernetes-preserve-unknown-fields": true,
+    });
     expect(problems).toEqual(['unknown field "spec.versions[0].schema.openAPIV3Schema.additionalProperties.zz"']);
     expect(object.spec.versions[0]).toMatchObject({
-      schema: { openAPIV3Schema: { additionalProperties: { type: "string" }, items: { type: "object" }, default: { any: [1] } } },
+      schema: {
+        openAPIV3Schema: { additionalProperties: { type: "string" }, items: { type: "object" }, default: { any: [1] } },
+      },
     });
-    expect(decode({ additionalProperties: false }).object.spec.versions[0]).toMatchObject({ schema: { openAPIV3Schema: { additionalProperties: false } } });
+    expect(decode({ additionalProperties: false }).object.spec.versions[0]).toMatchObject({
+      schema: { openAPIV3Schema: { additionalProperties: false } },
+    });
   });
 
   it("keeps the key __proto__ a key", () => {
@@ -128,6 +180,8 @@ describe("decoding JSON", () => {
       'couldn\'t get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }',
     );
     expect(summarizeBody(Buffer.from("[]"))).toBe("5b5d");
-    expect(summarizeBody(Buffer.from('{"apiVersion":"a/b/c","kind":"ConfigMap"}'))).toBe('{"apiVersion":"a/b/c","kind":" ...');
+    expect(summarizeBody(Buffer.from('{"apiVersion":"a/b/c","kind":"ConfigMap"}'))).toBe(
+      '{"apiVersion":"a/b/c","kind":" ...',
+    );
   });
 });
