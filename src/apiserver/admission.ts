@@ -1,0 +1,56 @@
+/** The contract of admission plugins: what may change a write (mutate), then what may refuse it (validate). Order is the list's order. */
+import type { DeepReadonly, KubeObject } from "../api/object.ts";
+import type { GroupVersionKind } from "../apimachinery/group-version.ts";
+import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import type { UserInfo } from "./authentication.ts";
+
+export type Operation = "CREATE" | "UPDATE" | "DELETE" | "CONNECT";
+
+export interface AdmissionRequest {
+  operation: Operation;
+  definition: ResourceDefinition;
+  /** Of `object`: the resource's own kind, or the subresource's (Scale, Eviction, PodExecOptions). */
+  kind: GroupVersionKind;
+  /** Empty for the main resource. */
+  subresource: string;
+  /** Empty for cluster-scoped objects. */
+  namespace: string;
+  /** Empty for a create with generateName, whose name is not drawn yet while plugins mutate, and for deletecollection. */
+  name: string;
+  /** The object about to be written; private to this request, so mutating plugins change it in place. Absent for deletes; a connect's options for CONNECT. */
+  object: KubeObject | undefined;
+  /** What stands in the store; absent for creates. */
+  oldObject: DeepReadonly<KubeObject> | undefined;
+  user: UserInfo;
+  dryRun: boolean;
+  options: Readonly<Record<string, unknown>>;
+  /** Adds a `Warning:` header to the answer. */
+  warn(message: string): void;
+}
+
+export interface AdmissionPlugin {
+  /** Upstream's name: `NamespaceLifecycle`. */
+  name: string;
+  /** Asked for every write; must be cheap. */
+  handles(request: AdmissionRequest): boolean;
+  /** Throws a StatusError to refuse. May run again when a write conflicts and is retried, so it must be idempotent. */
+  mutate?(request: AdmissionRequest): void | Promise<void>;
+  /** Throws a StatusError to refuse. Must not change the object. Last before the store. */
+  validate?(request: AdmissionRequest): void | Promise<void>;
+}
+
+export async function runMutating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
+  for (const plugin of plugins) {
+    if (!plugin.mutate || !plugin.handles(request)) continue;
+    const pending = plugin.mutate(request);
+    if (pending) await pending;
+  }
+}
+
+export async function runValidating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
+  for (const plugin of plugins) {
+    if (!plugin.validate || !plugin.handles(request)) continue;
+    const pending = plugin.validate(request);
+    if (pending) await pending;
+  }
+}
