@@ -1,0 +1,90 @@
+/** `pods/binding`: the scheduler's word on where a pod goes. Said once. */
+import type { Binding, Pod } from "../../api/core/v1.ts";
+import type { KubeObject } from "../../api/object.ts";
+import { FieldPath, invalid, notSupported, required } from "../../apimachinery/field-error.ts";
+import { badRequestError, conflictError, invalidError } from "../../apimachinery/status-error.ts";
+import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import { success } from "./standing-object.ts";
+
+const pods = { group: "", resource: "pods" };
+
+export const podBinding: ObjectSubresource = {
+  kind: "object",
+  async handle(request, body) {
+    const binding = checked(request, body);
+    const { objects, context, resource, namespace, name } = request;
+    const now = objects.services.clock.now();
+    await objects.update(context, {
+      resource,
+      namespace,
+      name,
+      subresource: "binding",
+      dryRun: false,
+      unconditional: true,
+      admissionKind: { group: "", version: "v1", kind: "Binding" },
+      transform(previous) {
+        // update() has refused what does not exist; what stands under pods is a Pod.
+        return bound(previous as unknown as Pod, binding, now) as KubeObject;
+      },
+    });
+    return success(201);
+  },
+};
+
+function checked(request: SubresourceRequest, body: KubeObject | undefined): Binding {
+  // Decoded as the subresource's kind.
+  const binding = body as unknown as Binding | undefined;
+  if (!binding) throw badRequestError("a Binding is expected as the body");
+  const given = binding.metadata?.name;
+  if (given && given !== request.name) throw badRequestError("name in URL does not match name in Binding object");
+  const target = FieldPath.root.child("target");
+  const errors = [];
+  if (binding.target?.kind && binding.target.kind !== "Node") {
+    errors.push(notSupported(target.child("kind"), binding.target.kind, ["Node", "<empty>"]));
+  }
+  if (!binding.target?.name) errors.push(required(target.child("name")));
+  if (errors.length > 0) throw invalidError({ group: "", kind: "Binding" }, request.name, errors);
+  return binding;
+}
+
+function bound(pod: Pod, binding: Binding, nowMs: number): Pod {
+  const { name } = pod.metadata;
+  if (pod.metadata.deletionTimestamp)
+    throw conflictError(
+      { group: "", resource: "pods/binding" },
+      name,
+      `pod ${name} is being deleted, cannot be assigned to a host`,
+    );
+  if (pod.spec.nodeName)
+    throw conflictError(
+      { group: "", resource: "pods/binding" },
+      name,
+      `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`,
+    );
+  if (pod.spec.schedulingGates?.length)
+    throw conflictError(pods, name, `pod ${name} has non-empty .spec.schedulingGates`);
+  if (binding.metadata.uid && binding.metadata.uid !== pod.metadata.uid) {
+    throw invalidError({ group: "", kind: "Binding" }, name, [
+      invalid(FieldPath.root.child("metadata", "uid"), binding.metadata.uid, "is not the uid of the pod"),
+    ]);
+  }
+  const conditions = (pod.status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
+  const scheduled = {
+    type: "PodScheduled",
+    status: "True",
+    lastTransitionTime: rfc3339(nowMs),
+    observedGeneration: pod.metadata.generation,
+  };
+  const annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
+    spec: { ...pod.spec, nodeName: binding.target.name },
+    status: { ...pod.status, conditions: [...conditions, withoutUndefined(scheduled)] },
+  } as Pod;
+}
+
+function withoutUndefined<T extends object>(object: T): T {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
+}

@@ -1,0 +1,96 @@
+/** `serviceaccounts/token`: the TokenRequest API (KEP-1205). */
+import type { TokenRequest } from "../../api/authentication/v1.ts";
+import type { Pod } from "../../api/core/v1.ts";
+import type { KubeObject } from "../../api/object.ts";
+import type { Resource } from "../../api/resource.ts";
+import { Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
+import { type FieldError, FieldPath, invalid } from "../../apimachinery/field-error.ts";
+import { badRequestError, conflictError, invalidError } from "../../apimachinery/status-error.ts";
+import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import type { BoundObject, TokenAuthority } from "../authentication/service-account-tokens.ts";
+import { standingObject } from "./standing-object.ts";
+
+const oneHourSeconds = 3600;
+const shortestSeconds = 600;
+const longestSeconds = 2 ** 32;
+const yearSeconds = 365 * 24 * 3600;
+
+export function serviceAccountToken(authority: TokenAuthority, apiAudiences: readonly string[]): ObjectSubresource {
+  return {
+    kind: "object",
+    async handle(request, body) {
+      // Decoded as the subresource's kind; every field of its spec may still be missing.
+      const asked = (body as unknown as TokenRequest | undefined)?.spec;
+      const expirationSeconds = asked?.expirationSeconds ?? oneHourSeconds;
+      const errors = expirationErrors(expirationSeconds);
+      if (errors.length > 0) throw invalidError({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", errors);
+      const account = await standingObject(request.objects, ServiceAccounts, request.namespace, request.name);
+      const bound = await boundObject(request, asked);
+      const audiences = asked?.audiences?.length ? asked.audiences : [...apiAudiences];
+      const { name, namespace, uid, creationTimestamp } = account.metadata;
+      const { token, expiresAtMs } = authority.issue({
+        subject: { namespace, name, uid },
+        audiences,
+        expirationSeconds: Math.min(expirationSeconds, yearSeconds),
+        ...(bound ? { boundObject: bound.object, ...(bound.node ? { node: bound.node } : {}) } : {}),
+      });
+      const object = {
+        kind: "TokenRequest",
+        apiVersion: "authentication.k8s.io/v1",
+        metadata: { name, namespace, creationTimestamp },
+        spec: { audiences, expirationSeconds, boundObjectRef: asked?.boundObjectRef ?? null },
+        status: { token, expirationTimestamp: rfc3339(expiresAtMs) },
+      };
+      return { kind: "object", code: 201, object };
+    },
+  };
+}
+
+function expirationErrors(seconds: number): FieldError[] {
+  const path = FieldPath.root.child("spec", "expirationSeconds");
+  if (seconds < shortestSeconds) return [invalid(path, seconds, "may not specify a duration less than 10 minutes")];
+  if (seconds > longestSeconds) return [invalid(path, seconds, "may not specify a duration larger than 2^32 seconds")];
+  return [];
+}
+
+type AskedSpec = TokenRequest["spec"] | undefined;
+
+async function boundObject(
+  { objects, namespace, name }: SubresourceRequest,
+  asked: AskedSpec,
+): Promise<{ object: BoundObject; node?: { name: string; uid?: string } } | undefined> {
+  const reference = asked?.boundObjectRef;
+  if (!reference) return undefined;
+  const { kind = "", apiVersion = "", name: boundName = "" } = reference;
+  const find = <T extends KubeObject>(resource: Resource<T>) => standingObject(objects, resource, namespace, boundName);
+  const bind = (found: { metadata: { uid: string } }, boundKind: BoundObject["kind"]) => {
+    if (reference.uid && reference.uid !== found.metadata.uid) {
+      throw conflictError(
+        { group: "", resource: `${boundKind.toLowerCase()}s` },
+        boundName,
+        `the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
+      );
+    }
+    return { kind: boundKind, name: boundName, uid: found.metadata.uid };
+  };
+  if (apiVersion === "v1" && kind === "Pod") {
+    const pod = (await find(Pods)) as Pod;
+    const accountName = pod.spec.serviceAccountName ?? "";
+    if (accountName !== name) {
+      throw badRequestError(
+        `cannot bind token for serviceaccount ${JSON.stringify(name)} to pod running with different serviceaccount name.`,
+      );
+    }
+    const node = pod.spec.nodeName;
+    return { object: bind(pod, "Pod"), ...(node ? { node: { name: node } } : {}) };
+  }
+  if (apiVersion === "v1" && kind === "Secret") return { object: bind(await find(Secrets), "Secret") };
+  if (apiVersion === "v1" && kind === "Node")
+    return { object: bind(await standingObject(objects, Nodes, "", boundName), "Node") };
+  const slash = apiVersion.lastIndexOf("/");
+  const groupVersion = slash < 0 ? `/${apiVersion}` : apiVersion;
+  throw badRequestError(
+    `cannot bind token to object of type ${groupVersion === "/v1" ? "/v1" : groupVersion}, Kind=${kind}`,
+  );
+}
