@@ -1,5 +1,7 @@
 // What the documents say, brought into one shape: modules (group-versions) of types, each with its fields in source order.
 
+import { additions } from "./additions.mjs";
+
 /** Packages whose types go to the meta/v1 module, whatever their own name. */
 const metaPackages = new Set([
   "io.k8s.apimachinery.pkg.apis.meta.v1",
@@ -13,7 +15,7 @@ const withoutRef = (ref) => ref.replace("#/definitions/", "");
 
 export function readModel(openapi, protobufDocument, supplement) {
   const warnings = [];
-  const definitions = openapi.definitions;
+  const definitions = { ...openapi.definitions, ...additions };
   const protobuf = { ...protobufDocument, ...supplement.protobuf };
   const scopes = readScopes(openapi.paths);
   const groupOfPackage = readGroups(definitions);

@@ -26,7 +26,10 @@ export function printSchema(module, model) {
     lines.push(`@${packageName}`);
     for (const type of types) {
       if (!type.definition.properties && (plain.has(type.name) || type.name.startsWith("JSONSchemaPropsOr"))) continue;
-      const flags = [type.gvk ? " kind" : "", type.definition["x-kubernetes-map-type"] === "atomic" ? " atomic" : ""];
+      const flags = [
+        type.gvk ? (type.gvk.group === module.group ? " kind" : ` kind:${type.gvk.group}`) : "",
+        type.definition["x-kubernetes-map-type"] === "atomic" ? " atomic" : "",
+      ];
       lines.push(`=${type.name}${flags.join("")}`);
       const unions = type.definition["x-kubernetes-unions"];
       if (unions) lines.push(`+unions ${JSON.stringify(unions)}`);
@@ -51,7 +54,8 @@ function printField(field, module, model) {
   if (property["x-kubernetes-map-type"] === "granular") flags.push("mg");
   if (property["x-kubernetes-patch-strategy"]) flags.push(`ps:${property["x-kubernetes-patch-strategy"]}`);
   if (property["x-kubernetes-patch-merge-key"]) flags.push(`pk:${property["x-kubernetes-patch-merge-key"]}`);
-  if (field.wire && type.startsWith("{[")) flags.push("w");
+  if (field.wire && (type.startsWith("{[") || (type.startsWith("[") && !field.wire.protoType.startsWith("repeated "))))
+    flags.push("w");
   if (field.goType && field.goType !== goType(property, model)) flags.push(`g:${field.goType}`);
   return [field.name, type, ...flags.filter(Boolean)].join(" ");
 }

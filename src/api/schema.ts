@@ -115,6 +115,8 @@ export interface ListSchema extends ValueOptions {
   readonly listTypeGiven: boolean;
   /** For list type `map`. */
   readonly mapKeys: readonly string[];
+  /** In protobuf the list is a message whose field 1 repeats (`Verbs`). */
+  readonly wrapped: boolean;
 }
 
 export interface MapSchema extends ValueOptions {
@@ -180,7 +182,7 @@ export interface SchemaModule {
 }
 
 /**
- * The tables' notation. A line `@package` begins a package and `=Name flags` a type; every other line is a field: name, type, flags.
+ * The tables' notation. A line `@package` begins a package and `=Name flags` a type (`kind` or `kind:group`, `atomic`); every other line is a field: name, type, flags.
  * Types: a scalar's name, a type's name (`folder/version.Name` of another module), `[T]` a list, `{T}` a map.
  * Flags: `r` required; `k` `e` `n` keep, emit, null when empty (omit when none is given); `#2.1` protobuf number, after those of the
  * messages around it; `la` `ls` `lm:keys` list types; `ma` `mg` map types; `ps:` patch strategies; `pk:` merge key; `w` wrapped;
@@ -225,7 +227,13 @@ class Module {
 
   #parse(name: string, packageName: string, text: string): TypeSchema {
     const [head, ...lines] = text.trimEnd().split("\n");
-    const flags = new Set(head!.split(" "));
+    const flags = new Map(
+      head!
+        .split(" ")
+        .map((flag): [string, string | undefined] =>
+          flag.startsWith("kind:") ? ["kind", flag.slice(5)] : [flag, undefined],
+        ),
+    );
     const unions = lines[0]?.startsWith("+unions ")
       ? (JSON.parse(lines.shift()!.slice("+unions ".length)) as unknown[])
       : undefined;
@@ -233,7 +241,9 @@ class Module {
     return {
       fullName: `${packageName}.${name}`,
       name,
-      ...(flags.has("kind") ? { gvk: { group: this.#source.group, version: this.#source.version, kind: name } } : {}),
+      ...(flags.has("kind")
+        ? { gvk: { group: flags.get("kind") ?? this.#source.group, version: this.#source.version, kind: name } }
+        : {}),
       fields,
       byName: new Map(fields.map((field) => [field.name, field])),
       atomic: flags.has("atomic"),
@@ -298,6 +308,7 @@ class Module {
         listType,
         listTypeGiven: topology.listType !== undefined,
         mapKeys,
+        wrapped: topology.wrapped ?? false,
       };
     }
     if (text.startsWith("{")) {
@@ -381,3 +392,4 @@ const modulesByPackage = new Map(
   schemaModules.flatMap((source, i) => source.packages.map((name) => [name, modules[i]!] as const)),
 );
 const metaModule = modulesByPlace.get("meta/v1")!;
+modulesByGroupVersion.set("meta.k8s.io/v1", metaModule);

@@ -20,7 +20,7 @@ namespaced boolean r e #2
 group string #8
 version string #9
 kind string r e #3
-verbs [string] r e #4 g:v1.Verbs
+verbs [string] r e #4 w g:v1.Verbs
 shortNames [string] #5 la
 categories [string] #7 la
 storageVersionHash string #10
@@ -60,6 +60,14 @@ resource string r #2
 =GroupVersionForDiscovery
 groupVersion string r e #1
 version string r e #2
+=GroupVersionKind
+group string r #1
+version string r #2
+kind string r #3
+=GroupVersionResource
+group string r #1
+version string r #2
+resource string r #3
 =LabelSelector atomic
 matchLabels {string} #1
 matchExpressions [LabelSelectorRequirement] #2 la
@@ -104,6 +112,15 @@ name string r e #3
 uid string r e #4 g:types.UID
 controller boolean k #6
 blockOwnerDeletion boolean k #7
+=PartialObjectMetadata kind:meta.k8s.io
+kind string
+apiVersion string
+metadata ObjectMeta e #1
+=PartialObjectMetadataList kind:meta.k8s.io
+kind string
+apiVersion string
+metadata ListMeta e #1
+items [PartialObjectMetadata] r e #2 la
 =Preconditions
 uid string k #1 g:types.UID
 resourceVersion string k #2
@@ -132,6 +149,27 @@ kind string #3
 uid string #6 g:types.UID
 causes [StatusCause] #4 la
 retryAfterSeconds int32 #5
+=Table kind:meta.k8s.io
+kind string
+apiVersion string
+metadata ListMeta e
+columnDefinitions [TableColumnDefinition] r e la
+rows [TableRow] r e la
+=TableColumnDefinition
+name string r e
+type string r e
+format string r e
+description string r e
+priority int32 r e
+=TableRow
+cells [raw] r e la g:[]v1.interface{}
+conditions [TableRowCondition] la
+object raw e
+=TableRowCondition
+type string r e g:v1.RowConditionType
+status string r e g:v1.ConditionStatus
+reason string
+message string
 =WatchEvent
 type string r #1
 object raw r e #2

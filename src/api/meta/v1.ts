@@ -82,6 +82,18 @@ export interface GroupVersionForDiscovery {
   version: string;
 }
 
+export interface GroupVersionKind {
+  group: string;
+  version: string;
+  kind: string;
+}
+
+export interface GroupVersionResource {
+  group: string;
+  version: string;
+  resource: string;
+}
+
 export interface LabelSelector {
   matchLabels?: Record<string, string>;
   matchExpressions?: LabelSelectorRequirement[];
@@ -140,6 +152,19 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
+export interface PartialObjectMetadata {
+  kind: "PartialObjectMetadata";
+  apiVersion: "meta.k8s.io/v1";
+  metadata: ObjectMeta;
+}
+
+export interface PartialObjectMetadataList {
+  kind: "PartialObjectMetadataList";
+  apiVersion: "meta.k8s.io/v1";
+  metadata: ListMeta;
+  items: PartialObjectMetadata[];
+}
+
 export type Patch = unknown;
 
 export interface Preconditions {
@@ -180,6 +205,35 @@ export interface StatusDetails {
   uid?: string;
   causes?: StatusCause[];
   retryAfterSeconds?: number;
+}
+
+export interface Table {
+  kind: "Table";
+  apiVersion: "meta.k8s.io/v1";
+  metadata: ListMeta;
+  columnDefinitions: TableColumnDefinition[];
+  rows: TableRow[];
+}
+
+export interface TableColumnDefinition {
+  name: string;
+  type: string;
+  format: string;
+  description: string;
+  priority: number;
+}
+
+export interface TableRow {
+  cells: RawExtension[];
+  conditions?: TableRowCondition[];
+  object?: RawExtension;
+}
+
+export interface TableRowCondition {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
 }
 
 export type Time = string;
