@@ -74,6 +74,16 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
 
   /** Fills what the writer left out. Mutates the fresh, private object. Runs on every decode of a request body, before admission. Idempotent. */
   defaults?(object: T): void;
+  /**
+   * Takes what must be given back when the write fails (a Service's addresses and ports). Called after admission has mutated and
+   * before beforeCreate or beforeUpdate; `next` is private and may be changed, and is undefined for deletes that remove the object.
+   * Throws a StatusError to refuse. What it returns is called exactly once, with whether the write was stored.
+   */
+  beginWrite?(
+    next: T | undefined,
+    previous: T | undefined,
+    context: WriteContext,
+  ): ((succeeded: boolean) => void) | undefined;
   /** Clears what a creator may not set, sets what the server owns (phase, generation). Mutates. Status is already reset when hasStatus. */
   beforeCreate?(object: T, context: WriteContext): void;
   /**
