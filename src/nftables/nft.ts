@@ -15,8 +15,8 @@ import { inNetns, spawnIn } from "../base/node/netns.ts";
 export interface Nft {
   /** Carries out a script, all of it or nothing. Rejects with NftError, whose message is nft's own. Scripts of one Nft run in the order given. */
   run(script: string): Promise<void>;
-  /** Runs one `list` command and returns its JSON. */
-  list(command: string): Promise<unknown>;
+  /** Runs one `list` command and returns its JSON; a terse one has no elements. */
+  list(command: string, options?: { terse?: boolean }): Promise<unknown>;
   close(): void;
 }
 
@@ -48,8 +48,8 @@ export class NftProgram implements Nft {
     await this.#inTurn([], script);
   }
 
-  async list(command: string): Promise<unknown> {
-    return JSON.parse(await this.#inTurn(["-j"], command));
+  async list(command: string, { terse = false } = {}): Promise<unknown> {
+    return JSON.parse(await this.#inTurn(terse ? ["-j", "-t"] : ["-j"], command));
   }
 
   close(): void {}
@@ -141,8 +141,8 @@ class NftLibrary implements Nft {
     await this.#inTurn(0, script);
   }
 
-  async list(command: string): Promise<unknown> {
-    return JSON.parse(await this.#inTurn(jsonOutput, command));
+  async list(command: string, { terse = false } = {}): Promise<unknown> {
+    return JSON.parse(await this.#inTurn(jsonOutput | (terse ? terseOutput : 0), command));
   }
 
   close(): void {
@@ -174,3 +174,4 @@ class NftLibrary implements Nft {
 }
 
 const jsonOutput = 1 << 4;
+const terseOutput = 1 << 11;
