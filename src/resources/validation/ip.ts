@@ -1,70 +1,56 @@
 /** IP addresses and CIDRs as API fields hold them. */
+
 import { type FieldError, type FieldPath, invalid } from "../../apimachinery/field-error.ts";
+import { cidr, cidrContains, formatIp, type IpBytes, parseCidr, parseIp } from "../../base/ip.ts";
 
 export const invalidIpMessage = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 export const invalidCidrMessage = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 export type IpFamily = "IPv4" | "IPv6";
 
-/** Undefined when the text is no IP address. Leading zeros are refused in new fields. */
+/** Undefined when the text is no IP address. */
 export function ipFamilyOf(text: string): IpFamily | undefined {
-  if (ipv4Pattern.test(text)) return "IPv4";
-  return isIpv6(text) ? "IPv6" : undefined;
-}
-
-const octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
-const ipv4Pattern = new RegExp(`^${octet}(?:\\.${octet}){3}$`);
-
-function isIpv6(text: string): boolean {
-  if (!text.includes(":") || /[^0-9a-fA-F:.]/.test(text) || text.includes(":::")) return false;
-  const halves = text.split("::");
-  if (halves.length > 2) return false;
-  const groups = halves.flatMap((half) => (half === "" ? [] : half.split(":")));
-  const last = groups.at(-1);
-  let count = groups.length;
-  if (last?.includes(".")) {
-    if (!ipv4Pattern.test(last)) return false;
-    groups.pop();
-    count++;
-  }
-  if (!groups.every((group) => /^[0-9a-fA-F]{1,4}$/.test(group))) return false;
-  return halves.length === 2 ? count < 8 : count === 8;
+  const bytes = parseIp(text);
+  return bytes && (bytes.length === 4 ? "IPv4" : "IPv6");
 }
 
 export function validIp(value: string, path: FieldPath): FieldError[] {
-  return ipFamilyOf(value) ? [] : [invalid(path, value, invalidIpMessage)];
+  return parseIp(value) ? [] : [invalid(path, value, invalidIpMessage)];
 }
 
-export function isCidr(value: string): boolean {
-  const slash = value.indexOf("/");
-  if (slash < 0) return false;
-  const family = ipFamilyOf(value.slice(0, slash));
-  const prefix = value.slice(slash + 1);
-  if (!family || !/^(0|[1-9][0-9]*)$/.test(prefix)) return false;
-  return Number(prefix) <= (family === "IPv4" ? 32 : 128);
+/** As validIp, and written the one way that RFC 5952 recommends. */
+export function validCanonicalIp(value: string, path: FieldPath): FieldError[] {
+  const bytes = parseIp(value);
+  if (!bytes) return [invalid(path, value, invalidIpMessage)];
+  const canonical = formatIp(bytes);
+  return canonical === value ? [] : [invalid(path, value, `must be in canonical form ("${canonical}")`)];
 }
 
 export function validCidr(value: string, path: FieldPath): FieldError[] {
-  return isCidr(value) ? [] : [invalid(path, value, invalidCidrMessage)];
+  return parseCidr(value) ? [] : [invalid(path, value, invalidCidrMessage)];
 }
 
-/** Loopback, unspecified and link-local addresses cannot be endpoints or external addresses. */
+const specialRanges = [
+  { ranges: ["127.0.0.0/8", "::1/128"], detail: "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+  { ranges: ["169.254.0.0/16", "fe80::/10"], detail: "may not be in the link-local range (169.254.0.0/16, fe80::/10)" },
+  {
+    ranges: ["224.0.0.0/24", "ff02::/10"],
+    detail: "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",
+  },
+].map(({ ranges, detail }) => ({ ranges: ranges.map(cidr), detail }));
+
+/** Unspecified, loopback and link-local addresses cannot be endpoints or external addresses. */
 export function validNonSpecialIp(value: string, path: FieldPath): FieldError[] {
-  const family = ipFamilyOf(value);
-  if (!family) return [invalid(path, value, invalidIpMessage)];
+  const bytes = parseIp(value);
+  if (!bytes) return [invalid(path, value, invalidIpMessage)];
   const errors: FieldError[] = [];
-  const refuse = (detail: string) => errors.push(invalid(path, value, detail));
-  if (family === "IPv4") {
-    if (value === "0.0.0.0") refuse("may not be unspecified (0.0.0.0)");
-    if (value.startsWith("127.")) refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");
-    if (value.startsWith("169.254.")) refuse("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-    if (value.startsWith("224.0.0.")) refuse("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
-  } else {
-    const lower = value.toLowerCase();
-    if (/^[0:]+$/.test(lower)) refuse("may not be unspecified (::)");
-    if (/^[0:]*:0*1$/.test(lower)) refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");
-    if (/^fe[89ab]/.test(lower)) refuse("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
-    if (lower.startsWith("ff02")) refuse("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
+  if (isUnspecified(bytes)) errors.push(invalid(path, value, `may not be unspecified (${formatIp(bytes)})`));
+  for (const { ranges, detail } of specialRanges) {
+    if (ranges.some((range) => cidrContains(range, bytes))) errors.push(invalid(path, value, detail));
   }
   return errors;
+}
+
+function isUnspecified(bytes: IpBytes): boolean {
+  return bytes.every((byte) => byte === 0);
 }
