@@ -1,0 +1,207 @@
+/**
+ * Revisions in an LMDB file.
+ *
+ * Three databases: `revisions` holds each change under its revision, value included, and is the history; `keys` says at
+ * which revision a key's current state stands; `meta` holds the counters. A value is written once. Compaction removes
+ * the revisions that later ones replaced.
+ *
+ * LMDB commits copy-on-write pages, flushes them, and only then flips a root page: after a crash the
+ * file shows the last whole transaction.
+ */
+import type { Database, RootDatabase } from "lmdb";
+import type { Engine } from "../group-commit.ts";
+import type { RangeResult, Revision, StoredValue, StoreEvent } from "../store.ts";
+import { CorruptedError, decodeKey, decodeRevision, encodeKey, encodeRevision, type KeyRecord } from "./record.ts";
+
+/** How many records one compaction transaction removes. */
+const sweepChunk = 500;
+
+export interface Databases {
+  root: RootDatabase<Buffer, Buffer>;
+  /** By revision. */
+  revisions: Database<Buffer, number>;
+  /** By key, as bytes. */
+  keys: Database<Buffer, Buffer>;
+  /** `revision`, `compacted` (where history begins), `swept` (how far compaction has removed what it may). */
+  meta: Database<Revision, string>;
+}
+
+export class LmdbEngine implements Engine {
+  revision: Revision;
+  compactRevision: Revision;
+  #swept: Revision;
+  readonly #databases: Databases;
+  readonly #release: () => Promise<void>;
+
+  /** `release` runs after the file was closed. */
+  constructor(databases: Databases, release: () => Promise<void>) {
+    this.#databases = databases;
+    this.#release = release;
+    const { meta, revisions } = databases;
+    this.revision = meta.get("revision") ?? 0;
+    this.compactRevision = meta.get("compacted") ?? 0;
+    this.#swept = meta.get("swept") ?? 0;
+    const [last] = [...revisions.getKeys({ reverse: true, limit: 1 })];
+    const isSound = [this.revision, this.compactRevision, this.#swept].every(Number.isSafeInteger);
+    if (!isSound || (last ?? 0) > this.revision || this.compactRevision > this.revision) {
+      throw new CorruptedError(`the counters (revision ${this.revision}) contradict the newest record (${last})`);
+    }
+  }
+
+  get(key: string): StoredValue | undefined {
+    const record = this.#keyRecord(Buffer.from(key));
+    return record && this.#valueAt(key, record);
+  }
+
+  range(from: string, to: string, revision: Revision, limit: number): RangeResult {
+    if (revision < this.revision) return this.#pastRange(from, to, revision, limit);
+    const { keys } = this.#databases;
+    const start = from === "" ? undefined : Buffer.from(from);
+    const end = Buffer.from(to);
+    const values: StoredValue[] = [];
+    const wanted = Number.isFinite(limit) ? { limit } : {};
+    for (const { key, value } of keys.getRange({ start, end, ...wanted })) {
+      values.push(this.#valueAt(key.toString(), decodeKey(key, value)));
+    }
+    const remaining = values.length < limit ? 0 : keys.getCount({ start, end }) - values.length;
+    return { values, revision, remaining };
+  }
+
+  changes(after: Revision, limit: number): StoreEvent[] {
+    const events: StoreEvent[] = [];
+    const start = after + 1;
+    for (const { key: revision, value } of this.#databases.revisions.getRange({
+      start,
+      end: this.revision + 1,
+      limit,
+    })) {
+      const record = decodeRevision(revision, value);
+      const { key, createRevision, previousRevision } = record;
+      const previous = previousRevision === 0 ? undefined : this.#stateAt(key, previousRevision);
+      events.push(
+        record.kind === "put"
+          ? {
+              kind: "put",
+              revision,
+              current: { key, value: record.value, createRevision, modRevision: revision },
+              previous,
+            }
+          : { kind: "delete", revision, key, previous: previous! },
+      );
+    }
+    return events;
+  }
+
+  async commit(changes: readonly StoreEvent[]): Promise<void> {
+    const { root, revisions, keys, meta } = this.#databases;
+    const last = changes.at(-1)!.revision;
+    await root.batch(() => {
+      for (const change of changes) {
+        const previousRevision = change.previous?.modRevision ?? 0;
+        if (change.kind === "put") {
+          const { key, value, createRevision } = change.current;
+          const keyBytes = Buffer.from(key);
+          const record = { kind: change.kind, key, createRevision, previousRevision, value };
+          revisions.put(change.revision, encodeRevision(change.revision, record));
+          keys.put(keyBytes, encodeKey(keyBytes, { modRevision: change.revision, createRevision }));
+        } else {
+          const { key, revision } = change;
+          const record = { kind: change.kind, key, createRevision: 0, previousRevision, value: noBytes };
+          revisions.put(revision, encodeRevision(revision, record));
+          keys.remove(Buffer.from(key));
+        }
+      }
+      meta.put("revision", last);
+    });
+    // Reads in this turn of the event loop must see the new state.
+    root.resetReadTxn();
+    this.revision = last;
+  }
+
+  async compact(revision: Revision): Promise<void> {
+    const { root, meta, revisions } = this.#databases;
+    this.compactRevision = revision;
+    await meta.put("compacted", revision);
+    while (this.#swept < revision) {
+      const obsolete: Revision[] = [];
+      let last = this.#swept;
+      const range = { start: this.#swept + 1, end: revision + 1, limit: sweepChunk };
+      for (const { key: at, value } of revisions.getRange(range)) {
+        const { kind, previousRevision } = decodeRevision(at, value);
+        if (previousRevision > 0) obsolete.push(previousRevision);
+        if (kind === "delete") obsolete.push(at);
+        last = at;
+      }
+      const swept = last === this.#swept ? revision : last;
+      await root.batch(() => {
+        for (const at of obsolete) revisions.remove(at);
+        meta.put("swept", swept);
+      });
+      this.#swept = swept;
+      await this.pause();
+    }
+  }
+
+  pause(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.#databases.root.close();
+    await this.#release();
+  }
+
+  /** Reads every record that is current or history and throws CorruptedError at the first that is not what was written. */
+  async verify(): Promise<void> {
+    const { keys, revisions } = this.#databases;
+    let seen = 0;
+    for (const { key, value } of keys.getRange({ snapshot: false })) {
+      this.#valueAt(key.toString(), decodeKey(key, value));
+      if (++seen % 1_000 === 0) await this.pause();
+    }
+    for (const { key: revision, value } of revisions.getRange({ snapshot: false })) {
+      decodeRevision(revision, value);
+      if (++seen % 1_000 === 0) await this.pause();
+    }
+  }
+
+  #keyRecord(key: Buffer): KeyRecord | undefined {
+    const bytes = this.#databases.keys.getBinary(key);
+    return bytes && decodeKey(key, bytes);
+  }
+
+  #valueAt(key: string, { modRevision, createRevision }: KeyRecord): StoredValue {
+    const stored = this.#stateAt(key, modRevision);
+    if (stored.createRevision !== createRevision) throw new CorruptedError(`${key}: its two records disagree`);
+    return stored;
+  }
+
+  #stateAt(key: string, revision: Revision): StoredValue {
+    const bytes = this.#databases.revisions.getBinary(revision);
+    if (!bytes) throw new CorruptedError(`${key}: the record of revision ${revision} is missing`);
+    const record = decodeRevision(revision, bytes);
+    if (record.key !== key || record.kind !== "put")
+      throw new CorruptedError(`${key}: revision ${revision} is of ${record.key}`);
+    return { key, value: record.value, createRevision: record.createRevision, modRevision: revision };
+  }
+
+  /** What changed since tells what each key was then: the first change of a key names the revision it replaced. */
+  #pastRange(from: string, to: string, revision: Revision, limit: number): RangeResult {
+    const { keys, revisions } = this.#databases;
+    const then = new Map<string, Revision>();
+    for (const { key: at, value } of revisions.getRange({ start: revision + 1, end: this.revision + 1 })) {
+      const { key, previousRevision } = decodeRevision(at, value);
+      if (key >= from && key < to && !then.has(key)) then.set(key, previousRevision);
+    }
+    const start = from === "" ? undefined : Buffer.from(from);
+    for (const { key, value } of keys.getRange({ start, end: Buffer.from(to) })) {
+      const text = key.toString();
+      if (!then.has(text)) then.set(text, decodeKey(key, value).modRevision);
+    }
+    const present = [...then].filter(([, at]) => at > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+    const values = present.slice(0, limit).map(([key, at]) => this.#stateAt(key, at));
+    return { values, revision, remaining: present.length - values.length };
+  }
+}
+
+const noBytes = new Uint8Array(0);

@@ -1,0 +1,74 @@
+/** The embedded default: durable state in one file, owned by one process (upstream: etcd, of which each cluster has its own). */
+import { mkdir } from "node:fs/promises";
+import { open as openLmdb } from "lmdb";
+import { type GroupCommitOptions, GroupCommitStore } from "../group-commit.ts";
+import { checkLmdbFile } from "./check-file.ts";
+import { type Databases, LmdbEngine } from "./lmdb-engine.ts";
+import { takeLock } from "./lock-file.ts";
+import { CorruptedError } from "./record.ts";
+
+export interface LmdbOptions extends GroupCommitOptions {
+  /** Made if it is not there. Nothing else may lie in it. */
+  folder: string;
+}
+
+/** Raised when a newer program changes what the records mean. */
+const formatVersion = 1;
+
+export class LmdbStore extends GroupCommitStore {
+  readonly #engine: LmdbEngine;
+
+  private constructor(engine: LmdbEngine, options: LmdbOptions) {
+    super(engine, options);
+    this.#engine = engine;
+  }
+
+  /** Rejects with StoreInUseError when another process has the folder, with CorruptedError when the file is damaged. */
+  static async open(options: LmdbOptions): Promise<LmdbStore> {
+    const { folder } = options;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const release = await takeLock(folder);
+    let databases: Databases | undefined;
+    try {
+      const path = `${folder}/data.mdb`;
+      checkLmdbFile(path);
+      databases = openDatabases(path);
+      const format = databases.meta.get("format");
+      if (format !== undefined && format !== formatVersion) {
+        throw new Error(`its format is ${format}, this program knows ${formatVersion}`);
+      }
+      if (format === undefined) await databases.meta.put("format", formatVersion);
+      return new LmdbStore(new LmdbEngine(databases, release), options);
+    } catch (error) {
+      await databases?.root.close();
+      await release();
+      const reason = (error as Error).message;
+      const message = `open the store in ${folder}: ${reason}`;
+      throw error instanceof CorruptedError ? new CorruptedError(message) : new Error(message, { cause: error });
+    }
+  }
+
+  /** Reads everything there is and rejects with CorruptedError at the first record that is not what was written. */
+  verify(): Promise<void> {
+    return this.#engine.verify();
+  }
+}
+
+function openDatabases(path: string): Databases {
+  const root = openLmdb<Buffer, Buffer>({
+    path,
+    noSubdir: true,
+    encoding: "binary",
+    keyEncoding: "binary",
+    maxDbs: 4,
+    // A commit is durable when it resolves: data flushed, then the root written through.
+    overlappingSync: false,
+    noMemInit: true,
+  });
+  return {
+    root,
+    revisions: root.openDB<Buffer, number>({ name: "revisions", encoding: "binary", keyEncoding: "ordered-binary" }),
+    keys: root.openDB<Buffer, Buffer>({ name: "keys", encoding: "binary", keyEncoding: "binary" }),
+    meta: root.openDB<number, string>({ name: "meta", encoding: "json", keyEncoding: "ordered-binary" }),
+  };
+}
