@@ -23,6 +23,8 @@ export interface SpawnRequest {
   fds?: Readonly<Record<number, "pipe-in" | "pipe-out" | number>>;
   /** A session of its own, away from this process's terminal and its signals. */
   newSession?: boolean;
+  /** The program forks and ends soon, leaving a daemon with its descriptors: wait for the program, not for them. */
+  becomesDaemon?: boolean;
 }
 
 export interface SpawnedProcess {
@@ -68,16 +70,18 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
       parentEnds.push({ child, fd: mine, direction: what });
       wanted.set(child, theirs);
     }
-    const [read, write] = pipe();
-    lifeline = read;
-    childEnds.push(write);
-    wanted.set(Math.max(2, ...wanted.keys()) + 1, write);
+    if (!request.becomesDaemon) {
+      const [read, write] = pipe();
+      lifeline = read;
+      childEnds.push(write);
+      wanted.set(Math.max(2, ...wanted.keys()) + 1, write);
+    }
     const pid = posixSpawn(c, request, wanted);
     for (const { child, fd, direction } of parentEnds.splice(0)) {
       if (direction === "pipe-in") writers[child] = new Socket({ fd, readable: false, writable: true });
       else readers[child] = new Socket({ fd, readable: true, writable: false });
     }
-    const exited = waitForEnd(c, pid, lifeline);
+    const exited = lifeline === undefined ? waitForDaemon(c, pid) : waitForEnd(c, pid, lifeline);
     lifeline = undefined;
     return { pid, readers, writers, exited };
   } finally {
@@ -143,8 +147,7 @@ function waitForEnd(c: Functions, pid: number, lifeline: number): Promise<Exited
     const reap = () => {
       socket.destroy();
       const status = Buffer.alloc(4);
-      // Descriptors close an instant before the process can be waited for, so this waits microseconds. A daemon that inherited
-      // the lifeline keeps it open; its parent was waited for when the daemon ended.
+      // Descriptors close an instant before the process can be waited for, so this waits microseconds.
       while (c.waitpid(pid, status, 0) < 0) {
         if (koffi().errno() !== eintr) return resolve({ code: null, signal: "SIGKILL" });
       }
@@ -153,6 +156,14 @@ function waitForEnd(c: Functions, pid: number, lifeline: number): Promise<Exited
     socket.once("end", reap);
     socket.once("error", reap);
     socket.resume();
+  });
+}
+
+/** Waits on a pool thread: only for programs that end at once. */
+function waitForDaemon(c: Functions, pid: number): Promise<ExitedProcess> {
+  return new Promise((resolve) => {
+    const status = Buffer.alloc(4);
+    c.waitpid.async(pid, status, 0, () => resolve(decodeStatus(status.readInt32LE(0))));
   });
 }
 
@@ -169,6 +180,7 @@ function signalName(number: number): NodeJS.Signals {
 
 type CFunction = (...args: unknown[]) => number;
 type Functions = Record<(typeof names)[number], CFunction> & {
+  waitpid: CFunction & { async(...args: unknown[]): void };
   /** glibc 2.34 has it. Without it the child keeps what this process itself was started with. */
   posix_spawn_file_actions_addclosefrom_np?: CFunction;
 };
@@ -203,7 +215,7 @@ function functions(): Functions {
   };
   return (loaded = {
     pipe2: library.func("int pipe2(_Out_ void *fds, int flags)"),
-    waitpid: library.func("int waitpid(int pid, _Out_ void *status, int options)"),
+    waitpid: library.func("int waitpid(int pid, _Out_ void *status, int options)") as Functions["waitpid"],
     posix_spawn: library.func(
       "int posix_spawn(void *pid, str path, void *actions, void *attributes, str *argv, str *envp)",
     ),

@@ -1,0 +1,154 @@
+/** Where the runtime keeps what it must find again after its process died, and the records in it. */
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ContainerConfig, ContainerId, ContainerState, SandboxConfig, SandboxId } from "../container-runtime.ts";
+
+export interface SandboxRecord {
+  id: SandboxId;
+  config: SandboxConfig;
+  createdAtMs: number;
+  isStopped: boolean;
+  /** The process that holds the pod's PID namespace, when its containers share one. */
+  pidHolder?: { pid: number; startTicks: string };
+}
+
+export interface ContainerRecord {
+  id: ContainerId;
+  sandbox: SandboxId;
+  config: ContainerConfig;
+  createdAtMs: number;
+  /** The image's name with digest. */
+  imageReference: string;
+  stopSignal: string | undefined;
+  cgroupPath: string;
+}
+
+export interface StartedRecord {
+  pid: number;
+  /** Tells this process from a later one with the same number. */
+  startTicks: string;
+  startedAtMs: number;
+}
+
+export type ExitRecord = Extract<ContainerState, { kind: "exited" }>;
+
+export class SandboxFolder {
+  readonly path: string;
+
+  constructor(root: string, id: string) {
+    this.path = join(root, "sandboxes", id);
+  }
+
+  get record() {
+    return join(this.path, "sandbox.json");
+  }
+  get ipc() {
+    return join(this.path, "ipc");
+  }
+  get uts() {
+    return join(this.path, "uts");
+  }
+  get shm() {
+    return join(this.path, "shm");
+  }
+  get resolvConf() {
+    return join(this.path, "resolv.conf");
+  }
+  get hostname() {
+    return join(this.path, "hostname");
+  }
+  get pause() {
+    return join(this.path, "pause");
+  }
+}
+
+/** Also the OCI bundle, and conmon's folder: it makes `attach` and `ctl` in it. */
+export class ContainerFolder {
+  readonly path: string;
+  readonly id: string;
+
+  constructor(root: string, id: string) {
+    this.id = id;
+    this.path = join(root, "containers", id);
+  }
+
+  get record() {
+    return join(this.path, "container.json");
+  }
+  get started() {
+    return join(this.path, "started.json");
+  }
+  get exited() {
+    return join(this.path, "exited.json");
+  }
+  get config() {
+    return join(this.path, "config.json");
+  }
+  get rootfs() {
+    return join(this.path, "rootfs");
+  }
+  get upper() {
+    return join(this.path, "upper");
+  }
+  get work() {
+    return join(this.path, "work");
+  }
+  get volumes() {
+    return join(this.path, "volumes");
+  }
+  get pidFile() {
+    return join(this.path, "pid");
+  }
+  get conmonPidFile() {
+    return join(this.path, "conmon.pid");
+  }
+  /** A FIFO whose writing end conmon holds open: its end of file says that conmon has ended. */
+  get lifeline() {
+    return join(this.path, "lifeline");
+  }
+  /** Written by conmon, named by the container: `--exit-dir` is the container's folder. */
+  get exitFile() {
+    return join(this.path, this.id);
+  }
+  get ctl() {
+    return join(this.path, "ctl");
+  }
+  get attachSocket() {
+    return join(this.path, "attach");
+  }
+  /** The log when the caller wants none; attach reads it. */
+  get ownLog() {
+    return join(this.path, "log");
+  }
+}
+
+/** Whole or not at all, even when this process dies meanwhile. */
+export function writeRecord(file: string, record: object): void {
+  writeFileSync(`${file}.new`, JSON.stringify(record));
+  renameSync(`${file}.new`, file);
+}
+
+/** Undefined when there is none, or it is not whole. */
+export function readRecord<T>(file: string): T | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as T;
+  } catch {
+    return undefined;
+  }
+}
+
+export function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+export function modifiedAtMs(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs;
+}
+
+export function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o711 });
+}

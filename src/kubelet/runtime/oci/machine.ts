@@ -1,0 +1,199 @@
+/**
+ * What the OCI runtimes of all nodes on one machine share: the programs, the machine's control groups, and how many containers
+ * start at a time.
+ */
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import type { Clock } from "../../../base/clock.ts";
+import type { Logger } from "../../../base/logger.ts";
+import { spawnProcess } from "../../../base/node/spawn-process.ts";
+import { RuntimeError } from "../container-runtime.ts";
+import { Cgroups, parseCgroupMounts } from "./cgroups.ts";
+import { mount, msBind, msPrivate, msRecursive, msShared, releaseNamespace, unmount } from "./linux.ts";
+import { Semaphore } from "./semaphore.ts";
+
+export interface OciMachineOptions {
+  /**
+   * The cluster's folder, in which the runtimes' folders and the pods' volumes lie: on a hybrid machine, mounts made in it are
+   * passed on to the containers, and mounts made elsewhere after `open` are not.
+   */
+  folder: string;
+  clock: Clock;
+  logger: Logger;
+  /** Default: crun, else runc. */
+  runtime?: "crun" | "runc";
+}
+
+export class OciMachine {
+  readonly #options: OciMachineOptions;
+  readonly starts = new Semaphore(Math.max(2, availableParallelism()));
+  #programs: { runtime: string; kind: "crun" | "runc"; conmon: string; nsenter: string | undefined } | undefined;
+  #cgroups: Cgroups | undefined;
+  #conmonFlags: Set<string> | undefined;
+  #version: string | undefined;
+  #openFilesLimit: number | undefined;
+
+  constructor(options: OciMachineOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with reason "Unavailable" and the names of the programs or mounts that are missing. */
+  async open(): Promise<void> {
+    if (this.#programs) return;
+    const wanted = this.#options.runtime;
+    const kind = wanted ?? (findProgram("crun") ? "crun" : "runc");
+    const runtime = findProgram(kind);
+    const conmon = findProgram("conmon");
+    const missing = [runtime ? undefined : (wanted ?? "crun (or runc)"), conmon ? undefined : "conmon"].filter(Boolean);
+    if (!runtime || !conmon) throw new RuntimeError("Unavailable", `missing programs: ${missing.join(", ")}`);
+    const mounts = parseCgroupMounts(readFileSync("/proc/self/mountinfo", "utf8"));
+    if (!mounts) throw new RuntimeError("Unavailable", "no cgroup filesystem is mounted under /sys/fs/cgroup");
+    this.#cgroups = new Cgroups(mounts, this.#options.clock);
+    mkdirSync(this.#options.folder, { recursive: true });
+    const [help, version] = await Promise.all([output(conmon, ["--help"]), output(runtime, ["--version"])]);
+    this.#conmonFlags = new Set(help.match(/--[a-z-]+/g));
+    this.#version = /version (\S+)/.exec(version)?.[1] ?? "unknown";
+    const needsOwnView = mounts.kind === "hybrid" && kind === "crun";
+    if (needsOwnView) await this.#makeView(mounts.unified!);
+    this.#programs = { runtime, kind, conmon, nsenter: needsOwnView ? needProgram("nsenter") : undefined };
+  }
+
+  /** Undoes `open` for good, when the cluster goes: needed on hybrid machines only, and harmless elsewhere. */
+  tearDown(): void {
+    releaseNamespace(this.#viewFile);
+    unmount(this.#viewFolder);
+    unmount(this.#options.folder);
+  }
+
+  get cgroups(): Cgroups {
+    return opened(this.#cgroups);
+  }
+
+  get kind(): "crun" | "runc" {
+    return opened(this.#programs).kind;
+  }
+
+  get version(): string {
+    return opened(this.#version);
+  }
+
+  /** What containers may open: as much as Docker's may, where this process's own limit lets us give it. */
+  get openFilesLimit(): number {
+    this.#openFilesLimit ??= Number(
+      /Max open files\s+\S+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024,
+    );
+    return Math.min(1_048_576, this.#openFilesLimit);
+  }
+
+  get runtimeProgram(): string {
+    return opened(this.#programs).runtime;
+  }
+
+  /** The program and arguments that run conmon or the runtime where they see the machine as they like it. */
+  command(program: "conmon" | "runtime", args: readonly string[]): { file: string; args: string[] } {
+    const programs = opened(this.#programs);
+    const file = programs[program];
+    if (!programs.nsenter) return { file, args: [...args] };
+    return { file: programs.nsenter, args: [`--mount=${this.#viewFile}`, "--", file, ...args] };
+  }
+
+  conmonHas(flag: string): boolean {
+    return opened(this.#conmonFlags).has(flag);
+  }
+
+  /** A path through which a namespace file is found from within the programs' view, wherever it is mounted. */
+  visiblePath(path: string): string {
+    return opened(this.#programs).nsenter ? `/proc/${process.pid}/root${path}` : path;
+  }
+
+  /**
+   * crun refuses a machine with both kinds of cgroups, but only looks whether `unified` is mounted. So it runs in a mount
+   * namespace of its own, without that mount. Mounts made in the cluster's folder must still appear in it: the folder is shared.
+   */
+  async #makeView(unified: string): Promise<void> {
+    const { folder } = this.#options;
+    const mountinfo = readFileSync("/proc/self/mountinfo", "utf8");
+    if (!isShared(folder, mountinfo)) {
+      mount({ source: folder, target: folder, flags: msBind | msRecursive });
+      mount({ source: "", target: folder, flags: msShared | msRecursive });
+    }
+    releaseNamespace(this.#viewFile);
+    unmount(this.#viewFolder);
+    mkdirSync(this.#viewFolder, { recursive: true });
+    // The file that holds a mount namespace must itself be out of that namespace's sight: a private tmpfs.
+    mount({ source: "tmpfs", target: this.#viewFolder, type: "tmpfs", data: "mode=700,size=4k" });
+    mount({ source: "", target: this.#viewFolder, flags: msPrivate });
+    writeFileSync(this.#viewFile, "");
+    const made = spawnProcess({
+      file: needProgram("unshare"),
+      args: [`--mount=${this.#viewFile}`, "--propagation", "slave", needProgram("umount"), unified],
+      fds: { 2: "pipe-out" },
+    });
+    const [complaint, end] = await Promise.all([text(made.readers[2]!), made.exited]);
+    if (end.code !== 0)
+      throw new RuntimeError("Unavailable", `cannot prepare a view of ${unified} for crun: ${complaint.trim()}`);
+  }
+
+  get #viewFolder(): string {
+    return join(this.#options.folder, ".view");
+  }
+
+  get #viewFile(): string {
+    return join(this.#viewFolder, "mnt");
+  }
+}
+
+/** True when mounts made in the folder reach other mount namespaces already, as on most machines with systemd. */
+export function isShared(folder: string, mountinfo: string): boolean {
+  let longest = "";
+  let shared = false;
+  for (const line of mountinfo.split("\n")) {
+    const fields = line.split(" - ")[0]!.split(" ");
+    const mountPoint = fields[4];
+    if (!mountPoint) continue;
+    const contains = folder === mountPoint || folder.startsWith(mountPoint === "/" ? "/" : `${mountPoint}/`);
+    if (!contains || mountPoint.length < longest.length) continue;
+    longest = mountPoint;
+    shared = fields.slice(6).some((field) => field.startsWith("shared:"));
+  }
+  return shared;
+}
+
+export function findProgram(name: string): string | undefined {
+  for (const folder of [
+    ...(process.env["PATH"] ?? "").split(":"),
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+  ]) {
+    if (!folder.startsWith("/")) continue;
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return join(folder, name);
+    } catch {
+      // The next folder may have it.
+    }
+  }
+  return undefined;
+}
+
+function needProgram(name: string): string {
+  const found = findProgram(name);
+  if (!found) throw new RuntimeError("Unavailable", `missing programs: ${name}`);
+  return found;
+}
+
+async function output(file: string, args: string[]): Promise<string> {
+  const child = spawnProcess({ file, args, fds: { 1: "pipe-out" } });
+  const [out] = await Promise.all([text(child.readers[1]!), child.exited]);
+  return out;
+}
+
+function opened<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("the machine's runtime was used before it was opened");
+  return value;
+}

@@ -1,0 +1,800 @@
+/**
+ * The built-in container runtime: crun (or runc) makes containers, conmon keeps them, this class keeps the books.
+ * Its upstream counterpart is containerd with its CRI plugin and shims.
+ *
+ * A container costs two processes that stay: its own and its conmon. A sandbox costs none: files hold its namespaces.
+ */
+import {
+  constants,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
+import { cp, rm } from "node:fs/promises";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import { type Clock, sleep } from "../../../base/clock.ts";
+import type { Logger } from "../../../base/logger.ts";
+import { connectIn } from "../../../base/node/netns.ts";
+import type { Random } from "../../../base/random.ts";
+import type { ImageConfig, ImageService } from "../../images/image-service.ts";
+import {
+  type AttachRequest,
+  type ContainerConfig,
+  type ContainerId,
+  type ContainerRuntime,
+  type ContainerState,
+  type ContainerStats,
+  type ContainerStatus,
+  type ExecRequest,
+  type ExecSyncOptions,
+  type ExecSyncResult,
+  isRuntimeError,
+  type Mount,
+  type Resources,
+  RuntimeError,
+  type RuntimeVersion,
+  type SandboxConfig,
+  type SandboxId,
+  type SandboxStatus,
+  type StopOptions,
+} from "../container-runtime.ts";
+import { attach, reopenLog } from "./attach.ts";
+import { compileBundle, type Device, processArgs } from "./bundle.ts";
+import { deviceAt, machineDevices } from "./devices.ts";
+import { type ExecTarget, exec, execSync } from "./exec.ts";
+import {
+  ContainerFolder,
+  type ContainerRecord,
+  type ExitRecord,
+  makeFolder,
+  modifiedAtMs,
+  readRecord,
+  readText,
+  SandboxFolder,
+  type SandboxRecord,
+  type StartedRecord,
+  writeRecord,
+} from "./folders.ts";
+import { launch } from "./launch.ts";
+import { createNamespaces, mount, msNodev, msNoexec, msNosuid, releaseNamespace, unmount } from "./linux.ts";
+import type { OciMachine } from "./machine.ts";
+import { startPidHolder } from "./pid-holder.ts";
+import { signalNumber, signalProcess, startTicks } from "./processes.ts";
+import { mountRootfs, readImageFile } from "./rootfs.ts";
+import type { SeccompProfile } from "./seccomp-default.ts";
+import { homeOf, resolveUser } from "./users.ts";
+
+export interface OciRuntimeOptions {
+  /** This node's folder, inside the machine's. */
+  folder: string;
+  machine: OciMachine;
+  images: Pick<ImageService, "rootfs" | "hold" | "release">;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+interface Sandbox {
+  record: SandboxRecord;
+  folder: SandboxFolder;
+}
+
+interface Container {
+  record: ContainerRecord;
+  folder: ContainerFolder;
+  state: ContainerState;
+  started: StartedRecord | undefined;
+  /** Open while conmon lives. */
+  lifeline: Socket | undefined;
+  exited: Promise<ContainerStatus>;
+  resolveExited: (status: ContainerStatus) => void;
+  isStarting: boolean;
+}
+
+export class OciRuntime implements ContainerRuntime {
+  readonly name = "pinnace";
+  readonly #options: OciRuntimeOptions;
+  readonly #sandboxes = new Map<SandboxId, Sandbox>();
+  readonly #containers = new Map<ContainerId, Container>();
+  readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
+  #isClosed = false;
+
+  constructor(options: OciRuntimeOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<void> {
+    await this.#machine.open();
+    const { folder } = this.#options;
+    for (const name of ["sandboxes", "containers", "runtime"]) makeFolder(join(folder, name));
+    await this.#adopt();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const container of this.#containers.values()) container.lifeline?.destroy();
+    this.#exitListeners.clear();
+  }
+
+  async version(): Promise<RuntimeVersion> {
+    return { name: this.#machine.kind, version: this.#machine.version };
+  }
+
+  // Sandboxes
+
+  async createSandbox(config: SandboxConfig): Promise<SandboxId> {
+    const id = this.#newId() as SandboxId;
+    const folder = new SandboxFolder(this.#options.folder, id);
+    const record: SandboxRecord = { id, config, createdAtMs: this.#options.clock.now(), isStopped: false };
+    const sandbox: Sandbox = { record, folder };
+    makeFolder(folder.path);
+    try {
+      // Written first: whatever comes after is found and taken away again should this process die here.
+      writeRecord(folder.record, record);
+      this.#machine.cgroups.create(config.cgroupParent, config.resources);
+      const ownsIpc = config.namespaces?.ipc !== "node";
+      createNamespaces({
+        ipc: ownsIpc ? folder.ipc : undefined,
+        uts: config.namespaces?.uts === "node" ? undefined : { file: folder.uts, hostname: config.hostname },
+      });
+      if (ownsIpc) {
+        makeFolder(folder.shm);
+        const flags = msNosuid | msNodev | msNoexec;
+        mount({ source: "shm", target: folder.shm, type: "tmpfs", flags, data: "mode=1777,size=65536k" });
+      }
+      writeFileSync(folder.hostname, `${config.hostname}\n`);
+      if (config.dns) writeFileSync(folder.resolvConf, resolvConf(config.dns));
+      if (config.namespaces?.pid === "pod") {
+        record.pidHolder = await startPidHolder({
+          machine: this.#machine,
+          folder: folder.pause,
+          runtimeRoot: this.#runtimeRoot,
+          id,
+          cgroupPath: `${config.cgroupParent}/${id}`,
+        });
+        writeRecord(folder.record, record);
+      }
+    } catch (error) {
+      await this.#takeDownSandbox(sandbox);
+      throw error;
+    }
+    this.#sandboxes.set(id, sandbox);
+    return id;
+  }
+
+  async stopSandbox(id: SandboxId): Promise<void> {
+    const sandbox = this.#sandboxes.get(id);
+    if (!sandbox) return;
+    await Promise.all(this.#containersOf(id).map((each) => this.#stop(each, { gracePeriodSeconds: 0 })));
+    if (sandbox.record.isStopped) return;
+    sandbox.record.isStopped = true;
+    writeRecord(sandbox.folder.record, sandbox.record);
+  }
+
+  async removeSandbox(id: SandboxId): Promise<void> {
+    const sandbox = this.#sandboxes.get(id);
+    if (!sandbox) return;
+    await this.stopSandbox(id);
+    await Promise.all(this.#containersOf(id).map((each) => this.removeContainer(each.record.id)));
+    await this.#takeDownSandbox(sandbox);
+    this.#sandboxes.delete(id);
+  }
+
+  async #takeDownSandbox({ record, folder }: Sandbox): Promise<void> {
+    if (record.pidHolder) signalProcess(record.pidHolder, 9);
+    unmount(join(folder.pause, "rootfs"));
+    unmount(folder.shm);
+    releaseNamespace(folder.ipc);
+    releaseNamespace(folder.uts);
+    this.#machine.cgroups.kill(record.config.cgroupParent);
+    await this.#machine.cgroups.remove(record.config.cgroupParent);
+    await rm(join(this.#runtimeRoot, record.id), { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+  }
+
+  sandboxStatus(id: SandboxId): SandboxStatus | undefined {
+    const sandbox = this.#sandboxes.get(id);
+    return sandbox && sandboxStatus(sandbox.record);
+  }
+
+  listSandboxes(): SandboxStatus[] {
+    return [...this.#sandboxes.values()].map(({ record }) => sandboxStatus(record));
+  }
+
+  // Containers
+
+  async createContainer(sandboxId: SandboxId, config: ContainerConfig): Promise<ContainerId> {
+    const sandbox = this.#sandbox(sandboxId);
+    if (sandbox.record.isStopped) throw new RuntimeError("FailedPrecondition", `sandbox ${sandboxId} is stopped`);
+    const image = await this.#options.images.rootfs(config.imageId);
+    const id = this.#newId() as ContainerId;
+    const folder = new ContainerFolder(this.#options.folder, id);
+    const record: ContainerRecord = {
+      id,
+      sandbox: sandboxId,
+      config,
+      createdAtMs: this.#options.clock.now(),
+      imageReference: image.reference,
+      stopSignal: config.stopSignal ?? image.config.stopSignal,
+      cgroupPath: `${sandbox.record.config.cgroupParent}/${id}`,
+    };
+    if (record.stopSignal) signalNumber(record.stopSignal);
+    processArgs(config, image.config);
+    makeFolder(folder.path);
+    try {
+      const bundle = this.#bundle(sandbox, record, folder, image.layers, image.config);
+      writeFileSync(folder.config, JSON.stringify(bundle));
+      writeRecord(folder.record, record);
+    } catch (error) {
+      rmSync(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+      throw error;
+    }
+    this.#options.images.hold(config.imageId, id);
+    this.#containers.set(id, newContainer(record, folder, { kind: "created" }));
+    return id;
+  }
+
+  #bundle(
+    sandbox: Sandbox,
+    record: ContainerRecord,
+    folder: ContainerFolder,
+    layers: string[],
+    image: ImageConfig,
+  ): object {
+    const { config } = record;
+    const passwd = readImageFile(layers, "etc/passwd") ?? "";
+    const user = resolveUser(image.user, config.security, passwd, readImageFile(layers, "etc/group") ?? "");
+    const sandboxConfig = sandbox.record.config;
+    const kinds = sandboxConfig.namespaces ?? {};
+    const visible = (path: string | undefined) => path && this.#machine.visiblePath(path);
+    const sandboxFiles: Mount[] = [{ hostPath: sandbox.folder.hostname, containerPath: "/etc/hostname" }];
+    if (sandboxConfig.dns)
+      sandboxFiles.push({ hostPath: sandbox.folder.resolvConf, containerPath: "/etc/resolv.conf" });
+    const volumes = (image.volumes ?? [])
+      .filter((path) => !config.mounts?.some((each) => each.containerPath === path))
+      .map((path, i) => ({ hostPath: join(folder.volumes, String(i)), containerPath: path }));
+    const profile = config.security?.seccomp;
+    return compileBundle({
+      config: { ...config, mounts: [...(config.mounts ?? []), ...volumes] },
+      sandbox: sandboxConfig,
+      image,
+      user,
+      home: homeOf(user.uid, passwd),
+      rootfs: folder.rootfs,
+      cgroupPath: record.cgroupPath,
+      cgroupKind: this.#machine.cgroups.mounts.kind,
+      namespaces: {
+        network: visible(sandboxConfig.networkNamespacePath),
+        ipc: kinds.ipc === "node" ? undefined : visible(sandbox.folder.ipc),
+        uts: kinds.uts === "node" ? undefined : visible(sandbox.folder.uts),
+        pid: this.#pidNamespace(sandbox.record),
+      },
+      shm: kinds.ipc === "node" ? undefined : sandbox.folder.shm,
+      sandboxFiles,
+      machineDevices: devicesFor(config),
+      localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
+      openFilesLimit: this.#machine.openFilesLimit,
+    });
+  }
+
+  #pidNamespace(record: SandboxRecord): string {
+    const kind = record.config.namespaces?.pid ?? "container";
+    if (kind === "node") return "machine";
+    if (kind === "container") return "new";
+    if (!record.pidHolder || startTicks(record.pidHolder.pid) !== record.pidHolder.startTicks) {
+      throw new RuntimeError("FailedPrecondition", "the pod's PID namespace has ended; it needs a new sandbox");
+    }
+    return `/proc/${record.pidHolder.pid}/ns/pid`;
+  }
+
+  async startContainer(id: ContainerId): Promise<void> {
+    const container = this.#container(id);
+    if (container.state.kind !== "created" || container.isStarting) {
+      throw new RuntimeError("FailedPrecondition", `container ${id} was started before`);
+    }
+    container.isStarting = true;
+    try {
+      await this.#machine.starts.run(() => this.#start(container));
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      container.lifeline?.destroy();
+      container.lifeline = undefined;
+      await this.#takeDownProcess(container);
+      const finishedAtMs = this.#options.clock.now();
+      this.#setExited(container, {
+        kind: "exited",
+        exitCode: startErrorCode,
+        reason: "StartError",
+        message,
+        startedAtMs: 0,
+        finishedAtMs,
+      });
+      throw isRuntimeError(error) ? error : new RuntimeError("StartError", message, { cause: error });
+    } finally {
+      container.isStarting = false;
+    }
+  }
+
+  async #start(container: Container): Promise<void> {
+    const { folder, record } = container;
+    const { config } = record;
+    const { layers, config: image } = await this.#options.images.rootfs(config.imageId);
+    const root = mountRootfs({ layers, upper: folder.upper, work: folder.work, merged: folder.rootfs });
+    try {
+      await this.#fillVolumes(folder, image, config);
+      const started = await launch({
+        machine: this.#machine,
+        clock: this.#options.clock,
+        folder,
+        runtimeRoot: this.#runtimeRoot,
+        logPath: logPath(container),
+        terminal: config.tty ?? false,
+        stdin: config.stdin ?? false,
+        leaveStdinOpen: !config.stdinOnce,
+        onConmon: () => this.#watchConmon(container),
+      });
+      container.started = started;
+      container.state = { kind: "running", pid: started.pid, startedAtMs: started.startedAtMs };
+    } finally {
+      // The container has its root; nobody else needs to see it. With propagated mounts the two are tied together.
+      if (!config.mounts?.some((each) => each.propagation && each.propagation !== "None")) root[Symbol.dispose]();
+    }
+    // conmon may have ended while we were getting here.
+    if (container.lifeline?.destroyed) await this.#conmonEnded(container);
+  }
+
+  /** As upstream's runtimes: an image's VOLUME is a folder outside the root, filled from the image. */
+  async #fillVolumes(folder: ContainerFolder, image: ImageConfig, config: ContainerConfig): Promise<void> {
+    const paths = (image.volumes ?? []).filter((path) => !config.mounts?.some((each) => each.containerPath === path));
+    for (const [i, path] of paths.entries()) {
+      const target = join(folder.volumes, String(i));
+      makeFolder(target);
+      const source = join(folder.rootfs, path);
+      const found = lstatSync(source, { throwIfNoEntry: false });
+      if (found?.isDirectory())
+        await cp(source, target, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    }
+  }
+
+  async stopContainer(id: ContainerId, options: StopOptions): Promise<void> {
+    await this.#stop(this.#container(id), options);
+  }
+
+  async #stop(container: Container, options: StopOptions): Promise<void> {
+    if (container.state.kind !== "running" || !container.started) return;
+    const { started, record } = container;
+    options.abort?.throwIfAborted();
+    if (options.gracePeriodSeconds > 0) {
+      signalProcess(started, signalNumber(options.signal ?? record.stopSignal ?? "SIGTERM"));
+      const over = new AbortController();
+      const stopWaiting = () => over.abort(options.abort?.reason);
+      options.abort?.addEventListener("abort", stopWaiting, { once: true });
+      const grace = sleep(this.#options.clock, options.gracePeriodSeconds * 1000, over.signal).catch(() => {});
+      try {
+        await Promise.race([container.exited, grace]);
+      } finally {
+        options.abort?.removeEventListener("abort", stopWaiting);
+        over.abort();
+      }
+      options.abort?.throwIfAborted();
+      if (!isRunning(container)) return;
+    }
+    this.#kill(container);
+    await container.exited;
+  }
+
+  #kill(container: Container): void {
+    // The group as well as the process: in a shared PID namespace the others do not die with the first.
+    if (container.started) signalProcess(container.started, 9);
+    this.#machine.cgroups.kill(container.record.cgroupPath);
+  }
+
+  async removeContainer(id: ContainerId): Promise<void> {
+    const container = this.#containers.get(id);
+    if (!container) return;
+    await this.#stop(container, { gracePeriodSeconds: 0 });
+    await this.#takeDownProcess(container);
+    await rm(container.folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    this.#options.images.release(container.record.config.imageId, id);
+    this.#containers.delete(id);
+  }
+
+  /** Everything of a container but its folder and record. */
+  async #takeDownProcess(container: Container): Promise<void> {
+    container.lifeline?.destroy();
+    const { record, folder } = container;
+    this.#machine.cgroups.kill(record.cgroupPath);
+    await this.#machine.cgroups.remove(record.cgroupPath);
+    unmount(folder.rootfs);
+    rmSync(join(this.#runtimeRoot, record.id), { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+  }
+
+  containerStatus(id: ContainerId): ContainerStatus | undefined {
+    const container = this.#containers.get(id);
+    return container && this.#status(container);
+  }
+
+  listContainers(filter: { sandbox?: SandboxId; podUid?: string } = {}): ContainerStatus[] {
+    return [...this.#containers.values()]
+      .map((each) => this.#status(each))
+      .filter(
+        (status) =>
+          (!filter.sandbox || status.sandbox === filter.sandbox) && (!filter.podUid || status.podUid === filter.podUid),
+      );
+  }
+
+  async waitForExit(id: ContainerId, signal?: AbortSignal): Promise<ContainerStatus> {
+    const { exited } = this.#container(id);
+    if (!signal) return exited;
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      void exited.then((status) => {
+        signal.removeEventListener("abort", onAbort);
+        resolve(status);
+      });
+    });
+  }
+
+  async updateResources(id: ContainerId, resources: Resources): Promise<void> {
+    const { record } = this.#running(id);
+    this.#machine.cgroups.update(record.cgroupPath, resources);
+  }
+
+  async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
+    const container = this.#container(id);
+    return container.state.kind === "running" ? this.#machine.cgroups.stats(container.record.cgroupPath) : undefined;
+  }
+
+  async sandboxStats(id: SandboxId): Promise<ContainerStats | undefined> {
+    return this.#machine.cgroups.stats(this.#sandbox(id).record.config.cgroupParent);
+  }
+
+  async reopenLog(id: ContainerId): Promise<void> {
+    reopenLog(this.#running(id).folder);
+  }
+
+  onContainerExit(listener: (status: ContainerStatus) => void): Disposable {
+    this.#exitListeners.add(listener);
+    return { [Symbol.dispose]: () => this.#exitListeners.delete(listener) };
+  }
+
+  // Streams
+
+  async execSync(id: ContainerId, command: readonly string[], options: ExecSyncOptions): Promise<ExecSyncResult> {
+    return execSync(this.#execTarget(id), command, options);
+  }
+
+  async exec(id: ContainerId, request: ExecRequest): Promise<number> {
+    return exec(this.#execTarget(id), request);
+  }
+
+  async attach(id: ContainerId, request: AttachRequest): Promise<void> {
+    const container = this.#running(id);
+    const { config } = container.record;
+    await attach(
+      {
+        clock: this.#options.clock,
+        folder: container.folder,
+        logPath: logPath(container),
+        stdin: config.stdin ?? false,
+        tty: config.tty ?? false,
+        exited: container.exited,
+      },
+      request,
+    );
+  }
+
+  async connectToPort(id: SandboxId, port: number, signal?: AbortSignal): Promise<Duplex> {
+    const { config } = this.#sandbox(id).record;
+    const path = config.networkNamespacePath ?? "/proc/self/ns/net";
+    try {
+      return await connected(connectIn(path, "127.0.0.1", port), signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ECONNREFUSED") throw error;
+      // As upstream: what listens on IPv6's localhost only is reached too.
+      return connected(connectIn(path, "::1", port), signal).catch(() => {
+        throw error;
+      });
+    }
+  }
+
+  #execTarget(id: ContainerId): ExecTarget {
+    const { folder } = this.#running(id);
+    return {
+      machine: this.#machine,
+      clock: this.#options.clock,
+      runtimeRoot: this.#runtimeRoot,
+      id,
+      folder: folder.path,
+    };
+  }
+
+  // The end of containers
+
+  /** conmon holds a FIFO open as long as it lives, and it ends after the container has, with the log complete. */
+  #watchConmon(container: Container): void {
+    const fd = openSync(container.folder.lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
+    const lifeline = new Socket({ fd, readable: true, writable: false });
+    container.lifeline = lifeline;
+    const onEnd = () => {
+      lifeline.destroy();
+      // While it starts, the start itself finds out.
+      if (container.started && container.lifeline === lifeline && !this.#isClosed) void this.#conmonEnded(container);
+    };
+    lifeline.once("end", onEnd);
+    lifeline.once("error", onEnd);
+    lifeline.resume();
+    lifeline.unref();
+  }
+
+  async #conmonEnded(container: Container): Promise<void> {
+    const { folder, record } = container;
+    // conmon lets go of the FIFO an instant before it writes the exit file, which is the last that it does.
+    for (let waitMs = 1; !existsSync(folder.exitFile) && isConmonAlive(folder) && waitMs < 1000; waitMs *= 2) {
+      await sleep(this.#options.clock, waitMs);
+    }
+    if (container.state.kind === "exited") return;
+    const startedAtMs = container.started?.startedAtMs ?? 0;
+    const oomKilled = this.#machine.cgroups.oomKills(record.cgroupPath) > 0;
+    const code = readText(folder.exitFile);
+    if (code === undefined || code === "") {
+      // conmon was killed. Nobody reads the container's output or learns its exit code now: as with a dead shim, it ends too.
+      this.#kill(container);
+      const message = "The container's monitor (conmon) ended unexpectedly, so that its exit code is unknown";
+      const finishedAtMs = this.#options.clock.now();
+      this.#setExited(container, {
+        kind: "exited",
+        exitCode: 137,
+        reason: "ContainerStatusUnknown",
+        message,
+        startedAtMs,
+        finishedAtMs,
+      });
+      return;
+    }
+    const exitCode = Number(code);
+    this.#setExited(container, {
+      kind: "exited",
+      exitCode,
+      reason: oomKilled ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
+      startedAtMs,
+      finishedAtMs: modifiedAtMs(folder.exitFile) ?? this.#options.clock.now(),
+    });
+  }
+
+  #setExited(container: Container, exit: ExitRecord): void {
+    container.state = exit;
+    writeRecord(container.folder.exited, exit);
+    const status = this.#status(container);
+    container.resolveExited(status);
+    for (const listener of [...this.#exitListeners]) listener(status);
+  }
+
+  // Adoption
+
+  async #adopt(): Promise<void> {
+    const { folder: root } = this.#options;
+    for (const id of readdirSync(join(root, "sandboxes"))) {
+      const folder = new SandboxFolder(root, id);
+      const record = readRecord<SandboxRecord>(folder.record);
+      if (record) this.#sandboxes.set(record.id, { record, folder });
+      else await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+      if (record && !record.isStopped && !isIntact(record, folder)) {
+        record.isStopped = true;
+        writeRecord(folder.record, record);
+      }
+    }
+    for (const id of readdirSync(join(root, "containers"))) {
+      const folder = new ContainerFolder(root, id);
+      const record = readRecord<ContainerRecord>(folder.record);
+      if (record) await this.#adoptContainer(record, folder);
+      else await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    }
+  }
+
+  async #adoptContainer(record: ContainerRecord, folder: ContainerFolder): Promise<void> {
+    const container = newContainer(record, folder, { kind: "created" });
+    this.#containers.set(record.id, container);
+    this.#options.images.hold(record.config.imageId, record.id);
+    const exit = readRecord<ExitRecord>(folder.exited);
+    if (exit) {
+      container.state = exit;
+      container.resolveExited(this.#status(container));
+      return;
+    }
+    container.started = readRecord<StartedRecord>(folder.started) ?? this.#interruptedStart(record, folder);
+    if (!container.started) {
+      // Interrupted before its process ran: as good as only created.
+      if (existsSync(folder.lifeline)) await this.#takeDownProcess(container);
+      return;
+    }
+    container.state = { kind: "running", pid: container.started.pid, startedAtMs: container.started.startedAtMs };
+    // Without a conmon the FIFO is at its end at once, and the exit file tells the rest.
+    this.#watchConmon(container);
+    if (!isConmonAlive(folder)) {
+      container.lifeline?.destroy();
+      await this.#conmonEnded(container);
+    }
+  }
+
+  /** The server died between letting the container's process go and writing that down. */
+  #interruptedStart(record: ContainerRecord, folder: ContainerFolder): StartedRecord | undefined {
+    const pid = Number(readText(folder.pidFile));
+    if (!pid || existsSync(join(this.#runtimeRoot, record.id, "exec.fifo"))) return undefined;
+    const started = {
+      pid,
+      startTicks: startTicks(pid) ?? "",
+      startedAtMs: modifiedAtMs(folder.pidFile) ?? record.createdAtMs,
+    };
+    writeRecord(folder.started, started);
+    return started;
+  }
+
+  // Lookups
+
+  get #machine(): OciMachine {
+    return this.#options.machine;
+  }
+
+  get #runtimeRoot(): string {
+    return join(this.#options.folder, "runtime");
+  }
+
+  #newId(): string {
+    const { random } = this.#options;
+    return Array.from({ length: 16 }, () => random.int(65_536).toString(16).padStart(4, "0")).join("");
+  }
+
+  #sandbox(id: SandboxId): Sandbox {
+    const sandbox = this.#sandboxes.get(id);
+    if (!sandbox) throw new RuntimeError("NotFound", `sandbox "${id}" not found`);
+    return sandbox;
+  }
+
+  #container(id: ContainerId): Container {
+    const container = this.#containers.get(id);
+    if (!container) throw new RuntimeError("NotFound", `container "${id}" not found`);
+    return container;
+  }
+
+  #running(id: ContainerId): Container {
+    const container = this.#container(id);
+    if (!isRunning(container)) {
+      throw new RuntimeError("FailedPrecondition", `container ${id} is not running: it is ${container.state.kind}`);
+    }
+    return container;
+  }
+
+  #containersOf(id: SandboxId): Container[] {
+    return [...this.#containers.values()].filter((each) => each.record.sandbox === id);
+  }
+
+  #status({ record, state }: Container): ContainerStatus {
+    const podUid = this.#sandboxes.get(record.sandbox)?.record.config.pod.uid ?? "";
+    return {
+      id: record.id,
+      sandbox: record.sandbox,
+      podUid,
+      config: record.config,
+      imageId: record.imageReference,
+      createdAtMs: record.createdAtMs,
+      state,
+    };
+  }
+}
+
+const startErrorCode = 128;
+/** The filesystem type of a file that holds a namespace. */
+const nsfs = 0x6e736673;
+
+function newContainer(record: ContainerRecord, folder: ContainerFolder, state: ContainerState): Container {
+  const { promise, resolve } = deferred<ContainerStatus>();
+  return {
+    record,
+    folder,
+    state,
+    started: undefined,
+    lifeline: undefined,
+    exited: promise,
+    resolveExited: resolve,
+    isStarting: false,
+  };
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+function isRunning(container: Container): boolean {
+  return container.state.kind === "running";
+}
+
+function sandboxStatus(record: SandboxRecord): SandboxStatus {
+  return {
+    id: record.id,
+    config: record.config,
+    createdAtMs: record.createdAtMs,
+    state: record.isStopped ? "stopped" : "ready",
+  };
+}
+
+function logPath(container: Container): string {
+  return container.record.config.logPath ?? container.folder.ownLog;
+}
+
+function isConmonAlive(folder: ContainerFolder): boolean {
+  const pid = Number(readText(folder.conmonPidFile));
+  // The FIFO is the real sign; this only spares it where the machine was restarted and the number means another process.
+  return pid > 0 && (readText(`/proc/${pid}/cmdline`) ?? "").includes(folder.id);
+}
+
+/** False when a namespace that the sandbox had is gone, as after a reboot. */
+function isIntact(record: SandboxRecord, folder: SandboxFolder): boolean {
+  const { config } = record;
+  const holds = (path: string) => {
+    try {
+      return statfsSync(path).type === nsfs;
+    } catch {
+      return false;
+    }
+  };
+  if (config.networkNamespacePath && !holds(config.networkNamespacePath)) return false;
+  if (config.namespaces?.ipc !== "node" && !holds(folder.ipc)) return false;
+  if (config.namespaces?.uts !== "node" && !holds(folder.uts)) return false;
+  const { pidHolder } = record;
+  return (
+    config.namespaces?.pid !== "pod" || (pidHolder !== undefined && startTicks(pidHolder.pid) === pidHolder.startTicks)
+  );
+}
+
+function resolvConf(dns: NonNullable<SandboxConfig["dns"]>): string {
+  const lines = [];
+  if (dns.searches.length > 0) lines.push(`search ${dns.searches.join(" ")}`);
+  for (const server of dns.servers) lines.push(`nameserver ${server}`);
+  if (dns.options.length > 0) lines.push(`options ${dns.options.join(" ")}`);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function readSeccomp(path: string): SeccompProfile {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as SeccompProfile;
+  } catch (error) {
+    throw new RuntimeError("InvalidArgument", `cannot load seccomp profile ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+function devicesFor(config: ContainerConfig): Device[] {
+  if (config.security?.privileged) return machineDevices();
+  return (config.devices ?? []).map(({ hostPath, containerPath, permissions }) => ({
+    ...deviceAt(hostPath, permissions),
+    path: containerPath,
+  }));
+}
+
+function connected(socket: Socket, signal?: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => socket.destroy(signal?.reason as Error);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      signal?.removeEventListener("abort", onAbort);
+      socket.removeListener("error", reject);
+      resolve(socket);
+    });
+  });
+}
