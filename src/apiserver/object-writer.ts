@@ -104,28 +104,42 @@ export class ObjectWriter {
     if (definition.hasStatus) delete (object as { status?: unknown }).status;
     stampCreated(meta, now, services.random);
     delete (meta as { resourceVersion?: string }).resourceVersion;
-    // Names that are drawn may be taken: a few other draws follow before the client hears of it.
-    for (let draws = 0; ; draws++) {
-      if (generated) meta.name = generatedName(meta.generateName!, services.random);
-      if (draws === 0) {
-        definition.beforeCreate?.(object, writeContext);
-        const errors = createdMetaProblems(meta, definition);
-        if (definition.validate) errors.push(...definition.validate(object, undefined, writeContext));
-        if (errors.length > 0) throw invalidError(definition, meta.name ?? "", errors);
-        for (const text of definition.warnings?.(object, undefined) ?? []) warn(context, text);
-        admission.name = meta.name;
-        await runValidating(services.admission, admission);
+    const finish = definition.beginWrite?.(object, undefined, writeContext);
+    let written = false;
+    try {
+      // Names that are drawn may be taken: a few other draws follow before the client hears of it.
+      for (let draws = 0; ; draws++) {
+        if (generated) meta.name = generatedName(meta.generateName!, services.random);
+        if (draws === 0) {
+          definition.beforeCreate?.(object, writeContext);
+          const errors = createdMetaProblems(meta, definition);
+          if (definition.validate) errors.push(...definition.validate(object, undefined, writeContext));
+          if (errors.length > 0) throw invalidError(definition, meta.name ?? "", errors);
+          for (const text of definition.warnings?.(object, undefined) ?? []) warn(context, text);
+          admission.name = meta.name;
+          await runValidating(services.admission, admission);
+        }
+        const stored = canonical(resource.toStored(object), storedApiVersion(resource), definition.kind);
+        const key = resource.key(namespace, meta.name);
+        if (dryRun) {
+          const standing = cache.newest(key);
+          if (standing) throw alreadyExists(resource, meta.name, standing.object);
+          return {
+            kind: "object",
+            code: 201,
+            object: withoutVersion(canonical(object, resource.apiVersion, resource.kind)),
+            resource,
+          };
+        }
+        const outcome = await cache.create(key, stored);
+        if (outcome.ok) {
+          written = true;
+          return { kind: "entry", code: 201, resource, entry: outcome.entry };
+        }
+        if (!generated || draws >= 7) throw alreadyExists(resource, meta.name, outcome.current?.object);
       }
-      const stored = canonical(resource.toStored(object), storedApiVersion(resource), definition.kind);
-      const key = resource.key(namespace, meta.name);
-      if (dryRun) {
-        const standing = cache.newest(key);
-        if (standing) throw alreadyExists(resource, meta.name, standing.object);
-        return { kind: "object", code: 201, object: withoutVersion(canonical(object, resource.apiVersion, resource.kind)), resource };
-      }
-      const outcome = await cache.create(key, stored);
-      if (outcome.ok) return { kind: "entry", code: 201, resource, entry: outcome.entry };
-      if (!generated || draws >= 7) throw alreadyExists(resource, meta.name, outcome.current?.object);
+    } finally {
+      finish?.(written);
     }
   }
 
@@ -168,7 +182,8 @@ export class ObjectWriter {
           invalid(field, 0, "must be specified for an update"),
         ]);
       }
-      if (given !== undefined && given !== standing.modRevision) throw modifiedConflictError(resource.groupResource, name);
+      if (given !== undefined && given !== standing.modRevision)
+        throw modifiedConflictError(resource.groupResource, name);
       meta.resourceVersion = previous.metadata.resourceVersion;
       if (resource.namespaced) {
         if (meta.namespace && meta.namespace !== namespace) throw namespaceMismatch();
@@ -178,21 +193,35 @@ export class ObjectWriter {
       const admission = this.#admissionRequest(context, request, "UPDATE", subresource, name, next, previous);
       await runMutating(services.admission, admission);
       this.#dedupOwners(context, next);
-      this.#settle(context, resource, next, previous, subresource, dryRun);
-      await runValidating(services.admission, admission);
-      const object = canonical(next, resource.apiVersion, resource.kind);
-      if (isFinished(resource, object, previous)) {
-        if (dryRun) return { kind: "object", code: 200, object, resource };
-        const removed = await cache.delete(key, standing.modRevision);
-        // The answer is the last state that was written, as upstream gives it.
-        if (removed.ok) return { kind: "object", code: 200, object, resource };
-      } else {
-        if (dryRun) return { kind: "object", code: 200, object, resource };
-        const stored = definition.storedAs
-          ? canonical(resource.toStored(object), storedApiVersion(resource), definition.kind)
-          : object;
-        const outcome = await cache.update(key, stored, standing.modRevision);
-        if (outcome.ok) return { kind: "entry", code: 200, resource, entry: outcome.entry };
+      const writeContext = this.#writeContext(context, "update", subresource, dryRun, services.clock.now());
+      const finish = definition.beginWrite?.(next, previous as KubeObject, writeContext);
+      let written = false;
+      try {
+        this.#settle(context, resource, next, previous, writeContext);
+        await runValidating(services.admission, admission);
+        const object = canonical(next, resource.apiVersion, resource.kind);
+        if (isFinished(resource, object, previous)) {
+          if (dryRun) return { kind: "object", code: 200, object, resource };
+          const removed = await cache.delete(key, standing.modRevision);
+          // The answer is the last state that was written, as upstream gives it.
+          if (removed.ok) {
+            written = true;
+            definition.beginWrite?.(undefined, object, writeContext)?.(true);
+            return { kind: "object", code: 200, object, resource };
+          }
+        } else {
+          if (dryRun) return { kind: "object", code: 200, object, resource };
+          const stored = definition.storedAs
+            ? canonical(resource.toStored(object), storedApiVersion(resource), definition.kind)
+            : object;
+          const outcome = await cache.update(key, stored, standing.modRevision);
+          if (outcome.ok) {
+            written = true;
+            return { kind: "entry", code: 200, resource, entry: outcome.entry };
+          }
+        }
+      } finally {
+        finish?.(written);
       }
       if (given !== undefined || round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
     }
@@ -204,12 +233,11 @@ export class ObjectWriter {
     resource: ServedResource,
     next: KubeObject,
     previous: Shared,
-    subresource: string,
-    dryRun: boolean,
+    writeContext: WriteContext,
   ): void {
     const { definition } = resource;
+    const { subresource } = writeContext;
     const before = previous as KubeObject;
-    const writeContext = this.#writeContext(context, "update", subresource, dryRun, this.services.clock.now());
     carryOver(next.metadata, before.metadata);
     let errors: ReturnType<typeof updatedMetaProblems>;
     if (subresource === "status") {
@@ -280,7 +308,11 @@ export class ObjectWriter {
       } else {
         if (options.dryRun) return deletedAnswer(resource, previous, undefined);
         const outcome = await cache.delete(key, standing.modRevision);
-        if (outcome.ok) return deletedAnswer(resource, previous, outcome.entry);
+        if (outcome.ok) {
+          const writeContext = this.#writeContext(context, "delete", "", false, now);
+          definition.beginWrite?.(undefined, previous as KubeObject, writeContext)?.(true);
+          return deletedAnswer(resource, previous, outcome.entry);
+        }
       }
       if (round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
     }
@@ -409,7 +441,11 @@ function checkPreconditions(resource: ServedResource, object: Shared, options: D
       `the UID in the precondition (${uid}) does not match the UID in record (${object.metadata.uid}). The object might have been deleted and then recreated`,
     );
   }
-  if (resourceVersion !== undefined && resourceVersion !== null && resourceVersion !== object.metadata.resourceVersion) {
+  if (
+    resourceVersion !== undefined &&
+    resourceVersion !== null &&
+    resourceVersion !== object.metadata.resourceVersion
+  ) {
     throw conflictError(
       resource.groupResource,
       name,
@@ -448,9 +484,7 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
   const changed = !sameSet(finalizers, meta.finalizers ?? []);
   if (grace !== undefined) {
     if (grace === 0 && finalizers.length === 0) return { kind: "remove" };
-    const from = started
-      ? Date.parse(meta.deletionTimestamp!) - (meta.deletionGracePeriodSeconds ?? 0) * 1000
-      : now;
+    const from = started ? Date.parse(meta.deletionTimestamp!) - (meta.deletionGracePeriodSeconds ?? 0) * 1000 : now;
     return { kind: "mark", first: !started, object: marked(object, finalizers, from + grace * 1000, grace, !started) };
   }
   if (finalizers.length === 0) return { kind: "remove" };
@@ -460,7 +494,11 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
 }
 
 /** The grace period that begins (or is shortened to), `pending` when one runs already, undefined when there is none to give. */
-function gracefulStep(resource: ServedResource, object: Shared, options: DeleteOptions): number | "pending" | undefined {
+function gracefulStep(
+  resource: ServedResource,
+  object: Shared,
+  options: DeleteOptions,
+): number | "pending" | undefined {
   const { definition } = resource;
   if (!definition.gracePeriodSeconds) return undefined;
   const requested = options.gracePeriodSeconds;
