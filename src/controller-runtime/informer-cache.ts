@@ -20,6 +20,7 @@ export interface InformerCacheOptions {
 export class InformerCache implements ReadCache {
   readonly #options: InformerCacheOptions;
   readonly #informers = new Map<string, Informer<KubeObject>>();
+  readonly #stops = new Map<string, AbortController>();
   readonly #running = new Set<Promise<void>>();
 
   constructor(options: InformerCacheOptions) {
@@ -34,8 +35,11 @@ export class InformerCache implements ReadCache {
       const fieldSelector = this.#options.fieldSelectors?.[resource.plural];
       informer = new Informer<KubeObject>(fieldSelector !== undefined);
       this.#informers.set(name, informer);
+      const stop = new AbortController();
+      this.#stops.set(name, stop);
       const run = reflect<KubeObject>(resource, informer, {
         ...this.#options,
+        signal: AbortSignal.any([this.#options.signal, stop.signal]),
         ...(fieldSelector ? { fieldSelector } : {}),
       });
       this.#running.add(run);
@@ -43,6 +47,15 @@ export class InformerCache implements ReadCache {
     }
     // One informer per resource, and the resource names its objects' type.
     return informer as unknown as Informer<T>;
+  }
+
+  /** Ends the informer of a resource that is no longer served, telling its objects as deleted. */
+  stop(resource: Resource): void {
+    const name = resourceName(resource);
+    this.#stops.get(name)?.abort();
+    this.#stops.delete(name);
+    this.#informers.get(name)?.clear();
+    this.#informers.delete(name);
   }
 
   /** The informer if it was started. */

@@ -129,6 +129,12 @@ export class Informer<T extends KubeObject> implements ReflectorSink<T> {
     }
   }
 
+  /** Tells every object as deleted, and counts as synced: nothing more will come. */
+  clear(): void {
+    for (const [key, object] of [...this.#objects]) this.#remove(key, object);
+    this.#resolveSynced();
+  }
+
   /** Takes in the answer to a write of this process, unless the watch has already told that state or a later one. */
   observeWrite(object: DeepReadonly<T>): void {
     const key = keyOf(object);

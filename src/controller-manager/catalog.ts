@@ -1,0 +1,56 @@
+/** Every controller by the name that `--controllers` takes, with what each needs from outside. */
+import type { AnyController } from "../controller-runtime/controller.ts";
+import { deploymentController } from "./controllers/deployment-controller.ts";
+import { endpointsController } from "./controllers/endpoints-controller.ts";
+import { endpointSliceController } from "./controllers/endpointslice-controller.ts";
+import { endpointSliceMirroringController } from "./controllers/endpointslice-mirroring-controller.ts";
+import { garbageCollectorController } from "./controllers/garbage-collector-controller.ts";
+import { namespaceController } from "./controllers/namespace-controller.ts";
+import { type NodeLifecycleOptions, nodeLifecycleController } from "./controllers/node-lifecycle-controller.ts";
+import {
+  type PodGarbageCollectorOptions,
+  podGarbageCollectorController,
+} from "./controllers/pod-garbage-collector-controller.ts";
+import { replicaSetController } from "./controllers/replicaset-controller.ts";
+import { rootCaCertificatePublisherController } from "./controllers/root-ca-certificate-publisher-controller.ts";
+import { serviceAccountController } from "./controllers/serviceaccount-controller.ts";
+import { taintEvictionController } from "./controllers/taint-eviction-controller.ts";
+import type { Discover } from "./served-resources.ts";
+
+export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarbageCollectorOptions {
+  /** What the API serves at the moment. Asked anew whenever custom resources change. */
+  discover: Discover;
+  /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
+  rootCa?: string;
+}
+
+/** Fresh controllers: some keep state of their own between looks. */
+export function controllerCatalog(options: ControllerManagerOptions): AnyController[] {
+  return [
+    deploymentController,
+    replicaSetController,
+    endpointSliceController,
+    endpointSliceMirroringController,
+    endpointsController,
+    namespaceController(options.discover),
+    serviceAccountController,
+    ...(options.rootCa ? [rootCaCertificatePublisherController(options.rootCa)] : []),
+    garbageCollectorController(options.discover),
+    nodeLifecycleController(options),
+    taintEvictionController(),
+    podGarbageCollectorController(options),
+  ];
+}
+
+/** The controllers that a `--controllers` value asks for: `*` all, `name` on, `-name` off. Throws on an unknown name. */
+export function selectControllers(
+  catalog: readonly AnyController[],
+  wanted: readonly string[] = ["*"],
+): AnyController[] {
+  const known = new Set(catalog.map(({ name }) => name));
+  const unknown = wanted.map((name) => name.replace(/^-/, "")).filter((name) => name !== "*" && !known.has(name));
+  if (unknown.length > 0) {
+    throw new Error(`unknown controllers: ${unknown.join(", ")}; known are ${[...known].sort().join(", ")}`);
+  }
+  return catalog.filter(({ name }) => !wanted.includes(`-${name}`) && (wanted.includes(name) || wanted.includes("*")));
+}

@@ -1,0 +1,115 @@
+/** Removes Pods that nobody will finish: bound to Nodes that are gone, or finished in too great a number. */
+import type { Node, Pod } from "../../api/core/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import { Nodes, Pods } from "../../api/resources.ts";
+import { isNotFound } from "../../apimachinery/status-error.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import { type Client, refOf } from "../../client/client.ts";
+import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
+import { type ControllerDefinition, defineController, index, wake } from "../../controller-runtime/controller.ts";
+import { isPodTerminal } from "../pod-facts.ts";
+import { podsByNode } from "./node-lifecycle-controller.ts";
+
+export interface PodGarbageCollectorOptions {
+  /** More finished Pods than this are removed, oldest first. Default 12,500; 0 for no limit. */
+  terminatedPodThreshold?: number;
+}
+
+/** A Node that is gone may only be re-created: its Pods are given this long. */
+const quarantineMs = 40_000;
+
+const terminatedPods = index<Pod>({
+  resource: Pods,
+  name: "terminated",
+  values: (pod) => (isPodTerminal(pod) ? "true" : undefined),
+});
+
+export function podGarbageCollectorController(options: PodGarbageCollectorOptions = {}): ControllerDefinition {
+  const threshold = options.terminatedPodThreshold ?? 12_500;
+  const missingSinceMs = new Map<string, number>();
+  return defineController<Pod>({
+    name: "pod-garbage-collector-controller",
+    reconciles: Pods,
+    when: ({ type, object, previous }) =>
+      type === "ADDED" ||
+      (type === "MODIFIED" &&
+        (object.spec.nodeName !== previous?.spec.nodeName ||
+          object.metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp ||
+          object.status?.phase !== previous?.status?.phase)),
+    wakesOn: [
+      wake<Node>({
+        resource: Nodes,
+        when: ({ type }) => type !== "MODIFIED",
+        *keys(node, cache) {
+          missingSinceMs.delete(node.metadata.name);
+          for (const pod of cache.byIndex(Pods, podsByNode.name, node.metadata.name)) yield keyOf(pod);
+        },
+      }),
+    ],
+    indexes: [podsByNode, terminatedPods],
+    writes: [Pods],
+    async reconcile({ key, cache, api, clock }) {
+      const pod = cache.get(Pods, key);
+      if (!pod) return;
+      const { nodeName } = pod.spec;
+      if (!nodeName) {
+        // Never scheduled: there is no kubelet to confirm the end.
+        if (pod.metadata.deletionTimestamp) await forceDelete(api, pod);
+      } else if (!cache.get(Nodes, objectKey(nodeName))) {
+        const since = missingSinceMs.get(nodeName) ?? clock.now();
+        missingSinceMs.set(nodeName, since);
+        const afterMs = since + quarantineMs - clock.now();
+        if (afterMs > 0) return { afterMs };
+        if (await nodeExists(api, nodeName)) return { afterMs: quarantineMs };
+        await markOrphaned(api, pod, clock.now());
+        await forceDelete(api, pod);
+        return;
+      }
+      if (threshold > 0 && isPodTerminal(pod)) await trim(api, cache, threshold);
+    },
+  });
+}
+
+async function nodeExists(api: Client, name: string): Promise<boolean> {
+  try {
+    await api.get(Nodes, { name });
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+async function markOrphaned(api: Client, pod: DeepReadonly<Pod>, nowMs: number): Promise<void> {
+  if (isPodTerminal(pod)) return;
+  const condition = {
+    type: "DisruptionTarget",
+    status: "True",
+    reason: "DeletionByPodGC",
+    message: "PodGC: node no longer exists",
+    lastTransitionTime: rfc3339(nowMs),
+  };
+  try {
+    const body = { metadata: { uid: pod.metadata.uid }, status: { phase: "Failed", conditions: [condition] } };
+    await api.patch(Pods, refOf(pod), { type: "strategic", body }, { subresource: "status" });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+async function forceDelete(api: Client, pod: DeepReadonly<Pod>): Promise<void> {
+  try {
+    await api.delete(Pods, refOf(pod), { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid } });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+async function trim(api: Client, cache: ReadCache, threshold: number): Promise<void> {
+  const excess = cache.countByIndex(Pods, terminatedPods.name, "true") - threshold;
+  if (excess <= 0) return;
+  const oldestFirst = cache
+    .byIndex(Pods, terminatedPods.name, "true")
+    .toSorted((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? -1 : 1));
+  for (const pod of oldestFirst.slice(0, excess)) await forceDelete(api, pod);
+}
