@@ -14,6 +14,7 @@ import { services } from "./core/service.ts";
 import { serviceAccounts } from "./core/service-account.ts";
 import { endpointSlices } from "./discovery/endpoint-slice.ts";
 import { newEvents } from "./events/event.ts";
+import { priorityClasses } from "./scheduling/priority-class.ts";
 
 /** In discovery's order within a group-version. The definitions' type parameters are given up here: the server reads objects as data. */
 export const definitions: readonly ResourceDefinition[] = [
@@ -29,6 +30,7 @@ export const definitions: readonly ResourceDefinition[] = [
   deployments,
   replicaSets,
   newEvents,
+  priorityClasses,
   leases,
   endpointSlices,
 ] as readonly unknown[] as readonly ResourceDefinition[];

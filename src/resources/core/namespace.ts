@@ -29,6 +29,7 @@ export const namespaces = defineResource<Namespace>({
     next.spec = previous.spec;
     next.status = previous.status;
   },
+  otherFinalizers: (namespace) => namespace.spec?.finalizers ?? [],
   beforeMarkedDeleted(namespace) {
     namespace.status = { ...namespace.status, phase: "Terminating" };
   },

@@ -8,6 +8,7 @@ import { defaultHostPorts, defaultPodSpec, defaultRequestsToLimits } from "./pod
 
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
+  returnsDeletedObject: true,
   defaults(pod) {
     pod.spec ??= { containers: [] };
     defaultPodSpec(pod.spec);

@@ -6,5 +6,6 @@ import { served } from "../served.ts";
 
 export const serviceAccounts = defineResource<ServiceAccount>({
   ...served("v1", "serviceaccounts"),
+  returnsDeletedObject: true,
   columns: [name, age],
 });

@@ -10,6 +10,7 @@ import { serviceWarnings, validateService, validateServiceStatus } from "./servi
 /** Addresses and node ports are the allocators' business: the composition root adds their `beginWrite`. */
 export const services = defineResource<Service>({
   ...served("v1", "services"),
+  returnsDeletedObject: true,
   validateName: "dns-label",
   allowCreateOnUpdate: true,
   defaults: defaultService,

@@ -1,0 +1,34 @@
+/** The admission plugins of a cluster, in upstream's order. */
+import type { VolumeProjection } from "../../api/core/v1.ts";
+import type { AdmissionPlugin } from "../../apiserver/admission.ts";
+import type { Random } from "../../base/random.ts";
+import type { ObjectReader } from "../object-reader.ts";
+import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
+import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
+import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { priority } from "./priority.ts";
+import { runtimeClass } from "./runtime-class.ts";
+import { serviceAccountAdmission } from "./service-account.ts";
+import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
+import { taintNodesByCondition } from "./taint-nodes-by-condition.ts";
+
+export interface AdmissionOptions {
+  objects: ObjectReader;
+  random: Random;
+  /** See ServiceAccountOptions. */
+  furtherTokenVolumeSources?: readonly VolumeProjection[];
+}
+
+export function admissionPlugins({ objects, random, furtherTokenVolumeSources }: AdmissionOptions): AdmissionPlugin[] {
+  return [
+    namespaceLifecycle(objects),
+    serviceAccountAdmission({ objects, random, furtherSources: furtherTokenVolumeSources ?? [] }),
+    taintNodesByCondition,
+    priority(objects),
+    defaultTolerationSeconds,
+    defaultStorageClass(objects),
+    storageObjectInUseProtection,
+    runtimeClass(objects),
+    defaultIngressClass(objects),
+  ];
+}

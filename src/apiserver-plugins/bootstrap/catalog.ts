@@ -1,0 +1,9 @@
+/** Everything that the composition root writes when a cluster starts, in the order to write it. */
+import type { BootstrapObject } from "./bootstrap-object.ts";
+import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
+import { systemNamespaces } from "./namespaces.ts";
+import { systemPriorityClasses } from "./priority-classes.ts";
+
+export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
+  return [...systemNamespaces, ...systemPriorityClasses, ...kubernetesService(options)];
+}

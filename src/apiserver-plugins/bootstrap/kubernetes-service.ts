@@ -1,0 +1,56 @@
+/** The Service `kubernetes` in the namespace `default`, by which pods reach the API server, with its endpoints. */
+import { EndpointSlices, Endpoints, Services } from "../../api/resources.ts";
+import { addressAt, cidr, familyOf, formatIp } from "../../base/ip.ts";
+import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
+
+export interface KubernetesServiceOptions {
+  /** The default family's; the Service gets its first address. */
+  serviceCidr: string;
+  /** Where the API server listens, as pods see it. */
+  address: string;
+  port: number;
+}
+
+const servicePort = 443;
+
+export function kubernetesServiceAddress(serviceCidr: string): string {
+  return formatIp(addressAt(cidr(serviceCidr), 1));
+}
+
+export function kubernetesService({ serviceCidr, address, port }: KubernetesServiceOptions): BootstrapObject[] {
+  const metadata = { name: "kubernetes", namespace: "default" };
+  const clusterIP = kubernetesServiceAddress(serviceCidr);
+  const family = familyOf(clusterIP) === "ipv4" ? "IPv4" : "IPv6";
+  return [
+    atStart(Services, {
+      metadata: { ...metadata, labels: { component: "apiserver", provider: "kubernetes" } },
+      spec: {
+        type: "ClusterIP",
+        clusterIP,
+        clusterIPs: [clusterIP],
+        ipFamilies: [family],
+        ipFamilyPolicy: "SingleStack",
+        sessionAffinity: "None",
+        ports: [{ name: "https", port: servicePort, protocol: "TCP", targetPort: port }],
+      },
+    }),
+    atStart(
+      Endpoints,
+      {
+        metadata: { ...metadata, labels: { "endpointslice.kubernetes.io/skip-mirror": "true" } },
+        subsets: [{ addresses: [{ ip: address }], ports: [{ name: "https", port, protocol: "TCP" }] }],
+      },
+      "keep",
+    ),
+    atStart(
+      EndpointSlices,
+      {
+        metadata: { ...metadata, labels: { "kubernetes.io/service-name": "kubernetes" } },
+        addressType: familyOf(address) === "ipv4" ? "IPv4" : "IPv6",
+        endpoints: [{ addresses: [address], conditions: { ready: true } }],
+        ports: [{ name: "https", port, protocol: "TCP" }],
+      },
+      "keep",
+    ),
+  ];
+}
