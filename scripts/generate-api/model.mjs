@@ -108,13 +108,14 @@ function readFields(type, protobuf, tags, warnings) {
     const wire = found.get(name);
     const envelope = typed && isEnvelope(name) && !wire;
     if (!wire && !envelope && protobuf[messageName]) warnings.push(`${fullName}.${name}: no protobuf field`);
-    const [tag, goType] = (tags[name] ?? "?").split(" ");
+    const [tag, goType, marked] = (tags[name] ?? "?").split(" ");
     fields.push({
       name,
       property: properties[name],
       required: required.has(name),
       tag,
       goType,
+      marked,
       envelope,
       wire,
     });

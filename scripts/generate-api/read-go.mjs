@@ -16,7 +16,7 @@ const roots = [
 ];
 
 /**
- * Per type, per JSON field, a sign and the Go type (as error messages print it):
+ * Per type, per JSON field, a sign, the Go type (as error messages print it) and the default that a marker gives to text, if any:
  * `*` a pointer, absent when nil; `*!` a pointer, null when nil; `?` a value, left out when empty (`omitempty`);
  * `!` a value, always written; `0` a value, left out when zero (`omitzero`).
  */
@@ -46,9 +46,16 @@ function walk(folder) {
 function readStructs(text, structs) {
   for (const [, name, body] of text.matchAll(/^type (\w+) struct \{\n([\s\S]*?)^\}/gm)) {
     const members = [];
+    /** Of the comment above a field. */
+    let marked;
     for (const line of body.split("\n")) {
+      if (/^\t\/\//.test(line)) {
+        marked = /\+default=("[^"\s]*")$/.exec(line)?.[1] ?? marked;
+        continue;
+      }
       const match = /^\t(?:(\w+) +)?(\S+) +`[^`]*json:"([^"]*)"/.exec(line.replace(/\s+/g, " ").replace(/^ /, "\t"));
-      if (match) members.push({ type: match[2], tag: match[3].split(",") });
+      if (match) members.push({ type: match[2], tag: match[3].split(","), marked });
+      marked = undefined;
     }
     structs.set(name, members);
   }
@@ -56,7 +63,7 @@ function readStructs(text, structs) {
 
 function flatten(name, structs, goPackage) {
   const result = {};
-  for (const { type, tag } of structs.get(name) ?? []) {
+  for (const { type, tag, marked } of structs.get(name) ?? []) {
     const [jsonName, ...options] = tag;
     if (jsonName === "-") continue;
     if (jsonName === "") {
@@ -66,7 +73,7 @@ function flatten(name, structs, goPackage) {
     const omits = options.includes("omitempty");
     const pointer = type.startsWith("*");
     const sign = options.includes("omitzero") ? "0" : (pointer ? "*" : "") + (omits ? (pointer ? "" : "?") : "!");
-    result[jsonName] = `${sign} ${qualify(type.replace(/^\*/, ""), goPackage)}`;
+    result[jsonName] = `${sign} ${qualify(type.replace(/^\*/, ""), goPackage)}${marked ? ` ${marked}` : ""}`;
   }
   return result;
 }

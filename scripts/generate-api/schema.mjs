@@ -57,7 +57,18 @@ function printField(field, module, model) {
   if (field.wire && (type.startsWith("{[") || (type.startsWith("[") && !field.wire.protoType.startsWith("repeated "))))
     flags.push("w");
   if (field.goType && field.goType !== goType(property, model)) flags.push(`g:${field.goType}`);
+  if (field.marked !== undefined && listKeys(model).has(field.name)) flags.push(`d:${field.marked}`);
   return [field.name, type, ...flags.filter(Boolean)].join(" ");
+}
+
+/** Names of fields that identify the items of some list. */
+function listKeys(model) {
+  model.listKeys ??= new Set(
+    [...model.types.values()].flatMap((type) =>
+      type.fields.flatMap((field) => field.property["x-kubernetes-list-map-keys"] ?? []),
+    ),
+  );
+  return model.listKeys;
 }
 
 function typeText(property, module, model) {

@@ -43,6 +43,8 @@ export interface FieldSchema {
   readonly whenEmpty: WhenEmpty;
   /** What upstream's error messages call the field's type, where it is not plain from `value`: `v1.Protocol`. */
   readonly goType?: string;
+  /** What server-side apply takes an absent field for that identifies a list's item: a port's protocol is TCP. */
+  readonly keyDefault?: string;
   /** As the document says it on the field; `value` already knows what follows from it. */
   readonly mapType?: "atomic" | "granular";
   /** Strategic merge: `merge`, `replace`, `retainKeys`; several at once in OpenAPI's order. */
@@ -186,7 +188,7 @@ export interface SchemaModule {
  * Types: a scalar's name, a type's name (`folder/version.Name` of another module), `[T]` a list, `{T}` a map.
  * Flags: `r` required; `k` `e` `n` keep, emit, null when empty (omit when none is given); `#2.1` protobuf number, after those of the
  * messages around it; `la` `ls` `lm:keys` list types; `ma` `mg` map types; `ps:` patch strategies; `pk:` merge key; `w` wrapped;
- * `g:` Go's name of the type.
+ * `g:` Go's name of the type; `d:` default as a list key.
  */
 class Module {
   readonly #source: SchemaModule;
@@ -262,6 +264,7 @@ class Module {
     let patchStrategy: string[] | undefined;
     let patchMergeKey: string | undefined;
     let goType: string | undefined;
+    let keyDefault: string | undefined;
     const topology: Topology = {};
     for (const flag of flags) {
       if (flag === "r") required = true;
@@ -282,6 +285,7 @@ class Module {
       } else if (flag.startsWith("ps:")) patchStrategy = flag.slice(3).split(",");
       else if (flag.startsWith("pk:")) patchMergeKey = flag.slice(3);
       else if (flag.startsWith("g:")) goType = flag.slice(2);
+      else if (flag.startsWith("d:")) keyDefault = JSON.parse(flag.slice(2)) as string;
     }
     return {
       name: name!,
@@ -289,6 +293,7 @@ class Module {
       required,
       whenEmpty,
       ...(goType ? { goType } : {}),
+      ...(keyDefault !== undefined ? { keyDefault } : {}),
       ...(topology.atomic || granular ? { mapType: granular ? "granular" : "atomic" } : {}),
       ...(patchStrategy ? { patchStrategy } : {}),
       ...(patchMergeKey !== undefined ? { patchMergeKey } : {}),

@@ -113,10 +113,10 @@ immutable boolean k #4
 data {string} #2
 binaryData {bytes} #3
 =ConfigMapEnvSource
-name string #1.1
+name string #1.1 d:""
 optional boolean k #2
 =ConfigMapKeySelector atomic
-name string #1.1
+name string #1.1 d:""
 key string r e #2
 optional boolean k #3
 =ConfigMapList kind
@@ -131,11 +131,11 @@ uid string #3 g:types.UID
 resourceVersion string #4
 kubeletConfigKey string r e #5
 =ConfigMapProjection
-name string #1.1
+name string #1.1 d:""
 items [KeyToPath] #2 la
 optional boolean k #4
 =ConfigMapVolumeSource
-name string #1.1
+name string #1.1 d:""
 items [KeyToPath] #2 la
 defaultMode int32 k #3
 optional boolean k #4
@@ -176,7 +176,7 @@ sizeBytes int64 #2
 name string #1
 hostPort int32 #2
 containerPort int32 r e #3
-protocol string #4 g:v1.Protocol
+protocol string #4 g:v1.Protocol d:"TCP"
 hostIP string #5
 =ContainerResizePolicy
 resourceName string r e #1 g:v1.ResourceName
@@ -472,7 +472,7 @@ ports [PortStatus] #4 la
 =LoadBalancerStatus
 ingress [LoadBalancerIngress] #1 la
 =LocalObjectReference atomic
-name string #1
+name string #1 d:""
 =LocalVolumeSource
 path string r e #1
 fsType string k #2
@@ -897,7 +897,7 @@ tenant string #6
 monitors [string] r e #1 la
 image string r e #2
 fsType string #3
-pool string #4
+pool string #4 d:"rbd"
 user string #5
 keyring string #6
 secretRef SecretReference k #7
@@ -906,7 +906,7 @@ readOnly boolean #8
 monitors [string] r e #1 la
 image string r e #2
 fsType string #3
-pool string #4
+pool string #4 d:"rbd"
 user string #5
 keyring string #6
 secretRef LocalObjectReference k #7
@@ -1022,10 +1022,10 @@ data {bytes} #2
 stringData {string} #4
 type string #3 g:v1.SecretType
 =SecretEnvSource
-name string #1.1
+name string #1.1 d:""
 optional boolean k #2
 =SecretKeySelector atomic
-name string #1.1
+name string #1.1 d:""
 key string r e #2
 optional boolean k #3
 =SecretList kind
@@ -1034,7 +1034,7 @@ apiVersion string
 metadata meta/v1.ListMeta e #1
 items [Secret] r e #2
 =SecretProjection
-name string #1.1
+name string #1.1 d:""
 items [KeyToPath] #2 la
 optional boolean k #4
 =SecretReference atomic
@@ -1087,7 +1087,7 @@ metadata meta/v1.ListMeta e #1
 items [Service] r e #2
 =ServicePort
 name string #1
-protocol string #2 g:v1.Protocol
+protocol string #2 g:v1.Protocol d:"TCP"
 appProtocol string k #6
 port int32 r e #3
 targetPort int-or-string e #4
