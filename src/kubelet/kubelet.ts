@@ -1,0 +1,252 @@
+/** One node's agent: registers the node, and does for each pod bound to it what its spec says (upstream's kubelet). */
+import type { Socket } from "node:net";
+import type { Pod } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { Nodes, Pods, Services } from "../api/resources.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import type { Client } from "../client/client.ts";
+import { objectKey } from "../controller-runtime/cache.ts";
+import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
+import type { Change } from "../controller-runtime/informer.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { adoptPod } from "./adopt-pod.ts";
+import { labels } from "./container-config.ts";
+import type { ImageService } from "./images/image-service.ts";
+import { defaultLogLimits, type LogLimits, rotateLog } from "./log-rotation.ts";
+import type { MachineFacts } from "./machine-facts.ts";
+import type { PodNetwork } from "./network/pod-network.ts";
+import { type NodeConfig, nodeAllocatable } from "./node-object.ts";
+import { NodeRegistration } from "./node-registration.ts";
+import { type NodeFolders, podFoldersByUid } from "./paths.ts";
+import { createPodApi, type PodApi } from "./pod-api.ts";
+import { PodExecutor, type PodSurroundings } from "./pod-executor.ts";
+import type { PodObject } from "./pod-state.ts";
+import { ReferencedObjects } from "./referenced-objects.ts";
+import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
+import { StatusWriter } from "./status-writer.ts";
+import { removeVolumes } from "./volumes/pod-volumes.ts";
+
+export interface KubeletOptions {
+  node: NodeConfig;
+  machine: MachineFacts;
+  client: Client;
+  /** Open. Records of other nodes in it are left alone. */
+  runtime: ContainerRuntime;
+  /** Open. */
+  images: ImageService;
+  network: PodNetwork;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  /** Ends the kubelet. Containers run on. */
+  signal: AbortSignal;
+  folders: NodeFolders;
+  /** Below which pods' cgroups are made: `/pinnace/<cluster>/<node>`. */
+  cgroupRoot: string;
+  clusterDomain: string;
+  /** Where Localhost seccomp profiles lie. */
+  seccompRoot: string;
+  /** For hostNetwork pods. Undefined: the machine's own. */
+  nodeNetnsPath?: string;
+  /** What a pod's resolv.conf says. */
+  dns(pod: PodObject): SandboxConfig["dns"];
+  /** A TCP connection from the node, for probes and hooks: as net.connect begins it. */
+  connect(address: string, port: number): Socket;
+  logLimits?: LogLimits;
+}
+
+export interface Kubelet {
+  /** The node is registered and says Ready, and the pods of a kubelet before this one are adopted. */
+  readonly ready: Promise<void>;
+  readonly pods: PodApi;
+  /** Resolves when everything has ended, after the signal. */
+  readonly stopped: Promise<void>;
+}
+
+export function startKubelet(options: KubeletOptions): Kubelet {
+  const kubelet = new RunningKubelet(options);
+  const ready = kubelet.start();
+  return { ready, pods: kubelet.podApi, stopped: kubelet.stopped };
+}
+
+class RunningKubelet {
+  readonly podApi: PodApi;
+  readonly stopped: Promise<void>;
+  readonly #options: KubeletOptions;
+  readonly #executors = new Map<string, PodExecutor>();
+  readonly #informers: InformerCache;
+  readonly #surroundings: PodSurroundings;
+
+  constructor(options: KubeletOptions) {
+    const { node, machine, client, clock, signal, runtime } = options;
+    const log = options.log.with({ node: node.name });
+    this.#options = { ...options, log };
+    this.#informers = new InformerCache({
+      client,
+      clock,
+      log,
+      signal,
+      fieldSelectors: { pods: `spec.nodeName=${node.name}` },
+    });
+    const references = new ReferencedObjects({
+      client,
+      clock,
+      log,
+      signal,
+      onChange: (podUid) => this.#executors.get(podUid)?.referenceChanged(),
+    });
+    this.#surroundings = {
+      ...this.#options,
+      nodeName: node.name,
+      references,
+      statuses: new StatusWriter({ client, clock, log, signal }),
+      events: createEventRecorder({ client, clock, log, component: "kubelet", host: node.name, signal }),
+      facts: {
+        hostIPs: node.ips,
+        runtimeName: runtime.name,
+        allocatable: nodeAllocatable(node, machine),
+        memoryBytes: machine.memoryBytes,
+      },
+      services: () => this.#informers.list(Services),
+      onGone: (podUid) => this.#gone(podUid),
+    };
+    this.podApi = createPodApi({
+      runtime,
+      folders: options.folders,
+      now: () => clock.now(),
+      find: ({ name, namespace }) => {
+        const pod = this.#informers.get(Pods, objectKey(name, namespace));
+        return pod && this.#executors.get(pod.metadata.uid)?.state;
+      },
+    });
+    this.stopped = new Promise((resolve) => {
+      const stop = () => {
+        for (const executor of this.#executors.values()) executor.close();
+        void this.#informers.stopped().then(resolve);
+      };
+      if (signal.aborted) stop();
+      else signal.addEventListener("abort", stop, { once: true });
+    });
+  }
+
+  async start(): Promise<void> {
+    const { node, machine, client, images, clock, log, signal, runtime } = this.#options;
+    const version = await runtime.version();
+    const registration = new NodeRegistration({
+      config: node,
+      machine,
+      runtimeVersion: `${version.name}://${version.version}`,
+      client,
+      images,
+      clock,
+      log,
+      signal,
+      onTick: () => void this.#rotateLogs(),
+    });
+    const registered = registration.register();
+    const exits = runtime.onContainerExit((status) => this.#executors.get(status.podUid)?.containerExited(status));
+    signal.addEventListener("abort", () => exits[Symbol.dispose](), { once: true });
+    // Service variables must be known before the first container starts.
+    const services = this.#informers.informer(Services);
+    await Promise.all([registered, Promise.race([services.synced, aborted(signal)])]);
+    if (signal.aborted) return;
+    void registration.run();
+    const { events } = this.#surroundings;
+    const subject = { apiVersion: "v1", kind: Nodes.kind, metadata: { name: node.name, uid: node.name } };
+    events.event(subject, "Normal", "Starting", "Starting kubelet.");
+    const pods = this.#informers.informer(Pods);
+    pods.addHandler((change) => this.#podChanged(change));
+    await Promise.race([pods.synced, aborted(signal)]);
+    if (!signal.aborted) await this.#removeOrphans();
+  }
+
+  #podChanged({ type, object }: Change<Pod>): void {
+    const { uid } = object.metadata;
+    const executor = this.#executors.get(uid);
+    if (type === "DELETED") {
+      if (!executor) return;
+      if (executor.state.stage.kind === "gone") this.#forget(uid);
+      else executor.dispatch({ kind: "podVanished" });
+    } else if (executor) executor.podChanged(object);
+    else this.#takeOn(object);
+  }
+
+  #takeOn(pod: DeepReadonly<Pod>): void {
+    const { runtime, clock } = this.#options;
+    const { uid } = pod.metadata;
+    const records = {
+      sandboxes: this.#sandboxes().filter((sandbox) => sandbox.config.pod.uid === uid),
+      containers: runtime.listContainers({ podUid: uid }),
+    };
+    const executor = new PodExecutor(adoptPod(pod, records, runtime.name, clock.now()), this.#surroundings);
+    this.#executors.set(uid, executor);
+    executor.start();
+  }
+
+  #sandboxes(): SandboxStatus[] {
+    const { runtime, node } = this.#options;
+    return runtime.listSandboxes().filter((sandbox) => sandbox.config.labels?.[labels.node] === node.name);
+  }
+
+  #gone(podUid: string): void {
+    const executor = this.#executors.get(podUid);
+    // While its object is there, the executor stays: later news of the object must not start the pod again.
+    const pod = executor?.state.pod;
+    const present = pod && this.#informers.get(Pods, objectKey(pod.metadata.name, pod.metadata.namespace));
+    if (present?.metadata.uid !== podUid) this.#forget(podUid);
+  }
+
+  #forget(podUid: string): void {
+    this.#executors.get(podUid)?.close();
+    this.#executors.delete(podUid);
+    this.#surroundings.statuses.forget(podUid);
+  }
+
+  /** Pods that were deleted while no kubelet looked: nothing of them may stay. */
+  async #removeOrphans(): Promise<void> {
+    const { runtime, network, folders, log } = this.#options;
+    const isOrphan = (uid: string) => !this.#executors.has(uid);
+    const orphans = this.#sandboxes().filter((sandbox) => isOrphan(sandbox.config.pod.uid));
+    await Promise.all(
+      orphans.map(async ({ id, config }) => {
+        const { name, namespace, uid } = config.pod;
+        log.info("removing a pod that was deleted meanwhile", { pod: `${namespace}/${name}` });
+        try {
+          const containers = runtime.listContainers({ sandbox: id });
+          await Promise.all(containers.map((status) => runtime.stopContainer(status.id, { gracePeriodSeconds: 1 })));
+          await runtime.removeSandbox(id);
+          await removeVolumes(podFoldersByUid(folders, uid));
+        } catch (error) {
+          log.warn("removing an orphaned pod failed", { pod: `${namespace}/${name}`, error: (error as Error).message });
+        }
+      }),
+    );
+    const attachments = await network.list();
+    await Promise.all(attachments.filter(({ podUid }) => isOrphan(podUid)).map(({ podUid }) => network.detach(podUid)));
+  }
+
+  async #rotateLogs(): Promise<void> {
+    const { runtime, clock, log, logLimits = defaultLogLimits } = this.#options;
+    for (const executor of this.#executors.values()) {
+      for (const { run } of executor.state.containers) {
+        if (run.kind !== "running") continue;
+        const path = runtime.containerStatus(run.id)?.config.logPath;
+        if (!path) continue;
+        try {
+          await rotateLog(path, logLimits, clock.now(), () => runtime.reopenLog(run.id));
+        } catch (error) {
+          log.warn("rotating a container's log failed", { path, error: (error as Error).message });
+        }
+      }
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,57 @@
+/** What the machine says of itself, read once when a node starts. */
+import { createHash } from "node:crypto";
+import { readFileSync, statfsSync } from "node:fs";
+import { arch, availableParallelism, release, totalmem } from "node:os";
+
+export interface MachineFacts {
+  cpus: number;
+  memoryBytes: number;
+  swapBytes: number;
+  /** Of the file system that holds the pods' folders. */
+  storageBytes: number;
+  machineId: string;
+  systemUuid: string;
+  bootId: string;
+  kernelVersion: string;
+  osImage: string;
+  /** As Go names it: amd64, arm64. */
+  architecture: string;
+}
+
+/** `nodeName` tells the nodes of one machine apart where upstream's identify machines. */
+export function machineFacts(nodeName: string, folder: string): MachineFacts {
+  const storage = statfsSync(folder);
+  const machineId = readText("/etc/machine-id") || hexId(nodeName);
+  return {
+    cpus: availableParallelism(),
+    memoryBytes: totalmem(),
+    swapBytes: swapBytes(),
+    storageBytes: storage.blocks * storage.bsize,
+    machineId,
+    systemUuid: uuid(hexId(`${machineId} ${nodeName}`)),
+    bootId: readText("/proc/sys/kernel/random/boot_id"),
+    kernelVersion: release(),
+    osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readText("/etc/os-release"))?.[1] ?? "Linux",
+    architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
+  };
+}
+
+function swapBytes(): number {
+  return Number(/^SwapTotal:\s+(\d+) kB$/m.exec(readText("/proc/meminfo"))?.[1] ?? 0) * 1024;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
+
+function hexId(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}
+
+function uuid(hex: string): string {
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

@@ -1,0 +1,158 @@
+/** The Node object that a kubelet registers and keeps up to date. Pure, from facts about the machine and the configuration. */
+import type { Node, NodeCondition, NodeStatus, Taint } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { rfc3339 } from "../base/clock.ts";
+import type { StoredImage } from "./images/image-service.ts";
+import type { MachineFacts } from "./machine-facts.ts";
+
+export interface NodeConfig {
+  name: string;
+  /** InternalIP addresses, first family first. */
+  ips: readonly string[];
+  podCIDRs: readonly string[];
+  /** `control-plane`: shown by `kubectl get nodes`. */
+  roles?: readonly string[];
+  labels?: Readonly<Record<string, string>>;
+  taints?: readonly DeepReadonly<Taint>[];
+  /** `v1.36.2`. */
+  kubeletVersion: string;
+  kubeletPort?: number;
+  /** Overrides what the machine has: cpu, memory, ephemeral-storage, pods. */
+  capacity?: Readonly<Record<string, string>>;
+}
+
+/** Upstream's default: no more pods than this on a node. */
+export const maximumPods = 110;
+const memoryReserveBytes = 100 * 1024 * 1024; // Upstream's eviction threshold.
+const imagesTold = 50;
+
+export function nodeLabels(config: NodeConfig, machine: MachineFacts): Record<string, string> {
+  const roles = (config.roles ?? []).map((role) => [`node-role.kubernetes.io/${role}`, ""]);
+  return {
+    "beta.kubernetes.io/arch": machine.architecture,
+    "beta.kubernetes.io/os": "linux",
+    "kubernetes.io/arch": machine.architecture,
+    "kubernetes.io/hostname": config.name,
+    "kubernetes.io/os": "linux",
+    ...Object.fromEntries(roles),
+    ...config.labels,
+  };
+}
+
+export function nodeCapacity(config: NodeConfig, machine: MachineFacts): Record<string, string> {
+  return {
+    cpu: String(machine.cpus),
+    "ephemeral-storage": `${Math.floor(machine.storageBytes / 1024)}Ki`,
+    "hugepages-1Gi": "0",
+    "hugepages-2Mi": "0",
+    memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
+    pods: String(maximumPods),
+    ...config.capacity,
+  };
+}
+
+export function nodeAllocatable(config: NodeConfig, machine: MachineFacts): Record<string, string> {
+  return {
+    ...nodeCapacity(config, machine),
+    "ephemeral-storage": String(Math.floor(machine.storageBytes * 0.9)),
+    memory: `${Math.floor((machine.memoryBytes - memoryReserveBytes) / 1024)}Ki`,
+    ...config.capacity,
+  };
+}
+
+export function nodeStatus(
+  config: NodeConfig,
+  machine: MachineFacts,
+  runtimeVersion: string,
+  images: readonly StoredImage[],
+  previous: DeepReadonly<NodeStatus> | undefined,
+  now: number,
+): NodeStatus {
+  return {
+    addresses: [
+      ...config.ips.map((address) => ({ type: "InternalIP", address })),
+      { type: "Hostname", address: config.name },
+    ],
+    capacity: nodeCapacity(config, machine),
+    allocatable: nodeAllocatable(config, machine),
+    conditions: conditions(previous, now),
+    daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? 10250 } },
+    images: [...images]
+      .sort((a, b) => b.sizeBytes - a.sizeBytes)
+      .slice(0, imagesTold)
+      .map((image) => ({ names: [...image.digests, ...image.names], sizeBytes: image.sizeBytes })),
+    nodeInfo: {
+      machineID: machine.machineId,
+      systemUUID: machine.systemUuid,
+      bootID: machine.bootId,
+      kernelVersion: machine.kernelVersion,
+      osImage: machine.osImage,
+      containerRuntimeVersion: runtimeVersion,
+      kubeletVersion: config.kubeletVersion,
+      // Upstream no longer tells it.
+      kubeProxyVersion: "",
+      operatingSystem: "linux",
+      architecture: machine.architecture,
+      swap: { capacity: machine.swapBytes },
+    },
+    runtimeHandlers: [{ name: "", features: { recursiveReadOnlyMounts: false, userNamespaces: false } }],
+  };
+}
+
+function conditions(previous: DeepReadonly<NodeStatus> | undefined, now: number): NodeCondition[] {
+  const told: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
+    {
+      type: "MemoryPressure",
+      status: "False",
+      reason: "KubeletHasSufficientMemory",
+      message: "kubelet has sufficient memory available",
+    },
+    {
+      type: "DiskPressure",
+      status: "False",
+      reason: "KubeletHasNoDiskPressure",
+      message: "kubelet has no disk pressure",
+    },
+    {
+      type: "PIDPressure",
+      status: "False",
+      reason: "KubeletHasSufficientPID",
+      message: "kubelet has sufficient PID available",
+    },
+    { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
+  ];
+  return told.map((condition) => {
+    const before = previous?.conditions?.find(({ type }) => type === condition.type);
+    const unchanged = before?.status === condition.status ? before.lastTransitionTime : undefined;
+    const { type, status, reason, message } = condition;
+    return {
+      type,
+      status,
+      lastHeartbeatTime: rfc3339(now),
+      lastTransitionTime: unchanged ?? rfc3339(now),
+      ...(reason ? { reason } : {}),
+      ...(message ? { message } : {}),
+    };
+  });
+}
+
+export function newNode(
+  config: NodeConfig,
+  machine: MachineFacts,
+  status: NodeStatus,
+): Pick<Node, "spec" | "status"> & {
+  metadata: { name: string; labels: Record<string, string>; annotations: Record<string, string> };
+} {
+  return {
+    metadata: {
+      name: config.name,
+      labels: nodeLabels(config, machine),
+      annotations: { "volumes.kubernetes.io/controller-managed-attach-detach": "true" },
+    },
+    spec: {
+      ...(config.podCIDRs[0] ? { podCIDR: config.podCIDRs[0], podCIDRs: [...config.podCIDRs] } : {}),
+      ...(config.taints?.length ? { taints: config.taints.map((taint) => ({ ...taint })) } : {}),
+    },
+    status,
+  };
+}

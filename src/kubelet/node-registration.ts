@@ -1,0 +1,158 @@
+/** Registers the node, keeps its status true and renews its lease: the kubelet's only periodic work. */
+
+import type { NodeStatus } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { Leases, Nodes } from "../api/resources.ts";
+import { isAlreadyExists, isNotFound } from "../apimachinery/status-error.ts";
+import { backoffDelayMs } from "../base/backoff.ts";
+import { type Clock, rfc3339Micro, sleep } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Client } from "../client/client.ts";
+import type { ImageService } from "./images/image-service.ts";
+import type { MachineFacts } from "./machine-facts.ts";
+import { type NodeConfig, newNode, nodeLabels, nodeStatus } from "./node-object.ts";
+
+export interface NodeRegistrationOptions {
+  config: NodeConfig;
+  machine: MachineFacts;
+  runtimeVersion: string;
+  client: Client;
+  images: ImageService;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+  /** Called with every renewal: other work that must be done now and then rides along. */
+  onTick(): void;
+}
+
+const leaseNamespace = "kube-node-lease";
+const leaseSeconds = 40;
+const renewalMs = 10_000;
+/** Without a change the status is told again this often. */
+const statusMs = 300_000;
+const retry = { initialMs: 100, maximumMs: 7_000 };
+
+export class NodeRegistration {
+  readonly #options: NodeRegistrationOptions;
+  #uid = "";
+  #status: DeepReadonly<NodeStatus> | undefined;
+  #statusAtMs = 0;
+  #imagesTold = "";
+
+  constructor(options: NodeRegistrationOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the Node is there and says that it is ready. Tries until it succeeds or the signal fires. */
+  async register(): Promise<void> {
+    await this.#untilDone("registering the node failed", () => this.#register());
+  }
+
+  /** Renews until the signal fires. */
+  async run(): Promise<void> {
+    const { clock, signal } = this.#options;
+    await this.#untilDone("creating the node's lease failed", () => this.#renew());
+    while (!signal.aborted) {
+      await sleep(clock, renewalMs, signal).catch(() => {});
+      if (signal.aborted) return;
+      await this.#untilDone("renewing the node's lease failed", () => this.#renew());
+      await this.#untilDone("updating the node's status failed", () => this.#updateStatus());
+      this.#options.onTick();
+    }
+  }
+
+  async #register(): Promise<void> {
+    const { config, machine, client, signal } = this.#options;
+    const status = this.#freshStatus();
+    try {
+      const node = await client.create(Nodes, newNode(config, machine, status), { signal });
+      this.#uid = node.metadata.uid;
+      if (node.status?.conditions?.length) this.#took(node.status);
+      else await this.#patchStatus(status);
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error;
+      await this.#registerAgain();
+    }
+  }
+
+  /** The node came back: its labels and addresses may have changed, what users added to it stays. */
+  async #registerAgain(): Promise<void> {
+    const { config, machine, client, signal } = this.#options;
+    const node = await client.get(Nodes, { name: config.name }, { signal });
+    this.#uid = node.metadata.uid;
+    this.#status = node.status;
+    const labels = nodeLabels(config, machine);
+    const isStale = Object.entries(labels).some(([key, value]) => node.metadata.labels?.[key] !== value);
+    const lacksCidr = !node.spec?.podCIDR && config.podCIDRs[0];
+    if (isStale || lacksCidr) {
+      const spec = lacksCidr ? { spec: { podCIDR: config.podCIDRs[0], podCIDRs: config.podCIDRs } } : {};
+      const body = { metadata: { labels }, ...spec };
+      await client.patch(Nodes, { name: config.name }, { type: "merge", body }, { signal });
+    }
+    await this.#patchStatus(this.#freshStatus());
+  }
+
+  async #updateStatus(): Promise<void> {
+    const { clock, images } = this.#options;
+    const isDue = clock.now() - this.#statusAtMs >= statusMs;
+    if (!isDue && imagesText(images) === this.#imagesTold) return;
+    await this.#patchStatus(this.#freshStatus());
+  }
+
+  #freshStatus(): NodeStatus {
+    const { config, machine, runtimeVersion, images, clock } = this.#options;
+    this.#imagesTold = imagesText(images);
+    return nodeStatus(config, machine, runtimeVersion, images.list(), this.#status, clock.now());
+  }
+
+  async #patchStatus(status: NodeStatus): Promise<void> {
+    const { config, client, signal } = this.#options;
+    // Conditions of others stay, lists of ours are replaced.
+    const body = { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: "replace" }] } };
+    const options = { subresource: "status", signal };
+    const node = await client.patch(Nodes, { name: config.name }, { type: "strategic", body }, options);
+    this.#took(node.status);
+  }
+
+  #took(status: DeepReadonly<NodeStatus>): void {
+    this.#status = status;
+    this.#statusAtMs = this.#options.clock.now();
+  }
+
+  async #renew(): Promise<void> {
+    const { config, client, clock, signal } = this.#options;
+    const { name } = config;
+    const renewTime = rfc3339Micro(clock.now());
+    try {
+      const body = { spec: { holderIdentity: name, leaseDurationSeconds: leaseSeconds, renewTime } };
+      await client.patch(Leases, { name, namespace: leaseNamespace }, { type: "merge", body }, { signal });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      const ownerReferences = [{ apiVersion: "v1", kind: "Node", name, uid: this.#uid }];
+      const spec = { holderIdentity: name, leaseDurationSeconds: leaseSeconds, renewTime };
+      await client.create(Leases, { metadata: { name, namespace: leaseNamespace, ownerReferences }, spec }, { signal });
+    }
+  }
+
+  async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
+    const { clock, log, signal, config } = this.#options;
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (signal.aborted) return;
+        // While the API server starts, a failure or two are no news.
+        const tell = failures > 3 ? log.warn : log.debug;
+        tell.call(log, what, { node: config.name, error: (error as Error).message });
+        await sleep(clock, backoffDelayMs(retry, failures), signal).catch(() => {});
+      }
+    }
+  }
+}
+
+function imagesText(images: ImageService): string {
+  return images
+    .list()
+    .map((image) => `${image.id} ${image.names.join(",")}`)
+    .join("\n");
+}

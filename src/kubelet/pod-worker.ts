@@ -1,0 +1,254 @@
+/**
+ * The pod's state machine: (state, event, time) → (state, effects). Pure; the executor applies the effects and answers with events.
+ * An event only records what happened; what follows from it is planned from the whole state (plan-pod.ts).
+ */
+import { backoffDelayMs } from "../base/backoff.ts";
+import { planPod, updateContainer } from "./plan-pod.ts";
+import {
+  type ContainerState,
+  containerSpecs,
+  type ExitedRun,
+  type Failure,
+  findContainerSpec,
+  newContainerState,
+  type PodEvent,
+  type PodObject,
+  type PodState,
+  type PodStep,
+} from "./pod-state.ts";
+import { initialBackoffMs, maximumBackoffMs } from "./restart-policy.ts";
+
+const imageBackoff = { initialMs: initialBackoffMs, maximumMs: maximumBackoffMs };
+const sandboxBackoff = { initialMs: 1_000, maximumMs: 60_000 };
+const volumeBackoff = { initialMs: 500, maximumMs: 122_000 };
+/** After a failure that is no exit, such as a missing ConfigMap. */
+const startRetryMs = 10_000;
+
+export function stepPod(state: PodState, event: PodEvent, now: number): PodStep {
+  return planPod(reduce(state, event, now), now);
+}
+
+function reduce(state: PodState, event: PodEvent, now: number): PodState {
+  switch (event.kind) {
+    case "podChanged":
+      return withPod(state, event.pod, now);
+    case "podVanished":
+      return vanished(state, now);
+    case "sandboxCreated": {
+      const attempt = state.sandbox.attempt;
+      // A new sandbox starts from the beginning: init containers run again.
+      return { ...state, sandbox: { kind: "ready", attempt, id: event.id, ips: event.ips }, initialized: false };
+    }
+    case "sandboxFailed": {
+      if (state.sandbox.kind !== "creating") return state;
+      return { ...state, sandbox: { kind: "none", attempt: state.sandbox.attempt, failure: failed(event.message) } };
+    }
+    case "volumesReady":
+      return { ...state, volumes: { kind: "ready" } };
+    case "volumesFailed": {
+      if (state.volumes.kind !== "preparing") return state;
+      return { ...state, volumes: { kind: "none", failure: failed(event.message) } };
+    }
+    case "imageReady":
+      return change(event.container, (container) => {
+        const { image, id } = event;
+        return {
+          ...container,
+          image: isWanted(container.name, image) ? { kind: "ready", image, id } : { kind: "unknown" },
+        };
+      });
+    case "imageFailed":
+      return change(event.container, (container) => {
+        const { image, reason, message } = event;
+        if (!isWanted(container.name, image)) return { ...container, image: { kind: "unknown" } };
+        const failures = ("failures" in container.image ? (container.image.failures ?? 0) : 0) + 1;
+        const retryAtMs = now + backoffDelayMs(imageBackoff, failures);
+        return {
+          ...container,
+          image: { kind: "failed", image, reason, message, failures, failedAtMs: now, retryAtMs },
+        };
+      });
+    case "containerStarted": {
+      const next = change(event.container, (container) => {
+        const { problem, condemned, ...rest } = container;
+        const last = container.run.kind === "starting" ? container.run.last : undefined;
+        return {
+          ...rest,
+          run: event.run,
+          ...(last ? { previous: last } : {}),
+          ...(event.backoff ? { backoff: event.backoff } : {}),
+          ...readinessAtStart(container.name, event.run.hook !== undefined),
+        };
+      });
+      const role = next.containers.find((container) => container.name === event.container)?.role;
+      return role === "main" ? { ...next, initialized: true } : next;
+    }
+    case "hookEnded":
+      return change(event.container, (container) => {
+        if (container.run.kind !== "running" || container.run.id !== event.id) return container;
+        const { hook, ...run } = container.run;
+        if (event.failure === undefined) return { ...container, run, ...readinessAtStart(container.name, false) };
+        return {
+          ...container,
+          run,
+          problem: { reason: "PostStartHookError", message: event.failure },
+          condemned: { message: "FailedPostStartHook", restart: false },
+        };
+      });
+    case "containerNotStarted":
+      return change(event.container, (container) => {
+        const last = container.run.kind === "starting" ? container.run.last : undefined;
+        if (event.run) {
+          return {
+            ...container,
+            image: { kind: "unknown" },
+            problem: event.problem,
+            run: event.run,
+            ...(last ? { previous: last } : {}),
+          };
+        }
+        const problem = { ...event.problem, retryAtMs: now + startRetryMs };
+        return { ...container, image: { kind: "unknown" }, problem, run: last ?? { kind: "none" } };
+      });
+    case "containerExited":
+      return change(event.container, (container) => exited(container, event.run));
+    case "probed":
+      return change(event.container, (container) => probed(state, container, event));
+    case "released": {
+      const { sandbox } = state;
+      if (state.stage.kind !== "releasing") return state; // Its removal began meanwhile.
+      const ips = sandbox.kind === "ready" || sandbox.kind === "released" ? sandbox.ips : [];
+      return {
+        ...state,
+        stage: { kind: "finished" },
+        sandbox: { kind: "released", attempt: sandbox.attempt, ips },
+        volumes: { kind: "none" },
+      };
+    }
+    case "removed":
+      return { ...state, stage: { kind: "gone" } };
+    case "referenceChanged":
+      return retryAtOnce(state, now);
+    case "timePassed":
+      return state;
+  }
+
+  function change(name: string, update: (container: ContainerState) => ContainerState): PodState {
+    return updateContainer(state, name, update);
+  }
+
+  function isWanted(name: string, image: string): boolean {
+    return findContainerSpec(state.pod, name)?.image === image;
+  }
+
+  function failed(message: string): Failure {
+    const previous = event.kind === "sandboxFailed" ? state.sandbox : state.volumes;
+    const failures = (("failure" in previous ? previous.failure?.failures : 0) ?? 0) + 1;
+    const policy = event.kind === "sandboxFailed" ? sandboxBackoff : volumeBackoff;
+    return { message, failures, retryAtMs: now + backoffDelayMs(policy, failures) };
+  }
+
+  function readinessAtStart(name: string, hasHook: boolean) {
+    const spec = findContainerSpec(state.pod, name);
+    const started = !hasHook && !spec?.startupProbe;
+    return { started, ready: started && !spec?.readinessProbe };
+  }
+}
+
+function withPod(state: PodState, pod: PodObject, now: number): PodState {
+  const known = new Map(state.containers.map((container) => [container.name, container]));
+  const containers = containerSpecs(pod.spec).map(({ spec, role }) => {
+    const container = known.get(spec.name) ?? newContainerState(spec.name, role);
+    return imageChanged(container, spec.image ?? "");
+  });
+  let next: PodState = { ...state, pod, containers };
+  const { stage } = state;
+  if (stage.kind === "stopping" && pod.metadata.deletionTimestamp && stage.cause !== "vanished") {
+    // A deletion may shorten the wait, and makes the records go too.
+    const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? stage.graceSeconds;
+    const deadlineMs = Math.min(stage.deadlineMs, now + graceSeconds * 1000);
+    next = {
+      ...next,
+      stage: { ...stage, cause: "deleted", graceSeconds: Math.min(graceSeconds, stage.graceSeconds), deadlineMs },
+    };
+  }
+  return next;
+}
+
+function imageChanged(container: ContainerState, image: string): ContainerState {
+  const { run } = container;
+  if (run.kind === "running" && run.image !== image && !run.stopping && !container.condemned) {
+    const message = `Container ${container.name} definition changed, will be restarted`;
+    return { ...container, image: { kind: "unknown" }, condemned: { message, restart: true } };
+  }
+  // A pull under way ends first.
+  const known = container.image;
+  if ((known.kind === "failed" || known.kind === "ready") && known.image !== image) {
+    return { ...container, image: { kind: "unknown" } };
+  }
+  return container;
+}
+
+function vanished(state: PodState, now: number): PodState {
+  const { stage } = state;
+  if (stage.kind === "removing" || stage.kind === "gone") return state;
+  const graceSeconds =
+    state.pod.metadata.deletionGracePeriodSeconds ?? state.pod.spec.terminationGracePeriodSeconds ?? 30;
+  const deadlineMs = now + graceSeconds * 1000;
+  const current = stage.kind === "stopping" ? stage : undefined;
+  return {
+    ...state,
+    stage: {
+      kind: "stopping",
+      cause: "vanished",
+      graceSeconds: Math.min(graceSeconds, current?.graceSeconds ?? graceSeconds),
+      deadlineMs: Math.min(deadlineMs, current?.deadlineMs ?? deadlineMs),
+    },
+  };
+}
+
+function exited(container: ContainerState, exit: ExitedRun): ContainerState {
+  const { run } = container;
+  if (run.kind !== "running" || run.id !== exit.id) return container;
+  const { condemned, ...rest } = container;
+  const mustRestart = run.stopping?.restart ?? false;
+  return {
+    ...rest,
+    image: { kind: "unknown" },
+    run: { ...exit, ...(mustRestart ? { mustRestart } : {}) },
+    started: false,
+    ready: false,
+  };
+}
+
+function probed(state: PodState, container: ContainerState, event: PodEvent & { kind: "probed" }): ContainerState {
+  const { run } = container;
+  if (run.kind !== "running" || run.id !== event.id) return container;
+  if (event.probe === "readiness") return { ...container, ready: event.success && container.started };
+  if (event.success) {
+    if (event.probe === "liveness" || container.started) return container;
+    const hasReadiness = findContainerSpec(state.pod, container.name)?.readinessProbe !== undefined;
+    return { ...container, started: true, ready: !hasReadiness };
+  }
+  if (run.stopping || container.condemned) return container;
+  const restart = container.role === "sidecar" || (state.pod.spec.restartPolicy ?? "Always") !== "Never";
+  const message = `Container ${container.name} failed ${event.probe} probe${restart ? ", will be restarted" : ""}`;
+  const { graceSeconds } = event;
+  return { ...container, condemned: { message, restart, ...(graceSeconds !== undefined ? { graceSeconds } : {}) } };
+}
+
+function retryAtOnce(state: PodState, now: number): PodState {
+  const { volumes } = state;
+  return {
+    ...state,
+    volumes:
+      volumes.kind === "none" && volumes.failure
+        ? { kind: "none", failure: { ...volumes.failure, retryAtMs: now } }
+        : volumes,
+    containers: state.containers.map((container) =>
+      container.problem?.retryAtMs === undefined
+        ? container
+        : { ...container, problem: { ...container.problem, retryAtMs: now } },
+    ),
+  };
+}

@@ -1,0 +1,106 @@
+/** Quality of service: from requests and limits to the class, the cgroup it lives in and its place in the OOM killer's queue. Pure. */
+import type { Container, ResourceRequirements } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
+import type { ContainerSpec, PodObject } from "./pod-state.ts";
+import type { Resources } from "./runtime/container-runtime.ts";
+
+export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
+
+const computeResources = ["cpu", "memory"] as const;
+
+export function podQosClass(pod: PodObject): QosClass {
+  const requirements = pod.spec.resources
+    ? [pod.spec.resources]
+    : [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].map((container) => container.resources ?? {});
+  let isGuaranteed = true;
+  let isBestEffort = true;
+  for (const { requests, limits } of requirements) {
+    for (const resource of computeResources) {
+      const limit = quantityMilliValue(limits?.[resource]);
+      const request = quantityMilliValue(requests?.[resource] ?? limits?.[resource]);
+      if (limit > 0 || request > 0) isBestEffort = false;
+      if (limit === 0 || request !== limit) isGuaranteed = false;
+    }
+  }
+  if (isBestEffort) return "BestEffort";
+  return isGuaranteed ? "Guaranteed" : "Burstable";
+}
+
+/** `<root>/kubepods/burstable/pod<uid>`; guaranteed pods stand directly below kubepods. */
+export function podCgroup(root: string, pod: PodObject): string {
+  const qos = podQosClass(pod);
+  const parent = qos === "Guaranteed" ? "" : `/${qos.toLowerCase()}`;
+  return `${root}/kubepods${parent}/pod${pod.metadata.uid}`;
+}
+
+export function containerResources(pod: PodObject, container: ContainerSpec, nodeMemoryBytes: number): Resources {
+  const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
+  const cpuLimitMilli = quantityMilliValue(limits?.["cpu"]);
+  const memoryLimit = quantityValue(limits?.["memory"]);
+  return {
+    cpuShares: cpuShares(quantityMilliValue(requests?.["cpu"] ?? limits?.["cpu"])),
+    ...(cpuLimitMilli > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimitMilli), cpuPeriodMicroseconds: cpuPeriod } : {}),
+    ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
+    oomScoreAdj: oomScoreAdj(pod, container, nodeMemoryBytes),
+  };
+}
+
+/** The limits of the pod's own cgroup: the sum of its containers', where every one has a limit. */
+export function podResources(pod: PodObject): Resources {
+  const containers = pod.spec.containers.map((container) => container.resources ?? {});
+  const sidecars = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === "Always");
+  const inits = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy !== "Always");
+  const steady = [...containers, ...sidecars.map((container) => container.resources ?? {})];
+  const all = pod.spec.resources ? [pod.spec.resources] : steady;
+  const peaks = pod.spec.resources ? [] : inits.map((container) => container.resources ?? {});
+  const requestMilli = Math.max(
+    sum(all, (r) => quantityMilliValue(r.requests?.["cpu"] ?? r.limits?.["cpu"])),
+    ...peaks.map((r) => quantityMilliValue(r.requests?.["cpu"] ?? r.limits?.["cpu"])),
+  );
+  const cpuLimit = limitOf(all, peaks, (r) => quantityMilliValue(r.limits?.["cpu"]));
+  const memoryLimit = limitOf(all, peaks, (r) => quantityValue(r.limits?.["memory"]));
+  return {
+    cpuShares: cpuShares(requestMilli),
+    ...(cpuLimit > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimit), cpuPeriodMicroseconds: cpuPeriod } : {}),
+    ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
+  };
+}
+
+type Requirements = DeepReadonly<ResourceRequirements>;
+
+function limitOf(steady: Requirements[], peaks: Requirements[], value: (r: Requirements) => number): number {
+  if ([...steady, ...peaks].some((r) => value(r) === 0)) return 0;
+  return Math.max(sum(steady, value), ...peaks.map(value));
+}
+
+function sum(list: Requirements[], value: (r: Requirements) => number): number {
+  return list.reduce((total, item) => total + value(item), 0);
+}
+
+const cpuPeriod = 100_000;
+const minimumCpuQuota = 1_000;
+const minimumCpuShares = 2;
+const maximumCpuShares = 262_144;
+
+function cpuShares(milli: number): number {
+  if (milli === 0) return minimumCpuShares;
+  return Math.min(Math.max(Math.floor((milli * 1024) / 1000), minimumCpuShares), maximumCpuShares);
+}
+
+function cpuQuota(milli: number): number {
+  return Math.max(Math.floor((milli * cpuPeriod) / 1000), minimumCpuQuota);
+}
+
+/** The more a container asked for, the later it is killed; what asked for nothing goes first. */
+function oomScoreAdj(pod: PodObject, container: ContainerSpec, nodeMemoryBytes: number): number {
+  if ((pod.spec.priority ?? 0) >= systemCriticalPriority) return -997;
+  const qos = podQosClass(pod);
+  if (qos === "Guaranteed") return -997;
+  if (qos === "BestEffort") return 1000;
+  const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
+  const request = quantityValue(requests?.["memory"] ?? limits?.["memory"]);
+  const adjustment = 1000 - Math.floor((1000 * request) / nodeMemoryBytes);
+  return Math.min(Math.max(adjustment, 3), 999);
+}
+const systemCriticalPriority = 2_000_000_000;

@@ -1,0 +1,170 @@
+/** A pod's volumes as a whole: prepared together, mounted into containers, kept up to date, taken away (upstream's volume manager). */
+import { chmodSync, chownSync, lstatSync, readdirSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Volume } from "../../api/core/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import { expand } from "../expand.ts";
+import type { PodFolders } from "../paths.ts";
+import type { ContainerSpec } from "../pod-state.ts";
+import type { Mount } from "../runtime/container-runtime.ts";
+import { configMapVolume } from "./config-map.ts";
+import { downwardApiVolume } from "./downward-api.ts";
+import { emptyDirVolume } from "./empty-dir.ts";
+import { hostPathVolume } from "./host-path.ts";
+import { unmount } from "./mount.ts";
+import { persistentVolumeClaimVolume } from "./persistent-volume-claim.ts";
+import { projectedVolume } from "./projected.ts";
+import { secretVolume } from "./secret.ts";
+import { bindSubPath } from "./sub-path.ts";
+import type { PreparedVolume, VolumeContext, VolumePlugin } from "./volume-plugin.ts";
+
+export const volumePlugins: readonly VolumePlugin[] = [
+  configMapVolume,
+  downwardApiVolume,
+  emptyDirVolume,
+  hostPathVolume,
+  persistentVolumeClaimVolume,
+  projectedVolume,
+  secretVolume,
+] as unknown as VolumePlugin[]; // Each is typed by its own source; the catalog looks them up by that same field.
+
+export type PreparedVolumes = ReadonlyMap<string, PreparedVolume>;
+
+/** One volume could not be made ready. The message is upstream's, as the FailedMount event shows it. */
+export class VolumeError extends Error {
+  override name = "VolumeError";
+}
+
+export async function prepareVolumes(
+  folders: PodFolders,
+  context: Omit<VolumeContext, "folder">,
+  options: { onlyRefreshable?: PreparedVolumes } = {},
+): Promise<PreparedVolumes> {
+  const { pod } = context;
+  const prepared = new Map<string, PreparedVolume>(options.onlyRefreshable ?? []);
+  await Promise.all(
+    (pod.spec.volumes ?? []).map(async (volume) => {
+      if (options.onlyRefreshable && !options.onlyRefreshable.get(volume.name)?.isRefreshable) return;
+      try {
+        prepared.set(volume.name, await prepareVolume(volume, folders, context));
+      } catch (error) {
+        const message = `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${(error as Error).message}`;
+        throw new VolumeError(message, { cause: error });
+      }
+    }),
+  );
+  return prepared;
+}
+
+async function prepareVolume(
+  volume: DeepReadonly<Volume>,
+  folders: PodFolders,
+  context: Omit<VolumeContext, "folder">,
+): Promise<PreparedVolume> {
+  // A volume that names no type is an empty folder.
+  const isTyped = Object.keys(volume).some((key) => key !== "name");
+  const plugin = isTyped ? volumePlugins.find(({ type }) => volume[type] !== undefined) : emptyDirVolume;
+  if (!plugin) {
+    const type = Object.keys(volume).find((key) => key !== "name");
+    throw new Error(`no volume plugin matched: volumes of type ${type} are not supported by this kubelet`);
+  }
+  const base = plugin.isVolatile ? folders.volatile : folders.root;
+  const folder = join(base, "volumes", plugin.folder, volume.name);
+  const source = (isTyped ? volume[plugin.type] : {}) as never;
+  const prepared = await (plugin as VolumePlugin).prepare(volume, source, { ...context, folder });
+  const { fsGroup, fsGroupChangePolicy } = context.pod.spec.securityContext ?? {};
+  if (plugin.isOwnedByPod && fsGroup !== undefined) ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy);
+  return prepared;
+}
+
+/** The mounts of one container, in the order of its spec. */
+export function containerMounts(
+  container: ContainerSpec,
+  volumes: PreparedVolumes,
+  folders: PodFolders,
+  env: readonly { name: string; value: string }[],
+): Mount[] {
+  return (container.volumeMounts ?? []).map((mount, index) => {
+    const volume = volumes.get(mount.name);
+    if (!volume)
+      throw new Error(
+        `cannot find volume ${JSON.stringify(mount.name)} to mount into container ${JSON.stringify(container.name)}`,
+      );
+    const subPath = mount.subPathExpr
+      ? expand(mount.subPathExpr, (name) => env.find((variable) => variable.name === name)?.value)
+      : mount.subPath;
+    let hostPath = volume.path;
+    if (subPath) {
+      if (subPath.startsWith("/") || subPath.split("/").includes("..")) {
+        throw new Error(
+          `failed to prepare subPath for volumeMount ${JSON.stringify(mount.name)} of container ${JSON.stringify(container.name)}: subPath must be relative and must not contain '..'`,
+        );
+      }
+      hostPath = join(folders.root, "volume-subpaths", mount.name, container.name, String(index));
+      try {
+        bindSubPath(volume.path, subPath, hostPath);
+      } catch (error) {
+        const where = `volumeMount ${JSON.stringify(mount.name)} of container ${JSON.stringify(container.name)}`;
+        throw new Error(`failed to prepare subPath for ${where}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+    const propagation = mount.mountPropagation as Mount["propagation"];
+    return {
+      hostPath,
+      containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
+      ...(mount.readOnly || volume.readOnly ? { readOnly: true } : {}),
+      ...(propagation ? { propagation } : {}),
+    };
+  });
+}
+
+/** Takes away everything that a pod's volumes left, whether this process prepared them or one before it. */
+export async function removeVolumes(folders: Pick<PodFolders, "root" | "volatile">): Promise<void> {
+  for (const path of await subPathMounts(join(folders.root, "volume-subpaths"))) unmount(path);
+  const emptyDirs = join(folders.root, "volumes", emptyDirVolume.folder);
+  for (const name of await namesIn(emptyDirs)) unmount(join(emptyDirs, name));
+  await Promise.all([
+    rm(join(folders.root, "volume-subpaths"), { recursive: true, force: true }),
+    rm(join(folders.root, "volumes"), { recursive: true, force: true }),
+    rm(folders.volatile, { recursive: true, force: true }),
+  ]);
+}
+
+async function subPathMounts(folder: string): Promise<string[]> {
+  const paths: string[] = [];
+  for (const volume of await namesIn(folder)) {
+    for (const container of await namesIn(join(folder, volume))) {
+      for (const index of await namesIn(join(folder, volume, container)))
+        paths.push(join(folder, volume, container, index));
+    }
+  }
+  return paths;
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return [];
+  }
+}
+
+/** fsGroup: the content belongs to the group, which may read and write it, and new files inherit the group. */
+function ownByGroup(path: string, gid: number, policy: string | undefined): void {
+  const top = lstatSync(path);
+  if (policy === "OnRootMismatch" && top.gid === gid && (top.mode & 0o2070) === 0o2070) return;
+  const visit = (at: string) => {
+    const stat = lstatSync(at);
+    if (stat.isSymbolicLink()) return;
+    chownSync(at, stat.uid, gid);
+    chmodSync(at, (stat.mode & 0o7777) | (stat.isDirectory() ? 0o2770 : 0o060 & permissionsOf(stat.mode)));
+    if (stat.isDirectory()) for (const name of readdirSync(at)) visit(join(at, name));
+  };
+  visit(path);
+}
+
+/** The group gets what the owner has: a read-only file stays read-only. */
+function permissionsOf(mode: number): number {
+  return (mode & 0o700) >> 3;
+}
