@@ -6,9 +6,9 @@ import { apiVersionOf } from "../apimachinery/group-version.ts";
 import { isInvalid, isNotFound } from "../apimachinery/status-error.ts";
 import { type Client, refOf } from "../client/client.ts";
 import { keyOf, type ObjectKey, type ReadCache } from "../controller-runtime/cache.ts";
+import type { CompiledSelector } from "../controller-runtime/compiled-selector.ts";
 import { type IndexDefinition, index, type Wake, wake } from "../controller-runtime/controller.ts";
 import { namespaceOf } from "../controller-runtime/wakes.ts";
-import type { CompiledSelector } from "./selectors.ts";
 
 export function controllerReferenceOf(object: DeepReadonly<KubeObject>): DeepReadonly<OwnerReference> | undefined {
   return object.metadata.ownerReferences?.find((reference) => reference.controller);

@@ -3,9 +3,10 @@ import type { Pod, PodTemplateSpec } from "../api/core/v1.ts";
 import type { OwnerReference } from "../api/meta/v1.ts";
 import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
 import { Pods } from "../api/resources.ts";
-import { isForbidden, isNotFound, type StatusError } from "../apimachinery/status-error.ts";
+import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Client, refOf } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
+import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
 
 interface PodControlContext {
   api: Client;
@@ -67,14 +68,6 @@ export async function deletePod(
     events.event(owner, "Warning", "FailedDelete", `Error deleting: ${messageOf(error)}`);
     throw error;
   }
-}
-
-/** The create was refused because the namespace is being deleted. */
-export function isNamespaceTerminating(error: unknown): boolean {
-  return (
-    isForbidden(error) &&
-    (error as StatusError).details?.causes?.some((cause) => cause.reason === "NamespaceTerminating") === true
-  );
 }
 
 export function messageOf(error: unknown): string {

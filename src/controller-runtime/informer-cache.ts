@@ -7,6 +7,7 @@ import type { Client } from "../client/client.ts";
 import type { ObjectKey, ReadCache } from "./cache.ts";
 import { controllerUidIndex, Informer, namespaceIndex } from "./informer.ts";
 import { reflect } from "./reflector.ts";
+import { whenAborted } from "./when-aborted.ts";
 
 export interface InformerCacheOptions {
   client: Client;
@@ -86,12 +87,10 @@ export class InformerCache implements ReadCache {
 
   /** Resolves when every started informer has its first list, or when the signal aborts. */
   async synced(): Promise<void> {
-    const { signal } = this.#options;
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([Promise.all([...this.#informers.values()].map((informer) => informer.synced)), aborted]);
+    await Promise.race([
+      Promise.all([...this.#informers.values()].map((informer) => informer.synced)),
+      whenAborted(this.#options.signal),
+    ]);
   }
 
   /** Resolves when every reflector has ended, after the signal aborted. */

@@ -17,6 +17,8 @@ import type {
 import { createEventRecorder } from "./event-recorder.ts";
 import type { Change } from "./informer.ts";
 import { InformerCache } from "./informer-cache.ts";
+import { isNamespaceTerminating } from "./namespace-terminating.ts";
+import { whenAborted } from "./when-aborted.ts";
 import { WorkQueue } from "./work-queue.ts";
 import { writeThroughClient } from "./write-through-client.ts";
 
@@ -77,6 +79,10 @@ function startController(controller: ControllerDefinition, context: ProcessConte
         result = await controller.reconcile({ ...context, key });
       } catch (error) {
         if (signal.aborted) return;
+        if (isNamespaceTerminating(error)) {
+          queue.forget(key);
+          return;
+        }
         const failures = queue.retry(key);
         // A conflict means that somebody else was quicker: the next look settles it.
         if (!isConflict(error) || failures > 5)
@@ -128,13 +134,6 @@ function startProcess(controller: ControllerProcess, context: ProcessContext) {
     }
   })();
   return { ready: Promise.resolve(), done };
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 function describe(error: unknown): string {

@@ -3,9 +3,11 @@ import type { Deployment, DeploymentStatus } from "../../api/apps/v1.ts";
 import type { Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { Deployments, Pods, ReplicaSets } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { refOf } from "../../client/client.ts";
 import { objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
+import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   defineController,
   type Reconcile,
@@ -16,8 +18,7 @@ import {
 import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceOf, orphansOf } from "../ownership.ts";
 import { isPodTerminal } from "../pod-facts.ts";
-import { isEmptySelector, selectorOf } from "../selectors.ts";
-import { semanticEqual } from "../semantic-equal.ts";
+import { isEmptySelector } from "../selectors.ts";
 import {
   deadlineMs,
   isComplete,

@@ -9,13 +9,13 @@ import type {
 } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { Endpoints, Pods, Services } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { splitKey } from "../../controller-runtime/cache.ts";
 import { defineController } from "../../controller-runtime/controller.ts";
 import { sameName } from "../../controller-runtime/wakes.ts";
 import { isPodReady, isPodTerminal } from "../pod-facts.ts";
 import { podsByLabel, podsMatching } from "../selectors.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 import { isHeadless, portsKey, servedPorts } from "./endpoints/service-ports.ts";
 import { selectedPods, servicesBySelectorPair } from "./endpoints/service-wakes.ts";
 import { headlessLabel } from "./endpointslice-controller.ts";

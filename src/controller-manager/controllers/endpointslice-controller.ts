@@ -3,6 +3,7 @@ import type { Node, Pod, Service } from "../../api/core/v1.ts";
 import type { Endpoint, EndpointSlice } from "../../api/discovery/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { EndpointSlices, Nodes, Services } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { type Client, refOf } from "../../client/client.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
@@ -10,7 +11,6 @@ import { defineController, type IndexDefinition, index, wake } from "../../contr
 import { controllerReferenceTo } from "../ownership.ts";
 import { isPodReady, isPodTerminal } from "../pod-facts.ts";
 import { podsByLabel, podsMatching } from "../selectors.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 import { type EndpointGroup, planSlices, type SlicePlan } from "./endpoints/plan-slices.ts";
 import { isHeadless, portsKey, servedPorts } from "./endpoints/service-ports.ts";
 import { nodeZones, selectedPods, servicesBySelectorPair, zoneLabel } from "./endpoints/service-wakes.ts";

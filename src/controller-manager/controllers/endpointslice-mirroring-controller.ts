@@ -3,13 +3,13 @@ import type { EndpointAddress, Endpoints as EndpointsObject } from "../../api/co
 import type { Endpoint, EndpointSlice } from "../../api/discovery/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { EndpointSlices, Endpoints, Services } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { refOf } from "../../client/client.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
 import { defineController, wake } from "../../controller-runtime/controller.ts";
 import { sameName } from "../../controller-runtime/wakes.ts";
 import { controllerReferenceTo } from "../ownership.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 import { type EndpointGroup, planSlices } from "./endpoints/plan-slices.ts";
 import { managedByLabel, serviceNameLabel, slicesByService } from "./endpointslice-controller.ts";
 

@@ -8,6 +8,7 @@ import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import { type DeleteOptions, refOf } from "../../client/client.ts";
 import type { ControllerProcess, ProcessContext } from "../../controller-runtime/controller.ts";
 import { namespaceOf } from "../../controller-runtime/wakes.ts";
+import { whenAborted } from "../../controller-runtime/when-aborted.ts";
 import { WorkQueue } from "../../controller-runtime/work-queue.ts";
 import { messageOf } from "../pod-control.ts";
 import { can, type Discover } from "../served-resources.ts";
@@ -90,10 +91,6 @@ class GarbageCollector {
 
   async run(): Promise<void> {
     const { cache, signal } = this.#context;
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
     // What is served changes with custom resources and aggregated APIs.
     for (const resource of [CustomResourceDefinitions, APIServices] as Resource[]) {
       cache.informer(resource).addHandler(({ type, object, previous }) => {
@@ -105,7 +102,7 @@ class GarbageCollector {
     }
     this.#discovery.add("discover");
     this.#discovery.start();
-    await aborted;
+    await whenAborted(signal);
     await Promise.all([this.#deleting.stop(), this.#orphaning.stop(), this.#discovery.stop()]);
   }
 

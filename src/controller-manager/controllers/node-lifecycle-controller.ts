@@ -3,16 +3,17 @@ import type { Lease } from "../../api/coordination/v1.ts";
 import type { Node, NodeCondition, Pod, Taint } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { Leases, Nodes, Pods } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
 import { keyOf, type ObjectKey, objectKey } from "../../controller-runtime/cache.ts";
 import { type ControllerProcess, index, type ProcessContext } from "../../controller-runtime/controller.ts";
 import type { Change } from "../../controller-runtime/informer.ts";
+import { whenAborted } from "../../controller-runtime/when-aborted.ts";
 import { WorkQueue } from "../../controller-runtime/work-queue.ts";
 import { messageOf } from "../pod-control.ts";
 import { podCondition } from "../pod-facts.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 
 export interface NodeLifecycleOptions {
   /** A Node that was silent for this long is Unknown. Default 40 s. */
@@ -93,9 +94,9 @@ class NodeLifecycle {
         this.#queue.add(objectKey(object.spec.nodeName));
       }
     });
-    await Promise.race([Promise.all([nodes.synced, leases.synced, cache.informer(Pods).synced]), aborted(signal)]);
+    await Promise.race([Promise.all([nodes.synced, leases.synced, cache.informer(Pods).synced]), whenAborted(signal)]);
     if (!signal.aborted) this.#queue.start();
-    await aborted(signal);
+    await whenAborted(signal);
     await this.#queue.stop();
   }
 
@@ -244,11 +245,4 @@ export function wantedTaints(node: DeepReadonly<Node>, nowMs: number): DeepReado
   ];
   const identity = (list: readonly DeepReadonly<Taint>[]) => list.map(({ key, effect }) => `${key}:${effect}`).sort();
   return semanticEqual(identity(taints), identity(present)) ? undefined : taints;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -4,22 +4,23 @@ import type { Pod, PodTemplateSpec } from "../../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { Pods, ReplicaSets } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import type { ReadCache } from "../../controller-runtime/cache.ts";
+import { type CompiledSelector, selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   defineController,
   type Reconcile,
   type ReconcileResult,
   statusOf,
 } from "../../controller-runtime/controller.ts";
+import { isNamespaceTerminating } from "../../controller-runtime/namespace-terminating.ts";
 import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceOf, controllerReferenceTo, orphansOf } from "../ownership.ts";
-import { createPod, deletePod, isNamespaceTerminating, messageOf, podFromTemplate } from "../pod-control.ts";
+import { createPod, deletePod, messageOf, podFromTemplate } from "../pod-control.ts";
 import { inDeletionOrder } from "../pod-deletion-order.ts";
 import { availableInMs, isPodActive, isPodReady, isPodTerminal } from "../pod-facts.ts";
-import { type CompiledSelector, selectorOf } from "../selectors.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 import { slowStart } from "../slow-start.ts";
 
 /** As many writes as one look may cause; what remains follows at the next. */

@@ -4,8 +4,8 @@ import { ConfigMaps, Namespaces } from "../../api/resources.ts";
 import { isAlreadyExists, isNotFound } from "../../apimachinery/status-error.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
 import { type ControllerDefinition, defineController } from "../../controller-runtime/controller.ts";
+import { isNamespaceTerminating } from "../../controller-runtime/namespace-terminating.ts";
 import { ownNamespace } from "../namespace-wakes.ts";
-import { isNamespaceTerminating } from "../pod-control.ts";
 
 const configMapName = "kube-root-ca.crt";
 const annotations = {

@@ -4,8 +4,8 @@ import { Namespaces, ServiceAccounts } from "../../api/resources.ts";
 import { isAlreadyExists } from "../../apimachinery/status-error.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
 import { defineController } from "../../controller-runtime/controller.ts";
+import { isNamespaceTerminating } from "../../controller-runtime/namespace-terminating.ts";
 import { ownNamespace } from "../namespace-wakes.ts";
-import { isNamespaceTerminating } from "../pod-control.ts";
 
 const accountName = "default";
 

@@ -2,12 +2,12 @@
 import type { Node, Pod, Taint, Toleration } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { Nodes, Pods } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
 import { keyOf, objectKey } from "../../controller-runtime/cache.ts";
 import { type ControllerDefinition, defineController, wake } from "../../controller-runtime/controller.ts";
-import { semanticEqual } from "../semantic-equal.ts";
 import { podsByNode } from "./node-lifecycle-controller.ts";
 
 export function taintEvictionController(): ControllerDefinition {

@@ -3,12 +3,12 @@ import type { DeploymentStatus, ReplicaSet } from "../../../api/apps/v1.ts";
 import type { PodTemplateSpec } from "../../../api/core/v1.ts";
 import type { DeepReadonly, New } from "../../../api/object.ts";
 import { Deployments, ReplicaSets } from "../../../api/resources.ts";
+import { semanticEqual } from "../../../apimachinery/semantic-equal.ts";
 import { isAlreadyExists, isNotFound } from "../../../apimachinery/status-error.ts";
 import { objectKey } from "../../../controller-runtime/cache.ts";
 import type { Reconcile } from "../../../controller-runtime/controller.ts";
 import { controllerReferenceOf, controllerReferenceTo } from "../../ownership.ts";
 import { messageOf } from "../../pod-control.ts";
-import { semanticEqual } from "../../semantic-equal.ts";
 import { templateHash } from "../../template-hash.ts";
 import { conditionOf, hasProgressDeadline, withCondition } from "./deployment-status.ts";
 import {

@@ -1,7 +1,7 @@
 /** Which EndpointSlices a Service should have, changing as few of the present ones as possible. Pure. */
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../../api/discovery/v1.ts";
 import type { DeepReadonly } from "../../../api/object.ts";
-import { semanticEqual } from "../../semantic-equal.ts";
+import { semanticEqual } from "../../../apimachinery/semantic-equal.ts";
 
 export const maxEndpointsPerSlice = 100;
 

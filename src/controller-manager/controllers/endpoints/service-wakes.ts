@@ -2,11 +2,11 @@
 import type { Node, Pod, Service } from "../../../api/core/v1.ts";
 import type { DeepReadonly } from "../../../api/object.ts";
 import { Nodes, Pods, Services } from "../../../api/resources.ts";
+import { semanticEqual } from "../../../apimachinery/semantic-equal.ts";
 import { keyOf } from "../../../controller-runtime/cache.ts";
+import { matchesMap } from "../../../controller-runtime/compiled-selector.ts";
 import { type IndexDefinition, index, type Wake, wake } from "../../../controller-runtime/controller.ts";
 import { isPodReady } from "../../pod-facts.ts";
-import { matchesMap } from "../../selectors.ts";
-import { semanticEqual } from "../../semantic-equal.ts";
 
 /** Services by one pair of their selector: a Pod looks under its own labels instead of asking every Service. */
 export const servicesBySelectorPair: IndexDefinition = index<Service>({
