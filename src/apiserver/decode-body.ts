@@ -1,6 +1,7 @@
 /** From what a client sent to an object of the kind that is due, with upstream's words for what is wrong. */
-import { schemaForKind, type TypeSchema } from "../api/schema.ts";
+
 import type { KubeObject } from "../api/object.ts";
+import { schemaForKind, type TypeSchema } from "../api/schema.ts";
 import { apiVersionOf, type GroupVersionKind, parseApiVersion } from "../apimachinery/group-version.ts";
 import { DecodeError, summarizeBody } from "../apimachinery/serializer/decode-error.ts";
 import { decodeJson, decodeValue, parseJson, readTypeMeta } from "../apimachinery/serializer/json.ts";
@@ -66,7 +67,8 @@ export async function decodeBody(
   validation: FieldValidation,
 ): Promise<KubeObject> {
   const schema = schemaOf(expected);
-  if (!schema) throw new StatusError(500, "InternalError", `no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
+  if (!schema)
+    throw new StatusError(500, "InternalError", `no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
   if (body.kind === "object") return decodeOwn(context, body.object, expected, schema, validation);
   const format = bodyFormatOf(body.mediaType);
   const bytes = body.bytes;
@@ -101,7 +103,9 @@ export async function decodeBody(
     found = { group: expected.group, version: expected.version, ...groupVersion, kind: meta.kind || expected.kind };
     checkKind(found, expected);
     const decoded =
-      format === "json" ? decodeJson<KubeObject>(text, schema, value ?? {}) : decodeValue<KubeObject>(value ?? {}, schema);
+      format === "json"
+        ? decodeJson<KubeObject>(text, schema, value ?? {})
+        : decodeValue<KubeObject>(value ?? {}, schema);
     report(context, [...duplicates, ...decoded.problems], validation, expected);
     return complete(decoded.object, expected);
   } catch (error) {
@@ -186,8 +190,7 @@ function internalPackage(group: string): string {
 function unrecognized(error: unknown, expected: GroupVersionKind, bytes: Uint8Array, isParse: boolean): Error {
   if (!(error instanceof DecodeError)) return error instanceof Error ? error : new Error(String(error));
   const isYaml = error.message.startsWith("yaml: ");
-  const message =
-    isParse && !isYaml ? `couldn't get version/kind; json parse error: ${error.message}` : error.message;
+  const message = isParse && !isYaml ? `couldn't get version/kind; json parse error: ${error.message}` : error.message;
   return badRequestError(
     `the object provided is unrecognized (must be of type ${expected.kind}): ${message} (${summarizeBody(bytes)})`,
   );

@@ -60,12 +60,36 @@ export function writeOptionsOf(query: Query, kind: "CreateOptions" | "UpdateOpti
 
 export const defaultWriteOptions: WriteOptions = { dryRun: false, fieldManager: "", fieldValidation: "Warn" };
 
+/** Options of a caller in this process. */
+export function checkedWriteOptions(
+  given: { dryRun?: boolean; fieldManager?: string; fieldValidation?: FieldValidation },
+  kind: "CreateOptions" | "UpdateOptions" | "PatchOptions",
+): WriteOptions {
+  const { dryRun = false, fieldManager = "", fieldValidation = "Warn" } = given;
+  if (fieldManager) refuse(kind, fieldManagerProblems(fieldManager));
+  return { dryRun, fieldManager, fieldValidation };
+}
+
+export function checkedPatchOptions(
+  given: Parameters<typeof checkedWriteOptions>[0],
+  force: boolean | undefined,
+  isApply: boolean,
+): PatchOptions {
+  const options = checkedWriteOptions(given, "PatchOptions");
+  if (isApply && !options.fieldManager) refuse("PatchOptions", [managerRequired()]);
+  return { ...options, force };
+}
+
+function managerRequired(): FieldError {
+  return required(root.child("fieldManager"), "is required for apply patch");
+}
+
 export function patchOptionsOf(query: Query, isApply: boolean): PatchOptions {
   const errors: FieldError[] = [];
   const force = parameter(query, "force") === undefined ? undefined : booleanParameter(query, "force");
   if (isApply) {
     if (!parameter(query, "fieldManager")) {
-      errors.push(required(root.child("fieldManager"), "is required for apply patch"));
+      errors.push(managerRequired());
     }
   } else if (force !== undefined) {
     errors.push(forbidden(root.child("force"), "may not be specified for non-apply patch"));
@@ -249,4 +273,13 @@ export function revisionOf(text: string, wrong: "get" | "list" | "watch"): numbe
 function noParameters(query: Query): boolean {
   for (const _ in query) return false;
   return true;
+}
+
+/** The name that a collection request is limited to by its field selector, for authorization. */
+export function parameterSelectsOneName(info: { verb: string; query: Query }): string {
+  const { verb } = info;
+  if (verb !== "list" && verb !== "watch" && verb !== "deletecollection") return "";
+  const selector = parameter(info.query, "fieldSelector");
+  const match = selector ? /^metadata\.name={1,2}([^,]+)$/.exec(selector) : null;
+  return match ? match[1]! : "";
 }

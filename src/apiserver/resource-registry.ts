@@ -1,11 +1,6 @@
 /** Every resource that is served now: definitions become ServedResources, each with its watch cache. Definitions may come and go while the server runs. */
 import type { KubeObject } from "../api/object.ts";
-import {
-  apiVersionOf,
-  type GroupResource,
-  type GroupVersion,
-  parseApiVersion,
-} from "../apimachinery/group-version.ts";
+import { apiVersionOf, type GroupResource, type GroupVersion, parseApiVersion } from "../apimachinery/group-version.ts";
 import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Encoder } from "../storage/encoding.ts";
@@ -216,4 +211,3 @@ function indicesOf(definition: ResourceDefinition): Record<string, (object: Kube
   const nodeName = selectors["spec.nodeName"];
   return nodeName && !definition.storedAs ? { "spec.nodeName": nodeName } : {};
 }
-

@@ -1,6 +1,12 @@
 /** Label and field selectors of a query, compiled to what the watch cache selects by. */
 import type { KubeObject } from "../api/object.ts";
-import { type FieldRequirement, type LabelMatcher, parseFieldSelector, parseLabelSelector, SelectorError } from "../apimachinery/selectors.ts";
+import {
+  type FieldRequirement,
+  type LabelMatcher,
+  parseFieldSelector,
+  parseLabelSelector,
+  SelectorError,
+} from "../apimachinery/selectors.ts";
 import { badRequestError } from "../apimachinery/status-error.ts";
 import type { Selection } from "../storage/watch-cache.ts";
 import type { ServedResource } from "./resource-registry.ts";

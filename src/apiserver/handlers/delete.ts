@@ -7,8 +7,8 @@ import { badRequestError, isNotFound } from "../../apimachinery/status-error.ts"
 import type { Answer, ListAnswer } from "../answer.ts";
 import { type Body, bodyFormatOf } from "../decode-body.ts";
 import type { ObjectWriter } from "../object-writer.ts";
-import { type DeleteOptions, deleteOptionsOf, type ListOptions } from "../request-options.ts";
 import type { Query } from "../request-info.ts";
+import { type DeleteOptions, deleteOptionsOf, type ListOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import type { RequestContext } from "../services.ts";
 import { list } from "./list.ts";

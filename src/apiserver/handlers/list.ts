@@ -36,7 +36,8 @@ export async function list(
     if (token.revision > 0) request.revision = token.revision;
     else consistent = false;
   } else if (asked) {
-    const exact = options.resourceVersionMatch === "Exact" || (options.limit > 0 && options.resourceVersionMatch === "");
+    const exact =
+      options.resourceVersionMatch === "Exact" || (options.limit > 0 && options.resourceVersionMatch === "");
     if (exact) {
       if (asked > cache.revision) throw tooLargeError(asked, cache.revision);
       request.revision = asked;
@@ -51,7 +52,11 @@ export async function list(
     if (error instanceof FutureRevisionError) throw tooLargeError(request.revision ?? 0, error.revision);
     if (!(error instanceof CompactedError)) throw error;
     if (options.continue) throw new ExpiredContinueError(request.from!.slice(request.keyPrefix!.length));
-    throw new StatusError(410, "Expired", "The provided from resource version is too old to display a consistent list result. You must start a new list without the from.");
+    throw new StatusError(
+      410,
+      "Expired",
+      "The provided from resource version is too old to display a consistent list result. You must start a new list without the from.",
+    );
   }
   const more = page.next !== undefined;
   return {
@@ -59,7 +64,9 @@ export async function list(
     resource,
     entries: page.entries,
     revision: page.revision,
-    continue: more ? continueToken(consistent ? page.revision : -1, page.next!.slice(request.keyPrefix!.length)) : undefined,
+    continue: more
+      ? continueToken(consistent ? page.revision : -1, page.next!.slice(request.keyPrefix!.length))
+      : undefined,
     remaining: more && !selection ? page.remaining : undefined,
   };
 }
@@ -88,8 +95,10 @@ function parseContinue(text: string): { revision: number; start: string } {
   if (token?.v !== tokenVersion) {
     throw invalid(`server does not recognize this encoded version ${JSON.stringify(token?.v ?? "")}`);
   }
-  if (typeof token.rv !== "number" || token.rv === 0) throw invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
-  if (typeof token.start !== "string" || token.start === "") throw invalid("encoded start key empty (version meta.k8s.io/v1)");
+  if (typeof token.rv !== "number" || token.rv === 0)
+    throw invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)");
+  if (typeof token.start !== "string" || token.start === "")
+    throw invalid("encoded start key empty (version meta.k8s.io/v1)");
   if (`/${token.start}/`.includes("/../")) throw invalid(`${JSON.stringify(token.start)}`);
   return { revision: token.rv, start: token.start };
 }
@@ -109,6 +118,9 @@ class ExpiredContinueError extends StatusError {
 
   override toStatus(): FailureStatus {
     const status = super.toStatus();
-    return { ...status, metadata: { continue: continueToken(-1, this.#start) } as unknown as FailureStatus["metadata"] };
+    return {
+      ...status,
+      metadata: { continue: continueToken(-1, this.#start) } as unknown as FailureStatus["metadata"],
+    };
   }
 }

@@ -50,9 +50,7 @@ export async function update(
 export function checkIdentity(object: KubeObject, resource: ServedResource, namespace: string, name: string): void {
   const meta = object.metadata as KubeObject["metadata"] & { namespace?: string };
   if (!meta.name) {
-    throw badRequestError(
-      `the name of the object (${name} based on URL) was undeterminable: name must be provided`,
-    );
+    throw badRequestError(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
   }
   if (meta.name !== name) {
     throw badRequestError(`the name of the object (${meta.name}) does not match the name on the URL (${name})`);
@@ -60,9 +58,7 @@ export function checkIdentity(object: KubeObject, resource: ServedResource, name
   if (!resource.namespaced) return;
   meta.namespace ||= namespace;
   if (meta.namespace !== namespace) {
-    throw badRequestError(
-      `the namespace of the provided object does not match the namespace sent on the request`,
-    );
+    throw badRequestError(`the namespace of the provided object does not match the namespace sent on the request`);
   }
 }
 

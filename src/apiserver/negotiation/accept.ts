@@ -65,12 +65,7 @@ export function notAcceptable(message: string): StatusError {
 
 /** None of the types named is on offer at all. */
 export function noRepresentation(): StatusError {
-  return new StatusError(
-    406,
-    "NotAcceptable",
-    `406: Not Acceptable\n\nAvailable representations: ${offered}`,
-    {},
-  );
+  return new StatusError(406, "NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${offered}`, {});
 }
 
 function mediaTypeOf(type: string): MediaType | undefined {
@@ -97,7 +92,13 @@ export function parseAccept(header: string): Clause[] {
     for (const pair of rest) {
       const equals = pair.indexOf("=");
       const name = (equals < 0 ? pair : pair.slice(0, equals)).trim().toLowerCase();
-      const value = equals < 0 ? "" : pair.slice(equals + 1).trim().replace(/^"(.*)"$/, "$1");
+      const value =
+        equals < 0
+          ? ""
+          : pair
+              .slice(equals + 1)
+              .trim()
+              .replace(/^"(.*)"$/, "$1");
       if (name === "q") quality = Number.isNaN(Number(value)) ? 1 : Number(value);
       else parameters[name] = value;
     }

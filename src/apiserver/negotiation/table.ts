@@ -85,4 +85,3 @@ export function tableRow(
 export function partialMetadata(object: Shared, version: string): object {
   return { kind: "PartialObjectMetadata", apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
 }
-

@@ -1,0 +1,117 @@
+/** GET of a collection with watch: where it begins, what it selects, when it ends. How events travel is the door's matter. */
+import type { KubeObject } from "../../api/object.ts";
+import type { StatusError } from "../../apimachinery/status-error.ts";
+import type { Timer } from "../../base/clock.ts";
+import { CompactedError, FutureRevisionError } from "../../storage/store.ts";
+import type {
+  CacheEvent,
+  CacheWatch,
+  WatchBatch,
+  WatchRequest,
+  WatchSink,
+  WatchStart,
+} from "../../storage/watch-cache.ts";
+import { type ListOptions, revisionOf } from "../request-options.ts";
+import type { ServedResource } from "../resource-registry.ts";
+import { tooOldError } from "../revisions.ts";
+import { selectionOf } from "../selection.ts";
+import type { RequestContext, Services } from "../services.ts";
+
+/** Receives one watch. */
+export interface WatchReceiver {
+  /** Takes a batch at once. Returns false to be left alone until `resume()`. */
+  deliver(batch: WatchBatch<KubeObject>): boolean;
+  /** The watch is over: with an error to tell the client of, or without. Called once, never after `stop()`. */
+  ended(error: StatusError | undefined): void;
+}
+
+export interface OpenWatch {
+  resume(): void;
+  stop(): void;
+}
+
+const leastTimeoutSeconds = 1800;
+
+/** Rejects with what a client hears before the stream begins; what it hears in the stream goes to `receiver.ended`. */
+export async function watch(
+  services: Services,
+  _context: RequestContext,
+  resource: ServedResource,
+  namespace: string,
+  options: ListOptions,
+  receiver: WatchReceiver,
+): Promise<OpenWatch> {
+  const { cache } = resource;
+  const { selection } = selectionOf(resource, options.labelSelector, options.fieldSelector);
+  const revision = revisionOf(options.resourceVersion, "watch");
+  if (!cache.isReady) await cache.ready();
+  const request: WatchRequest<KubeObject> = {
+    keyPrefix: resource.keyPrefix(namespace),
+    start: startOf(revision, options),
+    bookmarks: options.allowWatchBookmarks,
+  };
+  if (selection) request.selection = selection;
+  const seconds = options.timeoutSeconds || leastTimeoutSeconds * (1 + services.random.float());
+  let over = false;
+  let timer: Timer | undefined;
+  let stream: CacheWatch | undefined;
+  const finish = (error: StatusError | undefined) => {
+    if (over) return;
+    over = true;
+    timer?.[Symbol.dispose]();
+    stream?.stop();
+    receiver.ended(error);
+  };
+  let deliver: WatchSink<KubeObject>["deliver"] = (batch) => receiver.deliver(batch);
+  const sink: WatchSink<KubeObject> = {
+    deliver: (batch) => over || deliver(batch),
+    ended: () => finish(undefined),
+  };
+  try {
+    stream = await cache.watch(request, sink);
+  } catch (error) {
+    if (error instanceof CompactedError) {
+      finish(tooOldError(revision ?? 0, error.compactRevision));
+      return { resume() {}, stop() {} };
+    }
+    if (!(error instanceof FutureRevisionError)) throw error;
+    // A revision that has not come: the client is served from there on.
+    deliver = skippingUntil(revision ?? 0, receiver);
+    stream = await cache.watch({ ...request, start: { kind: "now" } }, sink);
+  }
+  if (over) stream.stop();
+  else timer = services.clock.setTimer(seconds * 1000, () => finish(undefined), { background: true });
+  return {
+    resume: () => stream.resume(),
+    stop() {
+      over = true;
+      timer?.[Symbol.dispose]();
+      stream.stop();
+    },
+  };
+}
+
+function startOf(revision: number | undefined, options: ListOptions): WatchStart {
+  if (options.sendInitialEvents === true) return { kind: "initial", bookmark: options.allowWatchBookmarks };
+  if (options.sendInitialEvents === false && !revision) return { kind: "now" };
+  if (!revision) return { kind: "initial", bookmark: false };
+  return { kind: "after", revision };
+}
+
+function skippingUntil(revision: number, receiver: WatchReceiver): WatchSink<KubeObject>["deliver"] {
+  const wanted = (event: CacheEvent<KubeObject>) => event.revision > revision;
+  return (batch) => {
+    const events = batch.events.filter(wanted);
+    if (events.length === 0) return true;
+    if (events.length === batch.events.length) return receiver.deliver(batch);
+    return receiver.deliver({
+      events,
+      encoded: (encoder) =>
+        Buffer.concat(
+          events.map((event) =>
+            event.type === "BOOKMARK" ? encoder.bookmark(event.revision, event.initialEventsEnd) : event.frame(encoder),
+          ),
+        ),
+    });
+  };
+}

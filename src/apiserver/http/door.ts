@@ -1,0 +1,409 @@
+/** The HTTPS door: from a method, a URL and bytes to the pipeline, and back. */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { StatusError } from "../../apimachinery/status-error.ts";
+import type { Answer } from "../answer.ts";
+import type { Credentials, UserInfo } from "../authentication.ts";
+import type { Attributes } from "../authorization.ts";
+import { type Body, bareMediaType, bodyFormatOf, decodeBody } from "../decode-body.ts";
+import { readDeleteOptions } from "../handlers/delete.ts";
+import { patchTypeOf } from "../handlers/patch.ts";
+import { contentTypes } from "../negotiation/accept.ts";
+import { methodNotAllowed, type Pipeline, unknownPath } from "../pipeline.ts";
+import { type Query, type RequestInfo, requestInfoOf } from "../request-info.ts";
+import { listOptionsOf, parameterSelectsOneName, patchOptionsOf, writeOptionsOf } from "../request-options.ts";
+import type { ServedResource } from "../resource-registry.ts";
+import { managerOfUserAgent, type RequestContext } from "../services.ts";
+import type { HttpExchange, SubresourceHandler, SubresourceRequest } from "../subresource-handler.ts";
+import { type Exchange, SocketExchange } from "./exchange.ts";
+import { impersonated } from "./impersonation.ts";
+import type { NonResourceRoutes } from "./non-resource-routes.ts";
+import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
+import { batchWriterOf, streamWatch } from "./watch-stream.ts";
+
+export const maximumBodyBytes = 3 * 1024 * 1024;
+
+/** Who a connection's certificate proves: asked once a connection. */
+const certificateUsers = new WeakMap<TLSSocket, UserInfo | null>();
+
+export class HttpDoor {
+  readonly #pipeline: Pipeline;
+  readonly #nonResource: NonResourceRoutes;
+  #underWay = 0;
+
+  constructor(pipeline: Pipeline, nonResource: NonResourceRoutes) {
+    this.#pipeline = pipeline;
+    this.#nonResource = nonResource;
+  }
+
+  /** Requests that are being answered now, watches included. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  readonly exchange = (exchange: Exchange): void => {
+    this.#underWay++;
+    void this.#serve(exchange).finally(() => this.#underWay--);
+  };
+
+  readonly upgrade = (incoming: IncomingMessage, socket: Duplex, head: Buffer, tls: TLSSocket | undefined): void => {
+    socket.on("error", () => socket.destroy());
+    void this.#serveUpgrade(incoming, socket, head, tls);
+  };
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { services } = this.#pipeline;
+    const auditId = services.random.uuid();
+    const warnings: string[] = [];
+    try {
+      const info = requestInfoOf(exchange.method, exchange.target);
+      const known = exchange.socket && certificateUsers.get(exchange.socket);
+      let user = known && exchange.headers["authorization"] === undefined ? known : await this.#userOf(exchange);
+      if (exchange.headers["impersonate-user"] !== undefined || hasImpersonation(exchange.headers)) {
+        user = await impersonated(this.#pipeline, user, exchange.headers);
+      }
+      const pending = this.#pipeline.authorize(attributesOf(info, user));
+      if (pending) await pending;
+      if (!info.isResource) {
+        await this.#nonResource.serve(exchange, info, auditId, user);
+        return;
+      }
+      await this.#serveResource(exchange, info, user, auditId, warnings);
+    } catch (error) {
+      sendError(exchange, error, auditId, warnings, services.log);
+    }
+  }
+
+  async #userOf(exchange: Exchange): Promise<UserInfo> {
+    const { socket, headers } = exchange;
+    const certificate = socket?.authorized ? socket.getPeerCertificate() : undefined;
+    const credentials: Credentials = {
+      headers,
+      certificate: certificate && Object.keys(certificate).length > 0 ? certificate : undefined,
+      remoteAddress: socket?.remoteAddress ?? "",
+    };
+    const user = await this.#pipeline.authenticate(credentials);
+    if (socket && headers["authorization"] === undefined) certificateUsers.set(socket, user);
+    return user;
+  }
+
+  async #serveResource(
+    exchange: Exchange,
+    info: RequestInfo,
+    user: UserInfo,
+    auditId: string,
+    warnings: string[],
+  ): Promise<void> {
+    const pipeline = this.#pipeline;
+    const { registry } = pipeline.services;
+    const resource = registry.find(info.group, info.version, info.resource);
+    if (!resource || !hasScope(resource, info)) throw unknownPath();
+    const subresource = info.subresource ? resource.subresources.get(info.subresource) : undefined;
+    if (info.subresource && !subresource) throw unknownPath();
+    const verb = info.verb;
+    const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb);
+    if (!allowed || (info.rest !== undefined && info.subresource !== "proxy")) {
+      throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
+    }
+    const userAgent = exchange.headers["user-agent"];
+    const context: RequestContext = {
+      user,
+      defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
+      warnings,
+      signal: undefined,
+    };
+    const handler =
+      info.subresource && info.subresource !== "status" && info.subresource !== "scale"
+        ? this.#pipeline.subresourceHandler(resource, info.subresource)
+        : undefined;
+    if (handler) return this.#serveSubresource(exchange, info, resource, handler, context, auditId);
+    const wanted = wantedBy(exchange, info.query);
+    if (verb === "watch") {
+      const abort = new AbortController();
+      exchange.onClose(() => abort.abort());
+      context.signal = abort.signal;
+      const options = listOptionsOf(withName(info), "watch");
+      const write = batchWriterOf(resource, wanted, pipeline.services.clock);
+      return streamWatch(exchange, auditId, warnings, write, contentTypes[wanted.rendering.mediaType], (receiver) =>
+        pipeline.watch(context, resource, info.namespace, options, receiver),
+      );
+    }
+    const answer = await this.#answer(exchange, info, resource, context);
+    await sendAnswer({ exchange, wanted, auditId, warnings, now: pipeline.services.clock.now() }, answer);
+  }
+
+  #answer(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Answer | Promise<Answer> {
+    const pipeline = this.#pipeline;
+    const { query, namespace, name, subresource } = info;
+    switch (info.verb) {
+      case "get": {
+        const version = query["resourceVersion"];
+        return pipeline.get(
+          context,
+          resource,
+          namespace,
+          name,
+          subresource,
+          typeof version === "string" ? version : "",
+        );
+      }
+      case "list":
+        return pipeline.list(context, resource, namespace, listOptionsOf(query, "list"));
+      case "create":
+        return this.#create(exchange, info, resource, context);
+      case "update":
+        return this.#update(exchange, info, resource, context);
+      case "patch":
+        return this.#patch(exchange, info, resource, context);
+      case "delete":
+        return this.#delete(exchange, info, resource, context);
+      case "deletecollection":
+        return this.#deleteCollection(exchange, info, resource, context);
+      default:
+        throw methodNotAllowed();
+    }
+  }
+
+  async #create(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const mediaType = contentTypeOf(exchange);
+    bodyFormatOf(mediaType);
+    const bytes = await exchange.readBody(maximumBodyBytes);
+    const options = writeOptionsOf(info.query, "CreateOptions");
+    return this.#pipeline.create(context, resource, info.namespace, { kind: "bytes", bytes, mediaType }, options);
+  }
+
+  async #update(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const mediaType = contentTypeOf(exchange);
+    bodyFormatOf(mediaType);
+    const bytes = await exchange.readBody(maximumBodyBytes);
+    const options = writeOptionsOf(info.query, "UpdateOptions");
+    const body: Body = { kind: "bytes", bytes, mediaType };
+    return this.#pipeline.update(context, resource, info.namespace, info.name, info.subresource, body, options);
+  }
+
+  async #patch(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const mediaType = contentTypeOf(exchange);
+    const type = patchTypeOf(bareMediaType(mediaType));
+    const bytes = await exchange.readBody(maximumBodyBytes);
+    const options = patchOptionsOf(info.query, type === "apply");
+    const body: Body = { kind: "bytes", bytes, mediaType };
+    return this.#pipeline.patch(context, resource, info.namespace, info.name, info.subresource, {
+      type,
+      body,
+      options,
+    });
+  }
+
+  async #delete(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const bytes = await exchange.readBody(maximumBodyBytes);
+    const body: Body = { kind: "bytes", bytes, mediaType: contentTypeOf(exchange) };
+    const options = await readDeleteOptions(info.query, body);
+    return this.#pipeline.delete(context, resource, info.namespace, info.name, options);
+  }
+
+  async #deleteCollection(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+  ): Promise<Answer> {
+    const bytes = await exchange.readBody(maximumBodyBytes);
+    const body: Body = { kind: "bytes", bytes, mediaType: contentTypeOf(exchange) };
+    const listOptions = listOptionsOf(info.query, "deletecollection");
+    const options = await readDeleteOptions(info.query, body);
+    return this.#pipeline.deleteCollection(context, resource, info.namespace, listOptions, options);
+  }
+
+  async #serveSubresource(
+    exchange: Exchange,
+    info: RequestInfo,
+    resource: ServedResource,
+    handler: SubresourceHandler,
+    context: RequestContext,
+    auditId: string,
+  ): Promise<void> {
+    const request = this.#subresourceRequest(info, resource, context, exchange.method);
+    if (handler.kind === "stream") {
+      const abort = new AbortController();
+      exchange.onClose(() => abort.abort());
+      context.signal = abort.signal;
+      await handler.respond(request, httpExchangeOf(exchange, abort.signal, auditId, context.warnings));
+      return;
+    }
+    const wanted = wantedBy(exchange, info.query);
+    let body: Awaited<ReturnType<typeof decodeBody>> | undefined;
+    if (exchange.method === "POST" || exchange.method === "PUT") {
+      const mediaType = contentTypeOf(exchange);
+      bodyFormatOf(mediaType);
+      const bytes = await exchange.readBody(maximumBodyBytes);
+      const kind = resource.subresources.get(info.subresource)?.kind ?? resource.definition;
+      const options = writeOptionsOf(info.query, exchange.method === "POST" ? "CreateOptions" : "UpdateOptions");
+      body = await decodeBody(context, { kind: "bytes", bytes, mediaType }, kind, options.fieldValidation);
+    }
+    const answer = await handler.handle(request, body);
+    const { warnings } = context;
+    await sendAnswer({ exchange, wanted, auditId, warnings, now: this.#pipeline.services.clock.now() }, answer);
+  }
+
+  #subresourceRequest(
+    info: RequestInfo,
+    resource: ServedResource,
+    context: RequestContext,
+    method: string,
+  ): SubresourceRequest {
+    return {
+      context,
+      resource,
+      subresource: info.subresource,
+      verb: info.verb,
+      method,
+      namespace: info.namespace,
+      name: info.name,
+      query: info.query,
+      rest: info.rest,
+      objects: this.#pipeline.objects,
+    };
+  }
+
+  async #serveUpgrade(
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    tls: TLSSocket | undefined,
+  ): Promise<void> {
+    const { services } = this.#pipeline;
+    const auditId = services.random.uuid();
+    const exchange = new SocketExchange(incoming, socket, tls);
+    try {
+      const info = requestInfoOf(exchange.method, exchange.target);
+      let user = await this.#userOf(exchange);
+      if (hasImpersonation(exchange.headers)) user = await impersonated(this.#pipeline, user, exchange.headers);
+      await this.#pipeline.authorize(attributesOf(info, user));
+      if (!info.isResource) throw unknownPath();
+      const resource = services.registry.find(info.group, info.version, info.resource);
+      if (!resource || !hasScope(resource, info)) throw unknownPath();
+      const abort = new AbortController();
+      socket.once("close", () => abort.abort());
+      const userAgent = exchange.headers["user-agent"];
+      const context: RequestContext = {
+        user,
+        defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
+        warnings: [],
+        signal: abort.signal,
+      };
+      if (info.verb === "watch") {
+        const { serveWebSocketWatch } = await import("./web-socket-watch.ts");
+        const options = listOptionsOf(withName(info), "watch");
+        const wanted = wantedBy(exchange, info.query);
+        const write = batchWriterOf(resource, wanted, services.clock);
+        await serveWebSocketWatch(incoming, socket, head, write, (receiver) =>
+          this.#pipeline.watch(context, resource, info.namespace, options, receiver),
+        );
+        return;
+      }
+      const subresource = resource.subresources.get(info.subresource);
+      if (!subresource) throw info.subresource ? unknownPath() : methodNotAllowed();
+      if (!subresource.verbs.includes(info.verb)) throw methodNotAllowed();
+      const handler = this.#pipeline.subresourceHandler(resource, info.subresource);
+      if (handler.kind !== "stream" || !handler.upgrade) {
+        throw new StatusError(400, "BadRequest", "this resource cannot be upgraded to a stream");
+      }
+      await handler.upgrade(this.#subresourceRequest(info, resource, context, exchange.method), incoming, socket, head);
+    } catch (error) {
+      sendError(exchange, error, auditId, [], services.log);
+      exchange.finish();
+    }
+  }
+}
+
+/** Whether the URL names the resource in the scope it has: `/api/v1/configmaps/x` names nothing. */
+function hasScope(resource: ServedResource, info: RequestInfo): boolean {
+  if (resource.namespaced) return info.namespace !== "" || info.name === "";
+  return info.namespace === "" || (info.resource === "namespaces" && info.group === "");
+}
+
+function hasImpersonation(headers: Exchange["headers"]): boolean {
+  return (
+    headers["impersonate-user"] !== undefined ||
+    headers["impersonate-group"] !== undefined ||
+    headers["impersonate-uid"] !== undefined
+  );
+}
+
+function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
+  const isNamespace = info.resource === "namespaces" && info.group === "";
+  return {
+    user,
+    verb: info.verb,
+    isResource: info.isResource,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name || (isNamespace ? "" : parameterSelectsOneName(info)),
+    path: info.path,
+  };
+}
+
+function contentTypeOf(exchange: Exchange): string | undefined {
+  const value = exchange.headers["content-type"];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+/** A watch of one object by its URL is one of its collection with a field selector. */
+function withName(info: RequestInfo): Query {
+  if (!info.name) return info.query;
+  const selector = `metadata.name=${info.name}`;
+  const given = info.query["fieldSelector"];
+  return { ...info.query, fieldSelector: typeof given === "string" && given ? `${given},${selector}` : selector };
+}
+
+function httpExchangeOf(
+  exchange: Exchange,
+  signal: AbortSignal,
+  auditId: string,
+  warnings: readonly string[],
+): HttpExchange {
+  return {
+    method: exchange.method,
+    headers: exchange.headers,
+    body: exchange.body,
+    signal,
+    begin: (status, headers) =>
+      exchange.begin(status, { ...baseHeaders(auditId, contentTypes.json, warnings), ...headers }),
+    write: (chunk) =>
+      new Promise((resolve) => {
+        if (exchange.write(chunk) || exchange.closed) return resolve();
+        exchange.onDrain(resolve);
+        exchange.onClose(resolve);
+      }),
+    end: async () => exchange.end(),
+  };
+}

@@ -1,0 +1,225 @@
+/** Everything outside the resource tree: discovery, OpenAPI, version, health, metrics, and what the composition root adds. */
+import { createHash } from "node:crypto";
+import type { UserInfo } from "../authentication.ts";
+import {
+  aggregatedDiscovery,
+  apiGroup,
+  apiGroupList,
+  apiResourceList,
+  apiVersions,
+  servedGroups,
+} from "../discovery/discovery.ts";
+import { type HealthCheck, runChecks } from "../health.ts";
+import { negotiate, noRepresentation, notAcceptable, parseAccept } from "../negotiation/accept.ts";
+import { methodNotAllowed, unknownPath } from "../pipeline.ts";
+import { parameters, type RequestInfo } from "../request-info.ts";
+import type { ResourceRegistry } from "../resource-registry.ts";
+import { versionInfo } from "../version.ts";
+import type { Exchange } from "./exchange.ts";
+import { baseHeaders, sendObject, wantedBy } from "./respond.ts";
+
+export interface NonResourceOptions {
+  registry: ResourceRegistry;
+  /** `host:port` that /api tells clients. */
+  serverAddress(): string;
+  healthChecks: readonly HealthCheck[];
+  readyChecks: readonly HealthCheck[];
+  /** Prometheus text. */
+  metrics(): string | Promise<string>;
+  /** Exact paths served beside the API's own: `/openid/v1/jwks`. */
+  extra: ReadonlyMap<string, NonResourceHandler>;
+}
+
+export type NonResourceHandler = (exchange: Exchange, info: RequestInfo, user: UserInfo) => void | Promise<void>;
+
+const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/** A document that is rebuilt when the registry changed, with the hash that clients ask it by. */
+class RegistryDocument {
+  #generation = -1;
+  #bytes: Buffer = Buffer.alloc(0);
+  #etag = "";
+  readonly #build: () => object;
+  readonly #registry: ResourceRegistry;
+
+  constructor(registry: ResourceRegistry, build: () => object) {
+    this.#registry = registry;
+    this.#build = build;
+  }
+
+  get(): { bytes: Buffer; etag: string } {
+    if (this.#generation !== this.#registry.generation) {
+      this.#generation = this.#registry.generation;
+      this.#bytes = Buffer.from(`${JSON.stringify(this.#build())}\n`);
+      this.#etag = `"${createHash("sha512").update(this.#bytes).digest("hex").toUpperCase()}"`;
+    }
+    return { bytes: this.#bytes, etag: this.#etag };
+  }
+}
+
+export class NonResourceRoutes {
+  readonly #options: NonResourceOptions;
+  readonly #aggregatedCore: RegistryDocument;
+  readonly #aggregatedGroups: RegistryDocument;
+  #openApi: Promise<import("../openapi/openapi-routes.ts").OpenApiRoutes> | undefined;
+
+  constructor(options: NonResourceOptions) {
+    this.#options = options;
+    const { registry } = options;
+    this.#aggregatedCore = new RegistryDocument(registry, () => aggregatedDiscovery(registry, true));
+    this.#aggregatedGroups = new RegistryDocument(registry, () => aggregatedDiscovery(registry, false));
+  }
+
+  async serve(exchange: Exchange, info: RequestInfo, auditId: string, user: UserInfo): Promise<void> {
+    const path = info.path.length > 1 && info.path.endsWith("/") ? info.path.slice(0, -1) : info.path;
+    const extra = this.#options.extra.get(info.path);
+    if (extra) return extra(exchange, info, user);
+    const [, root = "", ...rest] = path.split("/");
+    switch (root) {
+      case "":
+        requireGet(exchange);
+        return this.#json(exchange, info, auditId, { paths: this.#paths() });
+      case "api":
+      case "apis":
+        return this.#discovery(exchange, info, auditId, root, rest);
+      case "version":
+        if (rest.length > 0) break;
+        requireGet(exchange);
+        return this.#json(exchange, info, auditId, versionInfo);
+      case "healthz":
+      case "livez":
+      case "readyz":
+        return this.#health(exchange, info, auditId, root);
+      case "metrics":
+        if (rest.length > 0) break;
+        requireGet(exchange);
+        return exchange.respond(
+          200,
+          baseHeaders(auditId, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", []),
+          await this.#options.metrics(),
+        );
+      case "openapi": {
+        requireGet(exchange);
+        const { registry } = this.#options;
+        this.#openApi ??= import("../openapi/openapi-routes.ts").then(
+          ({ OpenApiRoutes }) => new OpenApiRoutes(registry),
+        );
+        return (await this.#openApi).serve(exchange, info, auditId);
+      }
+    }
+    sendText(exchange, auditId, 404, "404 page not found\n");
+  }
+
+  #discovery(
+    exchange: Exchange,
+    info: RequestInfo,
+    auditId: string,
+    root: "api" | "apis",
+    rest: readonly string[],
+  ): Promise<void> | void {
+    const { registry } = this.#options;
+    if (rest.length === 0) {
+      requireGet(exchange);
+      if (wantsAggregated(exchange)) {
+        const { bytes, etag } = (root === "api" ? this.#aggregatedCore : this.#aggregatedGroups).get();
+        const headers = baseHeaders(auditId, aggregated, []);
+        headers["etag"] = etag;
+        headers["vary"] = "Accept";
+        if (exchange.headers["if-none-match"] === etag) return exchange.respond(304, headers, "");
+        return exchange.respond(200, headers, bytes);
+      }
+      const document = root === "api" ? apiVersions(this.#options.serverAddress()) : apiGroupList(registry);
+      return this.#json(exchange, info, auditId, document);
+    }
+    if (root === "apis" && rest.length === 1) {
+      const document = apiGroup(registry, rest[0]!);
+      if (!document) return sendText(exchange, auditId, 404, "404 page not found\n");
+      requireGet(exchange);
+      return this.#json(exchange, info, auditId, document);
+    }
+    const groupVersion = root === "api" ? { group: "", version: rest[0]! } : { group: rest[0]!, version: rest[1]! };
+    const document = apiResourceList(registry, groupVersion);
+    if (!document) {
+      const known = servedGroups(registry).some(({ group }) => group === groupVersion.group);
+      if (known) throw unknownPath();
+      return sendText(exchange, auditId, 404, "404 page not found\n");
+    }
+    requireGet(exchange);
+    return this.#json(exchange, info, auditId, document);
+  }
+
+  #json(exchange: Exchange, info: RequestInfo, auditId: string, document: object): Promise<void> {
+    const wanted = wantedBy(exchange, info.query);
+    return sendObject({ exchange, wanted, auditId, warnings: [] }, 200, document);
+  }
+
+  async #health(exchange: Exchange, info: RequestInfo, auditId: string, root: string): Promise<void> {
+    const { healthChecks, readyChecks } = this.#options;
+    const checks = root === "readyz" ? [...healthChecks, ...readyChecks] : healthChecks;
+    const name = info.path.slice(root.length + 2);
+    const one = checks.find((check) => check.name === name);
+    if (info.path !== `/${root}` && !one) return sendText(exchange, auditId, 404, "404 page not found\n");
+    requireGet(exchange);
+    const verbose = info.query["verbose"] !== undefined;
+    const answer = await runChecks(
+      one ? name : root,
+      one ? [one] : checks,
+      one ? false : verbose,
+      parameters(info.query, "exclude"),
+    );
+    sendText(exchange, auditId, answer.code, answer.text);
+  }
+
+  #paths(): string[] {
+    const paths = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"];
+    for (const { group, versions } of servedGroups(this.#options.registry)) {
+      if (group === "") continue;
+      paths.push(`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`));
+    }
+    for (const { name } of this.#options.healthChecks)
+      paths.push(`/healthz/${name}`, `/livez/${name}`, `/readyz/${name}`);
+    paths.push(
+      "/healthz",
+      "/livez",
+      "/readyz",
+      "/metrics",
+      "/openapi/v2",
+      "/openapi/v3",
+      "/openid/v1/jwks",
+      "/version",
+    );
+    return paths.sort();
+  }
+}
+
+export function sendText(exchange: Exchange, auditId: string, status: number, text: string): void {
+  const headers = baseHeaders(auditId, "text/plain; charset=utf-8", []);
+  headers["x-content-type-options"] = "nosniff";
+  exchange.respond(status, headers, text);
+}
+
+function requireGet(exchange: Exchange): void {
+  if (exchange.method !== "GET" && exchange.method !== "HEAD") throw methodNotAllowed();
+}
+
+/** Whether the first thing the client can read is the aggregated form. Throws a 406 when it can read nothing that there is. */
+function wantsAggregated(exchange: Exchange): boolean {
+  const header = exchange.headers["accept"];
+  const accept = Array.isArray(header) ? header.join(",") : header;
+  if (!accept?.includes("as=")) {
+    negotiate(accept);
+    return false;
+  }
+  for (const { type, parameters: parameter } of parseAccept(accept)) {
+    if (type !== "application/json" && type !== "application/yaml" && type !== "*/*") continue;
+    if (parameter["as"] === undefined) return false;
+    const { g, v, as } = parameter;
+    if (type === "application/json" && as === "APIGroupDiscoveryList" && g === "apidiscovery.k8s.io" && v === "v2") {
+      return true;
+    }
+  }
+  if (!/application\/(json|yaml)/.test(accept)) throw noRepresentation();
+  throw notAcceptable(
+    "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+  );
+}

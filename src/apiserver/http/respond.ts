@@ -1,0 +1,291 @@
+/** Answers as bytes: negotiated, from the cache's encodings where there are any. */
+import type { DeepReadonly, KubeObject } from "../../api/object.ts";
+import { StatusError } from "../../apimachinery/status-error.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Answer, ListAnswer } from "../answer.ts";
+import { contentTypes, negotiate, notAcceptable, type Rendering } from "../negotiation/accept.ts";
+import { jsonTypePrefix } from "../negotiation/json-encoder.ts";
+import {
+  columnDefinitions,
+  columnsOf,
+  type IncludeObject,
+  includeObjectOf,
+  partialMetadata,
+  type Table,
+  tableRow,
+} from "../negotiation/table.ts";
+import { booleanParameter, parameter, type Query } from "../request-info.ts";
+import type { ServedResource } from "../resource-registry.ts";
+import { ClientGoneError, type Exchange, type ResponseHeaders } from "./exchange.ts";
+
+/** How the client wants to be answered. */
+export interface Wanted {
+  rendering: Rendering;
+  pretty: boolean;
+  includeObject: IncludeObject;
+}
+
+const browsers = /^(curl|Wget|Mozilla\/5\.0)/;
+
+/** Reads Accept, `pretty` and `includeObject`. Throws a 406. */
+export function wantedBy(exchange: Exchange, query: Query): Wanted {
+  const accept = exchange.headers["accept"];
+  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept);
+  const userAgent = exchange.headers["user-agent"];
+  const pretty =
+    query["pretty"] !== undefined
+      ? booleanParameter(query, "pretty")
+      : rendering.pretty || (typeof userAgent === "string" && browsers.test(userAgent));
+  const includeObject = rendering.as === "Table" ? includeObjectOf(parameter(query, "includeObject")) : "Metadata";
+  return { rendering, pretty, includeObject };
+}
+
+/** Headers that every answer carries. */
+export function baseHeaders(auditId: string, contentType: string, warnings: readonly string[]): ResponseHeaders {
+  const headers: ResponseHeaders = {
+    "audit-id": auditId,
+    "cache-control": "no-cache, private",
+    "content-type": contentType,
+  };
+  if (warnings.length > 0) headers["warning"] = warnings.map(warningHeader);
+  return headers;
+}
+
+function warningHeader(text: string): string {
+  const quoted = text.replace(/[\x00-\x1f\x7f]/g, " ").replace(/["\\]/g, "\\$&");
+  // Header values travel as bytes: what is beyond Latin-1 goes as UTF-8.
+  return `299 - "${Buffer.from(quoted, "utf8").toString("latin1")}"`;
+}
+
+export interface AnswerContext {
+  exchange: Exchange;
+  wanted: Wanted;
+  auditId: string;
+  warnings: readonly string[];
+  now: number;
+}
+
+export async function sendAnswer(context: AnswerContext, answer: Answer): Promise<void> {
+  const { wanted } = context;
+  const { rendering } = wanted;
+  if (rendering.as !== "object") return sendObject(context, answerCode(answer), transformed(context, answer));
+  if (answer.kind === "list") return sendList(context, answer);
+  if (answer.kind === "entry" && rendering.mediaType === "json" && !wanted.pretty) {
+    const body = answer.entry.encoded(answer.resource.json);
+    const headers = baseHeaders(context.auditId, contentTypes.json, context.warnings);
+    context.exchange.respond(answer.code, headers, body);
+    return;
+  }
+  const object = answer.kind === "entry" ? answer.resource.fromStored(answer.entry.object) : answer.object;
+  return sendObject(context, answer.code, object);
+}
+
+function answerCode(answer: Answer): number {
+  return answer.kind === "list" ? 200 : answer.code;
+}
+
+export async function sendObject(
+  { exchange, wanted, auditId, warnings }: Omit<AnswerContext, "now">,
+  code: number,
+  object: object,
+): Promise<void> {
+  const { mediaType } = wanted.rendering;
+  const body = await encodeObject(object, mediaType, wanted.pretty);
+  exchange.respond(code, baseHeaders(auditId, contentTypes[mediaType], warnings), body);
+}
+
+async function encodeObject(
+  object: object,
+  mediaType: Rendering["mediaType"],
+  pretty: boolean,
+): Promise<Uint8Array | string> {
+  if (mediaType === "json") return pretty ? JSON.stringify(object, null, 2) : `${JSON.stringify(object)}\n`;
+  if (mediaType === "yaml") {
+    const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+    return encodeYaml(object);
+  }
+  const { encodeProtobufObject } = await import("../negotiation/protobuf-encoder.ts");
+  return encodeProtobufObject(object);
+}
+
+/** A Table or metadata alone. */
+function transformed({ wanted, now }: AnswerContext, answer: Answer): object {
+  const { as, version } = wanted.rendering;
+  if (answer.kind === "object" && !answer.resource) {
+    // A Status or Scale has no columns and stays what it is.
+    return answer.object;
+  }
+  const { resource } = answer as { resource: ServedResource };
+  const objects =
+    answer.kind === "list"
+      ? answer.entries.map((entry) => resource.fromStored(entry.object))
+      : [answer.kind === "entry" ? resource.fromStored(answer.entry.object) : (answer.object as KubeObject)];
+  if (as === "Table") {
+    return tableOf(resource, objects, metadataOf(answer, objects), wanted, now, true);
+  }
+  if (as === "PartialObjectMetadata") {
+    if (answer.kind === "list") {
+      throw notAcceptable(
+        `you requested PartialObjectMetadata, but the requested object is a list (*${packageOf(resource)}.${resource.listKind})`,
+      );
+    }
+    return partialMetadata(objects[0]!, version);
+  }
+  if (answer.kind !== "list") {
+    throw notAcceptable(
+      `you requested PartialObjectMetadataList, but the requested object is not a list (*${packageOf(resource)}.${resource.kind})`,
+    );
+  }
+  return {
+    kind: "PartialObjectMetadataList",
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: metadataOf(answer, objects),
+    items: objects.map((object) => partialMetadata(object, version)),
+  };
+}
+
+function packageOf(resource: ServedResource): string {
+  return resource.group === "" ? "core" : resource.group.split(".")[0]!;
+}
+
+function metadataOf(answer: Answer, objects: readonly DeepReadonly<KubeObject>[]): Table["metadata"] {
+  return answer.kind === "list" ? listMetadata(answer) : { resourceVersion: objects[0]!.metadata.resourceVersion };
+}
+
+export function tableOf(
+  resource: ServedResource,
+  objects: readonly DeepReadonly<KubeObject>[],
+  metadata: Table["metadata"],
+  { rendering, includeObject }: Wanted,
+  now: number,
+  withHeaders: boolean,
+): Table {
+  const columns = columnsOf(resource.definition);
+  return {
+    kind: "Table",
+    apiVersion: `meta.k8s.io/${rendering.version}`,
+    metadata,
+    columnDefinitions: withHeaders ? columnDefinitions(columns) : null,
+    rows: objects.map((object) => tableRow(columns, object, includeObject, rendering.version, now)),
+  };
+}
+
+export function listMetadata(answer: ListAnswer): {
+  resourceVersion: string;
+  continue?: string;
+  remainingItemCount?: number;
+} {
+  return {
+    resourceVersion: String(answer.revision),
+    ...(answer.continue ? { continue: answer.continue } : {}),
+    ...(answer.remaining !== undefined ? { remainingItemCount: answer.remaining } : {}),
+  };
+}
+
+/** Bytes that go out at once; between two chunks other requests have their turn. */
+const chunkBytes = 512 * 1024;
+
+async function sendList(context: AnswerContext, answer: ListAnswer): Promise<void> {
+  const { exchange, wanted, auditId, warnings } = context;
+  const { resource, entries } = answer;
+  const { mediaType } = wanted.rendering;
+  const metadata = listMetadata(answer);
+  if (mediaType !== "json" || wanted.pretty) {
+    const items = entries.map((entry) => {
+      const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(entry.object);
+      return item;
+    });
+    const object = { kind: resource.listKind, apiVersion: resource.apiVersion, metadata, items };
+    return sendObject(context, 200, object);
+  }
+  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  const head = `{"kind":${JSON.stringify(resource.listKind)},"apiVersion":${JSON.stringify(resource.apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`;
+  const pieces = itemChunks(resource, entries, head);
+  const first = pieces.next();
+  const second = pieces.next();
+  if (second.done) {
+    exchange.respond(200, headers, first.value ?? Buffer.alloc(0));
+    return;
+  }
+  exchange.begin(200, headers);
+  let chunk: IteratorResult<Buffer, undefined> = first;
+  let following: IteratorResult<Buffer, undefined> | undefined = second;
+  while (!chunk.done) {
+    if (exchange.closed) return;
+    const ready = exchange.write(chunk.value);
+    if (!ready) await drained(exchange);
+    else await turn();
+    chunk = following ?? pieces.next();
+    following = undefined;
+  }
+  exchange.end();
+}
+
+function drained(exchange: Exchange): Promise<void> {
+  return new Promise((resolve) => {
+    exchange.onDrain(resolve);
+    exchange.onClose(resolve);
+  });
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+const brace = Buffer.from("{");
+const commaBrace = Buffer.from(",{");
+const listTail = Buffer.from("]}\n");
+
+/** The list's bytes in chunks. Items go without the kind and apiVersion that their encodings begin with. */
+function* itemChunks(
+  resource: ServedResource,
+  entries: ListAnswer["entries"],
+  head: string,
+): Generator<Buffer, undefined> {
+  const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
+  let parts: Buffer[] = [Buffer.from(head)];
+  let length = parts[0]!.length;
+  for (let i = 0; i < entries.length; i++) {
+    const encoded = entries[i]!.encoded(resource.json);
+    const separator = i === 0 ? brace : commaBrace;
+    parts.push(separator, encoded.subarray(prefix));
+    length += separator.length + encoded.length - prefix;
+    if (length >= chunkBytes) {
+      yield Buffer.concat(parts, length);
+      parts = [];
+      length = 0;
+    }
+  }
+  parts.push(listTail);
+  yield Buffer.concat(parts, length + listTail.length);
+  return undefined;
+}
+
+/** Any failure as a Status. What is no StatusError is ours: logged, and a 500 that says nothing of the inside. */
+export function sendError(
+  exchange: Exchange,
+  error: unknown,
+  auditId: string,
+  warnings: readonly string[],
+  log: Logger,
+): void {
+  if (error instanceof ClientGoneError || exchange.closed) return;
+  const status = statusErrorOf(error, log, exchange);
+  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  if (status.code === 401) headers["www-authenticate"] = 'Basic realm="kubernetes-master"';
+  const retryAfter = status.details?.retryAfterSeconds;
+  if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
+  if (status.code === 403) headers["x-content-type-options"] = "nosniff";
+  exchange.respond(status.code, headers, `${JSON.stringify(status.toStatus())}\n`);
+}
+
+export function statusErrorOf(error: unknown, log: Logger, exchange: Pick<Exchange, "method" | "target">): StatusError {
+  if (error instanceof StatusError) return error;
+  log.error("a request failed", {
+    method: exchange.method,
+    path: exchange.target,
+    error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  });
+  const message = error instanceof Error ? error.message : String(error);
+  return new StatusError(500, "InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] });
+}

@@ -1,0 +1,3 @@
+export async function serveWebSocketWatch(..._a: any[]): Promise<void> {
+  throw new Error("not there");
+}

@@ -1,0 +1,190 @@
+/**
+ * The one way into the API: authentication, authorization, then the verb's handler (decode, patch, default, admit, validate, store).
+ * Both doors come through here, the HTTPS one with bytes and the in-process one with objects.
+ */
+import { StatusError } from "../apimachinery/status-error.ts";
+import type { Answer, ListAnswer } from "./answer.ts";
+import { type Authenticator, anonymousUser, authenticated, type Credentials, type UserInfo } from "./authentication.ts";
+import { type Attributes, type Authorizer, authorizeByAll, forbiddenRequest } from "./authorization.ts";
+import type { Body } from "./decode-body.ts";
+import { create } from "./handlers/create.ts";
+import { deleteCollection, deleteOne } from "./handlers/delete.ts";
+import { get } from "./handlers/get.ts";
+import { list } from "./handlers/list.ts";
+import { type PatchRequest, patch } from "./handlers/patch.ts";
+import { getScale, patchScale, updateScale } from "./handlers/scale.ts";
+import { update } from "./handlers/update.ts";
+import { type OpenWatch, type WatchReceiver, watch } from "./handlers/watch.ts";
+import { ObjectWriter } from "./object-writer.ts";
+import type { DeleteOptions, ListOptions, WriteOptions } from "./request-options.ts";
+import type { ServedResource } from "./resource-registry.ts";
+import type { RequestContext, Services } from "./services.ts";
+import type { SubresourceHandler } from "./subresource-handler.ts";
+
+export interface PipelineOptions {
+  services: Services;
+  authenticators: readonly Authenticator[];
+  authorizers: readonly Authorizer[];
+}
+
+export class Pipeline {
+  readonly services: Services;
+  readonly objects: ObjectWriter;
+  readonly #authenticators: readonly Authenticator[];
+  readonly #authorizers: readonly Authorizer[];
+
+  constructor(options: PipelineOptions) {
+    this.services = options.services;
+    this.objects = new ObjectWriter(options.services);
+    this.#authenticators = options.authenticators;
+    this.#authorizers = options.authorizers;
+  }
+
+  /** Who the credentials prove; the anonymous user when they prove nobody. Throws a 401 when they are wrong. */
+  async authenticate(credentials: Credentials): Promise<UserInfo> {
+    for (const authenticator of this.#authenticators) {
+      const answer = authenticator.authenticate(credentials);
+      const user = answer instanceof Promise ? await answer : answer;
+      if (user) return authenticated(user);
+    }
+    if (credentials.headers["authorization"] !== undefined) throw unauthorized();
+    return anonymousUser;
+  }
+
+  /** Throws a 403. Returns a promise only when an authorizer has to wait. */
+  authorize(attributes: Attributes): void | Promise<void> {
+    const authorizers = this.#authorizers;
+    for (let i = 0; i < authorizers.length; i++) {
+      const answer = authorizers[i]!.authorize(attributes);
+      if (answer instanceof Promise) break;
+      if (answer.kind === "allow") return;
+      if (answer.kind === "deny") throw forbiddenRequest(attributes, answer.reason);
+      if (i === authorizers.length - 1 && i === 0) throw forbiddenRequest(attributes, answer.reason);
+    }
+    return this.#authorizeWaiting(attributes);
+  }
+
+  async #authorizeWaiting(attributes: Attributes): Promise<void> {
+    const decision = await authorizeByAll(this.#authorizers, attributes);
+    if (decision.kind !== "allow") throw forbiddenRequest(attributes, decision.reason);
+  }
+
+  /** Throws a 501 for a subresource that discovery names and nobody serves. */
+  subresourceHandler(resource: ServedResource, subresource: string): SubresourceHandler {
+    const { subresources } = this.services;
+    const handler =
+      subresources.get(`${resource.plural}${resource.group ? `.${resource.group}` : ""}/${subresource}`) ??
+      subresources.get(`${resource.plural}/${subresource}`);
+    if (handler) return handler;
+    if (!resource.subresources.has(subresource)) throw unknownPath();
+    const what = `${resource.plural}/${subresource}`;
+    throw new StatusError(501, "NotImplemented", `the subresource ${what} is not served by this server`);
+  }
+
+  get(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    name: string,
+    subresource: string,
+    resourceVersion: string,
+  ): Answer | Promise<Answer> {
+    if (subresource === "scale") return getScale(this.services, context, resource, namespace, name);
+    return get(this.services, context, resource, namespace, name, resourceVersion);
+  }
+
+  list(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    options: ListOptions,
+  ): Promise<ListAnswer> {
+    return list(this.services, context, resource, namespace, options);
+  }
+
+  watch(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    options: ListOptions,
+    receiver: WatchReceiver,
+  ): Promise<OpenWatch> {
+    return watch(this.services, context, resource, namespace, options, receiver);
+  }
+
+  create(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    body: Body,
+    options: WriteOptions,
+  ): Promise<Answer> {
+    return create(this.objects, context, resource, namespace, body, options);
+  }
+
+  update(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    name: string,
+    subresource: string,
+    body: Body,
+    options: WriteOptions,
+  ): Promise<Answer> {
+    if (subresource === "scale") {
+      return updateScale(this.objects, context, resource, namespace, name, body, options);
+    }
+    return update(this.objects, context, resource, namespace, name, subresource as "" | "status", body, options);
+  }
+
+  patch(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    name: string,
+    subresource: string,
+    request: PatchRequest,
+  ): Promise<Answer> {
+    if (subresource === "scale") return patchScale(this.objects, context, resource, namespace, name, request);
+    return patch(this.objects, context, resource, namespace, name, subresource as "" | "status", request);
+  }
+
+  delete(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    name: string,
+    options: DeleteOptions,
+  ): Promise<Answer> {
+    return deleteOne(this.objects, context, resource, namespace, name, options);
+  }
+
+  deleteCollection(
+    context: RequestContext,
+    resource: ServedResource,
+    namespace: string,
+    listOptions: ListOptions,
+    options: DeleteOptions,
+  ): Promise<ListAnswer> {
+    return deleteCollection(this.objects, context, resource, namespace, listOptions, options);
+  }
+}
+
+export function unauthorized(): StatusError {
+  return new StatusError(401, "Unauthorized", "Unauthorized");
+}
+
+/** What is not in the resource tree: the 404 every unknown path gets. */
+export function unknownPath(): StatusError {
+  return new StatusError(404, "NotFound", "the server could not find the requested resource", {});
+}
+
+/** The path exists, but not for this method. */
+export function methodNotAllowed(): StatusError {
+  return new StatusError(
+    405,
+    "MethodNotAllowed",
+    "the server does not allow this method on the requested resource",
+    {},
+  );
+}

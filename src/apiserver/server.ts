@@ -1,0 +1,151 @@
+/**
+ * One API server: what it serves, who may use it, and the two doors to it. It starts nothing by itself: `listen` opens the HTTPS
+ * door, `client` hands out the in-process one.
+ */
+import type { AddressInfo } from "node:net";
+import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import type { Clock } from "../base/clock.ts";
+import { type Logger, silentLogger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import type { Client } from "../client/client.ts";
+import type { EncodingBudget } from "../storage/encoding-budget.ts";
+import type { Store } from "../storage/store.ts";
+import type { AdmissionPlugin } from "./admission.ts";
+import type { Authenticator, UserInfo } from "./authentication.ts";
+import type { Authorizer } from "./authorization.ts";
+import type { HealthCheck } from "./health.ts";
+import { HttpDoor } from "./http/door.ts";
+import { Listener, type ListenOptions } from "./http/listener.ts";
+import { type NonResourceHandler, NonResourceRoutes } from "./http/non-resource-routes.ts";
+import { InProcessClient } from "./in-process-client.ts";
+import { Pipeline } from "./pipeline.ts";
+import { ResourceRegistry } from "./resource-registry.ts";
+import type { Services } from "./services.ts";
+import type { SubresourceHandler } from "./subresource-handler.ts";
+
+export interface ApiServerOptions {
+  definitions: readonly ResourceDefinition[];
+  store: Store;
+  clock: Clock;
+  random: Random;
+  log?: Logger;
+  /** Asked in order; the first that knows the request's proof decides. */
+  authenticators: readonly Authenticator[];
+  /** Asked in order; the first with an opinion decides. */
+  authorizers: readonly Authorizer[];
+  /** Run in order. A function is called once with what plugins may read the server by. */
+  admission?: readonly AdmissionPlugin[] | ((server: ServerAccess) => readonly AdmissionPlugin[]);
+  /** By `<plural>/<subresource>`, or `<plural>.<group>/<subresource>`. */
+  subresources?: ReadonlyMap<string, SubresourceHandler>;
+  /** Exact paths outside the resource tree, such as `/openid/v1/jwks`. */
+  paths?: ReadonlyMap<string, NonResourceHandler>;
+  /** Beside `ping` and the store's own. */
+  healthChecks?: readonly HealthCheck[];
+  /** What must hold before clients should come. */
+  readyChecks?: readonly HealthCheck[];
+  /** Shared by all watch caches. */
+  encodingBudget?: EncodingBudget;
+  metrics?(): string | Promise<string>;
+}
+
+/** What plugins may look at: the objects as they stand, without a request. */
+export interface ServerAccess {
+  readonly registry: ResourceRegistry;
+  readonly pipeline: Pipeline;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class ApiServer implements ServerAccess {
+  readonly registry: ResourceRegistry;
+  readonly pipeline: Pipeline;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly #door: HttpDoor;
+  readonly #listeners: Listener[] = [];
+  #address = "";
+
+  constructor(options: ApiServerOptions) {
+    this.clock = options.clock;
+    this.random = options.random;
+    this.registry = new ResourceRegistry({
+      store: options.store,
+      clock: options.clock,
+      ...(options.encodingBudget ? { budget: options.encodingBudget } : {}),
+    });
+    this.registry.add(...options.definitions);
+    const services: Services & { admission: readonly AdmissionPlugin[] } = {
+      registry: this.registry,
+      clock: options.clock,
+      random: options.random,
+      log: options.log ?? silentLogger,
+      admission: [],
+      subresources: options.subresources ?? new Map(),
+    };
+    this.pipeline = new Pipeline({
+      services,
+      authenticators: options.authenticators,
+      authorizers: options.authorizers,
+    });
+    const { admission = [] } = options;
+    services.admission = typeof admission === "function" ? admission(this) : admission;
+    const healthChecks: HealthCheck[] = [
+      { name: "ping", check() {} },
+      { name: "log", check() {} },
+      { name: "etcd", check: async () => void (await options.store.get("/registry/health")) },
+      ...(options.healthChecks ?? []),
+    ];
+    this.#door = new HttpDoor(
+      this.pipeline,
+      new NonResourceRoutes({
+        registry: this.registry,
+        serverAddress: () => this.#address,
+        healthChecks,
+        readyChecks: options.readyChecks ?? [],
+        metrics: options.metrics ?? (() => processMetrics(this.#door)),
+        extra: options.paths ?? new Map(),
+      }),
+    );
+  }
+
+  /** The in-process door, for one user. `fieldManager` names the component whose writes these are. */
+  client(user: UserInfo, fieldManager: string): Client {
+    return new InProcessClient({ pipeline: this.pipeline, user, fieldManager });
+  }
+
+  /** Opens another HTTPS listener. The first one's address is what /api tells. */
+  async listen(options: ListenOptions): Promise<AddressInfo> {
+    const listener = new Listener(options, this.#door);
+    this.#listeners.push(listener);
+    const address = await listener.listen(options);
+    this.#address ||= `${address.address}:${address.port}`;
+    return address;
+  }
+
+  /** Loads every resource's objects, so that the first requests find them in memory. */
+  async warm(): Promise<void> {
+    await Promise.all([...this.registry.all()].map(({ cache }) => cache.ready()));
+  }
+
+  /** Closes the doors and ends all watches. The store stays open. */
+  async close(): Promise<void> {
+    this.registry.close();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+  }
+}
+
+function processMetrics(door: HttpDoor): string {
+  const { rss, heapUsed } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  return [
+    "# TYPE process_resident_memory_bytes gauge",
+    `process_resident_memory_bytes ${rss}`,
+    "# TYPE process_cpu_seconds_total counter",
+    `process_cpu_seconds_total ${(user + system) / 1e6}`,
+    "# TYPE nodejs_heap_used_bytes gauge",
+    `nodejs_heap_used_bytes ${heapUsed}`,
+    "# TYPE apiserver_current_inflight_requests gauge",
+    `apiserver_current_inflight_requests{request_kind="all"} ${door.underWay}`,
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,110 @@
+/** A whole API server over a memory store, for tests: HTTPS on a free loopback port, and clients for both doors. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { ApiServer, type ApiServerOptions } from "../apiserver/server.ts";
+import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
+import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
+import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { systemRandom } from "../base/node/system-random.ts";
+import type { Client } from "../client/client.ts";
+import { type ClusterPki, createPki } from "../cluster/certificates.ts";
+import { definitions as allDefinitions } from "../resources/catalog.ts";
+import { MemoryStore } from "../storage/memory.ts";
+import type { Store } from "../storage/store.ts";
+
+export interface TestApiServer extends AsyncDisposable {
+  server: ApiServer;
+  store: Store;
+  /** In process, as a member of system:masters. */
+  client: Client;
+  url: string;
+  pki: ClusterPki;
+  /** A kubeconfig file of the admin; removed at the end. */
+  kubeconfig: string;
+}
+
+export interface TestApiServerOptions extends Partial<Omit<ApiServerOptions, "store">> {
+  store?: Store;
+  definitions?: readonly ResourceDefinition[];
+  port?: number;
+}
+
+export const admin = { name: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] };
+
+/** Namespaces `default` and `kube-system` exist when it resolves. */
+export async function startTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? systemRandom;
+  const store = options.store ?? new MemoryStore({ clock });
+  const server = new ApiServer({
+    authenticators: [clientCertificateAuthenticator],
+    authorizers: [mastersAuthorizer, alwaysAllowPathsAuthorizer],
+    definitions: allDefinitions,
+    ...options,
+    store,
+    clock,
+    random,
+  });
+  const pki = await createPki({
+    clusterName: "test",
+    dnsNames: ["localhost"],
+    ipAddresses: ["127.0.0.1"],
+    nowMs: clock.now(),
+    random,
+  });
+  const { port } = await server.listen({
+    key: pki.apiServer.privateKeyPem,
+    cert: pki.apiServer.certificatePem,
+    clientCa: pki.ca.certificatePem,
+    host: "127.0.0.1",
+    port: options.port ?? 0,
+  });
+  const url = `https://127.0.0.1:${port}`;
+  const folder = mkdtempSync(join(tmpdir(), "pnt-api-"));
+  const kubeconfig = join(folder, "kubeconfig");
+  writeFileSync(kubeconfig, kubeconfigText(url, pki), { mode: 0o600 });
+  const client = server.client(admin, "test");
+  if (server.registry.find("", "v1", "namespaces")) {
+    const namespaces = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", scope: "Cluster" } as const;
+    for (const name of ["default", "kube-system"]) await client.create(namespaces, { metadata: { name } });
+  }
+  return {
+    server,
+    store,
+    client,
+    url,
+    pki,
+    kubeconfig,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+      if (!options.store) await store.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function kubeconfigText(server: string, pki: ClusterPki): string {
+  const data = (pem: string) => Buffer.from(pem).toString("base64");
+  return `apiVersion: v1
+kind: Config
+current-context: test
+clusters:
+- name: test
+  cluster:
+    server: ${server}
+    certificate-authority-data: ${data(pki.ca.certificatePem)}
+users:
+- name: admin
+  user:
+    client-certificate-data: ${data(pki.admin.certificatePem)}
+    client-key-data: ${data(pki.admin.privateKeyPem)}
+contexts:
+- name: test
+  context:
+    cluster: test
+    user: admin
+`;
+}
