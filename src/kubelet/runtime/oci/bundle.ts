@@ -32,6 +32,8 @@ export interface BundleInputs {
   /** The content of a Localhost profile. */
   localhostSeccomp?: SeccompProfile;
   openFilesLimit: number;
+  /** What this process may give away. */
+  availableCapabilities: ReadonlySet<string>;
 }
 
 export interface Device {
@@ -48,7 +50,7 @@ export interface Device {
 export function compileBundle(inputs: BundleInputs): object {
   const { config, sandbox } = inputs;
   const security = config.security;
-  const capabilities = containerCapabilities(security);
+  const capabilities = containerCapabilities(security, inputs.availableCapabilities);
   // As upstream: only root keeps its capabilities across exec.
   const held = inputs.user.uid === 0 ? capabilities : [];
   return {
@@ -68,7 +70,7 @@ export function compileBundle(inputs: BundleInputs): object {
       },
       rlimits: [{ type: "RLIMIT_NOFILE", hard: inputs.openFilesLimit, soft: inputs.openFilesLimit }],
       noNewPrivileges: security?.noNewPrivileges ?? false,
-      oomScoreAdj: config.resources?.oomScoreAdj ?? 0,
+      oomScoreAdj: allowedOomScoreAdj(config.resources?.oomScoreAdj ?? 0, inputs.availableCapabilities),
     },
     root: { path: inputs.rootfs, readonly: security?.readOnlyRootFilesystem ?? false },
     mounts: mounts(inputs),
@@ -108,6 +110,11 @@ function environment(inputs: BundleInputs): string[] {
   for (const { name, value } of inputs.config.env ?? []) variables.set(name, value);
   if (!variables.has("HOME")) variables.set("HOME", inputs.home ?? "/");
   return [...variables].map(([name, value]) => `${name}=${value}`);
+}
+
+/** Without CAP_SYS_RESOURCE (in a user namespace, in some virtual machines) nobody may be made safer than we are. */
+export function allowedOomScoreAdj(wanted: number, available: ReadonlySet<string>): number {
+  return available.has("CAP_SYS_RESOURCE") ? wanted : Math.max(wanted, 0);
 }
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -88,9 +88,9 @@ export class Cgroups {
     }
   }
 
-  /** Removes the group and the groups in it. Processes still ending in it are waited for, up to a second. */
+  /** Removes the group and the groups in it. Processes still ending in it are waited for, some seconds at most: even a zombie, until init takes it in, keeps its group. */
   async remove(path: string): Promise<void> {
-    const waits = [1, 2, 4, 8, 15, 30, 60, 120, 250, 510];
+    const waits = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048];
     for (;;) {
       const isGone = this.#folders(path).every(removeFolder);
       if (isGone) return;

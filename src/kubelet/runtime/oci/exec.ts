@@ -97,6 +97,9 @@ async function execWithPipes(target: ExecTarget, request: ExecRequest): Promise<
 
 /** The runtime makes a pseudo-terminal in the container and hands us its other end through a socket. */
 async function execWithTerminal(target: ExecTarget, request: ExecRequest): Promise<number> {
+  if (target.machine.kind === "runc") {
+    throw new RuntimeError("Unavailable", "exec with a terminal needs crun; this machine has only runc");
+  }
   const consoleSocket = new ConsoleSocket(join(target.folder, `tty-${randomUUID().slice(0, 8)}`), target.clock);
   const child = start(target, request.command, {
     fds: { 1: "pipe-out", 2: "pipe-out" },

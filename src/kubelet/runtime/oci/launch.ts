@@ -1,5 +1,5 @@
 /** Starts a container's process: conmon, which outlives us and holds the container; under it the OCI runtime; then the go-ahead. */
-import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -115,36 +115,38 @@ function parseReport(line: string): { pid: number; message?: string } | undefine
 async function letGo({ machine, runtimeRoot, folder, clock }: LaunchRequest, pid: number): Promise<void> {
   const fifo = join(runtimeRoot, folder.id, "exec.fifo");
   const isReader = machine.kind === "crun";
-  for (const waitMs of [1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]) {
-    let fd: number | undefined;
-    try {
-      fd = openSync(fifo, (isReader ? constants.O_WRONLY : constants.O_RDONLY) | constants.O_NONBLOCK);
-      if (isReader) {
-        unlinkSync(fifo);
-        writeSync(fd, "0");
-        return;
+  let fd: number | undefined;
+  try {
+    for (const waitMs of [0, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]) {
+      if (waitMs > 0) await sleep(clock, waitMs);
+      try {
+        fd ??= openSync(fifo, (isReader ? constants.O_WRONLY : constants.O_RDONLY) | constants.O_NONBLOCK);
+        if ((isReader ? writeSync(fd, "0") : readSync(fd, Buffer.alloc(1))) === 1) {
+          unlinkSync(fifo);
+          return;
+        }
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ENOENT") return; // Let go already.
+        if (code !== "ENXIO" && code !== "EAGAIN") throw error;
+        // It has not opened its end yet.
       }
-      if (readSync(fd, Buffer.alloc(1)) === 1) {
-        unlinkSync(fifo);
-        return;
-      }
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "ENOENT") return; // Let go already.
-      if (code !== "ENXIO" && code !== "EAGAIN") throw error;
-      // It has not opened its end yet.
-    } finally {
-      if (fd !== undefined) closeSync(fd);
+      if (!startTicks(pid)) break;
     }
-    if (!startTicks(pid) && !existsSync(fifo)) break;
-    await sleep(clock, waitMs);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
   }
   throw new RuntimeError("StartError", "the container's process did not wait to be started");
 }
 
 /** The runtime's complaint in the words that users of containerd know. */
 export function startFailure(complaint: string): string {
-  const text = complaint.trim().replace(/^\d{4}-\d\d-\d\dT\S+ /, "");
+  // crun begins with the time; runc writes log lines whose `msg` is a quoted string.
+  const quoted = /msg=("(?:[^"\\]|\\.)*")/.exec(complaint)?.[1];
+  const text = (quoted ? (JSON.parse(quoted) as string).replace(/^runc create failed: /, "") : complaint)
+    .trim()
+    .replace(/^\d{4}-\d\d-\d\dT\S+ /, "");
+  if (text.startsWith("unable to start container process")) return `OCI runtime create failed: ${text}: unknown`;
   const notFound = /executable file [`"']?([^`"']+)[`"']? not found(?: in \$PATH)?/.exec(text);
   const missing = notFound?.[1] ?? /open executable[: ]+.*?[`"']?(\/[^`"':]+)/.exec(text)?.[1];
   const because = (what: string) => `OCI runtime create failed: ${what}: unknown`;

@@ -10,6 +10,7 @@ import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { RuntimeError } from "../container-runtime.ts";
+import { parseEffectiveCapabilities } from "./capabilities.ts";
 import { Cgroups, parseCgroupMounts } from "./cgroups.ts";
 import { mount, msBind, msPrivate, msRecursive, msShared, releaseNamespace, unmount } from "./linux.ts";
 import { Semaphore } from "./semaphore.ts";
@@ -34,6 +35,7 @@ export class OciMachine {
   #conmonFlags: Set<string> | undefined;
   #version: string | undefined;
   #openFilesLimit: number | undefined;
+  #capabilities: ReadonlySet<string> | undefined;
 
   constructor(options: OciMachineOptions) {
     this.#options = options;
@@ -85,6 +87,11 @@ export class OciMachine {
       /Max open files\s+\S+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024,
     );
     return Math.min(1_048_576, this.#openFilesLimit);
+  }
+
+  get capabilities(): ReadonlySet<string> {
+    this.#capabilities ??= parseEffectiveCapabilities(readFileSync("/proc/self/status", "utf8"));
+    return this.#capabilities;
   }
 
   get runtimeProgram(): string {

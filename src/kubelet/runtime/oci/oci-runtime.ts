@@ -281,6 +281,7 @@ export class OciRuntime implements ContainerRuntime {
       machineDevices: devicesFor(config),
       localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
       openFilesLimit: this.#machine.openFilesLimit,
+      availableCapabilities: this.#machine.capabilities,
     });
   }
 
@@ -549,6 +550,10 @@ export class OciRuntime implements ContainerRuntime {
     if (code === undefined || code === "") {
       // conmon was killed. Nobody reads the container's output or learns its exit code now: as with a dead shim, it ends too.
       this.#kill(container);
+      const { started } = container;
+      for (let waitMs = 1; started && startTicks(started.pid) === started.startTicks && waitMs < 1000; waitMs *= 2) {
+        await sleep(this.#options.clock, waitMs);
+      }
       const message = "The container's monitor (conmon) ended unexpectedly, so that its exit code is unknown";
       const finishedAtMs = this.#options.clock.now();
       this.#setExited(container, {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { RuntimeError } from "../container-runtime.ts";
+import { allowedOomScoreAdj } from "./bundle.ts";
 import { makeFolder, readText } from "./folders.ts";
 import type { OciMachine } from "./machine.ts";
 import { startTicks } from "./processes.ts";
@@ -23,8 +24,11 @@ export interface PidHolderRequest {
 export async function startPidHolder(request: PidHolderRequest): Promise<{ pid: number; startTicks: string }> {
   const { machine, folder, runtimeRoot, id } = request;
   const rootfs = join(folder, "rootfs");
-  makeFolder(rootfs);
-  writeFileSync(join(folder, "config.json"), JSON.stringify(holderBundle(rootfs, request.cgroupPath)));
+  for (const name of ["dev", "proc", "sys"]) makeFolder(join(rootfs, name));
+  writeFileSync(
+    join(folder, "config.json"),
+    JSON.stringify(holderBundle(rootfs, request.cgroupPath, allowedOomScoreAdj(-998, machine.capabilities))),
+  );
   const pidFile = join(folder, "pid");
   const { file, args } = machine.command("runtime", [
     ...["--root", runtimeRoot, "run", "--detach", "--bundle", folder, "--pid-file", pidFile, id],
@@ -44,7 +48,7 @@ export async function startPidHolder(request: PidHolderRequest): Promise<{ pid: 
 }
 
 /** It runs the machine's own shell and sleep, seen read-only under an empty root, without any capability. */
-function holderBundle(rootfs: string, cgroupPath: string): object {
+function holderBundle(rootfs: string, cgroupPath: string, oomScoreAdj: number): object {
   const mounts: object[] = [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
   ];
@@ -64,7 +68,7 @@ function holderBundle(rootfs: string, cgroupPath: string): object {
       cwd: "/",
       capabilities: {},
       noNewPrivileges: true,
-      oomScoreAdj: -998,
+      oomScoreAdj,
     },
     root: { path: rootfs, readonly: true },
     mounts,

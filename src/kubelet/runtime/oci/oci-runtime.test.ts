@@ -1,0 +1,158 @@
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { silentLogger } from "../../../base/logger.ts";
+import { Links } from "../../../base/node/links.ts";
+import { createNetns, deleteNetns, netnsPath } from "../../../base/node/netns.ts";
+import { systemClock } from "../../../base/node/system-clock.ts";
+import { systemRandom } from "../../../base/node/system-random.ts";
+import { describeContainerRuntime, type RuntimeFixture } from "../container-runtime.conformance.ts";
+import type { ContainerRuntime } from "../container-runtime.ts";
+import { findProgram, OciMachine } from "./machine.ts";
+import { OciRuntime } from "./oci-runtime.ts";
+import { startTicks } from "./processes.ts";
+
+const isPossible = process.getuid?.() === 0 && findProgram("conmon") && findProgram("busybox");
+
+for (const kind of ["crun", "runc"] as const) {
+  if (isPossible && findProgram(kind)) describeContainerRuntime(`the OCI runtime with ${kind}`, () => ociFixture(kind));
+  else test.skip(`the OCI runtime with ${kind} (needs root, conmon, busybox and ${kind})`, () => {});
+}
+
+async function ociFixture(kind: "crun" | "runc"): Promise<RuntimeFixture & { runtime(): ContainerRuntime }> {
+  const folder = mkdtempSync(`/var/tmp/pnt-runtime-${kind}-`);
+  const layer = join(folder, "layer");
+  busyboxLayer(layer);
+  const machine = new OciMachine({ folder, clock: systemClock, logger: silentLogger, runtime: kind });
+  const cgroupParent = `/pnt-runtime-${process.pid}-${kind}`;
+  const networks: string[] = [];
+  const images = {
+    rootfs: async () => ({ layers: [layer], config: { cmd: ["sh"] }, reference: "test@sha256:0" }),
+    hold() {},
+    release() {},
+  };
+  return {
+    folder,
+    imageId: "test",
+    cgroupParent,
+    limitsMemory: true,
+    leavesBackgroundChildren: kind === "crun",
+    execsWithTerminal: kind === "crun",
+    runtime: () =>
+      new OciRuntime({
+        folder: join(folder, "node"),
+        machine,
+        images,
+        clock: systemClock,
+        random: systemRandom,
+        logger: silentLogger,
+      }),
+    networkNamespace() {
+      const name = `pnt-runtime-${process.pid}-${networks.length}`;
+      createNetns(name, () => {
+        const links = new Links();
+        links.apply([{ kind: "up", name: "lo" }]);
+        links.close();
+      });
+      networks.push(name);
+      return netnsPath(name);
+    },
+    leftovers() {
+      const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+        .split("\n")
+        .filter((line) => line.includes(`${folder}/node`));
+      const files = ["containers", "sandboxes", "runtime"].flatMap((name) => readdirSync(join(folder, "node", name)));
+      const { mounts: cgroups } = machine.cgroups;
+      const groups = (cgroups.kind === "v2" ? [cgroups.root] : cgroups.hierarchies).flatMap((root) => {
+        try {
+          return readdirSync(join(root, cgroupParent), { withFileTypes: true })
+            .filter((entry) => entry.isDirectory())
+            .map((entry) => entry.name);
+        } catch {
+          return [];
+        }
+      });
+      return [...mounts, ...files, ...groups, ...processesNaming(folder)];
+    },
+    async dispose() {
+      await machine.cgroups.remove(cgroupParent);
+      machine.tearDown();
+      for (const name of networks) deleteNetns(name);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+if (isPossible && findProgram("crun")) {
+  test("a container whose conmon was killed ends too, and says that its exit code is unknown", async () => {
+    const fixture = await ociFixture("crun");
+    const runtime = fixture.runtime();
+    try {
+      await runtime.open();
+      const sandbox = await runtime.createSandbox({
+        pod: { name: "p", namespace: "default", uid: "u" },
+        attempt: 0,
+        hostname: "p",
+        cgroupParent: `${fixture.cgroupParent}/u`,
+      });
+      const start = async () => {
+        const id = await runtime.createContainer(sandbox, {
+          name: "main",
+          attempt: 0,
+          imageId: "test",
+          imageName: "test",
+          command: ["sleep", "1000"],
+        });
+        await runtime.startContainer(id);
+        return id;
+      };
+      const id = await start();
+      const { state } = runtime.containerStatus(id)!;
+      const conmon = Number(readFileSync(join(fixture.folder, "node", "containers", id, "conmon.pid"), "utf8"));
+      process.kill(conmon, "SIGKILL");
+      const ended = await runtime.waitForExit(id, AbortSignal.timeout(5000));
+      expect(ended.state).toMatchObject({ kind: "exited", exitCode: 137, reason: "ContainerStatusUnknown" });
+      expect(startTicks((state as { pid: number }).pid)).toBeUndefined();
+      // The pod is not harmed: the container's next attempt runs.
+      expect(runtime.containerStatus(await start())?.state.kind).toBe("running");
+    } finally {
+      for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
+      await runtime.close();
+      await fixture.dispose();
+    }
+  });
+}
+
+function busyboxLayer(layer: string): void {
+  for (const path of ["bin", "etc", "tmp"]) mkdirSync(join(layer, path), { recursive: true });
+  copyFileSync(findProgram("busybox")!, join(layer, "bin/busybox"));
+  for (const name of "sh cat echo env false grep head hostname id ls nc printf ps pwd readlink sleep stty tail touch true unshare wc yes".split(
+    " ",
+  )) {
+    symlinkSync("busybox", join(layer, "bin", name));
+  }
+  writeFileSync(join(layer, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\ntester:x:1000:1000::/home/tester:/bin/sh\n");
+  writeFileSync(join(layer, "etc/group"), "root:x:0:\ntester:x:1000:\n");
+}
+
+function processesNaming(folder: string): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+        return commandLine.includes(`${folder}/node`) ? [`${pid} ${commandLine}`] : [];
+      } catch {
+        return [];
+      }
+    });
+}
