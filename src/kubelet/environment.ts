@@ -36,7 +36,13 @@ export async function containerEnvironment(
   // References see what stands before them, and Services.
   const expanded = new Map<string, string>();
   for (const variable of container.env ?? []) {
-    const value = await valueOf(pod, container, variable, sources, (name) => expanded.get(name) ?? services.get(name));
+    const value = await variableValue(
+      pod,
+      container,
+      variable,
+      sources,
+      (name) => expanded.get(name) ?? services.get(name),
+    );
     if (value === undefined) continue;
     expanded.set(variable.name, value);
     result.set(variable.name, value);
@@ -65,7 +71,7 @@ async function envFromEntries(
   return [];
 }
 
-async function valueOf(
+async function variableValue(
   pod: PodObject,
   container: ContainerSpec,
   variable: DeepReadonly<EnvVar>,

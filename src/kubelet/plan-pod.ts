@@ -110,7 +110,10 @@ class Plan {
   #wantSandbox(): void {
     const { sandbox } = this.state;
     if (sandbox.kind !== "none") return;
-    if (sandbox.failure && sandbox.failure.retryAtMs > this.#now) return this.#wake(sandbox.failure.retryAtMs);
+    if (sandbox.failure && sandbox.failure.retryAtMs > this.#now) {
+      this.#wake(sandbox.failure.retryAtMs);
+      return;
+    }
     this.state = { ...this.state, sandbox: { kind: "creating", attempt: sandbox.attempt } };
     this.#effects.push({ kind: "createSandbox", attempt: sandbox.attempt });
   }
@@ -118,7 +121,10 @@ class Plan {
   #wantVolumes(): void {
     const { volumes } = this.state;
     if (volumes.kind !== "none") return;
-    if (volumes.failure && volumes.failure.retryAtMs > this.#now) return this.#wake(volumes.failure.retryAtMs);
+    if (volumes.failure && volumes.failure.retryAtMs > this.#now) {
+      this.#wake(volumes.failure.retryAtMs);
+      return;
+    }
     this.state = { ...this.state, volumes: { kind: "preparing" } };
     this.#effects.push({ kind: "prepareVolumes" });
   }
@@ -127,7 +133,10 @@ class Plan {
     const container = this.#container(name);
     const { run, problem, backoff } = container;
     if (run.kind === "running" || run.kind === "starting") return;
-    if (problem?.retryAtMs !== undefined && problem.retryAtMs > this.#now) return this.#wake(problem.retryAtMs);
+    if (problem?.retryAtMs !== undefined && problem.retryAtMs > this.#now) {
+      this.#wake(problem.retryAtMs);
+      return;
+    }
     if (run.kind === "exited") {
       const allowedAtMs = restartAllowedAtMs(backoff, run);
       if (allowedAtMs > this.#now) {

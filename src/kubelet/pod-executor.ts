@@ -211,28 +211,31 @@ export class PodExecutor {
   }
 
   #apply(effect: PodEffect): void {
+    if (effect.kind === "event") this.#record(effect.container, effect.type, effect.reason, effect.message);
+    else this.#background(this.#perform(effect));
+  }
+
+  #perform(effect: Exclude<PodEffect, { kind: "event" }>): Promise<void> {
     switch (effect.kind) {
       case "createSandbox":
-        return this.#background(this.#createSandbox(effect.attempt));
+        return this.#createSandbox(effect.attempt);
       case "prepareVolumes":
-        return this.#background(this.#prepareVolumes());
+        return this.#prepareVolumes();
       case "ensureImage":
-        return this.#background(this.#ensureImage(effect.container));
+        return this.#ensureImage(effect.container);
       case "startContainer":
-        return this.#background(this.#startContainer(effect));
+        return this.#startContainer(effect);
       case "runPostStart":
-        return this.#background(this.#runPostStart(effect.container, effect.id));
+        return this.#runPostStart(effect.container, effect.id);
       case "stopContainer":
-        return this.#background(this.#stopContainer(effect));
+        return this.#stopContainer(effect);
       case "release":
-        return this.#background(this.#release());
+        return this.#release();
       case "remove":
         this.#removal = this.#remove();
-        return this.#background(this.#removal);
+        return this.#removal;
       case "deleteObject":
-        return this.#background(this.#deleteObject());
-      case "event":
-        return this.#record(effect.container, effect.type, effect.reason, effect.message);
+        return this.#deleteObject();
     }
   }
 

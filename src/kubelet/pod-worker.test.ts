@@ -1,0 +1,426 @@
+import { expect, test } from "vitest";
+import type { Container } from "../api/core/v1.ts";
+import {
+  type ExitedRun,
+  newPodState,
+  type PodEffect,
+  type PodEvent,
+  type PodObject,
+  type PodState,
+} from "./pod-state.ts";
+import { podStatus } from "./pod-status.ts";
+import { stepPod } from "./pod-worker.ts";
+import type { ContainerId, SandboxId } from "./runtime/container-runtime.ts";
+
+const node = { hostIPs: ["10.0.2.4"], runtimeName: "pinnace" };
+const t0 = Date.parse("2026-01-01T00:00:00Z");
+
+/** A pod driven by hand: what it wants done is collected, what happens is said. */
+class Driver {
+  state: PodState;
+  now = t0;
+  effects: PodEffect[] = [];
+  wakeAtMs: number | undefined;
+  #runs = 0;
+
+  constructor(pod: PodObject) {
+    this.state = newPodState(pod, t0);
+    this.tell({ kind: "timePassed" });
+  }
+
+  tell(event: PodEvent): this {
+    const step = stepPod(this.state, event, this.now);
+    this.state = step.state;
+    this.effects = step.effects;
+    this.wakeAtMs = step.wakeAtMs;
+    return this;
+  }
+
+  kinds(): string[] {
+    return this.effects.map((effect) =>
+      "container" in effect && effect.container ? `${effect.kind} ${effect.container}` : effect.kind,
+    );
+  }
+
+  prepared(): this {
+    this.tell({ kind: "sandboxCreated", id: "sandbox" as SandboxId, ips: ["10.244.1.7"] });
+    return this.tell({ kind: "volumesReady" });
+  }
+
+  image(container: string): this {
+    const image = [...this.state.pod.spec.containers, ...(this.state.pod.spec.initContainers ?? [])].find(
+      ({ name }) => name === container,
+    )!.image!;
+    return this.tell({ kind: "imageReady", container, image, id: `sha256:${image}` });
+  }
+
+  started(container: string, hook = false): this {
+    const { run } = this.container(container);
+    if (run.kind !== "starting") throw new Error(`${container} is ${run.kind}, not starting`);
+    const id = `id${this.#runs++}` as ContainerId;
+    return this.tell({
+      kind: "containerStarted",
+      container,
+      run: {
+        kind: "running",
+        id,
+        attempt: run.attempt,
+        sandbox: "sandbox" as SandboxId,
+        image: "web:1",
+        imageId: "web@sha256:1",
+        startedAtMs: this.now,
+        ...(hook ? { hook: "wanted" as const } : {}),
+      },
+    });
+  }
+
+  run(container: string): this {
+    return this.image(container).started(container);
+  }
+
+  exited(container: string, exitCode: number, reason = exitCode === 0 ? "Completed" : "Error"): this {
+    const { run } = this.container(container);
+    if (run.kind !== "running") throw new Error(`${container} is ${run.kind}, not running`);
+    const { startedAtMs, id, attempt, sandbox, image, imageId } = run;
+    const exit: ExitedRun = {
+      kind: "exited",
+      id,
+      attempt,
+      sandbox,
+      image,
+      imageId,
+      startedAtMs,
+      finishedAtMs: this.now,
+      exitCode,
+      reason,
+    };
+    return this.tell({ kind: "containerExited", container, run: exit });
+  }
+
+  after(ms: number): this {
+    this.now += ms;
+    return this.tell({ kind: "timePassed" });
+  }
+
+  container(name: string) {
+    return this.state.containers.find((container) => container.name === name)!;
+  }
+
+  status() {
+    return podStatus(this.state, undefined, node, this.now);
+  }
+
+  waiting(name: string) {
+    const { containerStatuses = [], initContainerStatuses = [] } = this.status();
+    return [...containerStatuses, ...initContainerStatuses].find((status) => status.name === name)?.state?.waiting;
+  }
+}
+
+function pod(spec: Partial<PodObject["spec"]> & { containers?: Container[] } = {}): PodObject {
+  return {
+    kind: "Pod",
+    apiVersion: "v1",
+    metadata: {
+      name: "web",
+      namespace: "default",
+      uid: "u1",
+      resourceVersion: "1",
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      generation: 1,
+    },
+    spec: { containers: [container("web")], restartPolicy: "Always", terminationGracePeriodSeconds: 30, ...spec },
+    status: {},
+  } as PodObject;
+}
+
+function container(name: string, more: Partial<Container> = {}): Container {
+  return { name, image: "web:1", ...more };
+}
+
+function deleted(of: PodObject, graceSeconds: number): PodEvent {
+  const metadata = {
+    ...of.metadata,
+    deletionTimestamp: "2026-01-01T00:01:00Z",
+    deletionGracePeriodSeconds: graceSeconds,
+  };
+  return { kind: "podChanged", pod: { ...of, metadata } as PodObject };
+}
+
+test("a new pod asks for its sandbox, volumes and image at once, and starts when all are there", () => {
+  const driver = new Driver(pod());
+  expect(driver.kinds()).toEqual(["createSandbox", "prepareVolumes", "ensureImage web"]);
+  expect(driver.status().phase).toBe("Pending");
+  expect(driver.waiting("web")).toEqual({ reason: "ContainerCreating" });
+  driver.prepared();
+  expect(driver.kinds()).toEqual([]);
+  driver.image("web");
+  expect(driver.kinds()).toEqual(["startContainer web"]);
+  driver.started("web");
+  const status = driver.status();
+  expect(status.phase).toBe("Running");
+  expect(status.podIP).toBe("10.244.1.7");
+  expect(status.conditions?.map(({ type, status }) => `${type}=${status}`)).toEqual([
+    "PodReadyToStartContainers=True",
+    "Initialized=True",
+    "Ready=True",
+    "ContainersReady=True",
+    "PodScheduled=True",
+  ]);
+  expect(driver.wakeAtMs).toBeUndefined();
+});
+
+test("the first restart is immediate, the next ones wait 10 s, 20 s and so on up to 5 minutes", () => {
+  const driver = new Driver(pod()).prepared().run("web");
+  driver.exited("web", 1);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  driver.image("web");
+  expect(driver.kinds()).toEqual(["startContainer web"]);
+  for (const delaySeconds of [10, 20, 40, 80, 160, 300, 300]) {
+    driver.started("web").exited("web", 1);
+    expect(driver.effects).toMatchObject([
+      { kind: "event", reason: "BackOff", message: "Back-off restarting failed container web in pod web_default(u1)" },
+    ]);
+    const delay = { 10: "10s", 20: "20s", 40: "40s", 80: "1m20s", 160: "2m40s", 300: "5m0s" }[delaySeconds];
+    expect(driver.waiting("web")).toEqual({
+      reason: "CrashLoopBackOff",
+      message: `back-off ${delay} restarting failed container=web pod=web_default(u1)`,
+    });
+    expect(driver.status().phase).toBe("Running");
+    expect(driver.wakeAtMs).toBe(driver.now + delaySeconds * 1000);
+    driver.after(delaySeconds * 1000).image("web");
+    expect(driver.kinds()).toEqual(["startContainer web"]);
+  }
+  driver.started("web");
+  expect(driver.status().containerStatuses?.[0]).toMatchObject({
+    restartCount: 8,
+    lastState: { terminated: { exitCode: 1 } },
+  });
+});
+
+test("a container that ran for more than ten minutes restarts without waiting", () => {
+  const driver = new Driver(pod()).prepared().run("web").exited("web", 1).run("web");
+  driver.now += 601_000;
+  driver.exited("web", 1);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+});
+
+test.each([
+  ["Never", 0, "Succeeded"],
+  ["Never", 3, "Failed"],
+  ["OnFailure", 0, "Succeeded"],
+])("with restartPolicy %s and exit code %i the pod is %s", (restartPolicy, exitCode, phase) => {
+  const driver = new Driver(pod({ restartPolicy })).prepared().run("web").exited("web", exitCode);
+  expect(driver.kinds()).toEqual(["release"]);
+  driver.tell({ kind: "released" });
+  const status = driver.status();
+  expect(status.phase).toBe(phase);
+  expect(status.podIP).toBe("10.244.1.7");
+  expect(status.containerStatuses?.[0]?.state?.terminated?.exitCode).toBe(exitCode);
+  expect(status.conditions?.find(({ type }) => type === "Ready")).toMatchObject({
+    status: "False",
+    reason: phase === "Succeeded" ? "PodCompleted" : "PodFailed",
+  });
+});
+
+test("init containers run one after the other, and main containers after them", () => {
+  const driver = new Driver(pod({ initContainers: [container("one"), container("two")] })).prepared();
+  expect(driver.waiting("web")).toEqual({ reason: "PodInitializing" });
+  driver.run("one");
+  expect(driver.kinds()).toEqual([]);
+  driver.exited("one", 0);
+  expect(driver.kinds()).toEqual(["ensureImage two"]);
+  driver.run("two").exited("two", 0);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  expect(driver.status().phase).toBe("Pending");
+  driver.run("web");
+  expect(driver.status()).toMatchObject({
+    phase: "Running",
+    initContainerStatuses: [{ ready: true }, { ready: true }],
+  });
+});
+
+test("a failing init container backs off, and fails the pod when nothing may restart", () => {
+  const crashing = new Driver(pod({ initContainers: [container("one")] }))
+    .prepared()
+    .run("one")
+    .exited("one", 1)
+    .run("one")
+    .exited("one", 1);
+  expect(crashing.status().phase).toBe("Pending");
+  expect(crashing.waiting("one")?.reason).toBe("CrashLoopBackOff");
+  const final = new Driver(pod({ restartPolicy: "Never", initContainers: [container("one")] }))
+    .prepared()
+    .run("one")
+    .exited("one", 1);
+  expect(final.kinds()).toEqual(["release"]);
+  expect(final.status().phase).toBe("Failed");
+});
+
+test("a sidecar runs beside the main containers and is stopped after them", () => {
+  const driver = new Driver(
+    pod({ restartPolicy: "Never", initContainers: [container("proxy", { restartPolicy: "Always" })] }),
+  ).prepared();
+  driver.run("proxy");
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  driver.run("web").exited("web", 0);
+  expect(driver.effects).toMatchObject([{ kind: "stopContainer", container: "proxy", graceSeconds: 30 }]);
+  driver.exited("proxy", 143);
+  expect(driver.kinds()).toEqual(["release"]);
+  expect(driver.tell({ kind: "released" }).status().phase).toBe("Succeeded");
+});
+
+test("deletion stops main containers together, then sidecars in reverse order, then removes everything", () => {
+  const initContainers = [
+    container("first", { restartPolicy: "Always" }),
+    container("second", { restartPolicy: "Always" }),
+  ];
+  const of = pod({ initContainers, containers: [container("a"), container("b")] });
+  const driver = new Driver(of).prepared().run("first").run("second").run("a").run("b");
+  driver.tell(deleted(of, 20));
+  expect(driver.effects).toMatchObject([
+    { kind: "stopContainer", container: "a", graceSeconds: 20, message: "Stopping container a" },
+    { kind: "stopContainer", container: "b" },
+  ]);
+  driver.now += 5_000;
+  expect(driver.exited("a", 0).kinds()).toEqual([]);
+  expect(driver.exited("b", 0).effects).toMatchObject([
+    { kind: "stopContainer", container: "second", graceSeconds: 15 },
+  ]);
+  expect(driver.exited("second", 0).effects).toMatchObject([{ kind: "stopContainer", container: "first" }]);
+  expect(driver.exited("first", 0).kinds()).toEqual(["remove", "deleteObject"]);
+  expect(driver.status().phase).toBe("Succeeded");
+  expect(driver.tell({ kind: "removed" }).state.stage.kind).toBe("gone");
+});
+
+test("a second deletion with less grace is passed on", () => {
+  const of = pod();
+  const driver = new Driver(of).prepared().run("web").tell(deleted(of, 30));
+  driver.now += 1000;
+  driver.tell(deleted(of, 30));
+  expect(driver.effects).toEqual([]);
+  driver.tell(deleted(of, 1));
+  expect(driver.effects).toMatchObject([{ kind: "stopContainer", graceSeconds: 1 }]);
+});
+
+test("a pod deleted while it is being prepared waits for what is under way, and starts nothing", () => {
+  const of = pod();
+  const driver = new Driver(of).tell(deleted(of, 30));
+  expect(driver.kinds()).toEqual([]);
+  driver.tell({ kind: "volumesReady" }).tell({ kind: "sandboxCreated", id: "s" as SandboxId, ips: [] });
+  expect(driver.kinds()).toEqual(["remove", "deleteObject"]);
+});
+
+test("an object that vanished is not deleted again", () => {
+  const driver = new Driver(pod()).prepared().run("web").tell({ kind: "podVanished" });
+  expect(driver.kinds()).toEqual(["stopContainer web"]);
+  expect(driver.exited("web", 137).kinds()).toEqual(["remove"]);
+});
+
+test("a failed liveness probe restarts the container with the probe's own grace", () => {
+  const driver = new Driver(pod({ containers: [container("web", { livenessProbe: { httpGet: { port: 80 } } })] }))
+    .prepared()
+    .run("web");
+  const { id } = driver.container("web").run as { id: ContainerId };
+  driver.tell({ kind: "probed", container: "web", id, probe: "liveness", success: false, graceSeconds: 5 });
+  expect(driver.effects).toMatchObject([
+    { kind: "stopContainer", graceSeconds: 5, message: "Container web failed liveness probe, will be restarted" },
+  ]);
+  driver.exited("web", 137);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+});
+
+test("readiness waits for the startup probe", () => {
+  const probes = { startupProbe: { exec: {} }, readinessProbe: { exec: {} } };
+  const driver = new Driver(pod({ containers: [container("web", probes)] })).prepared().run("web");
+  const { id } = driver.container("web").run as { id: ContainerId };
+  expect(driver.status().containerStatuses?.[0]).toMatchObject({ started: false, ready: false });
+  driver.tell({ kind: "probed", container: "web", id, probe: "startup", success: true });
+  expect(driver.status().containerStatuses?.[0]).toMatchObject({ started: true, ready: false });
+  driver.tell({ kind: "probed", container: "web", id, probe: "readiness", success: true });
+  expect(driver.status().conditions?.find(({ type }) => type === "Ready")?.status).toBe("True");
+});
+
+test("an image that cannot be pulled alternates between ErrImagePull and ImagePullBackOff", () => {
+  const driver = new Driver(pod()).prepared();
+  const fail = () =>
+    driver.tell({
+      kind: "imageFailed",
+      container: "web",
+      image: "web:1",
+      reason: "ErrImagePull",
+      message: "not found",
+    });
+  fail();
+  expect(driver.waiting("web")).toEqual({ reason: "ErrImagePull", message: "not found" });
+  driver.after(5_000);
+  expect(driver.effects).toMatchObject([
+    { kind: "event", reason: "BackOff", message: 'Back-off pulling image "web:1"' },
+    { kind: "event", reason: "Failed", message: "Error: ImagePullBackOff" },
+  ]);
+  expect(driver.waiting("web")).toEqual({
+    reason: "ImagePullBackOff",
+    message: 'Back-off pulling image "web:1": ErrImagePull: not found',
+  });
+  driver.after(5_000);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  expect(driver.waiting("web")?.reason).toBe("ImagePullBackOff");
+  fail();
+  expect(driver.container("web").image).toMatchObject({ failures: 2, retryAtMs: driver.now + 20_000 });
+});
+
+test("a changed image restarts the container, whatever the policy", () => {
+  const of = pod({ restartPolicy: "Never" });
+  const driver = new Driver(of).prepared().run("web");
+  const changed = { ...of, spec: { ...of.spec, containers: [container("web", { image: "web:2" })] } };
+  driver.tell({ kind: "podChanged", pod: changed as PodObject });
+  expect(driver.effects).toMatchObject([
+    { kind: "stopContainer", message: "Container web definition changed, will be restarted" },
+  ]);
+  driver.exited("web", 143);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  driver.image("web");
+  expect(driver.kinds()).toEqual(["startContainer web"]);
+});
+
+test("a missing reference is retried after ten seconds, or at once when something that the pod refers to changes", () => {
+  const driver = new Driver(pod()).prepared().image("web");
+  driver.tell({
+    kind: "containerNotStarted",
+    container: "web",
+    problem: { reason: "CreateContainerConfigError", message: 'configmap "x" not found' },
+  });
+  expect(driver.waiting("web")).toEqual({ reason: "CreateContainerConfigError", message: 'configmap "x" not found' });
+  expect(driver.wakeAtMs).toBe(driver.now + 10_000);
+  expect(driver.tell({ kind: "referenceChanged" }).kinds()).toEqual(["ensureImage web"]);
+});
+
+test("a pod past its active deadline is stopped and fails", () => {
+  const driver = new Driver(pod({ activeDeadlineSeconds: 60 })).prepared().run("web");
+  expect(driver.wakeAtMs).toBe(t0 + 60_000);
+  driver.after(60_000);
+  expect(driver.kinds()).toEqual(["stopContainer web"]);
+  driver.exited("web", 143);
+  expect(driver.status()).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded" });
+});
+
+test("a container with a postStart hook counts as running when the hook is done, and the next one waits for it", () => {
+  const lifecycle = { postStart: { exec: { command: ["true"] } } };
+  const driver = new Driver(pod({ containers: [container("a", { lifecycle }), container("b")] })).prepared();
+  driver.image("a").started("a", true);
+  expect(driver.kinds()).toEqual(["runPostStart a"]);
+  expect(driver.waiting("a")).toEqual({ reason: "ContainerCreating" });
+  const { id } = driver.container("a").run as { id: ContainerId };
+  expect(driver.tell({ kind: "hookEnded", container: "a", id }).kinds()).toEqual(["ensureImage b"]);
+  expect(driver.status().containerStatuses?.[0]).toMatchObject({ ready: true, started: true });
+});
+
+test("a failed postStart hook stops the container", () => {
+  const lifecycle = { postStart: { exec: { command: ["false"] } } };
+  const driver = new Driver(pod({ containers: [container("a", { lifecycle })] }))
+    .prepared()
+    .image("a")
+    .started("a", true);
+  const { id } = driver.container("a").run as { id: ContainerId };
+  driver.tell({ kind: "hookEnded", container: "a", id, failure: "exit 1" });
+  expect(driver.effects).toMatchObject([{ kind: "stopContainer", message: "FailedPostStartHook" }]);
+});
