@@ -6,39 +6,44 @@ import { type Change, diffRules, noChange, type RulesChange } from "./diff.ts";
 import type { Chain, Element, Rules, SetDeclaration } from "./ruleset.ts";
 
 interface Claim<T> {
-  owner: string;
   rank: string;
   value: T;
 }
 
 /** Everything that parts may state, under one kind of key. What several state counts once; of contradicting statements the lowest rank wins. */
 class Claims<T> {
-  readonly #claims = new Map<string, Claim<T>[]>();
+  readonly #claims = new Map<string, { byOwner: Map<string, Claim<T>>; winner: string }>();
 
   effective(key: string): T | undefined {
-    return this.#claims.get(key)?.[0]?.value;
+    const claims = this.#claims.get(key);
+    return claims?.byOwner.get(claims.winner)?.value;
   }
 
-  add(key: string, claim: Claim<T>): void {
+  add(key: string, owner: string, claim: Claim<T>): void {
     const claims = this.#claims.get(key);
-    if (!claims) this.#claims.set(key, [claim]);
+    if (!claims) this.#claims.set(key, { byOwner: new Map([[owner, claim]]), winner: owner });
     else {
-      claims.push(claim);
-      if (claims.length > 1) claims.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
+      claims.byOwner.set(owner, claim);
+      if (claim.rank < claims.byOwner.get(claims.winner)!.rank) claims.winner = owner;
     }
   }
 
   remove(key: string, owner: string): void {
     const claims = this.#claims.get(key);
-    const at = claims?.findIndex((claim) => claim.owner === owner) ?? -1;
-    if (at < 0) return;
-    if (claims!.length === 1) this.#claims.delete(key);
-    else claims!.splice(at, 1);
+    if (!claims?.byOwner.delete(owner)) return;
+    if (claims.byOwner.size === 0) this.#claims.delete(key);
+    else if (claims.winner === owner) claims.winner = lowestRank(claims.byOwner);
   }
 
   all(): Map<string, T> {
-    return new Map([...this.#claims].map(([key, claims]) => [key, claims[0]!.value]));
+    return new Map([...this.#claims].map(([key, { byOwner, winner }]) => [key, byOwner.get(winner)!.value]));
   }
+}
+
+function lowestRank(claims: Map<string, Claim<unknown>>): string {
+  let lowest: [owner: string, rank: string] | undefined;
+  for (const [owner, { rank }] of claims) if (!lowest || rank < lowest[1]) lowest = [owner, rank];
+  return lowest![0];
 }
 
 export class Patchwork {
@@ -94,7 +99,7 @@ export class Patchwork {
     for (const [key, { after }] of changes) {
       const before = pending.has(key) ? pending.get(key)!.before : claims.effective(key);
       claims.remove(key, owner);
-      if (after !== undefined) claims.add(key, { owner, rank, value: after });
+      if (after !== undefined) claims.add(key, owner, { rank, value: after });
       pending.set(key, { before, after: claims.effective(key) });
     }
   }

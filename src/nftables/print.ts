@@ -43,12 +43,12 @@ function printStatement(statement: Statement): string {
       return "masquerade fully-random";
     case "reject":
       return "reject";
-    case "mark-has":
-      return `meta mark & ${hex(statement.bit)} ${statement.not ? "==" : "!="} 0`;
-    case "mark-set":
-      return `meta mark set meta mark | ${hex(statement.bit)}`;
-    case "mark-clear":
-      return `meta mark set meta mark ^ ${hex(statement.bit)}`;
+    case "draw":
+      return `meta mark set numgen random mod ${statement.among}`;
+    case "mark":
+      return `ct mark set ct mark | ${hex(statement.bit)}`;
+    case "is-marked":
+      return `ct mark & ${hex(statement.bit)} != 0`;
     case "remember":
       return `update @${statement.set} { ${printKey(statement.key)} }`;
   }

@@ -39,9 +39,11 @@ export type Statement =
   | { readonly kind: "dnat"; readonly family: "ip" | "ip6"; readonly key: readonly Field[]; readonly map: MapReference }
   | { readonly kind: "masquerade" }
   | { readonly kind: "reject" }
-  | { readonly kind: "mark-has"; readonly bit: number; readonly not?: boolean }
-  | { readonly kind: "mark-set"; readonly bit: number }
-  | { readonly kind: "mark-clear"; readonly bit: number }
+  /** Draws a number below `among` at random into the packet's mark. */
+  | { readonly kind: "draw"; readonly among: number }
+  /** Marks the connection. */
+  | { readonly kind: "mark"; readonly bit: number }
+  | { readonly kind: "is-marked"; readonly bit: number }
   | { readonly kind: "remember"; readonly key: readonly Field[]; readonly set: string };
 
 export type Rule = readonly Statement[];

@@ -1,0 +1,430 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Service } from "../api/core/v1.ts";
+import type { EndpointSlice } from "../api/discovery/v1.ts";
+import { silentLogger } from "../base/logger.ts";
+import { type LinkChange, Links } from "../base/node/links.ts";
+import { connectIn, createNetns, deleteNetns, listenIn, netnsPath, udpSocketIn } from "../base/node/netns.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
+import type { NodeView } from "./node-view.ts";
+import { Proxier } from "./proxier.ts";
+import type { ServiceSource } from "./service-source.ts";
+
+/**
+ * A client outside, two nodes on one LAN segment (a veth between client and n1, another between n1 and n2 routed by n1
+ * would blur who is who: so a bridge in a namespace of its own), three pods: p1 and p2 on n1, p3 on n2.
+ */
+const id = `pnt-proxy-${process.pid}`;
+const names = {
+  lan: `${id}-lan`,
+  client: `${id}-c`,
+  n1: `${id}-n1`,
+  n2: `${id}-n2`,
+  p1: `${id}-p1`,
+  p2: `${id}-p2`,
+  p3: `${id}-p3`,
+};
+const path = (name: keyof typeof names) => netnsPath(names[name]);
+const addresses = {
+  client: "198.18.79.1",
+  n1: "198.18.79.4",
+  n2: "198.18.79.5",
+  p1: "10.244.1.2",
+  p2: "10.244.1.3",
+  p3: "10.244.2.2",
+};
+const dualStack = { p1: "fd00:10:244:1::2", p3: "fd00:10:244:2::2" };
+const aborter = new AbortController();
+const proxies: Promise<void>[] = [];
+const servers: Server[] = [];
+
+/** Stands in for the informers. */
+class Services implements ServiceSource {
+  readonly #services = new Map<ObjectKey, Service>();
+  readonly #slices = new Map<ObjectKey, EndpointSlice[]>();
+  readonly #listeners: ((key: ObjectKey) => void)[] = [];
+
+  async synced() {}
+  get(key: ObjectKey) {
+    return this.#services.get(key);
+  }
+  slicesOf(key: ObjectKey) {
+    return this.#slices.get(key) ?? [];
+  }
+  onChange(listener: (key: ObjectKey) => void) {
+    this.#listeners.push(listener);
+    for (const key of this.#services.keys()) listener(key);
+  }
+
+  /** States a Service, or none, and waits until every node has its rules. */
+  async put(
+    name: string,
+    spec: Service["spec"] | undefined,
+    slices: EndpointSlice[] = [],
+    status: Service["status"] = {},
+  ) {
+    const key = objectKey(name, "default");
+    if (spec) this.#services.set(key, { kind: "Service", apiVersion: "v1", metadata: meta(name), spec, status });
+    else this.#services.delete(key);
+    this.#slices.set(key, slices);
+    for (const listener of this.#listeners) listener(key);
+    await Promise.all(proxiers.map((proxier) => proxier.settled()));
+  }
+}
+
+function meta(name: string) {
+  return { name, namespace: "default", uid: name, resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
+}
+
+type Pod = "p1" | "p2" | "p3";
+const nodeOf = { p1: "n1", p2: "n1", p3: "n2" };
+
+function slice(
+  pods: readonly Pod[],
+  options: { port?: number; protocol?: string; conditions?: object; family?: "IPv6" } = {},
+): EndpointSlice {
+  return {
+    kind: "EndpointSlice",
+    apiVersion: "discovery.k8s.io/v1",
+    metadata: meta("slice"),
+    addressType: options.family ?? "IPv4",
+    ports: [{ name: "", port: options.port ?? 8080, protocol: options.protocol ?? "TCP" }],
+    endpoints: pods.map((pod) => ({
+      addresses: [options.family ? dualStack[pod as "p1" | "p3"] : addresses[pod]],
+      nodeName: nodeOf[pod],
+      conditions: { ready: true, serving: true, terminating: false, ...options.conditions },
+    })),
+  };
+}
+
+const source = new Services();
+const proxiers: Proxier[] = [];
+
+beforeAll(async () => {
+  const open = Object.fromEntries(
+    Object.entries(names).map(([name, netns]) => [name, createNetns(netns, () => new Links())]),
+  ) as Record<keyof typeof names, Links>;
+  const up = (...links: string[]) => links.map((name): LinkChange => ({ kind: "up", name }));
+  const cable = (name: string, master: string, to: keyof typeof names): LinkChange => ({
+    kind: "veth",
+    name,
+    master,
+    peer: { name: "eth0", netns: path(to) },
+  });
+  open.lan.apply([
+    { kind: "bridge", name: "lan" },
+    cable("c", "lan", "client"),
+    cable("n1", "lan", "n1"),
+    cable("n2", "lan", "n2"),
+  ]);
+  for (const [node, number, pods] of [
+    ["n1", 1, ["p1", "p2"]],
+    ["n2", 2, ["p3"]],
+  ] as const) {
+    const other = number === 1 ? 2 : 1;
+    for (const setting of [
+      "net.bridge.bridge-nf-call-iptables=0",
+      "net.bridge.bridge-nf-call-ip6tables=0",
+      "net.ipv4.ip_forward=1",
+      "net.ipv6.conf.all.forwarding=1",
+      "net.ipv6.conf.default.accept_dad=0",
+      "net.ipv4.conf.all.rp_filter=0",
+      "net.ipv4.conf.default.rp_filter=0",
+      "net.ipv4.conf.default.send_redirects=0",
+      "net.ipv4.conf.all.send_redirects=0",
+    ]) {
+      execFileSync("ip", ["netns", "exec", names[node], "sysctl", "-qw", setting]);
+    }
+    open[node].apply([
+      ...up("lo", "eth0"),
+      { kind: "bridge", name: "cni0" },
+      ...pods.map((pod) => cable(pod, "cni0", pod)),
+      { kind: "address", link: "eth0", address: `${addresses[node]}/24` },
+      { kind: "address", link: "eth0", address: `fd00:18::${number + 3}/64` },
+      { kind: "address", link: "cni0", address: `10.244.${number}.1/24` },
+      { kind: "address", link: "cni0", address: `fd00:10:244:${number}::1/64` },
+      { kind: "route", to: "default", via: addresses.client, link: "eth0" },
+      { kind: "route", to: `10.244.${other}.0/24`, via: addresses[other === 1 ? "n1" : "n2"], link: "eth0" },
+      { kind: "route", to: `fd00:10:244:${other}::/64`, via: `fd00:18::${other + 3}`, link: "eth0" },
+      { kind: "route", to: "fd00:10:96::/112", via: "fd00:18::1", link: "eth0" },
+    ]);
+    for (const pod of pods) {
+      const gateway = `10.244.${number}.1`;
+      open[pod].apply([
+        ...up("lo", "eth0"),
+        { kind: "address", link: "eth0", address: `${addresses[pod]}/24`, onLink: false },
+        { kind: "route", to: gateway, link: "eth0" },
+        { kind: "route", to: "default", via: gateway, link: "eth0" },
+      ]);
+      if (pod === "p2") continue;
+      open[pod].apply([
+        { kind: "address", link: "eth0", address: `${dualStack[pod]}/64` },
+        { kind: "route", to: "default", via: `fd00:10:244:${number}::1`, link: "eth0" },
+      ]);
+    }
+  }
+  open.client.apply([
+    ...up("lo", "eth0"),
+    { kind: "address", link: "eth0", address: `${addresses.client}/24` },
+    { kind: "route", to: "10.96.0.0/16", via: addresses.n1, link: "eth0" },
+    { kind: "route", to: "192.0.2.0/24", via: addresses.n1, link: "eth0" },
+  ]);
+  for (const links of Object.values(open)) links.close();
+
+  // Every pod answers a connection with its name and the client's address as it sees it.
+  for (const pod of ["p1", "p2", "p3"] as const) {
+    for (const address of pod === "p2" ? [addresses.p2] : [addresses[pod], dualStack[pod]]) {
+      const server = createServer((socket) => {
+        socket.on("error", () => {});
+        socket.write(`${pod} ${socket.remoteAddress}`);
+      });
+      await listenIn(server, path(pod), address, 8080);
+      servers.push(server);
+    }
+  }
+
+  for (const name of ["n1", "n2"] as const) {
+    const node: NodeView = {
+      name,
+      addresses: [addresses[name], `fd00:18::${name === "n1" ? 4 : 5}`],
+      podCIDRs: ["10.244.0.0/16", "fd00:10:244::/48"],
+      serviceCIDRs: ["10.96.0.0/16", "fd00:10:96::/112"],
+    };
+    const proxier = new Proxier({
+      node,
+      source,
+      netnsPath: path(name),
+      clock: systemClock,
+      log: { ...silentLogger, error: (m, f) => console.log(m, String(f?.["error"])) },
+    });
+    proxiers.push(proxier);
+    proxies.push(proxier.run(aborter.signal));
+  }
+  await Promise.all(proxiers.map((proxier) => proxier.synced));
+});
+
+beforeEach(() => source.put("web", undefined));
+
+afterAll(async () => {
+  aborter.abort();
+  await Promise.all(proxies);
+  for (const server of servers) server.close();
+  for (const name of Object.values(names)) deleteNetns(name);
+});
+
+async function reply(socket: Socket): Promise<string> {
+  try {
+    const [data] = await once(socket, "data", { signal: AbortSignal.timeout(1000) });
+    return String(data);
+  } finally {
+    socket.destroy();
+  }
+}
+
+const ask = (from: keyof typeof names, address: string, port = 80) => reply(connectIn(path(from), address, port));
+
+async function podsAnswering(
+  from: keyof typeof names,
+  address: string,
+  port = 80,
+  times = 40,
+): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (let i = 0; i < times; i++) {
+    const [pod] = (await ask(from, address, port)).split(" ");
+    counts[pod!] = (counts[pod!] ?? 0) + 1;
+  }
+  return counts;
+}
+
+const clusterIP = { clusterIP: "10.96.0.20", clusterIPs: ["10.96.0.20"], ports: [{ port: 80, protocol: "TCP" }] };
+const nodePort = { ...clusterIP, type: "NodePort", ports: [{ port: 80, nodePort: 30080 }] };
+
+test("requests to a ClusterIP spread at random over all pods, and each pod sees who asked", async () => {
+  await source.put("web", clusterIP, [slice(["p1", "p2"]), slice(["p3"])]);
+  const counts = await podsAnswering("p1", "10.96.0.20", 80, 90);
+  expect(Object.keys(counts).sort()).toEqual(["p1", "p2", "p3"]);
+  for (const count of Object.values(counts)) expect(count).toBeGreaterThan(10);
+  await source.put("web", clusterIP, [slice(["p2"])]);
+  expect(await ask("p1", "10.96.0.20")).toBe("p2 10.244.1.2");
+  await source.put("web", clusterIP, [slice(["p3"])]);
+  expect(await ask("p1", "10.96.0.20")).toBe("p3 10.244.1.2");
+});
+
+test("a pod reaches itself through its Service, and sees its node asking", async () => {
+  await source.put("web", clusterIP, [slice(["p1"])]);
+  expect(await ask("p1", "10.96.0.20")).toBe("p1 10.244.1.1");
+});
+
+test("a node reaches a ClusterIP, also one whose pods are elsewhere", async () => {
+  await source.put("web", clusterIP, [slice(["p3"])]);
+  expect(await ask("n1", "10.96.0.20")).toBe("p3 198.18.79.4");
+  expect(await ask("n2", "10.96.0.20")).toBe("p3 10.244.2.1");
+});
+
+test("every node's address answers on the node port, wherever the pods are", async () => {
+  await source.put("web", nodePort, [slice(["p1", "p3"])]);
+  for (const node of ["n1", "n2"] as const) {
+    expect(Object.keys(await podsAnswering("client", addresses[node], 30080)).sort()).toEqual(["p1", "p3"]);
+  }
+  expect(await ask("p2", addresses.n2, 30080)).toMatch(/^p[13] /);
+  expect(await ask("n1", addresses.n1, 30080)).toMatch(/^p[13] /);
+  await expect(ask("client", addresses.n1, 30081)).rejects.toThrow("ECONNREFUSED");
+});
+
+test("a Service without a ready endpoint refuses at once", async () => {
+  await source.put("web", nodePort, [slice(["p1", "p2"], { conditions: { ready: false, serving: false } })]);
+  for (const from of ["p1", "n1", "n2"] as const) await expect(ask(from, "10.96.0.20")).rejects.toThrow("ECONNREFUSED");
+  await expect(ask("client", addresses.n2, 30080)).rejects.toThrow("ECONNREFUSED");
+});
+
+test("a port that a Service does not have refuses, and an address that no Service has says nothing", async () => {
+  await source.put("web", clusterIP, [slice(["p1"])]);
+  await expect(ask("p2", "10.96.0.20", 81)).rejects.toThrow("ECONNREFUSED");
+  await expect(ask("p2", "10.96.0.21", 80)).rejects.toThrow(/abort/);
+});
+
+test("a deleted Service is gone from every node", async () => {
+  await source.put("web", nodePort, [slice(["p1"])]);
+  await source.put("web", undefined);
+  await expect(ask("client", addresses.n1, 30080)).rejects.toThrow("ECONNREFUSED");
+  await expect(ask("p1", "10.96.0.20")).rejects.toThrow(/abort/);
+});
+
+test("while all endpoints terminate, those that still serve are used", async () => {
+  const terminating = { ready: false, serving: true, terminating: true };
+  await source.put("web", clusterIP, [slice(["p1"]), slice(["p3"], { conditions: terminating })]);
+  expect(await podsAnswering("p2", "10.96.0.20", 80, 10)).toEqual({ p1: 10 });
+  await source.put("web", clusterIP, [slice(["p3"], { conditions: terminating })]);
+  expect(await podsAnswering("p2", "10.96.0.20", 80, 5)).toEqual({ p3: 5 });
+});
+
+test("session affinity keeps a client at one pod, and another pod takes over when that one goes", async () => {
+  const sticky = {
+    ...nodePort,
+    sessionAffinity: "ClientIP",
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+  };
+  await source.put("web", sticky, [slice(["p1", "p2", "p3"])]);
+  const counts = await podsAnswering("p1", "10.96.0.20", 80, 12);
+  const [[chosen]] = Object.entries(counts) as [[Pod, number]];
+  expect(counts).toEqual({ [chosen]: 12 });
+  expect(Object.keys(await podsAnswering("client", addresses.n1, 30080, 12)).length).toBe(1);
+  const others = (["p1", "p2", "p3"] as const).filter((pod) => pod !== chosen);
+  await source.put("web", sticky, [slice(others)]);
+  const [[next]] = Object.entries(await podsAnswering("p1", "10.96.0.20", 80, 12)) as [[Pod, number]];
+  expect(others).toContain(next);
+  await source.put("web", sticky, [slice(["p1", "p2", "p3"])]);
+  expect(await podsAnswering("p1", "10.96.0.20", 80, 12)).toEqual({ [next]: 12 });
+});
+
+test("external policy Local keeps the client's address and sends to this node's pods only", async () => {
+  await source.put("web", { ...nodePort, externalTrafficPolicy: "Local" }, [slice(["p3"])]);
+  expect(await ask("client", addresses.n2, 30080)).toBe("p3 198.18.79.1");
+  await expect(ask("client", addresses.n1, 30080)).rejects.toThrow(/abort/);
+  expect(await ask("p1", addresses.n1, 30080)).toBe("p3 10.244.1.2");
+  expect(await ask("n1", addresses.n1, 30080)).toMatch(/^p3/);
+  expect(await ask("p1", "10.96.0.20")).toBe("p3 10.244.1.2");
+});
+
+test("internal policy Local sends pods to pods of their own node", async () => {
+  await source.put("web", { ...clusterIP, internalTrafficPolicy: "Local" }, [slice(["p2"])]);
+  expect(await ask("p1", "10.96.0.20")).toBe("p2 10.244.1.2");
+  await expect(ask("p3", "10.96.0.20")).rejects.toThrow(/abort/);
+});
+
+test("external and load balancer addresses answer, within the source ranges", async () => {
+  const spec = {
+    ...nodePort,
+    type: "LoadBalancer",
+    externalIPs: ["192.0.2.7"],
+    loadBalancerSourceRanges: ["198.18.79.0/24", "198.18.79.1/32"],
+  };
+  const status = { loadBalancer: { ingress: [{ ip: "192.0.2.8" }] } };
+  await source.put("web", spec, [slice(["p1"])], status);
+  expect(await ask("client", "192.0.2.7")).toBe("p1 10.244.1.1");
+  expect(await ask("client", "192.0.2.8")).toBe("p1 10.244.1.1");
+  await source.put("web", { ...spec, loadBalancerSourceRanges: ["203.0.113.0/24"] }, [slice(["p1"])], status);
+  expect(await ask("client", "192.0.2.7")).toBe("p1 10.244.1.1");
+  await expect(ask("client", "192.0.2.8")).rejects.toThrow(/abort/);
+});
+
+test("IPv6 addresses of a dual-stack Service answer", async () => {
+  const spec = { ...clusterIP, clusterIPs: ["10.96.0.20", "fd00:10:96::20"], ipFamilies: ["IPv4", "IPv6"] };
+  await source.put("web", spec, [slice(["p1", "p2"]), slice(["p1", "p3"], { family: "IPv6" })]);
+  expect(Object.keys(await podsAnswering("p1", "fd00:10:96::20", 80, 20)).sort()).toEqual(["p1", "p3"]);
+});
+
+test("a UDP client goes on to another pod when its own goes", async () => {
+  const echo = await Promise.all(
+    (["p1", "p3"] as const).map(async (pod) => {
+      const socket = await udpSocketIn(path(pod), addresses[pod], 8053);
+      socket.on("message", (_, from) => socket.send(pod, from.port, from.address));
+      return socket;
+    }),
+  );
+  const client = await udpSocketIn(path("p2"), addresses.p2, 5353);
+  const askUdp = async (address: string, port: number) => {
+    client.send("?", port, address);
+    return String((await once(client, "message", { signal: AbortSignal.timeout(500) }))[0]);
+  };
+  const spec = { ...clusterIP, ports: [{ port: 53, protocol: "UDP", nodePort: 30053 }] };
+  await expect(askUdp(addresses.n2, 30053)).rejects.toThrow(/abort/); // Is tracked by n2 as its own.
+  await source.put("web", spec, [slice(["p1"], { port: 8053, protocol: "UDP" })]);
+  expect(await askUdp("10.96.0.20", 53)).toBe("p1");
+  expect(await askUdp(addresses.n2, 30053)).toBe("p1");
+  await source.put("web", spec, [slice(["p3"], { port: 8053, protocol: "UDP" })]);
+  expect(await askUdp("10.96.0.20", 53)).toBe("p3");
+  expect(await askUdp(addresses.n2, 30053)).toBe("p3");
+  for (const socket of [...echo, client]) socket.close();
+});
+
+test("an established connection outlives its pod's readiness, and ends when the pod is gone", async () => {
+  await source.put("web", clusterIP, [slice(["p3"])]);
+  const socket = connectIn(path("p1"), "10.96.0.20", 80);
+  socket.on("error", () => {});
+  await once(socket, "data");
+  await source.put("web", clusterIP, [slice(["p2"]), slice(["p3"], { conditions: { ready: false } })]);
+  socket.write("still there?");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(socket.destroyed).toBe(false);
+  await source.put("web", clusterIP, [slice(["p2"])]);
+  socket.write("and now?");
+  await once(socket, "close", { signal: AbortSignal.timeout(1000) });
+});
+
+test("a proxier that starts again takes the rules over without a gap", async () => {
+  await source.put("web", nodePort, [slice(["p1", "p3"])]);
+  const until = Date.now() + 300;
+  const [again, stop] = [restartOnN1(), new AbortController()];
+  let asked = 0;
+  while (Date.now() < until) {
+    await ask("client", addresses.n1, 30080);
+    asked++;
+  }
+  expect(asked).toBeGreaterThan(10);
+  await again;
+  stop.abort();
+});
+
+async function restartOnN1() {
+  const node: NodeView = {
+    name: "n1",
+    addresses: [addresses.n1],
+    podCIDRs: ["10.244.0.0/16"],
+    serviceCIDRs: ["10.96.0.0/16"],
+  };
+  for (let i = 0; i < 5; i++) {
+    const proxier = new Proxier({ node, source, netnsPath: path("n1"), clock: systemClock, log: silentLogger });
+    const stop = new AbortController();
+    const running = proxier.run(stop.signal);
+    await proxier.synced;
+    stop.abort();
+    await running;
+  }
+}
+
+void connect;

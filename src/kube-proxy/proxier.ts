@@ -1,0 +1,217 @@
+/** Keeps the packet filter of one node as the Services ask: the thin applier beside compile-ruleset.ts. */
+import type { EndpointSlice } from "../api/discovery/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { backoffDelayMs } from "../base/backoff.ts";
+import { type Clock, sleep } from "../base/clock.ts";
+import { familyOf } from "../base/ip.ts";
+import type { Logger } from "../base/logger.ts";
+import { inNetns } from "../base/node/netns.ts";
+import type { ObjectKey } from "../controller-runtime/cache.ts";
+import { openNft } from "../nftables/nft.ts";
+import type { Rules } from "../nftables/ruleset.ts";
+import { Table } from "../nftables/table.ts";
+import { compileBase, compileService, type IpFamily, tableName } from "./compile-ruleset.ts";
+import { Conntrack, type Protocol, type StaleConnections } from "./conntrack.ts";
+import type { NodeView } from "./node-view.ts";
+import type { ServiceSource } from "./service-source.ts";
+
+export interface ProxierOptions {
+  node: NodeView;
+  source: ServiceSource;
+  /** The node's network namespace; this process's own when left out. */
+  netnsPath?: string;
+  clock: Clock;
+  log: Logger;
+}
+
+const retry = { initialMs: 100, maximumMs: 30_000 };
+
+export class Proxier {
+  /** Resolves when the rules for everything that was there at first are in effect. */
+  readonly synced: Promise<void>;
+  #resolveSynced!: () => void;
+  readonly #options: ProxierOptions;
+  readonly #changed = new Set<ObjectKey>();
+  #wake: (() => void) | undefined;
+  #isSettled = false;
+  #settling: (() => void)[] = [];
+
+  constructor(options: ProxierOptions) {
+    this.#options = options;
+    this.synced = new Promise((resolve) => {
+      this.#resolveSynced = resolve;
+    });
+  }
+
+  /** Resolves when every change told so far is in effect. */
+  settled(): Promise<void> {
+    if (this.#isSettled) return Promise.resolve();
+    return new Promise((resolve) => this.#settling.push(resolve));
+  }
+
+  /**
+   * Works until the signal aborts, and then leaves the rules as they are: traffic goes on without us. Changes that come
+   * while a transaction runs go into the next one together. A refused transaction is retried from a full rewrite.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { node, source, netnsPath, clock, log } = this.#options;
+    await Promise.race([source.synced(), aborted(signal)]);
+    if (signal.aborted) return;
+    const open = () => ({ nft: openNft(), conntrack: new Conntrack() });
+    const { nft, conntrack } = netnsPath ? inNetns(netnsPath, open) : open();
+    try {
+      const families = familiesOf(node).map((family) => {
+        const table = new Table(nft, { family: family === "ipv4" ? "ip" : "ip6", name: tableName });
+        table.contents.state("", compileBase(node, family));
+        return { family, table, compiled: new Map<ObjectKey, Rules>() };
+      });
+      source.onChange((service) => {
+        this.#changed.add(service);
+        this.#isSettled = false;
+        this.#wake?.();
+      });
+      let failures = 0;
+      let stale: StaleConnections[] = [];
+      while (!signal.aborted) {
+        const changed = [...this.#changed];
+        this.#changed.clear();
+        for (const family of families) for (const service of changed) stale.push(...this.#compile(service, family));
+        try {
+          for (const { table } of families) await table.apply();
+          conntrack.clear(stale);
+          stale = [];
+          failures = 0;
+          this.#resolveSynced();
+        } catch (error) {
+          failures++;
+          log.error("service rules not applied; the old ones still hold", { node: node.name, failures, error });
+          await sleep(clock, backoffDelayMs(retry, failures), signal).catch(() => {});
+          continue;
+        }
+        if (this.#changed.size > 0) continue;
+        this.#isSettled = true;
+        for (const resolve of this.#settling.splice(0)) resolve();
+        await this.#change(signal);
+      }
+    } finally {
+      nft.close();
+      conntrack.close();
+    }
+  }
+
+  /** Puts a Service's present rules into the table; returns the connections that lost their endpoint by it. */
+  #compile(
+    key: ObjectKey,
+    { family, table, compiled }: { family: IpFamily; table: Table; compiled: Map<ObjectKey, Rules> },
+  ): StaleConnections[] {
+    const { node, source } = this.#options;
+    const service = source.get(key);
+    const slices = service ? source.slicesOf(key) : [];
+    const before = compiled.get(key) ?? {};
+    const after = service ? compileService(service, slices, node, family) : {};
+    if (service) compiled.set(key, after);
+    else compiled.delete(key);
+    // Of two Services that claim one external address and port the older has it.
+    table.contents.state(key, service ? after : undefined, `${service?.metadata.creationTimestamp} ${key}`);
+    return staleConnections(before, after, service !== undefined, slices);
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#wake = undefined;
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      this.#wake = done;
+      signal.addEventListener("abort", done, { once: true });
+    });
+  }
+}
+
+/**
+ * Which connections must be forgotten when a Service's rules change. UDP has no end of its own: every endpoint that is no
+ * longer chosen loses its clients, and clients that met no Service before meet it now. TCP clients lose only an endpoint
+ * that is gone altogether; one that terminates may finish what it does, and so may the endpoints of a deleted Service.
+ */
+export function staleConnections(
+  before: Rules,
+  after: Rules,
+  serviceExists: boolean,
+  slices: readonly DeepReadonly<EndpointSlice>[],
+): StaleConnections[] {
+  const stale: StaleConnections[] = [];
+  const isKnown = (ip: string) =>
+    slices.some(({ endpoints }) => endpoints?.some(({ addresses }) => addresses[0] === ip));
+  const now = backendsIn(after);
+  for (const [backend, destinations] of backendsIn(before)) {
+    if (now.has(backend)) continue;
+    const [protocol, ip, port] = backend.split(" . ") as [Protocol, string, string];
+    if (protocol === "udp" || (serviceExists && !isKnown(ip))) {
+      stale.push({ protocol, destinations, endpoint: { ip, port: Number(port) } });
+    }
+  }
+  const entered = new Set<string>();
+  for (const map of ["service-ips", "service-nodeports"]) {
+    const known = before.elements?.get(map);
+    for (const key of after.elements?.get(map)?.keys() ?? [])
+      if (!known?.has(key) && isUdp(key)) entered.add(destinationOf(key));
+  }
+  if (entered.size > 0) stale.push({ protocol: "udp", destinations: entered });
+  return stale;
+}
+
+/** Every endpoint that a Service's rules can choose, `protocol . ip . port`, with where clients must send for it. */
+function backendsIn(rules: Rules): Map<string, Set<string>> {
+  const backends = new Map<string, Set<string>>();
+  const add = (protocol: string, value: string, destination: string) => {
+    const key = `${protocol} . ${value}`;
+    const destinations = backends.get(key);
+    if (destinations) destinations.add(destination);
+    else backends.set(key, new Set([destination]));
+  };
+  for (const map of ["service-endpoints", "nodeport-endpoints"]) {
+    for (const [key, { value }] of rules.elements?.get(map) ?? []) {
+      const entry = key.slice(0, key.lastIndexOf(" . "));
+      add(protocolOf(entry), value, destinationOf(entry));
+    }
+  }
+  // Chains of the Service's own: whatever enters it may come to any of their endpoints.
+  const entries = ["service-ips", "service-nodeports"].flatMap((map) => [...(rules.elements?.get(map)?.keys() ?? [])]);
+  for (const { rules: chainRules } of rules.chains?.values() ?? []) {
+    for (const rule of chainRules) {
+      for (const statement of rule) {
+        if (statement.kind !== "dnat" || !("entries" in statement.map)) continue;
+        for (const [, value] of statement.map.entries) {
+          for (const entry of entries) add(protocolOf(entry), value, destinationOf(entry));
+        }
+      }
+    }
+  }
+  return backends;
+}
+
+/** Of `ip . protocol . port` and `protocol . port`. */
+function protocolOf(entry: string): string {
+  return entry.split(" . ").at(-2)!;
+}
+
+function destinationOf(entry: string): string {
+  const parts = entry.split(" . ");
+  return parts.length === 3 ? `${parts[0]}:${parts[2]}` : `:${parts[1]}`;
+}
+
+function isUdp(entry: string): boolean {
+  return protocolOf(entry) === "udp";
+}
+
+function familiesOf(node: NodeView): IpFamily[] {
+  return [...new Set(node.addresses.map(familyOf))].sort();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

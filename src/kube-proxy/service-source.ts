@@ -1,0 +1,56 @@
+/** Services with their EndpointSlices, as the proxies of all nodes in this process read them. */
+import type { Service } from "../api/core/v1.ts";
+import type { EndpointSlice } from "../api/discovery/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { EndpointSlices, Services } from "../api/resources.ts";
+import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
+import type { InformerCache } from "../controller-runtime/informer-cache.ts";
+
+export interface ServiceSource {
+  /** Resolves when Services and slices were listed once. */
+  synced(): Promise<void>;
+  get(service: ObjectKey): DeepReadonly<Service> | undefined;
+  slicesOf(service: ObjectKey): readonly DeepReadonly<EndpointSlice>[];
+  /** Calls with the key of every Service that exists now, and of each whose own state or slices change later. */
+  onChange(listener: (service: ObjectKey) => void): void;
+}
+
+/** The component whose kind of proxying a Service or slice was given to, when not this one: it is then left alone. */
+const proxyNameLabel = "service.kubernetes.io/service-proxy-name";
+const headlessLabel = "service.kubernetes.io/headless";
+const serviceNameLabel = "kubernetes.io/service-name";
+const sliceIndex = "service";
+
+export function informedServiceSource(cache: InformerCache): ServiceSource {
+  const services = cache.informer(Services);
+  const slices = cache.informer(EndpointSlices);
+  slices.addIndex(sliceIndex, serviceOf);
+  return {
+    async synced() {
+      await Promise.all([services.synced, slices.synced]);
+    },
+    get(key) {
+      const service = services.get(key);
+      return service && isOurs(service) ? service : undefined;
+    },
+    slicesOf: (key) => slices.byIndex(sliceIndex, key).filter(isOurs),
+    onChange(listener) {
+      services.addHandler(({ object }) => listener(keyOf(object)));
+      slices.addHandler(({ object, previous }) => {
+        const service = serviceOf(object);
+        const previously = previous && serviceOf(previous);
+        if (service) listener(service);
+        if (previously && previously !== service) listener(previously);
+      });
+    },
+  };
+}
+
+function serviceOf({ metadata }: DeepReadonly<EndpointSlice>): ObjectKey | undefined {
+  const name = metadata.labels?.[serviceNameLabel];
+  return name ? objectKey(name, metadata.namespace) : undefined;
+}
+
+function isOurs({ metadata }: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> } }): boolean {
+  return metadata.labels?.[proxyNameLabel] === undefined && metadata.labels?.[headlessLabel] === undefined;
+}
