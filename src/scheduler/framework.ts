@@ -1,0 +1,75 @@
+/** What a scheduler plugin is: it prepares once for a Pod, and then judges Nodes one by one. */
+import type { Random } from "../base/random.ts";
+import type { ClusterState } from "./cluster-state.ts";
+import type { NodeInfo } from "./node-info.ts";
+import type { PodInfo } from "./pod-info.ts";
+
+/** Why a Node will not do. */
+export interface Refusal {
+  reasons: readonly string[];
+  /** Removing other Pods from the Node would not help. */
+  isUnresolvable: boolean;
+}
+
+/** Undefined: the Node will do. Must not allocate when it will. */
+export type NodeFilter = (node: NodeInfo) => Refusal | undefined;
+
+export interface NodeScorer {
+  /** Any number; higher is better unless `normalize` turns it round. */
+  score(node: NodeInfo): number;
+  /** Brings scores into 0…100 in place. Without it they are so already. */
+  normalize?(scores: Float64Array): void;
+}
+
+/** Things that happen in the cluster and may make an unschedulable Pod schedulable. */
+export type ClusterEvent =
+  | "NodeAdded"
+  | "NodeAllocatableChanged"
+  | "NodeLabelsChanged"
+  | "NodeTaintsChanged"
+  | "PodAdded"
+  | "PodRemoved"
+  | "PodLabelsChanged"
+  | "PodScaledDown"
+  | "StorageChanged";
+
+export interface SchedulerPlugin {
+  /** Upstream's name. */
+  name: string;
+  /** Weight of its score. Default 1. */
+  weight?: number;
+  /** What may let a Pod pass that this plugin refused. */
+  wakesOn: readonly ClusterEvent[];
+  /** Undefined: has nothing against any Node. A Refusal: no Node can do. */
+  filter?(pod: PodInfo, cluster: ClusterState): NodeFilter | Refusal | undefined;
+  /** Called with the Nodes that passed. Undefined: has no preference. */
+  score?(pod: PodInfo, cluster: ClusterState, nodes: readonly NodeInfo[]): NodeScorer | undefined;
+}
+
+export interface Profile {
+  schedulerName: string;
+  plugins: readonly SchedulerPlugin[];
+}
+
+export function isRefusal(result: NodeFilter | Refusal | undefined): result is Refusal {
+  return typeof result === "object";
+}
+
+export function refusal(reason: string, isUnresolvable = false): Refusal {
+  return { reasons: [reason], isUnresolvable };
+}
+
+/** Scales so that the highest becomes 100; `isReversed` makes the lowest the best. */
+export function normalizeByMaximum(scores: Float64Array, isReversed = false): void {
+  let maximum = 0;
+  for (const score of scores) if (score > maximum) maximum = score;
+  for (let i = 0; i < scores.length; i++) {
+    const scaled = maximum === 0 ? 0 : Math.floor((scores[i]! * 100) / maximum);
+    scores[i] = isReversed ? 100 - scaled : scaled;
+  }
+}
+
+export interface SchedulingContext {
+  cluster: ClusterState;
+  random: Random;
+}
