@@ -63,7 +63,7 @@ export class Proxier {
       const families = familiesOf(node).map((family) => {
         const table = new Table(nft, { family: family === "ipv4" ? "ip" : "ip6", name: tableName });
         table.contents.state("", compileBase(node, family));
-        return { family, table, compiled: new Map<ObjectKey, Rules>() };
+        return { family, table, compiled: new Map<ObjectKey, Compiled>() };
       });
       source.onChange((service) => {
         this.#changed.add(service);
@@ -102,18 +102,19 @@ export class Proxier {
   /** Puts a Service's present rules into the table; returns the connections that lost their endpoint by it. */
   #compile(
     key: ObjectKey,
-    { family, table, compiled }: { family: IpFamily; table: Table; compiled: Map<ObjectKey, Rules> },
+    { family, table, compiled }: { family: IpFamily; table: Table; compiled: Map<ObjectKey, Compiled> },
   ): StaleConnections[] {
     const { node, source } = this.#options;
     const service = source.get(key);
     const slices = service ? source.slicesOf(key) : [];
-    const before = compiled.get(key) ?? {};
-    const after = service ? compileService(service, slices, node, family) : {};
-    if (service) compiled.set(key, after);
+    const before = compiled.get(key) ?? { rules: {}, lingering: new Map() };
+    const rules = service ? compileService(service, slices, node, family) : {};
+    const { stale, lingering } = staleConnections(before, rules, service !== undefined, slices);
+    if (service) compiled.set(key, { rules, lingering });
     else compiled.delete(key);
     // Of two Services that claim one external address and port the older has it.
-    table.contents.state(key, service ? after : undefined, `${service?.metadata.creationTimestamp} ${key}`);
-    return staleConnections(before, after, service !== undefined, slices);
+    table.contents.state(key, service ? rules : undefined, `${service?.metadata.creationTimestamp} ${key}`);
+    return stale;
   }
 
   #change(signal: AbortSignal): Promise<void> {
@@ -132,38 +133,49 @@ export class Proxier {
 /**
  * Which connections must be forgotten when a Service's rules change. UDP has no end of its own: every endpoint that is no
  * longer chosen loses its clients, and clients that met no Service before meet it now. TCP clients lose only an endpoint
- * that is gone altogether; one that terminates may finish what it does, and so may the endpoints of a deleted Service.
+ * that is gone altogether; one that terminates may finish what it does (it lingers), and so may those of a deleted Service.
  */
 export function staleConnections(
-  before: Rules,
+  before: Compiled,
   after: Rules,
   serviceExists: boolean,
   slices: readonly DeepReadonly<EndpointSlice>[],
-): StaleConnections[] {
+): { stale: StaleConnections[]; lingering: Backends } {
   const stale: StaleConnections[] = [];
+  const lingering: Backends = new Map();
   const isKnown = (ip: string) =>
     slices.some(({ endpoints }) => endpoints?.some(({ addresses }) => addresses[0] === ip));
   const now = backendsIn(after);
-  for (const [backend, destinations] of backendsIn(before)) {
+  for (const [backend, destinations] of [...before.lingering, ...backendsIn(before.rules)]) {
     if (now.has(backend)) continue;
     const [protocol, ip, port] = backend.split(" . ") as [Protocol, string, string];
     if (protocol === "udp" || (serviceExists && !isKnown(ip))) {
       stale.push({ protocol, destinations, endpoint: { ip, port: Number(port) } });
-    }
+    } else if (serviceExists) lingering.set(backend, destinations);
   }
   const entered = new Set<string>();
   for (const map of ["service-ips", "service-nodeports"]) {
-    const known = before.elements?.get(map);
-    for (const key of after.elements?.get(map)?.keys() ?? [])
+    const known = before.rules.elements?.get(map);
+    for (const key of after.elements?.get(map)?.keys() ?? []) {
       if (!known?.has(key) && isUdp(key)) entered.add(destinationOf(key));
+    }
   }
   if (entered.size > 0) stale.push({ protocol: "udp", destinations: entered });
-  return stale;
+  return { stale, lingering };
 }
 
+/** What the table holds for a Service, and the endpoints it had that may still have clients. */
+interface Compiled {
+  rules: Rules;
+  lingering: Backends;
+}
+
+/** Endpoints, `protocol . ip . port`, each with where clients must send for it. */
+type Backends = Map<string, Set<string>>;
+
 /** Every endpoint that a Service's rules can choose, `protocol . ip . port`, with where clients must send for it. */
-function backendsIn(rules: Rules): Map<string, Set<string>> {
-  const backends = new Map<string, Set<string>>();
+function backendsIn(rules: Rules): Backends {
+  const backends: Backends = new Map();
   const add = (protocol: string, value: string, destination: string) => {
     const key = `${protocol} . ${value}`;
     const destinations = backends.get(key);
