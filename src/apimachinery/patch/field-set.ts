@@ -1,0 +1,142 @@
+/**
+ * Sets of fields in the form that managedFields stores them (FieldsV1): nested objects keyed by path elements, `f:name` for a field or a
+ * map's key, `k:{"name":"web"}` for a list's item by its keys, `v:"x"` for a set's item. A node is a member of the set when it is empty
+ * or holds ".". Nothing here changes its arguments; results share parts with them.
+ */
+export type FieldSet = { readonly [element: string]: FieldSet };
+
+/** A node that is a member and has nothing below. */
+export const member: FieldSet = Object.freeze({});
+
+export function isEmptySet(set: FieldSet): boolean {
+  for (const _ in set) return false;
+  return true;
+}
+
+/** Asked of a node, not of a whole set, whose root is never a member. */
+export function isMember(node: FieldSet): boolean {
+  return "." in node || isEmptySet(node);
+}
+
+/** A node from its parts; undefined when nothing is left. */
+function node(isMember: boolean, children: Record<string, FieldSet> | undefined): FieldSet | undefined {
+  if (!children) return isMember ? member : undefined;
+  if (isMember) children["."] = member;
+  return children;
+}
+
+/** The set of both. Undefined stands for the empty set throughout. */
+export function union(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
+  if (!a || a === b) return b;
+  if (!b) return a;
+  return unionNodes(a, b, false);
+}
+
+function unionNodes(a: FieldSet, b: FieldSet, eitherMember: boolean): FieldSet {
+  const children: Record<string, FieldSet> = {};
+  for (const element in a) if (element !== ".") children[element] = a[element]!;
+  for (const element in b) {
+    if (element === ".") continue;
+    const mine = children[element];
+    const theirs = b[element]!;
+    children[element] =
+      !mine || mine === theirs ? theirs : unionNodes(mine, theirs, isMember(mine) || isMember(theirs));
+  }
+  if (isEmptySet(children)) return member;
+  if (eitherMember) children["."] = member;
+  return children;
+}
+
+/** What is in `a` and not in `b`, path by path: a field below a removed one stays. The same object as `a` when nothing goes. */
+export function difference(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
+  if (!a || !b) return a;
+  return differenceNodes(a, b, false, false, false);
+}
+
+/** As difference, but everything below a field in `b` goes too. */
+export function differenceBelow(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
+  if (!a || !b) return a;
+  return differenceNodes(a, b, false, false, true);
+}
+
+function differenceNodes(
+  a: FieldSet,
+  b: FieldSet,
+  aMember: boolean,
+  bMember: boolean,
+  below: boolean,
+): FieldSet | undefined {
+  if (below && bMember) return undefined;
+  let changed = aMember && bMember;
+  let children: Record<string, FieldSet> | undefined;
+  for (const element in a) {
+    if (element === ".") continue;
+    const mine = a[element]!;
+    const theirs = b[element];
+    const left = theirs ? differenceNodes(mine, theirs, isMember(mine), isMember(theirs), below) : mine;
+    if (left !== mine) changed = true;
+    if (left) (children ??= {})[element] = left;
+  }
+  return changed ? node(aMember && !bMember, children) : a;
+}
+
+export function intersection(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
+  if (!a || !b) return undefined;
+  return intersectNodes(a, b, false);
+}
+
+function intersectNodes(a: FieldSet, b: FieldSet, bothMembers: boolean): FieldSet | undefined {
+  let children: Record<string, FieldSet> | undefined;
+  for (const element in a) {
+    if (element === ".") continue;
+    const mine = a[element]!;
+    const theirs = b[element];
+    if (!theirs) continue;
+    const both = intersectNodes(mine, theirs, isMember(mine) && isMember(theirs));
+    if (both) (children ??= {})[element] = both;
+  }
+  return node(bothMembers, children);
+}
+
+/** From paths of element names: `fieldSetOf(["f:status"], ["f:metadata", "f:labels"])`. */
+export function fieldSetOf(...paths: readonly string[][]): FieldSet {
+  const root: Record<string, FieldSet> = {};
+  for (const path of paths) {
+    let at = root;
+    path.forEach((element, i) => {
+      const known = at[element];
+      if (i === path.length - 1) at[element] = known ? unionNodes(known, member, true) : member;
+      else
+        at = (at[element] = known ? { ...(isMember(known) ? { ".": member } : {}), ...known } : {}) as Record<
+          string,
+          FieldSet
+        >;
+    });
+  }
+  return root;
+}
+
+/** Every member as upstream prints it, `.spec.ports[port=80,protocol="TCP"].name`, those of a node before those below it. */
+export function* fieldPaths(set: FieldSet, prefix = ""): Generator<string> {
+  const elements = Object.keys(set)
+    .filter((element) => element !== ".")
+    .sort();
+  for (const element of elements) if (isMember(set[element]!)) yield prefix + printElement(element);
+  for (const element of elements) yield* fieldPaths(set[element]!, prefix + printElement(element));
+}
+
+export function printElement(element: string): string {
+  const value = element.slice(2);
+  switch (element[0]) {
+    case "f":
+      return `.${value}`;
+    case "k": {
+      const keys = Object.entries(JSON.parse(value) as object).map(([name, key]) => `${name}=${JSON.stringify(key)}`);
+      return `[${keys.join(",")}]`;
+    }
+    case "v":
+      return `[=${value}]`;
+    default:
+      return `[${value}]`;
+  }
+}
