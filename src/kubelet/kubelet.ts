@@ -1,5 +1,7 @@
 /** One node's agent: registers the node, and does for each pod bound to it what its spec says (upstream's kubelet). */
+import { readdir, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Nodes, Pods, Services } from "../api/resources.ts";
@@ -208,23 +210,34 @@ class RunningKubelet {
   async #removeOrphans(): Promise<void> {
     const { runtime, network, folders, log } = this.#options;
     const isOrphan = (uid: string) => !this.#executors.has(uid);
-    const orphans = this.#sandboxes().filter((sandbox) => isOrphan(sandbox.config.pod.uid));
+    const sandboxes = this.#sandboxes().filter((sandbox) => isOrphan(sandbox.config.pod.uid));
     await Promise.all(
-      orphans.map(async ({ id, config }) => {
-        const { name, namespace, uid } = config.pod;
-        log.info("removing a pod that was deleted meanwhile", { pod: `${namespace}/${name}` });
+      sandboxes.map(async ({ id, config }) => {
+        const pod = `${config.pod.namespace}/${config.pod.name}`;
+        log.info("removing a pod that was deleted meanwhile", { pod });
         try {
           const containers = runtime.listContainers({ sandbox: id });
           await Promise.all(containers.map((status) => runtime.stopContainer(status.id, { gracePeriodSeconds: 1 })));
           await runtime.removeSandbox(id);
-          await removeVolumes(podFoldersByUid(folders, uid));
         } catch (error) {
-          log.warn("removing an orphaned pod failed", { pod: `${namespace}/${name}`, error: (error as Error).message });
+          log.warn("removing an orphaned pod failed", { pod, error: (error as Error).message });
         }
       }),
     );
     const attachments = await network.list();
     await Promise.all(attachments.filter(({ podUid }) => isOrphan(podUid)).map(({ podUid }) => network.detach(podUid)));
+    const uids = new Set([
+      ...(await namesIn(join(folders.root, "pods"))),
+      ...(await namesIn(join(folders.volatile, "pods"))),
+    ]);
+    for (const uid of [...uids].filter(isOrphan)) {
+      await removeVolumes(podFoldersByUid(folders, uid));
+      await rm(podFoldersByUid(folders, uid).root, { recursive: true, force: true });
+    }
+    for (const name of await namesIn(folders.logs)) {
+      if (isOrphan(name.slice(name.lastIndexOf("_") + 1)))
+        await rm(join(folders.logs, name), { recursive: true, force: true });
+    }
   }
 
   async #rotateLogs(): Promise<void> {
@@ -242,6 +255,10 @@ class RunningKubelet {
       }
     }
   }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch(() => []);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

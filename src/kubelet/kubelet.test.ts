@@ -1,0 +1,607 @@
+/** A kubelet with an API server over a memory store, crun, and namespaces: pods run for real. */
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Pod, PodSpec, PodStatus } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { ConfigMaps, Events, Leases, Namespaces, Nodes, Pods, Secrets } from "../api/resources.ts";
+import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
+import { type Logger, silentLogger } from "../base/logger.ts";
+import { Links } from "../base/node/links.ts";
+import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../base/node/netns.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { systemRandom } from "../base/node/system-random.ts";
+import type { Client } from "../client/client.ts";
+import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
+import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
+import { type Kubelet, startKubelet } from "./kubelet.ts";
+import { machineFacts } from "./machine-facts.ts";
+import { BridgePodNetwork } from "./network/pod-network.ts";
+import { findProgram, OciMachine } from "./runtime/oci/machine.ts";
+import { OciRuntime } from "./runtime/oci/oci-runtime.ts";
+
+const isPossible = process.getuid?.() === 0 && findProgram("conmon") && findProgram("busybox") && findProgram("crun");
+const nodeName = `pnt-kubelet-${process.pid}`;
+
+const loudLogger: Logger = {
+  debug: () => {},
+  info: (message, fields) => console.log("info", message, fields ?? ""),
+  warn: (message, fields) => console.log("warn", message, fields ?? ""),
+  error: (message, fields) => console.log("error", message, fields ?? ""),
+  with: () => loudLogger,
+};
+const log = process.env["LOUD"] ? loudLogger : silentLogger;
+
+describe.skipIf(!isPossible)("a kubelet", () => {
+  let folder: string;
+  let api: TestApiServer;
+  let machine: OciMachine;
+  let runtime: OciRuntime;
+  let network: BridgePodNetwork;
+  let kubelet: Kubelet;
+  let stop: AbortController;
+  let count = 0;
+
+  beforeAll(async () => {
+    folder = mkdtempSync("/var/tmp/pnt-kubelet-");
+    busyboxLayer(join(folder, "layer"));
+    api = await startTestApiServer({});
+    await api.client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
+    createNetns(nodeName, () => {
+      const links = new Links();
+      links.apply([
+        { kind: "bridge", name: "cni0" },
+        { kind: "address", link: "cni0", address: "10.244.77.1/24" },
+        { kind: "up", name: "cni0" },
+        { kind: "up", name: "lo" },
+      ]);
+      links.close();
+      writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
+    });
+    machine = new OciMachine({ folder, clock: systemClock, logger: silentLogger, runtime: "crun" });
+    await startNode();
+  }, 30_000);
+
+  afterAll(async () => {
+    await api.client.deleteCollection(Pods, { namespace: "default" }, { gracePeriodSeconds: 0 });
+    await until(
+      async () =>
+        (await api.client.list(Pods, {})).items.length === 0 &&
+        ["kubelet/pods", "logs"].every((name) => readdirSync(join(folder, name)).length === 0),
+    );
+    stop.abort();
+    await kubelet.stopped;
+    await runtime.close();
+    await machine.cgroups.remove(`/${nodeName}`);
+    machine.tearDown();
+    network.close();
+    const left = listNetns(`${nodeName}_`);
+    deleteNetns(nodeName);
+    await api[Symbol.asyncDispose]();
+    const mounts = readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(folder));
+    const pods = existsSync(join(folder, "kubelet/pods")) ? readdirSync(join(folder, "kubelet/pods")) : [];
+    const logs = existsSync(join(folder, "logs")) ? readdirSync(join(folder, "logs")) : [];
+    rmSync(folder, { recursive: true, force: true });
+    expect({ left, mounts, pods, logs }).toEqual({ left: [], mounts: [], pods: [], logs: [] });
+  }, 30_000);
+
+  async function startNode(): Promise<void> {
+    stop = new AbortController();
+    runtime = new OciRuntime({
+      folder: join(folder, "node"),
+      machine,
+      images: testImages(join(folder, "layer")),
+      clock: systemClock,
+      random: systemRandom,
+      logger: silentLogger,
+    });
+    await runtime.open();
+    network = new BridgePodNetwork({ node: nodeName, bridge: "cni0", podCIDRs: ["10.244.77.0/24"] });
+    kubelet = startKubelet({
+      node: {
+        name: nodeName,
+        ips: ["10.0.2.4"],
+        podCIDRs: ["10.244.77.0/24"],
+        kubeletVersion: "v1.36.2",
+        roles: ["worker"],
+      },
+      machine: machineFacts(nodeName, folder),
+      client: withStatusPatches(api.client),
+      runtime,
+      images: testImages(join(folder, "layer")),
+      network,
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      signal: stop.signal,
+      folders: { root: join(folder, "kubelet"), volatile: join(folder, "volatile"), logs: join(folder, "logs") },
+      cgroupRoot: `/${nodeName}`,
+      clusterDomain: "cluster.local",
+      seccompRoot: join(folder, "seccomp"),
+      dns: () => ({ servers: ["10.96.0.10"], searches: [], options: [] }),
+      connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
+    });
+    await kubelet.ready;
+  }
+
+  type LoosePod = Omit<Partial<PodSpec>, "containers"> & { containers?: Partial<PodSpec["containers"][number]>[] };
+
+  async function create(spec: LoosePod, name = `pod-${count++}`): Promise<string> {
+    const containers = (spec.containers ?? [{}]).map((container) => ({
+      name: "main",
+      image: "busybox:1",
+      command: ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"],
+      ...container,
+    }));
+    const full = { terminationGracePeriodSeconds: 5, ...spec, containers, nodeName };
+    await api.client.create(Pods, { metadata: { name, namespace: "default" }, spec: full as PodSpec });
+    return name;
+  }
+
+  const get = (name: string) => api.client.get(Pods, { name, namespace: "default" });
+
+  async function reach(
+    name: string,
+    done: (status: DeepReadonly<PodStatus>, pod: DeepReadonly<Pod>) => unknown,
+  ): Promise<DeepReadonly<Pod>> {
+    let pod = await get(name);
+    try {
+      await until(async () => {
+        pod = await get(name);
+        return done(pod.status, pod);
+      });
+    } catch (error) {
+      throw new Error(
+        `${name} is ${JSON.stringify(pod.status, null, 1)}, ${JSON.stringify(await eventsOf(name), null, 1)}`,
+        { cause: error },
+      );
+    }
+    return pod;
+  }
+
+  const isReady = (status: DeepReadonly<PodStatus>) =>
+    status.conditions?.some(({ type, status }) => type === "Ready" && status === "True");
+
+  async function eventsOf(name: string): Promise<string[]> {
+    const { items } = await api.client.list(Events, { namespace: "default" });
+    return items
+      .filter((event) => event.involvedObject.name === name)
+      .map((event) => `${event.type} ${event.reason}: ${event.message}`);
+  }
+
+  async function isGone(name: string): Promise<boolean> {
+    return get(name).then(
+      () => false,
+      (error) => isNotFound(error),
+    );
+  }
+
+  async function logOf(name: string, options = {}, container?: string): Promise<string> {
+    let text = "";
+    const ref = { name, namespace: "default" };
+    for await (const chunk of await kubelet.pods.logs(ref, container, options, AbortSignal.timeout(10_000)))
+      text += chunk;
+    return text;
+  }
+
+  async function run(name: string, ...command: string[]): Promise<string> {
+    const stdout = new PassThrough();
+    let text = "";
+    stdout.on("data", (chunk) => {
+      text += chunk;
+    });
+    await kubelet.pods.exec({ name, namespace: "default" }, undefined, { command, tty: false, stdout });
+    return text.trim();
+  }
+
+  test("registers its node, and renews the lease", async () => {
+    const node = await api.client.get(Nodes, { name: nodeName });
+    expect(node.metadata.labels).toMatchObject({
+      "kubernetes.io/hostname": nodeName,
+      "node-role.kubernetes.io/worker": "",
+    });
+    expect(node.status.conditions?.find(({ type }) => type === "Ready")).toMatchObject({
+      status: "True",
+      reason: "KubeletReady",
+    });
+    expect(node.status.nodeInfo?.kubeletVersion).toBe("v1.36.2");
+    expect(node.spec.podCIDR).toBe("10.244.77.0/24");
+    await until(
+      async () => (await api.client.get(Leases, { name: nodeName, namespace: "kube-node-lease" })).spec.renewTime,
+    );
+  });
+
+  test("a pod becomes Ready, can be entered and read, and goes without a trace", async () => {
+    const begun = performance.now();
+    const name = await create({
+      containers: [
+        { command: ["sh", "-c", "echo hello from $(hostname); trap 'exit 0' TERM; while true; do sleep 0.1; done"] },
+      ],
+    });
+    const pod = await reach(name, isReady);
+    console.log(`ready after ${Math.round(performance.now() - begun)} ms`);
+    expect(pod.status).toMatchObject({ phase: "Running", hostIP: "10.0.2.4", qosClass: "BestEffort" });
+    expect(pod.status.podIP).toMatch(/^10\.244\.77\./);
+    expect(pod.status.containerStatuses?.[0]).toMatchObject({
+      ready: true,
+      started: true,
+      restartCount: 0,
+      image: "busybox:1",
+    });
+    expect(await logOf(name)).toBe(`hello from ${name}\n`);
+    expect(await run(name, "cat", "/etc/hosts")).toContain(`${pod.status.podIP}\t${name}`);
+    expect(await run(name, "cat", "/etc/resolv.conf")).toContain("nameserver 10.96.0.10");
+    await until(async () => (await eventsOf(name)).length >= 3);
+    expect(await eventsOf(name)).toEqual([
+      'Normal Pulled: Container image "busybox:1" already present on machine and can be accessed by the pod',
+      "Normal Created: Container created",
+      "Normal Started: Container started",
+    ]);
+    const deleting = performance.now();
+    await api.client.delete(Pods, { name, namespace: "default" });
+    await until(() => isGone(name));
+    console.log(`gone after ${Math.round(performance.now() - deleting)} ms`);
+    expect(await eventsOf(name)).toContain("Normal Killing: Stopping container main");
+  });
+
+  test("a crashing container restarts at once, and then backs off; what it said before can be read", async () => {
+    const name = await create({
+      containers: [{ command: ["sh", "-c", "echo going down; echo because > /dev/termination-log; exit 3"] }],
+    });
+    const pod = await reach(
+      name,
+      (status) => status.containerStatuses?.[0]?.state?.waiting?.reason === "CrashLoopBackOff",
+    );
+    const status = pod.status.containerStatuses?.[0];
+    expect(status?.state?.waiting?.message).toBe(
+      `back-off 10s restarting failed container=main pod=${name}_default(${pod.metadata.uid})`,
+    );
+    expect(status).toMatchObject({
+      restartCount: 1,
+      lastState: { terminated: { exitCode: 3, reason: "Error", message: "because\n" } },
+    });
+    expect(await logOf(name)).toBe("going down\n");
+    expect(await logOf(name, { previous: true })).toBe("going down\n");
+    expect(await eventsOf(name)).toContain(
+      `Warning BackOff: Back-off restarting failed container main in pod ${name}_default(${pod.metadata.uid})`,
+    );
+  });
+
+  test("a job's pod succeeds and keeps its log", async () => {
+    const name = await create({ restartPolicy: "Never", containers: [{ command: ["sh", "-c", "echo done"] }] });
+    await reach(name, (status) => status.phase === "Succeeded");
+    expect(await logOf(name)).toBe("done\n");
+    await api.client.delete(Pods, { name, namespace: "default" });
+    await until(() => isGone(name));
+  });
+
+  test("a command that does not exist is a RunContainerError", async () => {
+    const name = await create({ containers: [{ command: ["no-such-command"] }] });
+    await reach(name, (status) => status.containerStatuses?.[0]?.lastState?.terminated?.reason === "StartError");
+    await reach(name, (status) => status.containerStatuses?.[0]?.state?.waiting?.reason === "CrashLoopBackOff");
+  });
+
+  test("a missing image, a bad name and pull policy Never have their own words", async () => {
+    const missing = await create({ containers: [{ image: "nowhere:1" }] });
+    const bad = await create({ containers: [{ image: "Bad Name" }] });
+    const never = await create({ containers: [{ image: "nowhere:2", imagePullPolicy: "Never" }] });
+    const reason = (status: DeepReadonly<PodStatus>) => status.containerStatuses?.[0]?.state?.waiting?.reason;
+    await reach(missing, (status) => reason(status) === "ErrImagePull");
+    await reach(bad, (status) => reason(status) === "InvalidImageName");
+    await reach(never, (status) => reason(status) === "ErrImageNeverPull");
+    await reach(missing, (status) => reason(status) === "ImagePullBackOff");
+    expect(await eventsOf(missing)).toContain('Normal BackOff: Back-off pulling image "nowhere:1"');
+  });
+
+  test("environment and files come from ConfigMaps and Secrets, and files follow changes", async () => {
+    await api.client.create(ConfigMaps, {
+      metadata: { name: "settings", namespace: "default" },
+      data: { color: "red" },
+    });
+    await api.client.create(Secrets, {
+      metadata: { name: "keys", namespace: "default" },
+      data: { token: Buffer.from("s3cret").toString("base64") },
+    });
+    const name = await create({
+      containers: [
+        {
+          env: [
+            { name: "COLOR", valueFrom: { configMapKeyRef: { name: "settings", key: "color" } } },
+            { name: "GREETING", value: "a $(COLOR) day" },
+            { name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+          ],
+          envFrom: [{ prefix: "KEY_", secretRef: { name: "keys" } }],
+          volumeMounts: [
+            { name: "settings", mountPath: "/settings" },
+            { name: "all", mountPath: "/all" },
+            { name: "scratch", mountPath: "/scratch" },
+            { name: "settings", mountPath: "/one-file", subPath: "color" },
+            { name: "scratch", mountPath: "/deep", subPath: "a/b" },
+            { name: "memory", mountPath: "/memory" },
+          ],
+        },
+      ],
+      volumes: [
+        { name: "settings", configMap: { name: "settings" } },
+        { name: "scratch", emptyDir: {} },
+        { name: "memory", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+        {
+          name: "all",
+          projected: {
+            sources: [
+              { secret: { name: "keys", items: [{ key: "token", path: "nested/token" }] } },
+              { downwardAPI: { items: [{ path: "name", fieldRef: { fieldPath: "metadata.name" } }] } },
+            ],
+          },
+        },
+      ],
+    });
+    const pod = await reach(name, isReady);
+    expect(await run(name, "sh", "-c", "echo $GREETING $KEY_token $IP")).toBe(`a red day s3cret ${pod.status.podIP}`);
+    expect(await run(name, "cat", "/settings/color", "/one-file", "/all/nested/token", "/all/name")).toBe(
+      `redreds3cret${name}`,
+    );
+    expect(await run(name, "sh", "-c", "echo x > /deep/file && cat /scratch/a/b/file")).toBe("x");
+    expect(await run(name, "sh", "-c", "head -c 2000000 /dev/zero > /memory/x || echo full")).toBe("full");
+    await api.client.patch(
+      ConfigMaps,
+      { name: "settings", namespace: "default" },
+      { type: "merge", body: { data: { color: "blue" } } },
+    );
+    await until(async () => (await run(name, "cat", "/settings/color")) === "blue");
+  });
+
+  test("a pod waits for a ConfigMap that is not there yet, says so, and starts when it comes", async () => {
+    const name = await create({ containers: [{ envFrom: [{ configMapRef: { name: "late" } }] }] });
+    await reach(
+      name,
+      (status) => status.containerStatuses?.[0]?.state?.waiting?.reason === "CreateContainerConfigError",
+    );
+    const pod = await get(name);
+    expect(pod.status.containerStatuses?.[0]?.state?.waiting?.message).toBe('configmap "late" not found');
+    await api.client.create(ConfigMaps, { metadata: { name: "late", namespace: "default" }, data: {} });
+    await reach(name, isReady);
+  });
+
+  test("a volume whose ConfigMap is missing is told as FailedMount", async () => {
+    const name = await create({
+      volumes: [{ name: "v", configMap: { name: "nope" } }],
+      containers: [{ volumeMounts: [{ name: "v", mountPath: "/v" }] }],
+    });
+    await until(async () =>
+      (await eventsOf(name)).includes(
+        'Warning FailedMount: MountVolume.SetUp failed for volume "v" : configmap "nope" not found',
+      ),
+    );
+  });
+
+  test("probes: readiness follows a file, liveness restarts, HTTP and TCP reach the pod", async () => {
+    const server =
+      "mkdir -p /www; echo ok > /www/index.html; httpd -p 8080 -h /www; trap 'exit 0' TERM; while true; do sleep 0.1; done";
+    const web = await create({
+      containers: [
+        {
+          command: ["sh", "-c", server],
+          ports: [{ name: "http", containerPort: 8080 }],
+          startupProbe: { tcpSocket: { port: "http" }, periodSeconds: 1, failureThreshold: 10 },
+          readinessProbe: { httpGet: { path: "/index.html", port: "http" }, periodSeconds: 1 },
+        } as never,
+      ],
+    });
+    const exec = await create({
+      containers: [
+        { readinessProbe: { exec: { command: ["cat", "/tmp/ready"] }, periodSeconds: 1, failureThreshold: 1 } },
+      ],
+    });
+    const live = await create({
+      containers: [{ livenessProbe: { httpGet: { path: "/", port: 81 }, periodSeconds: 1, failureThreshold: 2 } }],
+    });
+    await reach(web, isReady);
+    await reach(exec, (status) => status.phase === "Running");
+    expect(isReady((await get(exec)).status)).toBe(false);
+    await run(exec, "touch", "/tmp/ready");
+    await reach(exec, isReady);
+    await run(exec, "rm", "/tmp/ready");
+    await reach(exec, (status) => !isReady(status));
+    expect((await eventsOf(exec)).join()).toContain("Readiness probe failed: cat: can't open '/tmp/ready'");
+    const restarted = await reach(live, (status) => (status.containerStatuses?.[0]?.restartCount ?? 0) > 0);
+    const events = await eventsOf(live);
+    expect(events).toContain(
+      `Warning Unhealthy: Liveness probe failed: Get "http://${restarted.status.podIP}:81/": dial tcp ${restarted.status.podIP}:81: connect: connection refused`,
+    );
+    expect(events).toContain("Normal Killing: Container main failed liveness probe, will be restarted");
+    await run(web, "rm", "/www/index.html");
+    await until(async () =>
+      (await eventsOf(web)).includes(
+        "Warning Unhealthy: Readiness probe failed: HTTP probe failed with statuscode: 404",
+      ),
+    );
+  });
+
+  test("init containers, a sidecar and hooks run in their order", async () => {
+    const write = (text: string) => ["sh", "-c", `echo ${text} >> /out/log`];
+    const mounts = [{ name: "out", mountPath: "/out" }];
+    const name = await create({
+      volumes: [{ name: "out", emptyDir: {} }],
+      initContainers: [
+        { name: "first", image: "busybox:1", command: write("first"), volumeMounts: mounts },
+        {
+          name: "side",
+          image: "busybox:1",
+          restartPolicy: "Always",
+          command: ["sh", "-c", "echo side >> /out/log; trap 'exit 0' TERM; while true; do sleep 0.1; done"],
+          volumeMounts: mounts,
+        },
+        { name: "second", image: "busybox:1", command: write("second"), volumeMounts: mounts },
+      ],
+      containers: [
+        {
+          volumeMounts: mounts,
+          lifecycle: {
+            postStart: { exec: { command: write("hook") } },
+            preStop: { exec: { command: ["sleep", "1"] } },
+          },
+        },
+      ],
+    });
+    await reach(name, isReady);
+    expect(await run(name, "cat", "/out/log")).toBe("first\nside\nsecond\nhook");
+    const deleting = performance.now();
+    await api.client.delete(Pods, { name, namespace: "default" });
+    await until(() => isGone(name));
+    expect(performance.now() - deleting).toBeGreaterThan(1000);
+  });
+
+  test("a log is followed until the container ends", async () => {
+    const name = await create({
+      restartPolicy: "Never",
+      containers: [{ command: ["sh", "-c", "echo one; sleep 0.5; echo two"] }],
+    });
+    await reach(name, (status) => status.containerStatuses?.[0]?.state?.running);
+    expect(await logOf(name, { follow: true })).toBe("one\ntwo\n");
+    expect(await logOf(name, { tailLines: 1 })).toBe("two\n");
+    expect(await logOf(name, { limitBytes: 5 })).toBe("one\nt");
+    expect(await logOf(name, { timestamps: true, tailLines: 1 })).toMatch(/^\d{4}-\d\d-\d\dT.* two\n$/);
+  });
+
+  test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {
+    const steady = await create({});
+    const doomed = await create({});
+    const finished = await create({ restartPolicy: "Never", containers: [{ command: ["sleep", "1"] }] });
+    const before = await reach(steady, isReady);
+    await reach(doomed, isReady);
+    await reach(finished, (status) => status.phase === "Running");
+    stop.abort();
+    await kubelet.stopped;
+    await runtime.close();
+    await api.client.delete(Pods, { name: doomed, namespace: "default" }, { gracePeriodSeconds: 0 });
+    await until(() => isGone(doomed));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await startNode();
+    await reach(finished, (status) => status.phase === "Succeeded");
+    const after = await get(steady);
+    expect(after.status.containerStatuses?.[0]?.containerID).toBe(before.status.containerStatuses?.[0]?.containerID);
+    expect(after.status.containerStatuses?.[0]?.restartCount).toBe(0);
+    expect(isReady(after.status)).toBe(true);
+    await until(() => !runtime.listSandboxes().some((sandbox) => sandbox.config.pod.name === doomed));
+    expect(await run(steady, "echo", "alive")).toBe("alive");
+  });
+});
+
+async function until(done: () => unknown, timeoutMs = 15_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await done())) {
+    if (performance.now() > deadline) throw new Error(`not reached within ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Stands in for the server's strategic merge patch while that is not there. */
+function withStatusPatches(client: Client): Client {
+  return {
+    ...Object.fromEntries(
+      (
+        [
+          "get",
+          "list",
+          "watch",
+          "create",
+          "update",
+          "updateStatus",
+          "delete",
+          "deleteCollection",
+          "createSubresource",
+        ] as const
+      ).map((name) => [
+        name,
+        (...args: unknown[]) => (client[name] as (...args: unknown[]) => unknown).apply(client, args),
+      ]),
+    ),
+    async patch(
+      resource: never,
+      ref: never,
+      patch: { type: string; body: { status: Record<string, unknown> } },
+      options: never,
+    ) {
+      if (patch.type !== "strategic") return client.patch(resource, ref, patch as never, options);
+      for (;;) {
+        const live = (await client.get(resource, ref)) as unknown as Pod;
+        const status: Record<string, unknown> = { ...live.status };
+        for (const [key, value] of Object.entries(patch.body.status)) {
+          if (value === null) delete status[key];
+          else if (key === "conditions") {
+            const merged = new Map((live.status?.conditions ?? []).map((condition) => [condition.type, condition]));
+            for (const condition of value as { type: string }[])
+              merged.set(
+                condition.type,
+                Object.fromEntries(Object.entries(condition).filter(([, v]) => v !== null)) as never,
+              );
+            status[key] = [...merged.values()];
+          } else status[key] = Array.isArray(value) ? value.filter((item) => !item.$patch) : value;
+        }
+        try {
+          return await client.updateStatus(resource, { ...live, status } as never);
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+      }
+    },
+  } as unknown as Client;
+}
+
+/** One image, made of busybox; every other name is nowhere. */
+function testImages(layer: string): ImageService {
+  const image: StoredImage = {
+    id: "sha256:busybox",
+    names: ["busybox:1"],
+    digests: ["busybox@sha256:0"],
+    sizeBytes: 1,
+    lastUsedAtMs: 0,
+    pinned: true,
+  };
+  return {
+    async open() {},
+    async close() {},
+    resolve(name) {
+      if (name.includes(" "))
+        throw new ImageError("InvalidImageName", `couldn't parse image reference "${name}": invalid reference format`);
+      return { requested: name, image: name };
+    },
+    status: (name) => (name === "busybox:1" || name === image.id ? image : undefined),
+    async pull(name) {
+      throw new ImageError("NotFound", `failed to pull and unpack image "${name}": not found`);
+    },
+    list: () => [image],
+    async remove() {},
+    async usage() {
+      return { usedBytes: 0, filesystemBytes: 0, availableBytes: 0 };
+    },
+    async rootfs() {
+      return { layers: [layer], config: { cmd: ["sh"] }, reference: "busybox@sha256:0" };
+    },
+    hold() {},
+    release() {},
+  };
+}
+
+function busyboxLayer(layer: string): void {
+  for (const path of ["bin", "etc", "tmp", "www"]) mkdirSync(join(layer, path), { recursive: true });
+  copyFileSync(findProgram("busybox")!, join(layer, "bin/busybox"));
+  const applets = "sh cat echo head hostname httpd ls mkdir nc rm sleep touch true wget".split(" ");
+  for (const name of applets) symlinkSync("busybox", join(layer, "bin", name));
+  writeFileSync(join(layer, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
+  writeFileSync(join(layer, "etc/group"), "root:x:0:\n");
+}
