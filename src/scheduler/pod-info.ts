@@ -235,6 +235,6 @@ export function termMatches(
 ): boolean {
   const isInNamespace =
     term.namespaces.has(pod.namespace) ||
-    (term.namespaceSelector !== undefined && term.namespaceSelector.matches(namespaceLabels(pod.namespace) ?? {}));
+    term.namespaceSelector?.matches(namespaceLabels(pod.namespace) ?? {}) === true;
   return isInNamespace && term.selector.matches(pod.labels);
 }

@@ -1,0 +1,34 @@
+/** The default scheduler's plugins, in the order in which they filter: what rules out most for least comes first. */
+import type { Profile } from "./framework.ts";
+import { imageLocality } from "./plugins/image-locality.ts";
+import { interPodAffinity } from "./plugins/inter-pod-affinity.ts";
+import { nodeAffinity } from "./plugins/node-affinity.ts";
+import { nodeName } from "./plugins/node-name.ts";
+import { nodePorts } from "./plugins/node-ports.ts";
+import { nodeResourcesBalancedAllocation } from "./plugins/node-resources-balanced-allocation.ts";
+import { nodeResourcesFit } from "./plugins/node-resources-fit.ts";
+import { nodeUnschedulable } from "./plugins/node-unschedulable.ts";
+import { type DefaultSpreading, podTopologySpread } from "./plugins/pod-topology-spread.ts";
+import { taintToleration } from "./plugins/taint-toleration.ts";
+import type { PodInfo } from "./pod-info.ts";
+
+export function defaultProfile(
+  defaultSpreading?: (pod: PodInfo) => DefaultSpreading | undefined,
+  schedulerName = "default-scheduler",
+): Profile {
+  return {
+    schedulerName,
+    plugins: [
+      nodeUnschedulable,
+      nodeName,
+      taintToleration,
+      nodeAffinity,
+      nodePorts,
+      nodeResourcesFit(),
+      podTopologySpread(defaultSpreading),
+      interPodAffinity,
+      nodeResourcesBalancedAllocation,
+      imageLocality,
+    ],
+  };
+}

@@ -1,0 +1,335 @@
+/** Gives Pods their Nodes: watches, decides one Pod at a time, binds in parallel (kube-scheduler). */
+import type { Namespace, Node, Pod } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import {
+  Namespaces,
+  Nodes,
+  PodDisruptionBudgets,
+  Pods,
+  ReplicaSets,
+  ReplicationControllers,
+  Services,
+  StatefulSets,
+} from "../api/resources.ts";
+import { semanticEqual } from "../apimachinery/semantic-equal.ts";
+import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
+import { type Clock, rfc3339 } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import type { Random } from "../base/random.ts";
+import { type Client, refOf } from "../client/client.ts";
+import { keyOf } from "../controller-runtime/cache.ts";
+import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
+import type { EventRecorder } from "../controller-runtime/events.ts";
+import type { Change } from "../controller-runtime/informer.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
+import { whenAborted } from "../controller-runtime/when-aborted.ts";
+import { ClusterState } from "./cluster-state.ts";
+import { defaultProfile } from "./default-profile.ts";
+import { defaultSpreadingFrom, servicesBySelectorPair } from "./default-spreading.ts";
+import { failureMessage } from "./failure-message.ts";
+import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
+import type { ClusterEvent, Profile } from "./framework.ts";
+import type { NodeInfo } from "./node-info.ts";
+import { planPreemption } from "./plugins/default-preemption.ts";
+import { type PodInfo, podInfoOf } from "./pod-info.ts";
+import { type QueuedPod, SchedulingQueue } from "./scheduling-queue.ts";
+
+export interface SchedulerOptions {
+  client: Client;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  signal: AbortSignal;
+  /** Schedulers served beside each other, by name. Default: `default-scheduler` with the default plugins. */
+  profiles?: readonly Profile[];
+}
+
+export interface RunningScheduler {
+  /** Resolves when the first lists are in and scheduling has begun. */
+  ready: Promise<void>;
+  /** Resolves when the signal has aborted and all bindings in hand are answered. */
+  done: Promise<void>;
+}
+
+export function startScheduler(options: SchedulerOptions): RunningScheduler {
+  const scheduler = new Scheduler(options);
+  return { ready: scheduler.start(), done: scheduler.done };
+}
+
+/** Decisions are made in slices of this length, so that the process can do other things in between. */
+const sliceMs = 4;
+
+class Scheduler {
+  readonly done: Promise<void>;
+  readonly #options: SchedulerOptions;
+  readonly #cache: InformerCache;
+  readonly #cluster = new ClusterState();
+  readonly #queue: SchedulingQueue;
+  readonly #profiles: ReadonlyMap<string, Profile>;
+  readonly #events: ReadonlyMap<string, EventRecorder>;
+  readonly #position: SearchPosition = { next: 0 };
+  readonly #binding = new Set<Promise<void>>();
+  #isReady = false;
+  #isPumpQueued = false;
+
+  constructor(options: SchedulerOptions) {
+    const { client, clock, log, signal } = options;
+    this.#options = options;
+    this.#cache = new InformerCache({ client, clock, log, signal });
+    const profiles = options.profiles ?? [defaultProfile(defaultSpreadingFrom(this.#cache))];
+    this.#profiles = new Map(profiles.map((profile) => [profile.schedulerName, profile]));
+    this.#events = new Map(
+      profiles.map(({ schedulerName }) => [
+        schedulerName,
+        createEventRecorder({ client, clock, log, component: schedulerName, signal }),
+      ]),
+    );
+    this.#queue = new SchedulingQueue({ clock, wake: () => this.#pumpSoon() });
+    this.done = whenAborted(signal).then(async () => {
+      this.#queue.close();
+      await Promise.all(this.#binding);
+      await this.#cache.stopped();
+    });
+  }
+
+  async start(): Promise<void> {
+    const cache = this.#cache;
+    cache.informer(Services).addIndex(servicesBySelectorPair.name, servicesBySelectorPair.values as never);
+    for (const resource of [ReplicaSets, StatefulSets, ReplicationControllers, PodDisruptionBudgets]) {
+      cache.informer<never>(resource as never);
+    }
+    cache.informer(Namespaces).addHandler((change) => this.#onNamespace(change));
+    cache.informer(Nodes).addHandler((change) => this.#onNode(change));
+    cache.informer(Pods).addHandler((change) => this.#onPod(change));
+    await cache.synced();
+    this.#isReady = true;
+    this.#pumpSoon();
+  }
+
+  #onNamespace({ type, object, previous }: Change<Namespace>): void {
+    if (type === "DELETED") this.#cluster.removeNamespace(object.metadata.name);
+    else if (!semanticEqual(object.metadata.labels, previous?.metadata.labels)) this.#cluster.setNamespace(object);
+  }
+
+  #onNode({ type, object, previous }: Change<Node>): void {
+    if (type === "DELETED") {
+      this.#cluster.removeNode(object.metadata.name);
+      return;
+    }
+    const changes = previous ? nodeChanges(previous, object) : (["NodeAdded"] as const);
+    // Heartbeats change nothing that is looked at here.
+    if (changes.length === 0 && previous && semanticEqual(previous.status?.images, object.status?.images)) return;
+    this.#cluster.setNode(object);
+    for (const event of changes) this.#queue.notify(event);
+  }
+
+  #onPod({ type, object, previous }: Change<Pod>): void {
+    const { uid } = object.metadata;
+    const isOver = type === "DELETED" || object.status?.phase === "Succeeded" || object.status?.phase === "Failed";
+    if (isOver) {
+      this.#queue.remove(uid);
+      this.#cluster.clearNomination(uid);
+      if (this.#cluster.isPlaced(uid)) {
+        this.#cluster.removePod(uid);
+        this.#queue.notify("PodRemoved");
+      }
+    } else if (object.spec.nodeName) {
+      this.#queue.remove(uid);
+      this.#cluster.clearNomination(uid);
+      const isNew = !this.#cluster.isPlaced(uid);
+      this.#cluster.setPod(object);
+      if (isNew) this.#queue.notify("PodAdded");
+      else if (previous) {
+        if (!semanticEqual(previous.metadata.labels, object.metadata.labels)) this.#queue.notify("PodLabelsChanged");
+        if (previous.spec.containers !== object.spec.containers) this.#notifyIfScaledDown(previous, object);
+        // Room on a Node counts as taken until its Pod is gone, but spreading looks at it at once.
+        if (!previous.metadata.deletionTimestamp && object.metadata.deletionTimestamp)
+          this.#queue.notify("PodLabelsChanged");
+      }
+    } else this.#onUnassigned(object, previous);
+  }
+
+  #notifyIfScaledDown(previous: DeepReadonly<Pod>, pod: DeepReadonly<Pod>): void {
+    const [before, after] = [podInfoOf(previous).requests, podInfoOf(pod).requests];
+    if (after.milliCpu < before.milliCpu || after.memory < before.memory) this.#queue.notify("PodScaledDown");
+  }
+
+  #onUnassigned(pod: DeepReadonly<Pod>, previous: DeepReadonly<Pod> | undefined): void {
+    const { uid, deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp || !this.#profiles.has(pod.spec.schedulerName ?? "default-scheduler")) {
+      this.#queue.remove(uid);
+      return;
+    }
+    if (pod.spec.schedulingGates?.length) return;
+    const nominated = pod.status?.nominatedNodeName;
+    if (nominated) this.#cluster.nominate(podInfoOf(pod), nominated);
+    // Placed by us, and the binding is on its way.
+    if (this.#cluster.isPlaced(uid)) return;
+    const isChanged =
+      !previous ||
+      !this.#queue.has(uid) ||
+      !semanticEqual(previous.spec, pod.spec) ||
+      !semanticEqual(previous.metadata.labels, pod.metadata.labels);
+    if (isChanged) this.#queue.add(pod);
+    else this.#queue.refresh(pod);
+  }
+
+  #pumpSoon(): void {
+    if (this.#isPumpQueued || !this.#isReady) return;
+    this.#isPumpQueued = true;
+    queueMicrotask(() => {
+      this.#isPumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    const { clock, signal } = this.#options;
+    const untilMs = clock.now() + sliceMs;
+    while (!signal.aborted) {
+      const queued = this.#queue.pop();
+      if (!queued) return;
+      this.#schedule(queued);
+      if (clock.now() < untilMs) continue;
+      this.#isPumpQueued = true;
+      clock.setTimer(0, () => {
+        this.#isPumpQueued = false;
+        this.#pump();
+      });
+      return;
+    }
+  }
+
+  #schedule(queued: QueuedPod): void {
+    const { log, random } = this.#options;
+    const pod = podInfoOf(queued.pod);
+    const profile = this.#profiles.get(queued.pod.spec.schedulerName ?? "default-scheduler");
+    if (!profile) {
+      this.#queue.done(pod.uid);
+      return;
+    }
+    try {
+      const decision = findNode(profile, pod, this.#cluster, random, this.#position);
+      if (decision.kind === "placed") {
+        this.#cluster.assume(pod, decision.node);
+        this.#track(this.#bind(profile, queued, pod, decision.node));
+      } else this.#track(this.#fail(profile, queued, pod, decision));
+    } catch (error) {
+      log.error("scheduling failed", { pod: keyOf(queued.pod), error: String((error as Error).stack ?? error) });
+      this.#queue.putFailed(queued);
+    }
+  }
+
+  #track(work: Promise<void>): void {
+    this.#binding.add(work);
+    void work.finally(() => this.#binding.delete(work));
+  }
+
+  async #bind({ schedulerName }: Profile, queued: QueuedPod, pod: PodInfo, node: NodeInfo): Promise<void> {
+    const { client, log, signal } = this.#options;
+    const { name, namespace, uid } = pod;
+    const events = this.#events.get(schedulerName)!;
+    try {
+      await client.createSubresource(Pods, { name, namespace }, "binding", {
+        apiVersion: "v1",
+        kind: "Binding",
+        metadata: { name, namespace, uid },
+        target: { apiVersion: "v1", kind: "Node", name: node.name },
+      });
+      this.#queue.done(uid);
+      events.event(queued.pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node.name}`);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#cluster.forget(uid);
+      this.#queue.notify("PodRemoved");
+      const current = this.#cache.get(Pods, keyOf(queued.pod));
+      const isSettled = current?.metadata.uid !== uid || current.spec.nodeName || current.metadata.deletionTimestamp;
+      if (isNotFound(error) || isSettled) return this.#queue.done(uid);
+      if (!isConflict(error))
+        log.warn("binding failed", { pod: keyOf(queued.pod), node: node.name, error: String(error) });
+      events.event(queued.pod, "Warning", "FailedScheduling", `binding rejected: ${(error as Error).message}`);
+      this.#queue.putFailed(queued);
+    }
+  }
+
+  async #fail(profile: Profile, queued: QueuedPod, pod: PodInfo, diagnosis: Diagnosis): Promise<void> {
+    const { log, signal } = this.#options;
+    const cluster = this.#cluster;
+    const totalNodes = cluster.nodes.length;
+    const plan =
+      totalNodes === 0
+        ? ({ kind: "none", message: "" } as const)
+        : planPreemption(profile, pod, diagnosis, cluster, this.#cache.list(PodDisruptionBudgets));
+    const wakesOn = new Set<ClusterEvent>(["NodeAdded"]);
+    for (const plugin of profile.plugins) {
+      if (diagnosis.plugins.has(plugin.name)) for (const event of plugin.wakesOn) wakesOn.add(event);
+    }
+    const message = failureMessage(totalNodes, diagnosis, plan.kind === "none" ? plan.message : "");
+    // Before anything is awaited: an event that helps must find the Pod waiting.
+    if (plan.kind === "evict") cluster.nominate(pod, plan.node.name);
+    this.#queue.putUnschedulable(queued, wakesOn);
+    this.#events.get(profile.schedulerName)!.event(queued.pod, "Warning", "FailedScheduling", message);
+    try {
+      const nominatedNodeName = plan.kind === "evict" ? plan.node.name : undefined;
+      await this.#writeFailure(queued.pod, message, nominatedNodeName);
+      if (plan.kind === "evict") await Promise.all(plan.victims.map((victim) => this.#evict(victim, pod, plan.node)));
+    } catch (error) {
+      if (!signal.aborted)
+        log.warn("a scheduling failure could not be recorded", { pod: keyOf(queued.pod), error: String(error) });
+    }
+  }
+
+  async #writeFailure(pod: DeepReadonly<Pod>, message: string, nominatedNodeName: string | undefined): Promise<void> {
+    const { client, clock } = this.#options;
+    const present = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
+    const isSame = present?.status === "False" && present.reason === "Unschedulable" && present.message === message;
+    if (isSame && nominatedNodeName === pod.status?.nominatedNodeName) return;
+    const lastTransitionTime = present?.status === "False" ? present.lastTransitionTime : rfc3339(clock.now());
+    const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable", message, lastTransitionTime };
+    const status = { conditions: [condition], ...(nominatedNodeName ? { nominatedNodeName } : {}) };
+    const body = { metadata: { uid: pod.metadata.uid }, status };
+    try {
+      await client.patch(Pods, refOf(pod), { type: "strategic", body }, { subresource: "status" });
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error) && !isNamespaceTerminating(error)) throw error;
+    }
+  }
+
+  async #evict(victim: PodInfo, preemptor: PodInfo, node: NodeInfo): Promise<void> {
+    const { client, clock } = this.#options;
+    if (victim.pod.metadata.deletionTimestamp) return;
+    const { schedulerName = "default-scheduler" } = preemptor.pod.spec;
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: "PreemptionByScheduler",
+      message: `${schedulerName}: preempting to accommodate a higher priority pod`,
+      lastTransitionTime: rfc3339(clock.now()),
+    };
+    const ref = refOf(victim.pod);
+    const { uid } = victim;
+    try {
+      const body = { metadata: { uid }, status: { conditions: [condition] } };
+      await client.patch(Pods, ref, { type: "strategic", body }, { subresource: "status" });
+      await client.delete(Pods, ref, { preconditions: { uid } });
+      const events = this.#events.get(schedulerName);
+      events?.event(victim.pod, "Normal", "Preempted", `Preempted by pod ${preemptor.uid} on node ${node.name}`);
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    }
+  }
+}
+
+function nodeChanges(before: DeepReadonly<Node>, after: DeepReadonly<Node>): ClusterEvent[] {
+  const events: ClusterEvent[] = [];
+  if (!semanticEqual(before.status?.allocatable, after.status?.allocatable)) events.push("NodeAllocatableChanged");
+  if (!semanticEqual(before.metadata.labels, after.metadata.labels)) events.push("NodeLabelsChanged");
+  if (
+    !semanticEqual(before.spec?.taints, after.spec?.taints) ||
+    (before.spec?.unschedulable === true) !== (after.spec?.unschedulable === true)
+  ) {
+    events.push("NodeTaintsChanged");
+  }
+  return events;
+}
