@@ -1,17 +1,45 @@
 /** Books which manager set which field (managedFields), on behalf of the handlers. */
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
+import { schemaForKind, type TypeSchema } from "../api/schema.ts";
+import { type FieldSet, fieldSetOf } from "../apimachinery/patch/field-set.ts";
+import { updateManagers } from "../apimachinery/patch/managed-fields.ts";
+import { rfc3339 } from "../base/clock.ts";
 import type { ServedResource } from "./resource-registry.ts";
 
 /** Notes the fields that `next` changed against `previous` under `manager`, in `next.metadata.managedFields`. */
 export function bookUpdate(
-  _resource: ServedResource,
+  resource: ServedResource,
   next: KubeObject,
   previous: DeepReadonly<KubeObject> | undefined,
-  _manager: string,
-  _subresource: string,
-  _now: number,
+  manager: string,
+  subresource: string,
+  now: number,
 ): void {
-  const managedFields = previous?.metadata.managedFields;
-  if (managedFields) next.metadata.managedFields = managedFields as NonNullable<typeof next.metadata.managedFields>;
+  const managedFields = updateManagers({
+    live: previous as KubeObject | undefined,
+    next,
+    type: schemaOfResource(resource),
+    manager,
+    subresource,
+    apiVersion: resource.apiVersion,
+    time: rfc3339(now),
+    ignore: untouchable(resource, subresource),
+  });
+  if (managedFields)
+    next.metadata.managedFields = managedFields as NonNullable<KubeObject["metadata"]["managedFields"]>;
   else delete next.metadata.managedFields;
+}
+
+const statusFields = fieldSetOf(["f:status"]);
+
+/** Fields that a request to this subresource cannot set, whatever it sends. */
+export function untouchable(resource: ServedResource, subresource: string): FieldSet | undefined {
+  return resource.definition.hasStatus && subresource === "" ? statusFields : undefined;
+}
+
+/** Kinds without a schema of their own are no kinds that can be written. */
+export function schemaOfResource(resource: ServedResource): TypeSchema {
+  const schema = schemaForKind(resource.group, resource.version, resource.kind);
+  if (!schema) throw new Error(`no schema for ${resource.kind} in ${resource.apiVersion}`);
+  return schema;
 }

@@ -124,6 +124,8 @@ export class InProcessClient implements Client {
       watch.stop();
       close();
     };
+    // What comes is delivered after the caller holds the handle.
+    setImmediate(() => watch.resume());
     options.signal?.addEventListener("abort", stop, { once: true });
     return { closed, stop };
   }

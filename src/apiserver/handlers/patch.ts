@@ -14,6 +14,7 @@ import type { ObjectWriter } from "../object-writer.ts";
 import type { PatchOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
+import { apply } from "./apply.ts";
 import { onlyStatus } from "./update.ts";
 
 export interface PatchRequest {
@@ -47,6 +48,7 @@ export async function patch(
   subresource: "" | "status",
   request: PatchRequest,
 ): Promise<Answer> {
+  if (request.type === "apply") return apply(objects, context, resource, namespace, name, subresource, request);
   const { definition } = resource;
   const { options } = request;
   const manager = options.fieldManager || context.defaultManager;

@@ -2,15 +2,8 @@
 import type { KubeObject } from "../../api/object.ts";
 import type { StatusError } from "../../apimachinery/status-error.ts";
 import type { Timer } from "../../base/clock.ts";
-import { CompactedError, FutureRevisionError } from "../../storage/store.ts";
-import type {
-  CacheEvent,
-  CacheWatch,
-  WatchBatch,
-  WatchRequest,
-  WatchSink,
-  WatchStart,
-} from "../../storage/watch-cache.ts";
+import { CompactedError } from "../../storage/store.ts";
+import type { CacheWatch, WatchBatch, WatchRequest, WatchSink, WatchStart } from "../../storage/watch-cache.ts";
 import { type ListOptions, revisionOf } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { tooOldError } from "../revisions.ts";
@@ -62,9 +55,8 @@ export async function watch(
     stream?.stop();
     receiver.ended(error);
   };
-  let deliver: WatchSink<KubeObject>["deliver"] = (batch) => receiver.deliver(batch);
   const sink: WatchSink<KubeObject> = {
-    deliver: (batch) => over || deliver(batch),
+    deliver: (batch) => over || receiver.deliver(batch),
     ended: () => finish(undefined),
   };
   try {
@@ -74,13 +66,11 @@ export async function watch(
       finish(tooOldError(revision ?? 0, error.compactRevision));
       return { resume() {}, stop() {} };
     }
-    if (!(error instanceof FutureRevisionError)) throw error;
-    // A revision that has not come: the client is served from there on.
-    deliver = skippingUntil(revision ?? 0, receiver);
-    stream = await cache.watch({ ...request, start: { kind: "now" } }, sink);
+    throw error;
   }
   if (over) stream.stop();
   else timer = services.clock.setTimer(seconds * 1000, () => finish(undefined), { background: true });
+  // The caller resumes once it can take the first batch.
   return {
     resume: () => stream.resume(),
     stop() {
@@ -96,22 +86,4 @@ function startOf(revision: number | undefined, options: ListOptions): WatchStart
   if (options.sendInitialEvents === false && !revision) return { kind: "now" };
   if (!revision) return { kind: "initial", bookmark: false };
   return { kind: "after", revision };
-}
-
-function skippingUntil(revision: number, receiver: WatchReceiver): WatchSink<KubeObject>["deliver"] {
-  const wanted = (event: CacheEvent<KubeObject>) => event.revision > revision;
-  return (batch) => {
-    const events = batch.events.filter(wanted);
-    if (events.length === 0) return true;
-    if (events.length === batch.events.length) return receiver.deliver(batch);
-    return receiver.deliver({
-      events,
-      encoded: (encoder) =>
-        Buffer.concat(
-          events.map((event) =>
-            event.type === "BOOKMARK" ? encoder.bookmark(event.revision, event.initialEventsEnd) : event.frame(encoder),
-          ),
-        ),
-    });
-  };
 }

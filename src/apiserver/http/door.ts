@@ -20,7 +20,7 @@ import { type Exchange, SocketExchange } from "./exchange.ts";
 import { impersonated } from "./impersonation.ts";
 import type { NonResourceRoutes } from "./non-resource-routes.ts";
 import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
-import { batchWriterOf, streamWatch } from "./watch-stream.ts";
+import { streamFormatOf, streamWatch } from "./watch-stream.ts";
 
 export const maximumBodyBytes = 3 * 1024 * 1024;
 
@@ -124,8 +124,8 @@ export class HttpDoor {
       exchange.onClose(() => abort.abort());
       context.signal = abort.signal;
       const options = listOptionsOf(withName(info), "watch");
-      const write = batchWriterOf(resource, wanted, pipeline.services.clock);
-      return streamWatch(exchange, auditId, warnings, write, contentTypes[wanted.rendering.mediaType], (receiver) =>
+      const format = await streamFormatOf(resource, wanted, pipeline.services.clock);
+      return streamWatch(exchange, auditId, warnings, format, (receiver) =>
         pipeline.watch(context, resource, info.namespace, options, receiver),
       );
     }
@@ -321,8 +321,8 @@ export class HttpDoor {
         const { serveWebSocketWatch } = await import("./web-socket-watch.ts");
         const options = listOptionsOf(withName(info), "watch");
         const wanted = wantedBy(exchange, info.query);
-        const write = batchWriterOf(resource, wanted, services.clock);
-        await serveWebSocketWatch(incoming, socket, head, write, (receiver) =>
+        const format = await streamFormatOf(resource, wanted, services.clock);
+        await serveWebSocketWatch(incoming, socket, head, format, (receiver) =>
           this.#pipeline.watch(context, resource, info.namespace, options, receiver),
         );
         return;

@@ -76,6 +76,13 @@ export async function sendAnswer(context: AnswerContext, answer: Answer): Promis
     context.exchange.respond(answer.code, headers, body);
     return;
   }
+  if (answer.kind === "entry" && rendering.mediaType === "protobuf") {
+    const { protobufEncoder, protobufEntry } = await import("../negotiation/protobuf-encoder.ts");
+    const body = protobufEntry(answer.resource, answer.entry.encoded(protobufEncoder(answer.resource)));
+    const headers = baseHeaders(context.auditId, contentTypes.protobuf, context.warnings);
+    context.exchange.respond(answer.code, headers, body);
+    return;
+  }
   const object = answer.kind === "entry" ? answer.resource.fromStored(answer.entry.object) : answer.object;
   return sendObject(context, answer.code, object);
 }
@@ -190,6 +197,15 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   const { resource, entries } = answer;
   const { mediaType } = wanted.rendering;
   const metadata = listMetadata(answer);
+  if (mediaType === "protobuf") {
+    const { protobufList } = await import("../negotiation/protobuf-encoder.ts");
+    exchange.respond(
+      200,
+      baseHeaders(auditId, contentTypes.protobuf, warnings),
+      protobufList(resource, answer, metadata),
+    );
+    return;
+  }
   if (mediaType !== "json" || wanted.pretty) {
     const items = entries.map((entry) => {
       const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(entry.object);

@@ -13,22 +13,38 @@ import type { Exchange } from "./exchange.ts";
 import { baseHeaders, tableOf, type Wanted } from "./respond.ts";
 
 /** Turns batches into the bytes of one watcher's rendering. */
-export type BatchWriter = (batch: WatchBatch<KubeObject>) => Buffer;
+export interface StreamFormat {
+  contentType: string;
+  batch(batch: WatchBatch<KubeObject>): Buffer;
+  error(error: StatusError): Buffer;
+}
 
 /** Throws a 406 for renderings that cannot be streamed. */
-export function batchWriterOf(resource: ServedResource, wanted: Wanted, clock: Clock): BatchWriter {
+export async function streamFormatOf(resource: ServedResource, wanted: Wanted, clock: Clock): Promise<StreamFormat> {
   const { mediaType, as, version } = wanted.rendering;
-  if (mediaType === "yaml") {
-    throw notAcceptable(
-      `only the following media types are accepted: ${contentTypes.json};stream=watch, ${contentTypes.protobuf};stream=watch`,
-    );
+  if (mediaType === "json") {
+    const encoder =
+      as === "PartialObjectMetadata" || as === "PartialObjectMetadataList"
+        ? partialEncoder(resource, version)
+        : resource.json;
+    return {
+      contentType: contentTypes.json,
+      batch: as === "Table" ? tableWriter(resource, wanted, clock) : (batch) => batch.encoded(encoder),
+      error: errorFrame,
+    };
   }
-  if (mediaType === "protobuf")
-    throw notAcceptable("only the following media types are accepted: application/json;stream=watch");
-  if (as === "object") return (batch) => batch.encoded(resource.json);
-  if (as === "Table") return tableWriter(resource, wanted, clock);
-  const encoder = partialEncoder(resource, version);
-  return (batch) => batch.encoded(encoder);
+  if (mediaType === "protobuf" && as === "object") {
+    const { protobufEncoder, protobufErrorFrame } = await import("../negotiation/protobuf-encoder.ts");
+    const encoder = protobufEncoder(resource);
+    return {
+      contentType: `${contentTypes.protobuf};stream=watch`,
+      batch: (batch) => batch.encoded(encoder),
+      error: (error) => protobufErrorFrame(error.toStatus()),
+    };
+  }
+  throw notAcceptable(
+    `only the following media types are accepted: ${contentTypes.json};stream=watch, ${contentTypes.protobuf};stream=watch`,
+  );
 }
 
 function partialEncoder(resource: ServedResource, version: string): Encoder<KubeObject> {
@@ -42,7 +58,7 @@ function partialEncoder(resource: ServedResource, version: string): Encoder<Kube
 }
 
 /** Column definitions come with the first event only; ages are told anew with each, so nothing is kept. */
-function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): BatchWriter {
+function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): StreamFormat["batch"] {
   let first = true;
   const frameOf = (event: CacheEvent<KubeObject>): Buffer => {
     const isBookmark = event.type === "BOOKMARK";
@@ -60,8 +76,8 @@ function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): Ba
   return (batch) => Buffer.concat(batch.events.map(frameOf));
 }
 
-export function errorFrame(error: StatusError): string {
-  return `{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`;
+function errorFrame(error: StatusError): Buffer {
+  return Buffer.from(`{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`);
 }
 
 /** Streams until the watch or the client ends. `open` starts the watch; headers go out once it stands. */
@@ -69,8 +85,7 @@ export async function streamWatch(
   exchange: Exchange,
   auditId: string,
   warnings: readonly string[],
-  write: BatchWriter,
-  contentType: string,
+  format: StreamFormat,
   open: (receiver: WatchReceiver) => Promise<OpenWatch>,
 ): Promise<void> {
   let watch: OpenWatch | undefined;
@@ -79,7 +94,7 @@ export async function streamWatch(
   const begin = () => {
     if (begun) return;
     begun = true;
-    exchange.begin(200, baseHeaders(auditId, contentType, warnings));
+    exchange.begin(200, baseHeaders(auditId, format.contentType, warnings));
   };
   const resume = () => {
     held = false;
@@ -88,7 +103,7 @@ export async function streamWatch(
   const receiver: WatchReceiver = {
     deliver(batch) {
       begin();
-      const more = exchange.write(write(batch));
+      const more = exchange.write(format.batch(batch));
       if (!more && !held) {
         held = true;
         exchange.onDrain(resume);
@@ -97,11 +112,12 @@ export async function streamWatch(
     },
     ended(error) {
       begin();
-      if (error) exchange.write(errorFrame(error));
+      if (error) exchange.write(format.error(error));
       exchange.end();
     },
   };
   watch = await open(receiver);
   exchange.onClose(() => watch.stop());
   begin();
+  watch.resume();
 }

@@ -1,0 +1,146 @@
+/** PATCH with application/apply-patch+yaml: server-side apply. */
+import type { DeepReadonly, KubeObject } from "../../api/object.ts";
+import { parseApiVersion } from "../../apimachinery/group-version.ts";
+import { applyPatch as applyConfiguration } from "../../apimachinery/patch/apply.ts";
+import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
+import { decodeValue } from "../../apimachinery/serializer/json.ts";
+import { countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
+import { asJson } from "../../apimachinery/serializer/yaml.ts";
+import { badRequestError } from "../../apimachinery/status-error.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import type { Answer } from "../answer.ts";
+import { schemaOfResource, untouchable } from "../field-management.ts";
+import type { ObjectWriter } from "../object-writer.ts";
+import type { ServedResource } from "../resource-registry.ts";
+import { type RequestContext, warn } from "../services.ts";
+import type { PatchRequest } from "./patch.ts";
+import { onlyStatus } from "./update.ts";
+
+interface Configuration {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: { name?: string; namespace?: string; resourceVersion?: string; uid?: string };
+}
+
+export async function apply(
+  objects: ObjectWriter,
+  context: RequestContext,
+  resource: ServedResource,
+  namespace: string,
+  name: string,
+  subresource: "" | "status",
+  request: PatchRequest,
+): Promise<Answer> {
+  const { definition } = resource;
+  const { options } = request;
+  const applied = await configurationOf(context, request);
+  checkConfiguration(applied, resource, name);
+  const type = schemaOfResource(resource);
+  const time = rfc3339(objects.services.clock.now());
+  return objects.update(context, {
+    resource,
+    namespace,
+    name,
+    subresource,
+    dryRun: options.dryRun,
+    unconditional: true,
+    mayCreate: subresource === "",
+    transform(previous) {
+      const { object, managedFields } = applyConfiguration({
+        live: previous as KubeObject | undefined,
+        applied,
+        type,
+        manager: options.fieldManager,
+        subresource,
+        apiVersion: resource.apiVersion,
+        time,
+        force: options.force ?? false,
+        ignore: untouchable(resource, subresource),
+      });
+      const next = object === previous ? copyOf(previous) : canonicalised(object, type);
+      next.metadata = { ...next.metadata };
+      if (managedFields) {
+        next.metadata.managedFields = managedFields as NonNullable<KubeObject["metadata"]["managedFields"]>;
+      } else {
+        delete next.metadata.managedFields;
+      }
+      // Only a version that the configuration names is a claim; to create there is none to claim.
+      const claimed = previous ? (applied.metadata?.resourceVersion ?? "") : "";
+      next.metadata.resourceVersion = claimed;
+      next.apiVersion = resource.apiVersion;
+      next.kind = resource.kind;
+      if (object !== previous) definition.defaults?.(next);
+      return subresource === "status" && previous ? onlyStatus(next, previous) : next;
+    },
+  });
+}
+
+function copyOf(object: DeepReadonly<KubeObject>): KubeObject {
+  return { ...object, metadata: { ...object.metadata } } as KubeObject;
+}
+
+function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]): KubeObject {
+  try {
+    return decodeValue<KubeObject>(object, type).object;
+  } catch (error) {
+    if (error instanceof DecodeError) throw badRequestError(error.message);
+    throw error;
+  }
+}
+
+/** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. */
+async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
+  const { body } = request;
+  if (body.kind === "object") return body.object as Configuration;
+  const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
+  const json = asJson(text);
+  if (json !== undefined && countKeys(json) === countTextKeys(text)) return json as Configuration;
+  try {
+    const { parseYaml } = await import("../../apimachinery/serializer/yaml.ts");
+    const { value, problems } = parseYaml(text);
+    if (problems.length > 0 && request.options.fieldValidation === "Strict") {
+      throw badRequestError(
+        `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${problems.join("\n  ")}`,
+      );
+    }
+    if (request.options.fieldValidation === "Warn") for (const problem of problems) warn(context, problem);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw badRequestError(
+        "error decoding YAML: json: cannot unmarshal array into Go value of type map[string]interface {}",
+      );
+    }
+    return value as Configuration;
+  } catch (error) {
+    if (error instanceof DecodeError) {
+      throw badRequestError(`error decoding YAML: error converting YAML to JSON: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value) count += countKeys(item);
+  else {
+    for (const key in value) {
+      count += 1 + countKeys((value as Record<string, unknown>)[key]);
+    }
+  }
+  return count;
+}
+
+function checkConfiguration(applied: Configuration, resource: ServedResource, name: string): void {
+  const { apiVersion = "", kind = "" } = applied;
+  if (apiVersion !== resource.apiVersion || kind !== resource.kind) {
+    const { group, version } = parseApiVersion(apiVersion) ?? { group: "", version: apiVersion };
+    throw badRequestError(`invalid object type: ${group}/${version}, Kind=${kind}`);
+  }
+  const given = applied.metadata?.name;
+  if (!given) {
+    throw badRequestError(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
+  }
+  if (given !== name) {
+    throw badRequestError(`the name of the object (${given}) does not match the name on the URL (${name})`);
+  }
+}
