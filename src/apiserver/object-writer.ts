@@ -101,7 +101,7 @@ export class ObjectWriter {
     const now = services.clock.now();
     const writeContext = this.#writeContext(context, "create", "", dryRun, now);
     const generated = !meta.name && !!meta.generateName;
-    if (definition.hasStatus) delete (object as { status?: unknown }).status;
+    if (definition.hasStatus) resetStatus(resource, object);
     stampCreated(meta, now, services.random);
     delete (meta as { resourceVersion?: string }).resourceVersion;
     const finish = definition.beginWrite?.(object, undefined, writeContext);
@@ -383,6 +383,14 @@ function alreadyExists(resource: ServedResource, name: string, standing: KubeObj
   const error = alreadyExistsError(resource.groupResource, name);
   if (!(standing?.metadata as { deletionTimestamp?: string } | undefined)?.deletionTimestamp) return error;
   return new StatusError(409, "AlreadyExists", `object is being deleted: ${error.message}`, error.details);
+}
+
+/** Nobody is created with a status; what upstream's JSON shows of an empty one stays. */
+function resetStatus(resource: ServedResource, object: KubeObject): void {
+  const target = object as KubeObject & { status?: unknown };
+  const empty = resource.emptyStatus();
+  if (empty === undefined) delete target.status;
+  else target.status = empty;
 }
 
 function withoutVersion(object: KubeObject): KubeObject {

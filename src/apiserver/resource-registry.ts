@@ -1,6 +1,8 @@
 /** Every resource that is served now: definitions become ServedResources, each with its watch cache. Definitions may come and go while the server runs. */
 import type { KubeObject } from "../api/object.ts";
+import { schemaForKind } from "../api/schema.ts";
 import { apiVersionOf, type GroupResource, type GroupVersion, parseApiVersion } from "../apimachinery/group-version.ts";
+import { decodeValue } from "../apimachinery/serializer/json.ts";
 import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Encoder } from "../storage/encoding.ts";
@@ -27,6 +29,7 @@ export class ServedResource {
   /** Writes this version's JSON, whichever version is stored. */
   readonly json: Encoder<KubeObject>;
   readonly #converted = new WeakMap<object, KubeObject>();
+  #emptyStatus: { value: unknown } | undefined;
 
   constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>) {
     this.definition = definition;
@@ -42,6 +45,12 @@ export class ServedResource {
     this.subresources = subresourcesOf(definition);
     this.cache = cache;
     this.json = jsonEncoder(this.apiVersion, this.kind, definition.storedAs ? (o) => this.fromStored(o) : undefined);
+  }
+
+  /** The status of an object that has none yet, as upstream's JSON shows it: fresh, or undefined when it shows none. */
+  emptyStatus(): unknown {
+    this.#emptyStatus ??= { value: emptyStatusOf(this.definition) };
+    return structuredClone(this.#emptyStatus.value);
   }
 
   key(namespace: string, name: string): string {
@@ -68,6 +77,11 @@ export class ServedResource {
   toStored(object: KubeObject): KubeObject {
     return this.definition.storedAs ? this.definition.storedAs.toStored(object) : object;
   }
+}
+
+function emptyStatusOf({ group, version, kind }: ResourceDefinition): unknown {
+  const schema = schemaForKind(group, version, kind);
+  return schema && decodeValue<{ status?: unknown }>({}, schema).object.status;
 }
 
 const defaultVerbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
