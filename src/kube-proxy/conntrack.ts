@@ -1,6 +1,14 @@
 /** Forgets tracked connections whose Service endpoint is gone, so that clients are sent to another one at once. */
 import { formatIp, ip } from "../base/ip.ts";
-import { type Attributes, decodeAttributes, NetlinkSocket, nlmDump, u8, u32 } from "../base/node/netlink.ts";
+import {
+  type Attributes,
+  decodeAttributes,
+  type NetlinkReply,
+  NetlinkSocket,
+  nlmDump,
+  u8,
+  u32,
+} from "../base/node/netlink.ts";
 
 export type Protocol = "tcp" | "udp" | "sctp";
 
@@ -22,22 +30,19 @@ export class Conntrack {
     this.#socket = new NetlinkSocket(netlinkNetfilter);
   }
 
-  /** Forgets all that is stale; returns how many connections that were. */
-  clear(stale: readonly StaleConnections[]): number {
+  /** Forgets all that is stale; resolves to how many connections that were. The kernel walks its whole table for it, some 10 ms: call it for many at once. */
+  async clear(stale: readonly StaleConnections[]): Promise<number> {
     if (stale.length === 0) return 0;
-    const found: Tracked[] = [];
-    for (const family of [afInet, afInet6]) {
-      const ofFamily = stale.filter((each) => (familyNumber(each) ?? family) === family);
-      if (ofFamily.length === 0) continue;
-      // The kernel filters for one endpoint; for many, one walk over the table is cheaper than one each.
-      const filter = ofFamily.length === 1 ? filterFor(ofFamily[0]!) : [];
-      const byEndpoint = new Map<string, StaleConnections[]>();
-      for (const each of ofFamily) {
-        const key = each.endpoint ? `${each.protocol} ${each.endpoint.ip}:${each.endpoint.port}` : each.protocol;
-        byEndpoint.set(key, [...(byEndpoint.get(key) ?? []), each]);
-      }
-      for (const tracked of this.#dump(family, filter)) if (isStale(tracked, byEndpoint)) found.push(tracked);
+    const filter = stale.length === 1 ? filterFor(stale[0]!) : { family: afUnspecified, attributes: [] };
+    const byEndpoint = new Map<string, StaleConnections[]>();
+    for (const each of stale) {
+      const key = each.endpoint ? `${each.protocol} ${each.endpoint.ip}:${each.endpoint.port}` : each.protocol;
+      byEndpoint.set(key, [...(byEndpoint.get(key) ?? []), each]);
     }
+    const replies = await this.#socket.requestInBackground([
+      { type: ctGet, flags: nlmDump, header: header(filter.family), attributes: filter.attributes },
+    ]);
+    const found = replies.flatMap(decodeTracked).filter((tracked) => isStale(tracked, byEndpoint));
     this.#socket.request(
       found.map(({ family, original }) => ({
         type: ctDelete,
@@ -53,16 +58,14 @@ export class Conntrack {
   close(): void {
     this.#socket.close();
   }
+}
 
-  #dump(family: number, filter: Attributes): Tracked[] {
-    const replies = this.#socket.request([{ type: ctGet, flags: nlmDump, header: header(family), attributes: filter }]);
-    return replies.flatMap(({ body }) => {
-      const attributes = decodeAttributes(body, 4);
-      const original = attributes.get(ctaTupleOrig);
-      const reply = attributes.get(ctaTupleReply);
-      return original && reply ? [{ family, original, from: decodeTuple(original), back: decodeTuple(reply) }] : [];
-    });
-  }
+function decodeTracked({ body }: NetlinkReply): Tracked[] {
+  const attributes = decodeAttributes(body, 4);
+  const original = attributes.get(ctaTupleOrig);
+  const reply = attributes.get(ctaTupleReply);
+  if (!original || !reply) return [];
+  return [{ family: body[0]!, original, from: decodeTuple(original), back: decodeTuple(reply) }];
 }
 
 interface Tracked {
@@ -91,19 +94,14 @@ function isStale({ from, back }: Tracked, byEndpoint: ReadonlyMap<string, readon
   );
 }
 
-function familyNumber({ endpoint, destinations }: StaleConnections): number | undefined {
-  const address = endpoint?.ip ?? [...destinations].find((destination) => !destination.startsWith(":"));
-  if (address === undefined) return undefined;
-  return endpoint ? (address.includes(":") ? afInet6 : afInet) : address.split(":").length > 2 ? afInet6 : afInet;
-}
-
-function filterFor({ protocol, endpoint }: StaleConnections): Attributes {
-  if (!endpoint) return [];
+/** Lets the kernel pick out the connections to one endpoint. */
+function filterFor({ protocol, endpoint }: StaleConnections): { family: number; attributes: Attributes } {
+  if (!endpoint) return { family: afUnspecified, attributes: [] };
   const address = ip(endpoint.ip);
   const port = Buffer.alloc(2);
   port.writeUInt16BE(endpoint.port);
   const number = protocolNumbers[protocol];
-  return [
+  const attributes: Attributes = [
     [
       ctaTupleReply,
       [
@@ -125,6 +123,7 @@ function filterFor({ protocol, endpoint }: StaleConnections): Attributes {
       ],
     ],
   ];
+  return { family: address.length === 4 ? afInet : afInet6, attributes };
 }
 
 function decodeTuple(bytes: Buffer): Tuple {
@@ -154,6 +153,7 @@ const protocolNames = new Map(Object.entries(protocolNumbers).map(([name, number
 
 const netlinkNetfilter = 12;
 const nested = 0x8000;
+const afUnspecified = 0;
 const afInet = 2;
 const afInet6 = 10;
 const ctGet = (1 << 8) | 1;

@@ -59,6 +59,7 @@ export class Proxier {
     if (signal.aborted) return;
     const open = () => ({ nft: openNft(), conntrack: new Conntrack() });
     const { nft, conntrack } = netnsPath ? inNetns(netnsPath, open) : open();
+    const forgetter = new Forgetter(conntrack, clock, log, signal);
     try {
       const families = familiesOf(node).map((family) => {
         const table = new Table(nft, { family: family === "ipv4" ? "ip" : "ip6", name: tableName });
@@ -78,7 +79,7 @@ export class Proxier {
         for (const family of families) for (const service of changed) stale.push(...this.#compile(service, family));
         try {
           for (const { table } of families) await table.apply();
-          conntrack.clear(stale);
+          forgetter.forget(stale);
           stale = [];
           failures = 0;
           this.#resolveSynced();
@@ -95,7 +96,7 @@ export class Proxier {
       }
     } finally {
       nft.close();
-      conntrack.close();
+      await forgetter.close();
     }
   }
 
@@ -129,6 +130,48 @@ export class Proxier {
     });
   }
 }
+
+/** Forgets stale connections behind the rules' back, those of a busy time together. */
+class Forgetter {
+  readonly #conntrack: Conntrack;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #signal: AbortSignal;
+  #stale: StaleConnections[] = [];
+  #running: Promise<void> | undefined;
+
+  constructor(conntrack: Conntrack, clock: Clock, log: Logger, signal: AbortSignal) {
+    this.#signal = signal;
+    this.#conntrack = conntrack;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  forget(stale: readonly StaleConnections[]): void {
+    this.#stale.push(...stale);
+    if (this.#stale.length > 0) this.#running ??= this.#run();
+  }
+
+  async close(): Promise<void> {
+    await this.#running;
+    this.#conntrack.close();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#stale.length > 0) {
+      try {
+        await this.#conntrack.clear(this.#stale.splice(0));
+      } catch (error) {
+        this.#log.warn("connections to removed endpoints not cleared", { error });
+      }
+      await sleep(this.#clock, pauseBetweenWalksMs, this.#signal).catch(() => {});
+    }
+    this.#running = undefined;
+  }
+}
+
+/** A walk over the connection table takes some 10 ms: this keeps it under a tenth of a core at the worst. */
+const pauseBetweenWalksMs = 100;
 
 /**
  * Which connections must be forgotten when a Service's rules change. UDP has no end of its own: every endpoint that is no

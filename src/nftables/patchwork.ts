@@ -6,44 +6,77 @@ import { type Change, diffRules, noChange, type RulesChange } from "./diff.ts";
 import type { Chain, Element, Rules, SetDeclaration } from "./ruleset.ts";
 
 interface Claim<T> {
+  owner: string;
   rank: string;
   value: T;
 }
 
-/** Everything that parts may state, under one kind of key. What several state counts once; of contradicting statements the lowest rank wins. */
+/**
+ * Everything that parts may state, under one kind of key. What several state counts once; of contradicting statements the
+ * lowest rank wins. Nearly every key has one claim, so that one is held without a collection around it.
+ */
 class Claims<T> {
-  readonly #claims = new Map<string, { byOwner: Map<string, Claim<T>>; winner: string }>();
+  readonly #claims = new Map<string, Claim<T> | Contest<T>>();
 
   effective(key: string): T | undefined {
-    const claims = this.#claims.get(key);
-    return claims?.byOwner.get(claims.winner)?.value;
+    return this.#winner(key)?.value;
   }
 
-  add(key: string, owner: string, claim: Claim<T>): void {
-    const claims = this.#claims.get(key);
-    if (!claims) this.#claims.set(key, { byOwner: new Map([[owner, claim]]), winner: owner });
-    else {
-      claims.byOwner.set(owner, claim);
-      if (claim.rank < claims.byOwner.get(claims.winner)!.rank) claims.winner = owner;
-    }
+  add(key: string, claim: Claim<T>): void {
+    const known = this.#claims.get(key);
+    if (!known) this.#claims.set(key, claim);
+    else if (known instanceof Contest) known.add(claim);
+    else this.#claims.set(key, new Contest(known, claim));
   }
 
   remove(key: string, owner: string): void {
-    const claims = this.#claims.get(key);
-    if (!claims?.byOwner.delete(owner)) return;
-    if (claims.byOwner.size === 0) this.#claims.delete(key);
-    else if (claims.winner === owner) claims.winner = lowestRank(claims.byOwner);
+    const known = this.#claims.get(key);
+    if (known instanceof Contest) {
+      known.remove(owner);
+      if (known.isEmpty) this.#claims.delete(key);
+    } else if (known?.owner === owner) this.#claims.delete(key);
   }
 
   all(): Map<string, T> {
-    return new Map([...this.#claims].map(([key, { byOwner, winner }]) => [key, byOwner.get(winner)!.value]));
+    return new Map([...this.#claims.keys()].map((key) => [key, this.#winner(key)!.value]));
+  }
+
+  #winner(key: string): Claim<T> | undefined {
+    const known = this.#claims.get(key);
+    return known instanceof Contest ? known.winner : known;
   }
 }
 
-function lowestRank(claims: Map<string, Claim<unknown>>): string {
-  let lowest: [owner: string, rank: string] | undefined;
-  for (const [owner, { rank }] of claims) if (!lowest || rank < lowest[1]) lowest = [owner, rank];
-  return lowest![0];
+/** Several claims to one key. */
+class Contest<T> {
+  winner: Claim<T>;
+  readonly #byOwner: Map<string, Claim<T>>;
+
+  constructor(first: Claim<T>, second: Claim<T>) {
+    this.winner = first;
+    this.#byOwner = new Map([[first.owner, first]]);
+    this.add(second);
+  }
+
+  get isEmpty(): boolean {
+    return this.#byOwner.size === 0;
+  }
+
+  add(claim: Claim<T>): void {
+    this.#byOwner.set(claim.owner, claim);
+    if (claim.rank < this.winner.rank || claim.owner === this.winner.owner) this.#elect();
+  }
+
+  remove(owner: string): void {
+    this.#byOwner.delete(owner);
+    if (owner === this.winner.owner) this.#elect();
+  }
+
+  #elect(): void {
+    let lowest: Claim<T> | undefined;
+    for (const claim of this.#byOwner.values()) if (!lowest || claim.rank < lowest.rank) lowest = claim;
+    if (lowest) this.winner = lowest;
+  }
 }
 
 export class Patchwork {
@@ -99,7 +132,7 @@ export class Patchwork {
     for (const [key, { after }] of changes) {
       const before = pending.has(key) ? pending.get(key)!.before : claims.effective(key);
       claims.remove(key, owner);
-      if (after !== undefined) claims.add(key, owner, { rank, value: after });
+      if (after !== undefined) claims.add(key, { owner, rank, value: after });
       pending.set(key, { before, after: claims.effective(key) });
     }
   }

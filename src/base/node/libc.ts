@@ -2,7 +2,11 @@
 import { createRequire } from "node:module";
 import { getSystemErrorMap } from "node:util";
 
-type CFunction = (...args: unknown[]) => number;
+interface CFunction {
+  (...args: unknown[]): number;
+  /** The same on a thread of the pool; the callback comes last. errno is not to be had from it. */
+  async(...args: unknown[]): void;
+}
 
 export interface Libc {
   setns: CFunction;

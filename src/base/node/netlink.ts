@@ -1,6 +1,6 @@
 /** Netlink's framing: messages, attributes, acknowledgements. What rtnetlink and conntrack have in common; knows no family's messages. */
 import { endianness } from "node:os";
-import { check, libc, SystemError } from "./libc.ts";
+import { check, type Libc, libc, SystemError } from "./libc.ts";
 
 /** Attributes by number: bytes, a nested list, or undefined to leave one out. */
 export type Attributes = readonly (readonly [type: number, value: Uint8Array | Attributes | undefined])[];
@@ -35,7 +35,7 @@ const messageDone = 3;
 
 /**
  * A netlink socket of the namespace in which it was opened; it may be used from any other.
- * The kernel does the work inside `send`, so that everything here is synchronous and nothing waits.
+ * The kernel does the work inside the calls, so that an exchange is synchronous and waits for nobody.
  */
 export class NetlinkSocket {
   readonly #fd: number;
@@ -51,54 +51,103 @@ export class NetlinkSocket {
   /** Sends all requests at once; the kernel carries each out in order. Throws the first refusal after all were tried. */
   request(requests: readonly NetlinkRequest[]): NetlinkReply[] {
     if (requests.length === 0) return [];
-    const first = this.#sequence + 1;
-    const bytes = Buffer.concat(requests.map((request) => encodeRequest(request, ++this.#sequence)));
-    this.#send(bytes);
-    const replies: NetlinkReply[] = [];
-    let refusal: Error | undefined;
-    for (let unanswered = requests.length; unanswered > 0; ) {
-      for (const message of this.#receive()) {
-        const request = requests[message.sequence - first];
-        if (!request) continue; // An answer to a request that was given up.
-        if (message.type === messageError || message.type === messageDone) {
-          unanswered--;
-          const code = message.body.length >= 4 ? -message.body.readInt32LE(0) : 0;
-          if (code === 0) continue;
-          const error = new SystemError(request.describe ?? "netlink", code, "");
-          if (!request.tolerate?.includes(error.code)) refusal ??= error;
-        } else replies.push({ type: message.type, body: message.body });
-      }
+    const exchange = this.#begin(requests);
+    check(libc().send(this.#fd, exchange.bytes, exchange.bytes.length, 0), "send", "(netlink)");
+    while (!exchange.isOver) {
+      const length = libc().recv(this.#fd, receiveBuffer, receiveBuffer.length, 0);
+      exchange.take(receiveBuffer, check(length, "recv", "(netlink)"));
     }
-    if (refusal) throw refusal;
-    return replies;
+    return exchange.result();
+  }
+
+  /** As `request`, off the main thread: for walks over tables that take the kernel milliseconds. One at a time per socket. */
+  async requestInBackground(requests: readonly NetlinkRequest[]): Promise<NetlinkReply[]> {
+    if (requests.length === 0) return [];
+    const exchange = this.#begin(requests);
+    const buffer = Buffer.alloc(64 * 1024);
+    await inBackground("send", libc().send, this.#fd, exchange.bytes, exchange.bytes.length, 0);
+    while (!exchange.isOver) {
+      exchange.take(buffer, await inBackground("recv", libc().recv, this.#fd, buffer, buffer.length, 0));
+    }
+    return exchange.result();
   }
 
   close(): void {
     libc().close(this.#fd);
   }
 
-  #send(bytes: Buffer): void {
-    check(libc().send(this.#fd, bytes, bytes.length, 0), "send", "(netlink)");
-  }
-
-  #receive(): { type: number; sequence: number; body: Buffer }[] {
-    const length = check(libc().recv(this.#fd, receiveBuffer, receiveBuffer.length, 0), "recv", "(netlink)");
-    const messages = [];
-    for (let at = 0; at + 16 <= length; ) {
-      const size = receiveBuffer.readUInt32LE(at);
-      if (size < 16) break;
-      messages.push({
-        type: receiveBuffer.readUInt16LE(at + 4),
-        sequence: receiveBuffer.readUInt32LE(at + 8),
-        body: Buffer.from(receiveBuffer.subarray(at + 16, at + size)),
-      });
-      at += (size + 3) & ~3;
-    }
-    return messages;
+  #begin(requests: readonly NetlinkRequest[]): Exchange {
+    const first = this.#sequence + 1;
+    this.#sequence += requests.length;
+    return new Exchange(requests, first);
   }
 }
 
-/** Shared by all sockets: every exchange is over before the next begins. */
+/** Requests on their way, and what was answered so far. */
+class Exchange {
+  readonly bytes: Buffer;
+  readonly #requests: readonly NetlinkRequest[];
+  readonly #first: number;
+  readonly #replies: NetlinkReply[] = [];
+  #unanswered: number;
+  #refusal: Error | undefined;
+
+  constructor(requests: readonly NetlinkRequest[], first: number) {
+    this.#requests = requests;
+    this.#first = first;
+    this.#unanswered = requests.length;
+    this.bytes = Buffer.concat(requests.map((request, i) => encodeRequest(request, first + i)));
+  }
+
+  get isOver(): boolean {
+    return this.#unanswered === 0;
+  }
+
+  take(received: Buffer, length: number): void {
+    for (const message of decodeMessages(received, length)) {
+      const request = this.#requests[message.sequence - this.#first];
+      if (!request) continue; // An answer to a request that was given up.
+      if (message.type === messageError || message.type === messageDone) {
+        this.#unanswered--;
+        const code = message.body.length >= 4 ? -message.body.readInt32LE(0) : 0;
+        if (code === 0) continue;
+        const error = new SystemError(request.describe ?? "netlink", code, "");
+        if (!request.tolerate?.includes(error.code)) this.#refusal ??= error;
+      } else this.#replies.push({ type: message.type, body: message.body });
+    }
+  }
+
+  result(): NetlinkReply[] {
+    if (this.#refusal) throw this.#refusal;
+    return this.#replies;
+  }
+}
+
+function inBackground(name: string, call: Libc["send"], ...args: unknown[]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    call.async(...args, (error: unknown, result: number) => {
+      if (error || result < 0) reject(new Error(`${name} on a netlink socket failed`, { cause: error }));
+      else resolve(result);
+    });
+  });
+}
+
+function decodeMessages(received: Buffer, length: number) {
+  const messages: { type: number; sequence: number; body: Buffer }[] = [];
+  for (let at = 0; at + 16 <= length; ) {
+    const size = received.readUInt32LE(at);
+    if (size < 16) break;
+    messages.push({
+      type: received.readUInt16LE(at + 4),
+      sequence: received.readUInt32LE(at + 8),
+      body: Buffer.from(received.subarray(at + 16, at + size)),
+    });
+    at += (size + 3) & ~3;
+  }
+  return messages;
+}
+
+/** Shared by all sockets: every synchronous exchange is over before the next begins. */
 const receiveBuffer = Buffer.alloc(256 * 1024);
 
 function encodeRequest(request: NetlinkRequest, sequence: number): Buffer {
