@@ -64,6 +64,10 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   schema?: string;
   /** The status subresource: main writes keep the live status, status writes keep everything else but metadata that status may change. */
   hasStatus?: boolean;
+  /** A creator's status is kept (nodes). Default: it is reset. */
+  createsWithStatus?: boolean;
+  /** What every answer about this version warns of: `v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice`. */
+  deprecationWarning?: string;
   scale?: ScaleDefinition;
   /** Further subresources, served by handlers that the composition root registers by `<plural>/<name>`. */
   subresources?: readonly SubresourceDefinition[];

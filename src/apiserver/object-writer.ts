@@ -101,7 +101,7 @@ export class ObjectWriter {
     const now = services.clock.now();
     const writeContext = this.#writeContext(context, "create", "", dryRun, now);
     const generated = !meta.name && !!meta.generateName;
-    if (definition.hasStatus) resetStatus(resource, object);
+    if (definition.hasStatus && !definition.createsWithStatus) resetStatus(resource, object);
     stampCreated(meta, now, services.random);
     delete (meta as { resourceVersion?: string }).resourceVersion;
     const finish = definition.beginWrite?.(object, undefined, writeContext);

@@ -102,8 +102,9 @@ export class HttpDoor {
     const subresource = info.subresource ? resource.subresources.get(info.subresource) : undefined;
     if (info.subresource && !subresource) throw unknownPath();
     const verb = info.verb;
-    const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb);
-    if (!allowed || (info.rest !== undefined && info.subresource !== "proxy")) {
+    const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb) && hasTarget(info);
+    if (resource.definition.deprecationWarning) warnings.push(resource.definition.deprecationWarning);
+    if (!allowed || (exchange.method === "HEAD" && info.subresource !== "proxy") || (info.rest !== undefined && info.subresource !== "proxy")) {
       throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
     }
     const userAgent = exchange.headers["user-agent"];
@@ -346,6 +347,13 @@ export class HttpDoor {
 function hasScope(resource: ServedResource, info: RequestInfo): boolean {
   if (resource.namespaced) return info.namespace !== "" || info.name === "";
   return info.namespace === "" || (info.resource === "namespaces" && info.group === "");
+}
+
+/** PUT, PATCH and the like are for objects, POST is for collections. */
+function hasTarget({ verb, name }: RequestInfo): boolean {
+  if (verb === "create") return name === "";
+  if (verb === "update" || verb === "patch" || verb === "delete" || verb === "get") return name !== "";
+  return true;
 }
 
 function hasImpersonation(headers: Exchange["headers"]): boolean {

@@ -4,6 +4,7 @@ import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Se
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import { methodNotAllowed } from "../pipeline.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 
 export interface ListenOptions {
@@ -51,8 +52,12 @@ export class Listener {
     this.#http1.on("upgrade", (request, socket, head) => {
       handlers.upgrade(request, socket, head, request.socket as TLSSocket);
     });
-    this.#http1.on("clientError", (_error, socket) => {
+    this.#http1.on("clientError", (error: NodeJS.ErrnoException, socket) => {
       if (!socket.writable) return socket.destroy();
+      if (error.code === "HPE_INVALID_METHOD") return socket.end(invalidMethodResponse());
+      if (error.code === "HPE_HEADER_OVERFLOW") {
+        return socket.end("HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n");
+      }
       socket.end(
         "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n400 Bad Request",
       );
@@ -126,6 +131,18 @@ export class Listener {
     for (const socket of this.#sockets) socket.destroySoon();
     await closed;
   }
+}
+
+/** Methods that Node does not know never become requests: the parser refuses them. */
+function invalidMethodResponse(): string {
+  const body = `${JSON.stringify(methodNotAllowed().toStatus())}\n`;
+  const head = [
+    "HTTP/1.1 405 Method Not Allowed",
+    "Connection: close",
+    "Content-Type: application/json",
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  return `${head.join("\r\n")}\r\n\r\n${body}`;
 }
 
 /** The TLS socket under an HTTP/2 session; the session's own `socket` is a proxy that refuses much. */
