@@ -1,7 +1,7 @@
 /** Keeps one consumer abreast of one resource: list, watch from there, resume, and list again when the server has forgotten (client-go's Reflector). */
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
-import { isGone } from "../apimachinery/status-error.ts";
+import { isGone, isNotFound } from "../apimachinery/status-error.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -42,6 +42,7 @@ export async function reflect<T extends KubeObject>(
   };
   let resourceVersion: string | undefined;
   let failures = 0;
+  let isEmptied = false;
   while (!signal.aborted) {
     try {
       if (resourceVersion === undefined) {
@@ -72,9 +73,14 @@ export async function reflect<T extends KubeObject>(
     } catch (error) {
       if (signal.aborted) return;
       if (isGone(error)) resourceVersion = undefined;
+      if (isNotFound(error) && !isEmptied) {
+        // The API does not serve this resource (yet): there are none, and whoever waits for the first list need not.
+        isEmptied = true;
+        sink.replace([], "0");
+      }
       failures++;
       // The first failure may be a mere time-out of a connection; what repeats is worth a line.
-      if (failures === 2) log.warn(`watch ${resource.plural}: retrying`, { error: String(error) });
+      if (failures === 2 && !isNotFound(error)) log.warn(`watch ${resource.plural}: retrying`, { error: String(error) });
       try {
         await sleep(clock, failures === 1 && isGone(error) ? 0 : backoffDelayMs(retry, failures), signal);
       } catch {
