@@ -7,4 +7,4 @@ export const systemNamespaces: readonly BootstrapObject[] = [
   "kube-system",
   "kube-public",
   "kube-node-lease",
-].map((name) => atStart(Namespaces, { metadata: { name } }));
+].map((name) => atStart(Namespaces, { metadata: { name }, spec: {} }));

@@ -2,9 +2,16 @@
 import type { Pod } from "../../api/core/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { podColumns } from "./pod-columns.ts";
 import { qosClassOf } from "./pod-qos.ts";
-import { defaultHostPorts, defaultPodSpec, defaultRequestsToLimits } from "./pod-spec/defaults.ts";
+import {
+  defaultHostPorts,
+  defaultPodSpec,
+  defaultRequestsToLimits,
+  mirrorServiceAccountName,
+} from "./pod-spec/defaults.ts";
+import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
@@ -31,6 +38,13 @@ export const pods = defineResource<Pod>({
       ];
     }
   },
+  beforeUpdate(next, previous) {
+    mirrorServiceAccountName(next.spec);
+    if (!semanticallyEqual(next.spec, previous.spec))
+      next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
+  },
+  validate: validatePod,
+  validateStatus: validatePodStatus,
   beforeStatusUpdate(next, previous) {
     // The class follows from the spec; old kubelets sent owner references they did not understand.
     next.status.qosClass = previous.status?.qosClass;

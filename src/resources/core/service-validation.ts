@@ -1,6 +1,5 @@
 /** What a Service must fulfil, in upstream's words. */
 import type { Service, ServicePort } from "../../api/core/v1.ts";
-import type { IntOrString } from "../../api/meta/v1.ts";
 import {
   duplicate,
   type FieldError,
@@ -12,16 +11,13 @@ import {
   spec as specPath,
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
-import {
-  dns1123SubdomainProblems,
-  portNameProblems,
-  qualifiedNameProblems,
-} from "../../apimachinery/name-validation.ts";
+import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { validateLabels } from "../../apimachinery/object-meta-validation.ts";
 import { parseIp } from "../../base/ip.ts";
 import { validCidr, validIp, validNonSpecialIp } from "../validation/ip.ts";
 import { each, obeys, oneOf, requiredOneOf, validDnsLabel, validDnsSubdomain, validPort } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { validPortNumberOrName } from "./port-number-or-name.ts";
 import { validClusterIpFields } from "./service-cluster-ips.ts";
 import { isExternallyAccessible, isHeadless, needsHealthCheckNodePort } from "./service-needs.ts";
 
@@ -124,10 +120,6 @@ function validServicePort(port: ServicePort, nameRequired: boolean, names: Set<s
     errors.push(...obeys(port.appProtocol, qualifiedNameProblems, path.child("appProtocol")));
   }
   return errors;
-}
-
-export function validPortNumberOrName(port: IntOrString, path: FieldPath): FieldError[] {
-  return typeof port === "number" ? validPort(port, path) : obeys(port, portNameProblems, path);
 }
 
 function validAffinity({ spec }: Service): FieldError[] {

@@ -26,9 +26,12 @@ export function positive(value: number | undefined | null, path: FieldPath): Fie
   return (value ?? 0) <= 0 ? [invalid(path, value ?? 0, "must be greater than 0")] : [];
 }
 
+export const inRangeMessage = (minimum: number, maximum: number) =>
+  `must be between ${minimum} and ${maximum}, inclusive`;
+
 export function inRange(value: number | undefined, minimum: number, maximum: number, path: FieldPath): FieldError[] {
   if (value === undefined || (value >= minimum && value <= maximum)) return [];
-  return [invalid(path, value, `must be between ${minimum} and ${maximum}, inclusive`)];
+  return [invalid(path, value, inRangeMessage(minimum, maximum))];
 }
 
 /** The value must be one of `supported`, listed in the message in this order. */
