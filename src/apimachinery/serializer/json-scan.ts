@@ -31,8 +31,13 @@ const maximumProblems = 100;
 
 /** Unknown and duplicate fields of valid JSON text in document order, in upstream's words. */
 export function strictProblems(text: string, type: TypeSchema): string[] {
+  return strictProblemsOf(text, { kind: "struct", type, atomic: false });
+}
+
+/** The same of text that holds something other than a struct, such as a list. */
+export function strictProblemsOf(text: string, schema: ValueSchema): string[] {
   const scanner = new Scanner(text);
-  scanner.value({ kind: "struct", type, atomic: false }, "");
+  scanner.value(schema, "");
   return [...scanner.problems, ...scanner.pruned].slice(0, maximumProblems);
 }
 
