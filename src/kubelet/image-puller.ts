@@ -60,7 +60,7 @@ export async function ensureImage(
     const credentials = credentialsFor(resolved.requested, await pullSecrets());
     const image = await images.pull(name, { credentials, signal });
     const took = goDuration(Math.floor(clock.now() - startedAtMs));
-    recordSubstitute(resolved);
+    recordSubstitute(images.resolve(name));
     record(
       "Normal",
       "Pulled",
@@ -86,7 +86,7 @@ export async function ensureImage(
     record(
       "Warning",
       "ImageSubstituted",
-      `Image ${JSON.stringify(requested)} is replaced by ${JSON.stringify(substitutedBy)}, as the cluster's configuration says`,
+      `Image ${JSON.stringify(requested)} is replaced by ${JSON.stringify(substitutedBy.image)} (${substitutedBy.description}): ${substitutedBy.reason}`,
     );
   }
 }

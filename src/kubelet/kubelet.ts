@@ -182,6 +182,10 @@ class RunningKubelet {
       sandboxes: this.#sandboxes().filter((sandbox) => sandbox.config.pod.uid === uid),
       containers: runtime.listContainers({ podUid: uid }),
     };
+    for (const { id, state } of records.containers) {
+      // Its start was interrupted: it is made anew.
+      if (state.kind === "created") void runtime.removeContainer(id).catch(() => {});
+    }
     const executor = new PodExecutor(adoptPod(pod, records, runtime.name, clock.now()), this.#surroundings);
     this.#executors.set(uid, executor);
     executor.start();

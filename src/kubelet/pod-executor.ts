@@ -2,7 +2,7 @@
  * One pod's doer: keeps its state, applies what the state machine wants with the runtime, the network and the volumes, and answers with
  * events. Everything waits on its own; no pod waits for another.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { open, readFile, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { dirname, join } from "node:path";
@@ -312,13 +312,14 @@ export class PodExecutor {
     };
   }
 
+  /** In memory, like the termination messages: quick to make, and of no use after a reboot. */
   get #hostsPath(): string {
-    return join(this.#folders.root, "etc-hosts");
+    return join(this.#folders.volatile, "etc-hosts");
   }
 
   #writeHostsFile(ips: readonly string[]): void {
     const { pod } = this.#state;
-    mkdirSync(this.#folders.root, { recursive: true, mode: 0o750 });
+    mkdirSync(this.#folders.volatile, { recursive: true, mode: 0o755 });
     const text = pod.spec.hostNetwork
       ? hostNetworkHostsFile(pod, readFileSync("/etc/hosts", "utf8"))
       : hostsFile(pod, ips, this.#node.clusterDomain);
@@ -508,8 +509,9 @@ export class PodExecutor {
       mounts.push({ hostPath: this.#hostsPath, containerPath: "/etc/hosts" });
     }
     const messagePath = this.#terminationMessagePath(container.name, effect.attempt);
-    mkdirSync(dirname(messagePath), { recursive: true, mode: 0o750 });
-    writeFileSync(messagePath, "", { mode: 0o666 });
+    mkdirSync(dirname(messagePath), { recursive: true, mode: 0o755 });
+    writeFileSync(messagePath, "");
+    chmodSync(messagePath, 0o666); // Any user of the container may write; the umask would forbid it.
     mounts.push({
       hostPath: messagePath,
       containerPath: container.terminationMessagePath || defaultTerminationMessagePath,
@@ -529,7 +531,7 @@ export class PodExecutor {
   }
 
   #terminationMessagePath(container: string, attempt: number): string {
-    return join(this.#folders.root, "containers", container, String(attempt));
+    return join(this.#folders.volatile, "containers", container, String(attempt));
   }
 
   async #reportExit(status: ContainerStatus): Promise<void> {
