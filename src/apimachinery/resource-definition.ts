@@ -1,5 +1,6 @@
 /** What the API server must know of a kind. Everything that differs between kinds is data and functions here; the server itself knows none. */
 import type { KubeObject } from "../api/object.ts";
+import type { TypeSchema } from "../api/schema.ts";
 import type { FieldError } from "./field-error.ts";
 
 /** Who asks, and with which options: what a strategy may need beside the objects. */
@@ -62,6 +63,8 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   verbs?: readonly string[];
   /** Full name of the type in the schema tables: `io.k8s.api.apps.v1.Deployment`. Default: looked up by group, version and kind. */
   schema?: string;
+  /** The type itself, for kinds that the schema tables do not know: custom resources. */
+  type?: TypeSchema;
   /** The status subresource: main writes keep the live status, status writes keep everything else but metadata that status may change. */
   hasStatus?: boolean;
   /** A creator's status is kept (nodes). Default: it is reset. */

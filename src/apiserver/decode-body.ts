@@ -7,6 +7,7 @@ import { DecodeError, summarizeBody } from "../apimachinery/serializer/decode-er
 import { decodeJson, decodeValue, parseJson, readTypeMeta } from "../apimachinery/serializer/json.ts";
 import { badRequestError, StatusError } from "../apimachinery/status-error.ts";
 import type { FieldValidation } from "./request-options.ts";
+import { schemaOfDefinition } from "./resource-registry.ts";
 import { type RequestContext, warn } from "./services.ts";
 
 /** What a door hands in: bytes as they came, or an object that was made in this process. */
@@ -19,6 +20,7 @@ export const emptyBody: Body = { kind: "bytes", bytes: new Uint8Array(0), mediaT
 /** The kind a request expects, and the schema that its fields are read by. */
 export interface ExpectedKind extends GroupVersionKind {
   schema?: string | undefined;
+  type?: TypeSchema | undefined;
 }
 
 const offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -55,10 +57,6 @@ export function bareMediaType(mediaType: string | undefined): string {
   return (semicolon < 0 ? mediaType : mediaType.slice(0, semicolon)).trim().toLowerCase();
 }
 
-export function schemaOf(kind: ExpectedKind): TypeSchema | undefined {
-  return schemaForKind(kind.group, kind.version, kind.kind);
-}
-
 /** The object: fresh, complete in type and metadata, not defaulted. Unknown fields are reported as `validation` asks. */
 export async function decodeBody(
   context: RequestContext,
@@ -66,7 +64,7 @@ export async function decodeBody(
   expected: ExpectedKind,
   validation: FieldValidation,
 ): Promise<KubeObject> {
-  const schema = schemaOf(expected);
+  const schema = schemaOfDefinition(expected);
   if (!schema)
     throw new StatusError(500, "InternalError", `no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
   if (body.kind === "object") return decodeOwn(context, body.object, expected, schema, validation);

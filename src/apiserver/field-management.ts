@@ -1,6 +1,6 @@
 /** Books which manager set which field (managedFields), on behalf of the handlers. */
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
-import { schemaForKind, type TypeSchema } from "../api/schema.ts";
+import type { TypeSchema } from "../api/schema.ts";
 import { type FieldSet, fieldSetOf } from "../apimachinery/patch/field-set.ts";
 import { updateManagers } from "../apimachinery/patch/managed-fields.ts";
 import { rfc3339 } from "../base/clock.ts";
@@ -39,7 +39,7 @@ export function untouchable(resource: ServedResource, subresource: string): Fiel
 
 /** Kinds without a schema of their own are no kinds that can be written. */
 export function schemaOfResource(resource: ServedResource): TypeSchema {
-  const schema = schemaForKind(resource.group, resource.version, resource.kind);
+  const { schema } = resource;
   if (!schema) throw new Error(`no schema for ${resource.kind} in ${resource.apiVersion}`);
   return schema;
 }

@@ -1,9 +1,9 @@
 /** Every resource that is served now: definitions become ServedResources, each with its watch cache. Definitions may come and go while the server runs. */
 import type { KubeObject } from "../api/object.ts";
-import { schemaForKind } from "../api/schema.ts";
+import { schemaForKind, type TypeSchema, typeSchema } from "../api/schema.ts";
 import { apiVersionOf, type GroupResource, type GroupVersion, parseApiVersion } from "../apimachinery/group-version.ts";
-import { decodeValue } from "../apimachinery/serializer/json.ts";
 import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
+import { decodeValue } from "../apimachinery/serializer/json.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Encoder } from "../storage/encoding.ts";
 import { EncodingBudget } from "../storage/encoding-budget.ts";
@@ -29,6 +29,7 @@ export class ServedResource {
   /** Writes this version's JSON, whichever version is stored. */
   readonly json: Encoder<KubeObject>;
   readonly #converted = new WeakMap<object, KubeObject>();
+  #schema: { type: TypeSchema | undefined } | undefined;
   #emptyStatus: { value: unknown } | undefined;
 
   constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>) {
@@ -47,9 +48,15 @@ export class ServedResource {
     this.json = jsonEncoder(this.apiVersion, this.kind, definition.storedAs ? (o) => this.fromStored(o) : undefined);
   }
 
+  /** What objects of this kind look like. Undefined for kinds that nothing describes. */
+  get schema(): TypeSchema | undefined {
+    this.#schema ??= { type: schemaOfDefinition(this.definition) };
+    return this.#schema.type;
+  }
+
   /** The status of an object that has none yet, as upstream's JSON shows it: fresh, or undefined when it shows none. */
   emptyStatus(): unknown {
-    this.#emptyStatus ??= { value: emptyStatusOf(this.definition) };
+    this.#emptyStatus ??= { value: emptyStatusOf(this.schema) };
     return structuredClone(this.#emptyStatus.value);
   }
 
@@ -79,8 +86,18 @@ export class ServedResource {
   }
 }
 
-function emptyStatusOf({ group, version, kind }: ResourceDefinition): unknown {
-  const schema = schemaForKind(group, version, kind);
+export function schemaOfDefinition(definition: {
+  group: string;
+  version: string;
+  kind: string;
+  schema?: string | undefined;
+  type?: TypeSchema | undefined;
+}): TypeSchema | undefined {
+  const { type, schema, group, version, kind } = definition;
+  return type ?? (schema ? typeSchema(schema) : undefined) ?? schemaForKind(group, version, kind);
+}
+
+function emptyStatusOf(schema: TypeSchema | undefined): unknown {
   return schema && decodeValue<{ status?: unknown }>({}, schema).object.status;
 }
 

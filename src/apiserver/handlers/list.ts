@@ -90,6 +90,9 @@ function parseContinue(text: string): { revision: number; start: string } {
   try {
     token = JSON.parse(Buffer.from(decoded, "latin1").toString("utf8"));
   } catch {
+    // Bytes beyond ASCII are no text at all; Go shows the first of them as it is.
+    const first = decoded[0] ?? "";
+    if (first >= "\x80") throw invalid(`invalid character '${first}' looking for beginning of value`);
     throw invalid(syntaxProblem(decoded));
   }
   if (token?.v !== tokenVersion) {

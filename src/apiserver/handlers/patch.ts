@@ -1,18 +1,27 @@
-/** PATCH: JSON patch, merge patch, strategic merge patch, server-side apply. The algorithms stand in apimachinery; here is what surrounds them. */
-
+/** PATCH: JSON patch, merge patch, strategic merge patch. The algorithms stand in apimachinery; here is what surrounds them. */
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
-import { schemaForKind } from "../../api/schema.ts";
+import { schemaForKind, type TypeSchema } from "../../api/schema.ts";
 import { FieldPath, invalid } from "../../apimachinery/field-error.ts";
-import { apiVersionOf, type GroupVersionKind } from "../../apimachinery/group-version.ts";
+import { apiVersionOf } from "../../apimachinery/group-version.ts";
+import { goPrint } from "../../apimachinery/patch/go-print.ts";
+import {
+  applyJsonPatch,
+  JsonPatchError,
+  jsonPatchProblems,
+  readJsonPatch,
+  rejectedPatchError,
+} from "../../apimachinery/patch/json.ts";
+import { mergePatch } from "../../apimachinery/patch/merge.ts";
+import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
 import { badRequestError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
-import type { Body } from "../decode-body.ts";
+import type { Body, ExpectedKind } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
 import type { ObjectWriter } from "../object-writer.ts";
 import type { PatchOptions } from "../request-options.ts";
-import type { ServedResource } from "../resource-registry.ts";
+import { type ServedResource, schemaOfDefinition } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
 import { apply } from "./apply.ts";
 import { onlyStatus } from "./update.ts";
@@ -37,8 +46,6 @@ export function patchTypeOf(mediaType: string): PatchRequest["type"] {
   return type;
 }
 
-const maximumOperations = 10_000;
-
 export async function patch(
   objects: ObjectWriter,
   context: RequestContext,
@@ -53,6 +60,7 @@ export async function patch(
   const { options } = request;
   const manager = options.fieldManager || context.defaultManager;
   const now = objects.services.clock.now();
+  const patcher = new Patcher(context, request, definition);
   return objects.update(context, {
     resource,
     namespace,
@@ -60,11 +68,12 @@ export async function patch(
     subresource,
     dryRun: options.dryRun,
     unconditional: true,
-    async transform(previous) {
-      const patched = await applyPatch(context, request, previous!, definition);
-      const meta = patched.metadata as KubeObject["metadata"] & { namespace?: string };
-      if (meta.name !== name) {
-        throw badRequestError(`the name of the object (${meta.name}) does not match the name on the URL (${name})`);
+    transform(previous) {
+      // update() has refused what does not exist.
+      const patched = patcher.apply(previous!);
+      const given = patched.metadata.name;
+      if (given !== name) {
+        throw badRequestError(`the name of the object (${given}) does not match the name on the URL (${name})`);
       }
       definition.defaults?.(patched);
       return subresource === "status" ? onlyStatus(patched, previous!) : patched;
@@ -73,93 +82,134 @@ export async function patch(
   });
 }
 
-/** The object that the patch makes of `standing`: fresh, decoded, not defaulted. */
-export async function applyPatch(
-  context: RequestContext,
-  request: PatchRequest,
-  standing: DeepReadonly<KubeObject>,
-  expected: GroupVersionKind,
-): Promise<KubeObject> {
-  const document = patchDocument(request);
-  const problems: string[] = [];
-  let patched: unknown;
-  let shown: string | undefined;
-  switch (request.type) {
-    case "merge":
-      if (Array.isArray(document) || typeof document !== "object" || document === null) {
-        throw badRequestError(
-          `error decoding patch: json: cannot unmarshal ${Array.isArray(document) ? "array" : typeof document} into Go value of type map[string]interface {}`,
-        );
-      }
-      patched = mergePatch(standing, document);
-      break;
-    default:
-      throw new StatusError(501, "", `${request.type} patches are not there yet`);
+/** One patch: read when first needed, then applied to whatever stands, as often as writes collide. */
+export class Patcher {
+  readonly #context: RequestContext;
+  readonly #request: PatchRequest;
+  readonly #expected: ExpectedKind;
+  readonly #schema: TypeSchema;
+  #document: { value: unknown; problems: readonly string[] } | undefined;
+
+  constructor(context: RequestContext, request: PatchRequest, expected: ExpectedKind) {
+    const schema = schemaOfDefinition(expected);
+    if (!schema) throw new Error(`no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
+    if (request.type === "strategic" && schema.custom) throw noStrategicMerge();
+    this.#context = context;
+    this.#request = request;
+    this.#expected = expected;
+    this.#schema = schema;
   }
-  const schema = schemaForKind(expected.group, expected.version, expected.kind);
-  if (!schema) throw new Error(`no schema for ${expected.kind}`);
-  const refuse = (why: string) => {
-    shown ??= JSON.stringify(sortedTop(patched));
-    const error = invalidError({ group: "", kind: "" }, "", [invalid(FieldPath.root.child("patch"), shown, why)]);
-    const { kind: _kind, ...details } = error.details ?? {};
-    return new StatusError(error.code, error.reason, error.message, details);
-  };
-  try {
-    const { apiVersion, kind } = patched as { apiVersion?: unknown; kind?: unknown };
-    if (apiVersion !== apiVersionOf(expected) || kind !== expected.kind) {
+
+  /** The object that the patch makes of `standing`: fresh, decoded, not defaulted. */
+  apply(standing: DeepReadonly<KubeObject>): KubeObject {
+    this.#document ??= this.#read();
+    const { value, problems } = this.#document;
+    const patched = this.#patched(standing, value);
+    const { fieldValidation } = this.#request.options;
+    const refuse = (why: string) => this.#refusal(patched, value, why);
+    try {
+      this.#checkKind(patched);
+      const decoded = decodeValue<KubeObject>(patched, this.#schema);
+      const found = [...problems, ...decoded.problems];
+      if (found.length > 0 && fieldValidation === "Strict") {
+        throw refuse(`strict decoding error: ${found.join(", ")}`);
+      }
+      if (fieldValidation === "Warn") for (const problem of found) warn(this.#context, problem);
+      decoded.object.metadata ??= {} as KubeObject["metadata"];
+      return decoded.object;
+    } catch (error) {
+      if (error instanceof DecodeError) throw refuse(error.message);
+      throw error;
+    }
+  }
+
+  #patched(standing: DeepReadonly<KubeObject>, value: unknown): object {
+    switch (this.#request.type) {
+      case "json":
+        try {
+          return inOrder(applyJsonPatch(standing, readJsonPatch(value)));
+        } catch (error) {
+          if (error instanceof JsonPatchError) throw rejectedPatchError(error);
+          if (error instanceof DecodeError) throw badRequestError(`error decoding patch: ${error.message}`);
+          throw error;
+        }
+      case "strategic":
+        return strategicMergePatch(standing, value as object, this.#schema);
+      default:
+        return inOrder(mergePatch(standing, value));
+    }
+  }
+
+  #read(): { value: unknown; problems: readonly string[] } {
+    const { body, type } = this.#request;
+    if (body.kind === "object") return { value: this.#checkShape(body.object), problems: [] };
+    const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
+    let value: unknown;
+    try {
+      value = parseJson(text);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      throw badRequestError(type === "strategic" ? error.message : `error decoding patch: ${error.message}`);
+    }
+    return { value: this.#checkShape(value), problems: type === "json" ? jsonPatchProblems(text) : [] };
+  }
+
+  #checkShape(value: unknown): unknown {
+    const { type } = this.#request;
+    if (type === "json") return value;
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+    const found = Array.isArray(value)
+      ? "array"
+      : value === null
+        ? "null"
+        : typeof value === "boolean"
+          ? "bool"
+          : typeof value;
+    const message = `json: cannot unmarshal ${found} into Go value of type map[string]interface {}`;
+    throw badRequestError(type === "strategic" ? message : `error decoding patch: ${message}`);
+  }
+
+  /** A patch may write another kind into the object: it is read as that kind before it is refused. */
+  #checkKind(patched: object): void {
+    const { apiVersion = "", kind = "" } = patched as { apiVersion?: string; kind?: string };
+    const expected = apiVersionOf(this.#expected);
+    if (apiVersion === expected && kind === this.#expected.kind) return;
+    const slash = String(apiVersion).indexOf("/");
+    const group = slash < 0 ? "" : apiVersion.slice(0, slash);
+    const version = apiVersion.slice(slash + 1);
+    const schema = schemaForKind(group, version, kind);
+    if (!schema) {
       throw new DecodeError(
-        schemaForKindText(apiVersion, kind)
-          ? `converting (${String(apiVersion).split("/").pop()}.${String(kind)}) to (${apiVersionOf(expected)}.${expected.kind}): unknown conversion`
-          : `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
+        `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)} in scheme "pkg/api/legacyscheme/scheme.go:30"`,
       );
     }
-    const decoded = decodeValue<KubeObject>(patched, schema);
-    problems.push(...decoded.problems);
-    if (problems.length > 0 && request.options.fieldValidation === "Strict") {
-      throw refuse(`strict decoding error: ${problems.join(", ")}`);
-    }
-    if (request.options.fieldValidation === "Warn") for (const problem of problems) warn(context, problem);
-    return decoded.object;
-  } catch (error) {
-    if (error instanceof DecodeError) throw refuse(error.message);
-    throw error;
+    decodeValue(patched, schema);
+    const own = this.#expected.group === "" ? "core" : this.#expected.group.split(".")[0];
+    throw new DecodeError(`converting (${version}.${kind}) to (${own}.${this.#expected.kind}): unknown conversion`);
+  }
+
+  #refusal(patched: object, value: unknown, why: string): StatusError {
+    const shown = this.#request.type === "strategic" ? goPrint(value) : JSON.stringify(patched);
+    const { code, reason, message, details } = invalidError({ group: "", kind: "" }, "", [
+      invalid(FieldPath.root.child("patch"), shown, why),
+    ]);
+    return new StatusError(code, reason, message, { causes: details?.causes ?? [] });
   }
 }
 
-function schemaForKindText(apiVersion: unknown, kind: unknown): boolean {
-  if (typeof apiVersion !== "string" || typeof kind !== "string") return false;
-  const slash = apiVersion.indexOf("/");
-  return schemaForKind(slash < 0 ? "" : apiVersion.slice(0, slash), apiVersion.slice(slash + 1), kind) !== undefined;
+/** Upstream's patch libraries leave an object's members sorted; messages that list its fields follow. */
+function inOrder(value: unknown): object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw rejectedPatchError(undefined);
+  const fields = value as Record<string, unknown>;
+  const sorted: Record<string, unknown> = {};
+  for (const key of Object.keys(fields).sort()) sorted[key] = fields[key];
+  return sorted;
 }
 
-/** Parsed once, however often the patch is applied. */
-function patchDocument(request: PatchRequest): unknown {
-  const { body } = request;
-  if (body.kind === "object") return body.object;
-  const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
-  try {
-    const parsed = parseJson(text);
-    request.body = { kind: "object", object: parsed as object };
-    return parsed;
-  } catch (error) {
-    if (!(error instanceof DecodeError)) throw error;
-    throw badRequestError(request.type === "strategic" ? error.message : `error decoding patch: ${error.message}`);
-  }
+function noStrategicMerge(): StatusError {
+  return new StatusError(
+    415,
+    "UnsupportedMediaType",
+    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
+  );
 }
-
-function sortedTop(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-function mergePatch(target: unknown, change: unknown): unknown {
-  if (typeof change !== "object" || change === null || Array.isArray(change)) return change;
-  const base = typeof target === "object" && target !== null && !Array.isArray(target) ? target : {};
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(change)) {
-    if (value === null) delete merged[key];
-    else merged[key] = mergePatch(merged[key], value);
-  }
-  return merged;
-}
-void maximumOperations;

@@ -13,7 +13,7 @@ import type { WriteOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import type { RequestContext, Services } from "../services.ts";
 import { get } from "./get.ts";
-import { applyPatch, type PatchRequest } from "./patch.ts";
+import { Patcher, type PatchRequest } from "./patch.ts";
 
 interface Scale extends KubeObject {
   spec?: { replicas?: number };
@@ -60,6 +60,7 @@ export async function patchScale(
 ): Promise<Answer> {
   if (request.type === "apply")
     throw badRequestError("server-side apply of a Scale is not supported; patch it instead");
+  const patcher = new Patcher(context, request, scaleKind);
   return write(
     objects,
     context,
@@ -67,7 +68,7 @@ export async function patchScale(
     namespace,
     name,
     request.options,
-    async (standing) => (await applyPatch(context, request, standing, scaleKind)) as Scale,
+    (standing) => patcher.apply(standing) as Scale,
   );
 }
 

@@ -104,7 +104,11 @@ export class HttpDoor {
     const verb = info.verb;
     const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb) && hasTarget(info);
     if (resource.definition.deprecationWarning) warnings.push(resource.definition.deprecationWarning);
-    if (!allowed || (exchange.method === "HEAD" && info.subresource !== "proxy") || (info.rest !== undefined && info.subresource !== "proxy")) {
+    if (
+      !allowed ||
+      (exchange.method === "HEAD" && info.subresource !== "proxy") ||
+      (info.rest !== undefined && info.subresource !== "proxy")
+    ) {
       throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
     }
     const userAgent = exchange.headers["user-agent"];

@@ -58,7 +58,7 @@ function newEncoder(resource: ServedResource): Encoder<KubeObject> {
 }
 
 function schemaOf(resource: ServedResource, kind: string): TypeSchema {
-  const schema = schemaForKind(resource.group, resource.version, kind);
+  const schema = kind === resource.kind ? resource.schema : schemaForKind(resource.group, resource.version, kind);
   if (!schema?.byName.get("metadata")?.protobuf) throw jsonOnly();
   return schema;
 }

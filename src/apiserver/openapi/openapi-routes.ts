@@ -1,6 +1,183 @@
+/** /openapi/v2 and /openapi/v3: documents made when first asked for and kept until what is served changes. */
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import { apiVersionOf, type GroupVersion, parseApiVersion } from "../../apimachinery/group-version.ts";
+import { servedGroups } from "../discovery/discovery.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { baseHeaders } from "../http/respond.ts";
+import { noRepresentation, parseAccept } from "../negotiation/accept.ts";
+import { parameter, type RequestInfo } from "../request-info.ts";
+import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
+import { gitVersion } from "../version.ts";
+import { PathWriter } from "./paths.ts";
+import { SchemaCollector } from "./schemas.ts";
+
+interface Document {
+  bytes: Buffer;
+  zipped?: Buffer;
+  etag: string;
+}
+
+const info = { title: "Kubernetes", version: gitVersion };
+const security = {
+  BearerToken: { description: "Bearer Token authentication", type: "apiKey", name: "authorization", in: "header" },
+};
+/** What names a document by its hash may be kept for as long as anyone likes. */
+const forever = "public, immutable";
+const protobufV2 = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
+
 export class OpenApiRoutes {
-  constructor(_r: unknown) {}
-  async serve(exchange: any, _i: unknown, _a: string): Promise<void> {
-    exchange.respond(404, {}, "");
+  readonly #registry: ResourceRegistry;
+  #generation = -1;
+  readonly #documents = new Map<string, Document>();
+
+  constructor(registry: ResourceRegistry) {
+    this.#registry = registry;
   }
+
+  async serve(exchange: Exchange, request: RequestInfo, auditId: string): Promise<void> {
+    if (this.#generation !== this.#registry.generation) {
+      this.#generation = this.#registry.generation;
+      this.#documents.clear();
+    }
+    const path = request.path.replace(/\/$/, "");
+    if (path === "/openapi/v2") return this.#v2(exchange, auditId);
+    if (path === "/openapi/v3") {
+      return send(
+        exchange,
+        auditId,
+        this.#document("v3", () => this.#index()),
+        "application/json",
+      );
+    }
+    const groupVersion = path.startsWith("/openapi/v3/")
+      ? groupVersionOfPath(path.slice("/openapi/v3/".length))
+      : undefined;
+    const served = groupVersion && this.#registry.inGroupVersion(apiVersionOf(groupVersion));
+    if (!groupVersion || !served) {
+      exchange.respond(404, { "audit-id": auditId }, "");
+      return;
+    }
+    const document = this.#document(path, () => documentV3([...served]));
+    const hash = parameter(request.query, "hash");
+    const current = hashOf(groupVersion, this.#registry);
+    if (hash !== undefined && hash !== current) {
+      // An old address of the document: the client is sent to the present one.
+      exchange.respond(301, { "audit-id": auditId, location: `${path}?hash=${current}` }, "");
+      return;
+    }
+    send(exchange, auditId, document, "application/json", hash === undefined ? undefined : forever);
+  }
+
+  async #v2(exchange: Exchange, auditId: string): Promise<void> {
+    const accept = String(exchange.headers["accept"] ?? "*/*");
+    const all = () => [...this.#registry.all()];
+    if (protobufV2.test(accept)) {
+      const { encodeOpenApiV2 } = await import("./protobuf-v2.ts");
+      const document = this.#document("v2 protobuf", () => encodeOpenApiV2(documentV2(all())));
+      return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    }
+    const types = parseAccept(accept).map(({ type }) => type);
+    if (
+      types.length > 0 &&
+      !types.some((type) => type === "*/*" || type === "application/*" || type === "application/json")
+    ) {
+      throw noRepresentation();
+    }
+    send(
+      exchange,
+      auditId,
+      this.#document("v2", () => documentV2(all())),
+      "application/json",
+    );
+  }
+
+  #document(name: string, make: () => object | Buffer): Document {
+    let document = this.#documents.get(name);
+    if (!document) {
+      const made = make();
+      const bytes = Buffer.isBuffer(made) ? made : Buffer.from(JSON.stringify(made));
+      document = { bytes, etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
+      this.#documents.set(name, document);
+    }
+    return document;
+  }
+
+  #index(): object {
+    const paths: Record<string, object> = {};
+    for (const { group, versions } of servedGroups(this.#registry)) {
+      for (const version of versions) {
+        const name = group === "" ? `api/${version}` : `apis/${group}/${version}`;
+        const hash = hashOf({ group, version }, this.#registry);
+        paths[name] = { serverRelativeURL: `/openapi/v3/${name}?hash=${hash}` };
+      }
+    }
+    return { paths };
+  }
+}
+
+function groupVersionOfPath(path: string): GroupVersion | undefined {
+  if (path.startsWith("api/")) return { group: "", version: path.slice(4) };
+  return path.startsWith("apis/") ? parseApiVersion(path.slice(5)) : undefined;
+}
+
+/** Changes with anything that changes the document, without making it. */
+function hashOf(groupVersion: GroupVersion, registry: ResourceRegistry): string {
+  const hash = createHash("sha512").update(gitVersion);
+  for (const { definition, schema } of registry.inGroupVersion(apiVersionOf(groupVersion)) ?? []) {
+    hash.update(JSON.stringify([definition.plural, definition.kind, definition.verbs, definition.subresources]));
+    if (schema?.custom) {
+      const collector = new SchemaCollector(3);
+      collector.ref(schema);
+      hash.update(JSON.stringify(collector.schemas));
+    }
+  }
+  return hash.digest("hex").toUpperCase();
+}
+
+function documentV3(resources: readonly ServedResource[]): object {
+  const schemas = new SchemaCollector(3);
+  const writer = new PathWriter(3, schemas);
+  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as object;
+  return {
+    openapi: "3.0.0",
+    info,
+    paths,
+    components: { schemas: schemas.schemas, securitySchemes: security },
+  };
+}
+
+function documentV2(resources: readonly ServedResource[]): object {
+  const schemas = new SchemaCollector(2);
+  const writer = new PathWriter(2, schemas);
+  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as object;
+  return {
+    swagger: "2.0",
+    info,
+    paths,
+    definitions: schemas.schemas,
+    parameters: {},
+    securityDefinitions: security,
+    security: [{ BearerToken: [] }],
+  };
+}
+
+function send(
+  exchange: Exchange,
+  auditId: string,
+  document: Document,
+  contentType: string,
+  cacheControl?: string,
+): void {
+  const headers = baseHeaders(auditId, contentType, []);
+  headers["etag"] = document.etag;
+  headers["vary"] = "Accept-Encoding, Accept";
+  if (cacheControl) headers["cache-control"] = cacheControl;
+  if (exchange.headers["if-none-match"] === document.etag) return exchange.respond(304, headers, "");
+  if (!String(exchange.headers["accept-encoding"] ?? "").includes("gzip")) {
+    return exchange.respond(200, headers, document.bytes);
+  }
+  document.zipped ??= gzipSync(document.bytes, { level: 4 });
+  headers["content-encoding"] = "gzip";
+  exchange.respond(200, headers, document.zipped);
 }
