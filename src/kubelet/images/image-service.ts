@@ -9,17 +9,20 @@ export interface ImageService {
   close(): Promise<void>;
 
   /**
-   * What a name stands for: itself, or its substitute when the configuration names one and the image is not stored under
-   * its own name. Rejects with reason "InvalidImageName" and upstream's words when the name cannot be parsed.
+   * What a name stands for: itself, or its substitute when the configuration names one that is to be used always, or one is in
+   * use because the registry could not be reached a while ago. Throws with reason "InvalidImageName" and upstream's words when
+   * the name cannot be parsed.
    */
   resolve(name: string): ResolvedImage;
 
-  /** The stored image that a name, digest reference or id means, after substitution. Undefined: not present. */
+  /** The stored image that a name, digest reference or id means, after substitution. Undefined: not present. Throws as `resolve`. */
   status(nameOrId: string): StoredImage | undefined;
 
   /**
-   * Brings an image to this machine and unpacks it. Pulls of one name at one time share the work. Rejects with an ImageError whose
-   * message is worded as the kubelet shows it: `failed to pull and unpack image "docker.io/library/x:y": …`.
+   * Brings an image to this machine and unpacks it. Pulls of one name at one time share the work. When the registry cannot be
+   * reached and there is a substitute, that is brought instead, and `resolve(name).substitutedBy` says so from then on.
+   * Rejects with an ImageError whose message is worded as the kubelet shows it:
+   * `failed to pull and unpack image "docker.io/library/x:y": …`.
    */
   pull(name: string, options?: PullOptions): Promise<StoredImage>;
 
@@ -40,8 +43,8 @@ export interface ResolvedImage {
   requested: string;
   /** What will be used: `requested`, or the substitute. */
   image: string;
-  /** Set when a substitute stands in; say so in the pod's events. */
-  substitutedBy?: string;
+  /** Set when a substitute stands in, with the reason for people; say both in the pod's events. */
+  substitutedBy?: { image: string; description: string; reason: string };
 }
 
 export interface PullOptions {

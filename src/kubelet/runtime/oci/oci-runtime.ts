@@ -96,6 +96,8 @@ interface Container {
   exited: Promise<ContainerStatus>;
   resolveExited: (status: ContainerStatus) => void;
   isStarting: boolean;
+  /** How many calls wait for the exit. */
+  waiting: number;
 }
 
 export class OciRuntime implements ContainerRuntime {
@@ -379,7 +381,7 @@ export class OciRuntime implements ContainerRuntime {
       options.abort?.addEventListener("abort", stopWaiting, { once: true });
       const grace = sleep(this.#options.clock, options.gracePeriodSeconds * 1000, over.signal).catch(() => {});
       try {
-        await Promise.race([container.exited, grace]);
+        await Promise.race([this.#exitOf(container), grace]);
       } finally {
         options.abort?.removeEventListener("abort", stopWaiting);
         over.abort();
@@ -388,7 +390,18 @@ export class OciRuntime implements ContainerRuntime {
       if (!isRunning(container)) return;
     }
     this.#kill(container);
-    await container.exited;
+    await this.#exitOf(container);
+  }
+
+  /** Whoever waits for an exit keeps this process alive for it; a container by itself does not. */
+  async #exitOf(container: Container): Promise<ContainerStatus> {
+    container.waiting++;
+    container.lifeline?.ref();
+    try {
+      return await container.exited;
+    } finally {
+      if (--container.waiting === 0) container.lifeline?.unref();
+    }
   }
 
   #kill(container: Container): void {
@@ -432,7 +445,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async waitForExit(id: ContainerId, signal?: AbortSignal): Promise<ContainerStatus> {
-    const { exited } = this.#container(id);
+    const exited = this.#exitOf(this.#container(id));
     if (!signal) return exited;
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
@@ -712,6 +725,7 @@ function newContainer(record: ContainerRecord, folder: ContainerFolder, state: C
     exited: promise,
     resolveExited: resolve,
     isStarting: false,
+    waiting: 0,
   };
 }
 

@@ -1,0 +1,334 @@
+/**
+ * The images of this machine: what they are called, which layers they have, who uses them. Its upstream counterparts are
+ * containerd's content and image stores. One process owns a store.
+ */
+import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+import type { Random } from "../../base/random.ts";
+import { ContentStore } from "./content-store.ts";
+import { parseImageConfig } from "./image-config.ts";
+import {
+  ImageError,
+  type ImageRootfs,
+  type ImageService,
+  isImageError,
+  type PullOptions,
+  type ResolvedImage,
+  type StoredImage,
+} from "./image-service.ts";
+import { LayerStore } from "./layer-store.ts";
+import { formatReference, type ImageReference, parseReference, repositoryOf } from "./reference.ts";
+import { builtInSubstitutes, findSubstitute, type Substitute } from "./substitutes.ts";
+
+export interface ImageStoreOptions {
+  folder: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  findProgram: (name: string) => string | undefined;
+  /** Brings images from registries. Absent: there are only the images of this machine. */
+  registry?: ImageSource;
+  /** Assembles the images called `pinnace.local/…` from the machine's own programs. */
+  local?: ImageSource;
+  /** Beside the built-in ones, and before them. */
+  substitutes?: readonly Substitute[];
+}
+
+/** Where an image can be brought from. */
+export interface ImageSource {
+  /** Puts the image's content into the store. Does not name it. */
+  fetch(reference: ImageReference, target: ImageTarget, options: PullOptions): Promise<FetchedImage>;
+}
+
+export interface ImageTarget {
+  content: ContentStore;
+  layers: LayerStore;
+}
+
+export interface FetchedImage {
+  /** The digest of the config, which is in the content store by now, as its layers are in the layer store. */
+  id: string;
+  /** Of the manifest; absent when it came from an archive without one. */
+  manifestDigest?: string;
+  sizeBytes: number;
+  pinned?: boolean;
+}
+
+interface ImageRecord {
+  id: string;
+  names: string[];
+  digests: string[];
+  diffIds: string[];
+  sizeBytes: number;
+  lastUsedAtMs: number;
+  pinned: boolean;
+}
+
+export class ImageStore implements ImageService {
+  readonly #options: ImageStoreOptions;
+  readonly content: ContentStore;
+  readonly layers: LayerStore;
+  readonly #images = new Map<string, ImageRecord>();
+  /** By whole name. */
+  readonly #pulling = new Map<string, Promise<StoredImage>>();
+  /** Who uses an image, by its id: content that is held stays. */
+  readonly #holders = new Map<string, Set<string>>();
+  /** Names that a substitute stands in for since their registry could not be reached, and until when. */
+  readonly #standIns = new Map<string, { substitute: Substitute; reason: string; untilMs: number }>();
+  readonly #rootfs = new Map<string, ImageRootfs>();
+
+  constructor(options: ImageStoreOptions) {
+    this.#options = options;
+    this.content = new ContentStore(options.folder);
+    this.layers = new LayerStore(options);
+  }
+
+  async open(): Promise<void> {
+    mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
+    this.content.open();
+    this.layers.open();
+    for (const record of this.#readIndex()) {
+      // An image whose content was lost is forgotten; the next pull brings back what is missing.
+      if (this.content.has(record.id) && record.diffIds.every((diffId) => this.layers.has(diffId)))
+        this.#images.set(record.id, record);
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  resolve(name: string): ResolvedImage {
+    const requested = formatReference(parseReference(name));
+    const substitute = findSubstitute(this.#substitutes, name);
+    if (substitute?.when === "always") return standIn(requested, substitute, "the configuration says so");
+    const current = this.#standIns.get(requested);
+    if (current && current.untilMs > this.#options.clock.now() && !this.#find(requested)) {
+      return standIn(requested, current.substitute, current.reason);
+    }
+    return { requested, image: requested };
+  }
+
+  status(nameOrId: string): StoredImage | undefined {
+    const byId = this.#findById(nameOrId);
+    if (byId) return stored(byId, this.content);
+    const found = this.#find(this.resolve(nameOrId).image);
+    return found && stored(found, this.content);
+  }
+
+  pull(name: string, options: PullOptions = {}): Promise<StoredImage> {
+    let resolved: ResolvedImage;
+    try {
+      resolved = this.resolve(name);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    // A stand-in is asked for anew: the registry may be reachable by now.
+    const wanted = findSubstitute(this.#substitutes, name)?.when === "always" ? resolved.image : resolved.requested;
+    const running = this.#pulling.get(wanted);
+    if (running) return running;
+    const pulling = this.#pullOrStandIn(wanted, name, options).finally(() => this.#pulling.delete(wanted));
+    this.#pulling.set(wanted, pulling);
+    return pulling;
+  }
+
+  async #pullOrStandIn(wanted: string, name: string, options: PullOptions): Promise<StoredImage> {
+    try {
+      const image = await this.#pull(wanted, options);
+      this.#standIns.delete(wanted);
+      return image;
+    } catch (error) {
+      const substitute = findSubstitute(this.#substitutes, name);
+      if (!substitute || !isImageError(error, "RegistryUnavailable")) throw error;
+      const reason = error.message;
+      this.#options.logger.info("using a substitute image", { image: wanted, substitute: substitute.image, reason });
+      const image = await this.#pull(formatReference(parseReference(substitute.image)), options);
+      this.#standIns.set(wanted, { substitute, reason, untilMs: this.#options.clock.now() + standInMs });
+      return image;
+    }
+  }
+
+  async #pull(wanted: string, options: PullOptions): Promise<StoredImage> {
+    const reference = parseReference(wanted);
+    const isLocal = reference.domain === localDomain;
+    const existing = isLocal ? this.#find(wanted) : undefined;
+    if (existing) return stored(existing, this.content);
+    const source = isLocal ? this.#options.local : this.#options.registry;
+    try {
+      if (!source)
+        throw new ImageError("RegistryUnavailable", `no registry is configured to bring images of ${reference.domain}`);
+      const target = { content: this.content, layers: this.layers };
+      return this.add(await source.fetch(reference, target, options), [reference]);
+    } catch (error) {
+      if (options.signal?.aborted) throw options.signal.reason;
+      const failure =
+        error instanceof ImageError ? error : new ImageError("Internal", (error as Error).message, { cause: error });
+      throw new ImageError(failure.reason, `failed to pull and unpack image "${wanted}": ${failure.message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Takes in an image whose content is in the stores, under the given names. A name moves from the image that had it before. */
+  add(fetched: FetchedImage, references: readonly ImageReference[]): StoredImage {
+    const { diffIds } = parseImageConfig(this.content.read(fetched.id));
+    const before = this.#images.get(fetched.id);
+    const names = new Set(before?.names);
+    const digests = new Set<string>();
+    for (const reference of references) {
+      if (reference.tag) {
+        const name = formatReference({ ...reference, digest: undefined });
+        for (const record of this.#images.values()) record.names = record.names.filter((each) => each !== name);
+        names.add(name);
+      }
+      if (fetched.manifestDigest) digests.add(`${repositoryOf(reference)}@${fetched.manifestDigest}`);
+      // By an index's digest the user asked for it: that name must find it again.
+      if (reference.digest) digests.add(`${repositoryOf(reference)}@${reference.digest}`);
+    }
+    for (const digest of before?.digests ?? []) digests.add(digest);
+    const record: ImageRecord = {
+      id: fetched.id,
+      names: [...names],
+      digests: [...digests],
+      diffIds,
+      sizeBytes: fetched.sizeBytes,
+      lastUsedAtMs: this.#options.clock.now(),
+      pinned: fetched.pinned ?? before?.pinned ?? false,
+    };
+    this.#images.set(record.id, record);
+    this.#rootfs.delete(record.id);
+    this.#save();
+    return stored(record, this.content);
+  }
+
+  list(): StoredImage[] {
+    return [...this.#images.values()].map((record) => stored(record, this.content));
+  }
+
+  async remove(nameOrId: string): Promise<void> {
+    const byId = this.#findById(nameOrId);
+    if (byId) {
+      byId.names = [];
+      byId.digests = [];
+    } else {
+      const reference = parseReference(nameOrId);
+      const name = formatReference(reference);
+      const record = this.#find(name);
+      if (!record) return;
+      const isDigest = reference.digest !== undefined;
+      record.names = isDigest ? record.names : record.names.filter((each) => each !== name);
+      record.digests = record.digests.filter((each) => (isDigest ? each !== name : record.names.length > 0));
+    }
+    await this.#collect();
+  }
+
+  async usage(): Promise<{ usedBytes: number; filesystemBytes: number; availableBytes: number }> {
+    const filesystem = statfsSync(this.#options.folder);
+    return {
+      usedBytes: this.layers.totalBytes(),
+      filesystemBytes: filesystem.blocks * filesystem.bsize,
+      availableBytes: filesystem.bavail * filesystem.bsize,
+    };
+  }
+
+  async rootfs(imageId: string): Promise<ImageRootfs> {
+    const cached = this.#rootfs.get(imageId);
+    if (cached) return cached;
+    const record = this.#findById(imageId) ?? this.#find(this.resolve(imageId).image);
+    if (!record) throw new ImageError("NotFound", `image "${imageId}": not found`);
+    const { config } = parseImageConfig(this.content.read(record.id));
+    const layers = record.diffIds.map((diffId) => this.layers.path(diffId)).reverse();
+    const rootfs = { layers: [...new Set(layers)], config, reference: record.digests[0] ?? record.id };
+    this.#rootfs.set(record.id, rootfs);
+    return rootfs;
+  }
+
+  hold(imageId: string, holder: string): void {
+    const record = this.#findById(imageId);
+    if (record) record.lastUsedAtMs = this.#options.clock.now();
+    const holders = this.#holders.get(record?.id ?? imageId) ?? new Set();
+    holders.add(holder);
+    this.#holders.set(record?.id ?? imageId, holders);
+  }
+
+  release(imageId: string, holder: string): void {
+    const record = this.#findById(imageId);
+    const id = record?.id ?? imageId;
+    if (record) record.lastUsedAtMs = this.#options.clock.now();
+    const holders = this.#holders.get(id);
+    holders?.delete(holder);
+    if (holders?.size !== 0) return;
+    this.#holders.delete(id);
+    if (record && record.names.length === 0 && record.digests.length === 0) void this.#collect();
+  }
+
+  /** Forgets images without a name and without a user, and removes what no image needs. */
+  async #collect(): Promise<void> {
+    for (const record of [...this.#images.values()]) {
+      if (record.names.length > 0 || record.digests.length > 0 || this.#holders.has(record.id)) continue;
+      this.#images.delete(record.id);
+      this.#rootfs.delete(record.id);
+      this.content.remove(record.id);
+    }
+    this.#save();
+    // A pull in progress has layers that no image names yet.
+    if (this.#pulling.size > 0) return;
+    await this.layers.removeExcept(new Set([...this.#images.values()].flatMap((record) => record.diffIds)));
+  }
+
+  #find(name: string): ImageRecord | undefined {
+    for (const record of this.#images.values())
+      if (record.names.includes(name) || record.digests.includes(name)) return record;
+    return undefined;
+  }
+
+  #findById(id: string): ImageRecord | undefined {
+    const digest = id.startsWith("sha256:") ? id : `sha256:${id}`;
+    return this.#images.get(digest);
+  }
+
+  get #substitutes(): readonly Substitute[] {
+    return [...(this.#options.substitutes ?? []), ...builtInSubstitutes];
+  }
+
+  get #indexFile(): string {
+    return join(this.#options.folder, "images.json");
+  }
+
+  #readIndex(): ImageRecord[] {
+    try {
+      return (JSON.parse(readFileSync(this.#indexFile, "utf8")) as { images: ImageRecord[] }).images;
+    } catch {
+      return [];
+    }
+  }
+
+  #save(): void {
+    writeFileSync(`${this.#indexFile}.new`, JSON.stringify({ images: [...this.#images.values()] }));
+    renameSync(`${this.#indexFile}.new`, this.#indexFile);
+  }
+}
+
+/** After this the registry is asked again. */
+const standInMs = 5 * 60_000;
+const localDomain = "pinnace.local";
+
+function standIn(requested: string, substitute: Substitute, reason: string): ResolvedImage {
+  const image = formatReference(parseReference(substitute.image));
+  return { requested, image, substitutedBy: { image, description: substitute.description, reason } };
+}
+
+function stored(record: ImageRecord, content: ContentStore): StoredImage {
+  const user = parseImageConfig(content.read(record.id)).config.user?.split(":")[0];
+  const isNumber = user !== undefined && /^\d+$/.test(user);
+  return {
+    id: record.id,
+    names: [...record.names],
+    digests: [...record.digests],
+    sizeBytes: record.sizeBytes,
+    uid: isNumber ? Number(user) : undefined,
+    username: isNumber ? undefined : user,
+    lastUsedAtMs: record.lastUsedAtMs,
+    pinned: record.pinned,
+  };
+}
