@@ -117,10 +117,10 @@ describe.skipIf(!isPossible)("a kubelet", () => {
         roles: ["worker"],
       },
       machine: machineFacts(nodeName, folder),
-      client: withStatusPatches(api.client),
-      runtime,
+      client: mortal(withStatusPatches(api.client), stop.signal),
+      runtime: mortal(runtime, stop.signal),
       images: testImages(join(folder, "layer")),
-      network,
+      network: mortal(network, stop.signal),
       clock: systemClock,
       random: systemRandom,
       log,
@@ -483,7 +483,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await runtime.close();
     await api.client.delete(Pods, { name: doomed, namespace: "default" }, { gracePeriodSeconds: 0 });
     await until(() => isGone(doomed));
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await pause(1500);
     await startNode();
     await reach(finished, (status) => status.phase === "Succeeded");
     const after = await get(steady);
@@ -493,10 +493,67 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await until(() => !runtime.listSandboxes().some((sandbox) => sandbox.config.pod.name === doomed));
     expect(await run(steady, "echo", "alive")).toBe("alive");
   });
+
+  test("killed at any moment, it finishes what was half done: no container is lost, doubled or left behind", async () => {
+    const die = async () => {
+      stop.abort();
+      await kubelet.stopped;
+      await pause(100); // What crun was doing for the dead one ends.
+      await runtime.close();
+      network.close();
+    };
+    for (let round = 0; round < 8; round++) {
+      const names: string[] = [];
+      for (let i = 0; i < 3; i++) names.push(await create({ volumes: [{ name: "v", emptyDir: {} }] }));
+      await pause(systemRandom.int(120));
+      await die();
+      await startNode();
+      for (const name of names) {
+        const pod = await reach(name, isReady);
+        const running = runtime
+          .listContainers({ podUid: pod.metadata.uid })
+          .filter(({ state }) => state.kind === "running");
+        expect(running).toHaveLength(1);
+        expect(runtime.listSandboxes().filter(({ config }) => config.pod.name === name)).toHaveLength(1);
+        expect(pod.status.containerStatuses?.[0]?.containerID).toContain(running[0]!.id);
+      }
+      for (const name of names) await api.client.delete(Pods, { name, namespace: "default" });
+      await pause(systemRandom.int(120));
+      await die();
+      await startNode();
+      for (const name of names) await until(() => isGone(name));
+      await until(() => !runtime.listSandboxes().some(({ config }) => names.includes(config.pod.name)));
+    }
+  }, 120_000);
 });
 
 function namesIn(path: string): string[] {
   return existsSync(path) ? readdirSync(path) : [];
+}
+
+/** Ends with its process: after the signal no call does anything, and none that was under way returns. */
+function mortal<T extends object>(target: T, death: AbortSignal): T {
+  return new Proxy(target, {
+    get(object, name) {
+      const value = Reflect.get(object, name, object);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        if (death.aborted) return new Promise(() => {});
+        const result = value.apply(object, args);
+        if (!(result instanceof Promise)) return result;
+        return new Promise((resolve, reject) => {
+          result.then(
+            (answer) => !death.aborted && resolve(answer),
+            (error) => !death.aborted && reject(error),
+          );
+        });
+      };
+    },
+  });
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 async function until(done: () => unknown, timeoutMs = 15_000): Promise<void> {
