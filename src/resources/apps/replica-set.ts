@@ -1,10 +1,26 @@
 /** ReplicaSets: as many pods alive as asked for. */
 import type { ReplicaSet } from "../../api/apps/v1.ts";
+import { type FieldError, invalid, spec as specPath, status as statusPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, containerImages, containerNames, integer, name, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { nonNegative } from "../validation/rules.ts";
+import {
+  atMostCount,
+  bumpGenerationOnSpecChange,
+  firstGeneration,
+  matcherOrUndefined,
+  nonNegativeCounts,
+  selectorPath,
+  templateMatchesSelector,
+  templatePath,
+  templateWarnings,
+  unchangedSelector,
+  validLongRunningTemplate,
+  validWorkloadSelector,
+} from "./workload.ts";
 
 export const replicaSets = defineResource<ReplicaSet>({
   ...served("apps/v1", "replicasets"),
@@ -17,6 +33,29 @@ export const replicaSets = defineResource<ReplicaSet>({
     spec.replicas ??= 1;
     defaultPodTemplate(spec.template);
   },
+  beforeCreate: firstGeneration<ReplicaSet>({ replicas: 0 }),
+  beforeUpdate: bumpGenerationOnSpecChange,
+  validate: (next, previous) => [
+    ...validReplicaSet(next),
+    ...(previous ? unchangedSelector(next.spec.selector, previous.spec.selector) : []),
+  ],
+  validateStatus: ({ status }) => [
+    ...nonNegativeCounts(
+      status,
+      ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+      statusPath,
+    ),
+    ...(["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] as const).flatMap((field) =>
+      atMostCount(status[field], status.replicas, statusPath.child(field), "status.replicas"),
+    ),
+    ...atMostCount(
+      status.availableReplicas,
+      status.readyReplicas,
+      statusPath.child("availableReplicas"),
+      "readyReplicas",
+    ),
+  ],
+  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
   columns: [
     name,
     integer("Desired", ({ spec }) => spec.replicas),
@@ -28,3 +67,15 @@ export const replicaSets = defineResource<ReplicaSet>({
     wide(text("Selector", ({ spec }) => formatLabelSelector(spec.selector))),
   ],
 });
+
+function validReplicaSet({ spec }: ReplicaSet): FieldError[] {
+  const errors = [
+    ...nonNegative(spec.replicas, specPath.child("replicas")),
+    ...nonNegative(spec.minReadySeconds, specPath.child("minReadySeconds")),
+    ...validWorkloadSelector(spec.selector, "replicaset"),
+  ];
+  const matcher = matcherOrUndefined(spec.selector);
+  if (!matcher) return [...errors, invalid(selectorPath, spec.selector, "invalid label selector")];
+  if (spec.template) errors.push(...templateMatchesSelector(matcher, spec.template, templatePath));
+  return [...errors, ...validLongRunningTemplate(spec.template, templatePath, "ReplicaSet")];
+}

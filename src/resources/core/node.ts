@@ -10,7 +10,7 @@ const roleLabel = "kubernetes.io/role";
 
 export const nodes = defineResource<Node>({
   ...served("v1", "nodes"),
-  allowCreateOnUpdate: false,
+  createsWithStatus: true,
   defaults(node) {
     node.status ??= {};
     canonicalizeResourceList(node.status.capacity);

@@ -1,5 +1,6 @@
 /** Pods: the smallest thing that is scheduled. */
 import type { Pod } from "../../api/core/v1.ts";
+import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
@@ -11,6 +12,7 @@ import {
   defaultRequestsToLimits,
   mirrorServiceAccountName,
 } from "./pod-spec/defaults.ts";
+import { podSpecWarnings } from "./pod-spec/warnings.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
 export const pods = defineResource<Pod>({
@@ -43,6 +45,7 @@ export const pods = defineResource<Pod>({
     if (!semanticallyEqual(next.spec, previous.spec))
       next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
   },
+  warnings: (pod) => podSpecWarnings(pod.spec, specPath),
   validate: validatePod,
   validateStatus: validatePodStatus,
   beforeStatusUpdate(next, previous) {
