@@ -1,0 +1,197 @@
+/** Cluster DNS: the zone kept by informers, the plugins around it, and the sockets that serve them (upstream's CoreDNS as kubeadm deploys it). */
+import type { Socket as UdpSocket } from "node:dgram";
+import { readFileSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { EndpointSlices, Namespaces, Services } from "../api/resources.ts";
+import type { Clock } from "../base/clock.ts";
+import { Owner } from "../base/disposal.ts";
+import type { Logger } from "../base/logger.ts";
+import { listenIn, udpSocketIn } from "../base/node/netns.ts";
+import type { Random } from "../base/random.ts";
+import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
+import type { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { CachePlugin } from "./cache.ts";
+import { ForwardPlugin, nameserversOf } from "./forward.ts";
+import { KubernetesPlugin } from "./kubernetes.ts";
+import { chain, type Next } from "./plugin.ts";
+import { respond } from "./respond.ts";
+import { Zone } from "./zone.ts";
+
+export interface ClusterDnsOptions {
+  cache: InformerCache;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  /** Default `cluster.local`. */
+  domain?: string;
+  /** Of the kube-dns Service. */
+  serviceAddresses: readonly string[];
+  /** Where to serve: an address of a node, in the node's namespace. The endpoints of the kube-dns Service. */
+  listen: readonly DnsListener[];
+  /** Resolvers for everything else. Default: the nameservers of this machine's /etc/resolv.conf, read when they are needed. */
+  resolvers?: () => readonly string[];
+}
+
+export interface DnsListener {
+  netnsPath: string;
+  address: string;
+  /** Default 53. */
+  port?: number;
+}
+
+export class ClusterDns {
+  readonly #options: ClusterDnsOptions;
+  readonly #owner = new Owner();
+
+  constructor(options: ClusterDnsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when every listener serves and every name that there is can be asked for. Rejects when an address cannot be had. */
+  async start(): Promise<void> {
+    const { cache, clock, random, log, domain = "cluster.local", serviceAddresses, listen } = this.#options;
+    const zone = new Zone(domain);
+    const informed = informZone(zone, cache);
+    const own = [...serviceAddresses, ...listen.map(({ address }) => address)];
+    const resolvers = this.#options.resolvers ?? hostResolvers(clock, own);
+    const forward = new ForwardPlugin({ resolvers, clock, random, log });
+    this.#owner.own(() => forward.close());
+    const ask = chain([
+      new KubernetesPlugin({ zone, random, serverAddresses: serviceAddresses }),
+      new CachePlugin({ clock }),
+      forward,
+    ]);
+    await informed;
+    try {
+      for (const listener of listen) await this.#serve(listener, ask);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#owner.close();
+  }
+
+  async #serve({ netnsPath, address, port = 53 }: DnsListener, ask: Next): Promise<void> {
+    const udp = await udpSocketIn(netnsPath, address, port);
+    this.#owner.own(() => void udp.close());
+    serveUdp(udp, ask);
+    const tcp = createServer();
+    this.#owner.own(serveTcp(tcp, ask));
+    await listenIn(tcp, netnsPath, address, port);
+  }
+}
+
+/** Keeps the zone as the cluster is; resolves when it was read once. */
+export async function informZone(zone: Zone, cache: InformerCache): Promise<void> {
+  const services = cache.informer(Services);
+  const slices = cache.informer(EndpointSlices);
+  const namespaces = cache.informer(Namespaces);
+  slices.addIndex(serviceIndex, (slice) => serviceOf(slice));
+  const restate = (key: ObjectKey) => zone.state(key, services.get(key), slices.byIndex(serviceIndex, key));
+  namespaces.addHandler(({ type, object }) => {
+    if (type === "DELETED") zone.removeNamespace(object.metadata.name);
+    else zone.addNamespace(object.metadata.name);
+  });
+  services.addHandler(({ object }) => restate(keyOf(object)));
+  slices.addHandler(({ object, previous }) => {
+    const keys = new Set([serviceOf(object), previous && serviceOf(previous)]);
+    for (const key of keys) if (key) restate(key);
+  });
+  await Promise.all([services.synced, slices.synced, namespaces.synced]);
+}
+
+const serviceIndex = "service";
+
+function serviceOf({
+  metadata,
+}: {
+  readonly metadata: { readonly namespace: string; readonly labels?: Readonly<Record<string, string>> };
+}): ObjectKey | undefined {
+  const name = metadata.labels?.["kubernetes.io/service-name"];
+  return name ? objectKey(name, metadata.namespace) : undefined;
+}
+
+export function serveUdp(socket: UdpSocket, ask: Next): void {
+  socket.on("error", () => {}); // A client that went away; the next packet is another's.
+  socket.on("message", (packet, from) => {
+    const send = (response: Buffer) => {
+      try {
+        socket.send(response, from.port, from.address);
+      } catch {
+        // Closed while the answer was on its way.
+      }
+    };
+    const response = respond(packet, "udp", ask);
+    if (response instanceof Promise) void response.then(send);
+    else if (response) send(response);
+  });
+}
+
+const mostConnections = 512;
+const idleMs = 10_000;
+/** Questions of one connection that are answered at the same time; reading stops beyond. */
+const mostPipelined = 64;
+
+/** Answers what comes over the server's connections; returns what closes them and the server. */
+export function serveTcp(server: Server, ask: Next): () => void {
+  const open = new Set<Socket>();
+  server.maxConnections = mostConnections;
+  server.on("connection", (socket) => {
+    open.add(socket);
+    socket.setTimeout(idleMs, () => socket.destroy());
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => open.delete(socket));
+    let received = Buffer.alloc(0);
+    let answering = 0;
+    const take = () => {
+      while (answering < mostPipelined && received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
+        const length = received.readUInt16BE(0);
+        const response = respond(received.subarray(2, 2 + length), "tcp", ask);
+        received = received.subarray(2 + length);
+        if (response === undefined) return void socket.destroy();
+        answering++;
+        void Promise.resolve(response).then((bytes) => {
+          answering--;
+          const framed = Buffer.alloc(2 + bytes.length);
+          framed.writeUInt16BE(bytes.length);
+          bytes.copy(framed, 2);
+          if (!socket.destroyed) socket.write(framed);
+          take();
+        });
+      }
+      if (answering >= mostPipelined) socket.pause();
+      else socket.resume();
+    };
+    socket.on("data", (chunk) => {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      take();
+    });
+  });
+  return () => {
+    if (server.listening) server.close();
+    for (const socket of open) socket.destroy();
+  };
+}
+
+const resolvConfPath = "/etc/resolv.conf";
+const rereadMs = 5000;
+
+/** This machine's nameservers, read again at most every five seconds. */
+function hostResolvers(clock: Clock, except: readonly string[]): () => readonly string[] {
+  let known: string[] = [];
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (clock.now() - readAtMs > rereadMs) {
+      readAtMs = clock.now();
+      try {
+        known = nameserversOf(readFileSync(resolvConfPath, "utf8"), except);
+      } catch {
+        known = []; // No resolv.conf: nothing outside the cluster can be resolved.
+      }
+    }
+    return known;
+  };
+}
