@@ -7,7 +7,7 @@ import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../api/schema
 import { canonicalQuantity } from "./quantity.ts";
 import { normalizeBase64 } from "./serializer/base64.ts";
 import { DecodeError } from "./serializer/decode-error.ts";
-import { maximumDepth } from "./serializer/json-scan.ts";
+import { countKeys, maximumDepth } from "./serializer/json-scan.ts";
 import { normalizeMicroTime, normalizeTime } from "./serializer/time.ts";
 
 export interface Conformed<T> {
@@ -127,22 +127,6 @@ function compileStruct(type: TypeSchema): Walk {
   };
 }
 
-/** How many keys free-form JSON holds. */
-function countWithin(value: unknown, context: Context): number {
-  if (typeof value !== "object" || value === null) return 0;
-  context.enter();
-  let count = 0;
-  if (Array.isArray(value)) for (const item of value) count += countWithin(item, context);
-  else {
-    for (const key in value) {
-      count++;
-      count += countWithin((value as Record<string, unknown>)[key], context);
-    }
-  }
-  context.depth--;
-  return count;
-}
-
 function compileField(type: TypeSchema, field: FieldSchema): Walk {
   const place: Place = { struct: type.name, field: field.name };
   return compileValue(field.value, place, field.goType ?? goTypeOf(field.value));
@@ -193,7 +177,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
     }
     case "any":
       return (input, context) => {
-        context.keys += countWithin(input, context);
+        context.keys += countKeys(input, context.depth);
         return input;
       };
     case "either": {
@@ -369,7 +353,7 @@ function compileCustomStruct(type: TypeSchema): Walk {
       const walk = walks.get(key);
       if (walk) object[key] = value === null ? null : walk(value, context);
       else {
-        context.keys += countWithin(value, context);
+        context.keys += countKeys(value, context.depth);
         if (type.preserveUnknown) setOwn(object, key, value);
         else context.hasUnknown = true;
       }
@@ -383,7 +367,7 @@ function compileCustomValue(value: ValueSchema, place: Place): Walk {
   switch (value.kind) {
     case "scalar":
       return (input, context) => {
-        context.keys += countWithin(input, context);
+        context.keys += countKeys(input, context.depth);
         return input;
       };
     case "struct": {

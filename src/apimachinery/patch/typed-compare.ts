@@ -51,11 +51,13 @@ function compileRoot(type: TypeSchema): Walk {
     (field) => {
       const { value } = field;
       if (field.name !== "metadata" || value.kind !== "struct") return compileValue(value);
-      return compileFields(
+      const walk = compileFields(
         value.type.fields.filter(({ name }) => !unrecordedMetadata.has(name)),
         undefined,
         (inner) => compileValue(inner.value),
       );
+      // Metadata as such is nobody's either, so its absence is no difference.
+      return (before, after, into) => walk(before ?? {}, after ?? {}, into);
     },
   );
 }

@@ -14,6 +14,18 @@ export function countTextKeys(text: string): number {
   return count;
 }
 
+/** How many keys the objects within a parsed value hold. Throws DecodeError when it is nested too deeply. */
+export function countKeys(value: unknown, depth = 0): number {
+  if (typeof value !== "object" || value === null) return 0;
+  if (depth >= maximumDepth) throw new DecodeError("exceeded max depth");
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value) count += countKeys(item, depth + 1);
+  else {
+    for (const key in value) count += 1 + countKeys((value as Record<string, unknown>)[key], depth + 1);
+  }
+  return count;
+}
+
 /** `start` is the opening quote; the index after the closing one. */
 function endOfString(text: string, start: number): number {
   let end = start;

@@ -32,6 +32,17 @@ describe("YAML", () => {
     expect(parseYamlStream("# comment\n---\na: 1\n---\n---\nb: 2\n").map((d) => d.value)).toEqual([{ a: 1 }, { b: 2 }]);
   });
 
+  it("reads JSON too, and names its duplicate keys as YAML's", () => {
+    expect(parseYaml('{"a": {"b": [{"c": "\\"x\\": 1"}]}}')).toEqual({
+      value: { a: { b: [{ c: '"x": 1' }] } },
+      problems: [],
+    });
+    expect(parseYaml('{"data":{"a":"1",\n"a":"2"}}')).toEqual({
+      value: { data: { a: "2" } },
+      problems: ['line 2: key "a" already set in map'],
+    });
+  });
+
   it("names duplicate keys by line and unknown fields by path", () => {
     const { object, problems } = decodeYaml<ConfigMap>(
       'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: shop\ndata:\n  a: "1"\n  a: "2"\nzz: 1\n',

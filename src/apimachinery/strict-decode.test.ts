@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import type { FieldSchema, TypeSchema, ValueSchema } from "../api/schema.ts";
+import { typeSchema } from "../api/schema.ts";
+import { compareObjects } from "./patch/typed-compare.ts";
+import { decodeJson } from "./serializer/json.ts";
+import { conform } from "./strict-decode.ts";
+
+/** A custom resource's type, as a CustomResourceDefinition gives it. */
+function customType(name: string, values: Record<string, ValueSchema>, preserveUnknown = false): TypeSchema {
+  const fields = Object.entries(values).map(
+    ([field, value]): FieldSchema => ({ name: field, value, required: false, whenEmpty: "keep" }),
+  );
+  return {
+    fullName: `test.example.v1.${name}`,
+    name,
+    fields,
+    byName: new Map(fields.map((field) => [field.name, field])),
+    atomic: false,
+    preserveUnknown,
+    custom: true,
+  };
+}
+const string: ValueSchema = { kind: "scalar", scalar: "string" };
+const struct = (type: TypeSchema): ValueSchema => ({ kind: "struct", type, atomic: false });
+const widget = customType("Widget", {
+  apiVersion: string,
+  kind: string,
+  metadata: struct(typeSchema("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")!),
+  spec: struct(
+    customType("WidgetSpec", {
+      color: string,
+      size: { kind: "scalar", scalar: "int64", nullable: true },
+      extra: struct(customType("Extra", { known: string }, true)),
+      parts: {
+        kind: "list",
+        items: struct(customType("Part", { name: string })),
+        listType: "map",
+        listTypeGiven: true,
+        mapKeys: ["name"],
+        wrapped: false,
+      },
+    }),
+  ),
+});
+
+describe("custom resources", () => {
+  it("are pruned, keep their nulls and wrong types, and have their metadata read as any object's", () => {
+    const text = JSON.stringify({
+      metadata: { name: "w", creationTimestamp: null, zz: 1 },
+      spec: {
+        color: 5,
+        size: null,
+        zz: 1,
+        extra: { known: "k", more: { deep: [1] } },
+        parts: [{ name: "a", zz: 2 }, 7],
+      },
+    });
+    const { object, problems } = decodeJson(text, widget);
+    expect(object).toEqual({
+      metadata: { name: "w" },
+      spec: { color: 5, size: null, extra: { known: "k", more: { deep: [1] } }, parts: [{ name: "a" }, 7] },
+    });
+    expect(problems).toEqual([
+      'unknown field "metadata.zz"',
+      'unknown field "spec.zz"',
+      'unknown field "spec.parts[0].zz"',
+    ]);
+    expect(() => decodeJson('{"metadata":{"name":5}}', widget)).toThrow(
+      "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
+    );
+  });
+
+  it("report duplicates before what is pruned, as upstream's two steps do", () => {
+    expect(decodeJson('{"spec":{"zz":1,"extra":{"more":{"a":1,"a":2}}}}', widget).problems).toEqual([
+      'duplicate field "spec.extra.more.a"',
+      'unknown field "spec.zz"',
+    ]);
+  });
+
+  it("are owned entry by entry where the definition keeps unknown fields", () => {
+    const object = { metadata: { name: "w" }, spec: { extra: { more: { a: 1, b: [1] } }, parts: [{ name: "a" }] } };
+    expect(compareObjects(undefined, object, widget).changed).toEqual({
+      "f:spec": {
+        ".": {},
+        "f:extra": { ".": {}, "f:more": { ".": {}, "f:a": {}, "f:b": {} } },
+        "f:parts": { ".": {}, 'k:{"name":"a"}': { ".": {}, "f:name": {} } },
+      },
+    });
+  });
+});
+
+describe("conforming an object that shares parts with a stored one", () => {
+  it("copies it and leaves the original alone", () => {
+    const data = Object.freeze({ a: "1" });
+    const original = Object.freeze({
+      kind: "ConfigMap",
+      apiVersion: "v1",
+      metadata: Object.freeze({ name: "a", labels: undefined }),
+      data,
+    });
+    const { object, hasUnknown } = conform<typeof original>(original, typeSchema("io.k8s.api.core.v1.ConfigMap")!);
+    expect(object).toEqual({ kind: "ConfigMap", apiVersion: "v1", metadata: { name: "a" }, data: { a: "1" } });
+    expect(object.data).not.toBe(data);
+    expect(hasUnknown).toBe(false);
+  });
+
+  it("puts fields in upstream's order", () => {
+    const { object } = conform<object>(
+      { spec: {}, metadata: { labels: {}, uid: "u", name: "n" }, apiVersion: "v1", kind: "Pod" },
+      typeSchema("io.k8s.api.core.v1.Pod")!,
+    );
+    expect(JSON.stringify(object)).toBe(
+      '{"kind":"Pod","apiVersion":"v1","metadata":{"name":"n","uid":"u"},"spec":{"containers":[]},"status":{}}',
+    );
+  });
+});
