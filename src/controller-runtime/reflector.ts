@@ -80,7 +80,8 @@ export async function reflect<T extends KubeObject>(
       }
       failures++;
       // The first failure may be a mere time-out of a connection; what repeats is worth a line.
-      if (failures === 2 && !isNotFound(error)) log.warn(`watch ${resource.plural}: retrying`, { error: String(error) });
+      if (failures === 2 && !isNotFound(error))
+        log.warn(`watch ${resource.plural}: retrying`, { error: String(error) });
       try {
         await sleep(clock, failures === 1 && isGone(error) ? 0 : backoffDelayMs(retry, failures), signal);
       } catch {
