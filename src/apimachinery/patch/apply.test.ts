@@ -177,6 +177,7 @@ describe("server-side apply", () => {
     expect(cluster.owners()).toEqual({ "alice Apply": { "f:data": {} }, "bob Apply": { "f:data": { "f:a": {} } } });
     cluster.apply("bob", configMap({}));
     expect(cluster.object!["data"]).toBeUndefined();
+    expect(cluster.owners()).toEqual({ "alice Apply": { "f:data": {} }, "bob Apply": { "f:data": {} } });
   });
 
   it("conflicts with whoever set a field otherwise, and takes it when forced", () => {

@@ -44,7 +44,7 @@ export function readJsonPatch(body: unknown): JsonPatchOperation[] {
     throw new StatusError(
       413,
       "RequestEntityTooLarge",
-      `The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${body.length}`,
+      `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${body.length}`,
     );
   }
   for (const operation of body)
@@ -114,9 +114,7 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
         const copy = find(document, from, op);
         copied += JSON.stringify(copy ?? null).length;
         if (copied > maximumCopied) {
-          throw new StatusError(
-            413,
-            "RequestEntityTooLarge",
+          throw new JsonPatchError(
             `Unable to complete the copy, the accumulated size increase of copy is ${copied}, exceeding the limit ${maximumCopied}`,
           );
         }

@@ -210,7 +210,7 @@ function mergeLists(live: unknown[], applied: unknown[], schema: ListSchema, who
 
 /**
  * Takes out the fields that are in `last` and that nobody owns any more. A struct's field that holds an owned field counts as owned.
- * The same object when nothing goes.
+ * The same object when nothing goes. What loses all it held becomes null: emptied, but not gone from those who own it.
  */
 export function removeUnowned(
   value: unknown,
@@ -230,7 +230,7 @@ export function removeUnowned(
       kept.push(lost ? removeUnowned(item, lost, held, schema.items) : item);
     }
     if (kept.length === value.length && kept.every((item, i) => item === value[i])) return value;
-    return kept.length > 0 ? kept : undefined;
+    return kept.length > 0 ? kept : null;
   }
   if (!isObject(value) || isBare(value) || schema.kind === "scalar" || schema.kind === "either") return value;
   if (schema.atomic) return value;
@@ -250,9 +250,8 @@ export function removeUnowned(
     const inner = removeUnowned(value[key], lost, held, field ?? (schema.kind === "map" ? schema.values : deduced));
     if (inner === value[key]) continue;
     kept ??= { ...value };
-    if (inner === undefined) delete kept[key];
-    else kept[key] = inner;
+    kept[key] = inner;
   }
   if (!kept) return value;
-  return isBare(kept) ? undefined : kept;
+  return isBare(kept) ? null : kept;
 }
