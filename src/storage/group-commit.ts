@@ -68,6 +68,8 @@ interface Watcher {
 
 /** One transaction takes no more than this, so that memory and latency stay bounded under any load. */
 const maxBatch = 2_000;
+/** Twice what the longest group, namespace and name come to. In UTF-8 still less than LMDB's limit. */
+const maxKeyLength = 640;
 const catchUpChunk = 500;
 
 export class GroupCommitStore implements Store {
@@ -116,6 +118,8 @@ export class GroupCommitStore implements Store {
 
   async write(write: Write): Promise<WriteResult> {
     if (this.#closed) throw this.#closed;
+    if (write.key === "" || write.key.length > maxKeyLength)
+      throw new Error(`a key has 1 to ${maxKeyLength} characters`);
     const pending = this.#pending.get(write.key);
     const current = pending ? stateAfter(pending.change) : this.#engine.get(write.key);
     const modRevision = current?.modRevision ?? 0;

@@ -8,6 +8,7 @@
  * LMDB commits copy-on-write pages, flushes them, and only then flips a root page: after a crash the
  * file shows the last whole transaction.
  */
+import { statfs } from "node:fs/promises";
 import type { Database, RootDatabase } from "lmdb";
 import type { Engine } from "../group-commit.ts";
 import type { RangeResult, Revision, StoredValue, StoreEvent } from "../store.ts";
@@ -15,6 +16,8 @@ import { CorruptedError, decodeKey, decodeRevision, encodeKey, encodeRevision, t
 
 /** How many records one compaction transaction removes. */
 const sweepChunk = 500;
+/** With less than this free, a failed write failed for want of space. */
+const smallestFreeBytes = 1024 * 1024;
 
 export interface Databases {
   root: RootDatabase<Buffer, Buffer>;
@@ -22,7 +25,7 @@ export interface Databases {
   revisions: Database<Buffer, number>;
   /** By key, as bytes. */
   keys: Database<Buffer, Buffer>;
-  /** `revision`, `compacted` (where history begins), `swept` (how far compaction has removed what it may). */
+  /** `format`, `revision`, `compacted` (where history begins), `swept` (how far compaction has removed what it may). */
   meta: Database<Revision, string>;
 }
 
@@ -30,12 +33,15 @@ export class LmdbEngine implements Engine {
   revision: Revision;
   compactRevision: Revision;
   #swept: Revision;
+  #broken: Error | undefined;
   readonly #databases: Databases;
+  readonly #folder: string;
   readonly #release: () => Promise<void>;
 
   /** `release` runs after the file was closed. */
-  constructor(databases: Databases, release: () => Promise<void>) {
+  constructor(databases: Databases, folder: string, release: () => Promise<void>) {
     this.#databases = databases;
+    this.#folder = folder;
     this.#release = release;
     const { meta, revisions } = databases;
     this.revision = meta.get("revision") ?? 0;
@@ -93,35 +99,37 @@ export class LmdbEngine implements Engine {
   }
 
   async commit(changes: readonly StoreEvent[]): Promise<void> {
-    const { root, revisions, keys, meta } = this.#databases;
+    if (this.#broken) throw this.#broken;
+    const { revisions, keys, meta } = this.#databases;
     const last = changes.at(-1)!.revision;
-    await root.batch(() => {
-      for (const change of changes) {
-        const previousRevision = change.previous?.modRevision ?? 0;
-        if (change.kind === "put") {
-          const { key, value, createRevision } = change.current;
-          const keyBytes = Buffer.from(key);
-          const record = { kind: change.kind, key, createRevision, previousRevision, value };
-          revisions.put(change.revision, encodeRevision(change.revision, record));
-          keys.put(keyBytes, encodeKey(keyBytes, { modRevision: change.revision, createRevision }));
-        } else {
-          const { key, revision } = change;
-          const record = { kind: change.kind, key, createRevision: 0, previousRevision, value: noBytes };
-          revisions.put(revision, encodeRevision(revision, record));
-          keys.remove(Buffer.from(key));
-        }
+    // Made ready first: what throws inside a batch would leave its first half in.
+    const records = changes.map(encodeChange);
+    const failure = await this.#transaction((did) => {
+      for (const { revision, key, change, pointer } of records) {
+        did(revisions.put(revision, change));
+        did(pointer ? keys.put(key, pointer) : keys.remove(key));
       }
-      meta.put("revision", last);
+      did(meta.put("revision", last));
     });
-    // Reads in this turn of the event loop must see the new state.
-    root.resetReadTxn();
-    this.revision = last;
+    // What the file shows decides, whatever the promises said.
+    const shown = meta.get("revision") ?? 0;
+    if (!failure && shown === last) {
+      this.revision = last;
+      return;
+    }
+    if (shown !== this.revision) {
+      this.#broken = new Error("a failed transaction left its traces: restart to read the state anew");
+      throw this.#broken;
+    }
+    throw await this.#explained(failure ?? new Error("the transaction was not carried out"));
   }
 
   async compact(revision: Revision): Promise<void> {
-    const { root, meta, revisions } = this.#databases;
+    const { meta, revisions } = this.#databases;
+    // History is given up first and removed after, so that nothing is served that is half removed.
+    const refusal = await this.#transaction((did) => did(meta.put("compacted", revision)));
+    if (refusal) throw refusal;
     this.compactRevision = revision;
-    await meta.put("compacted", revision);
     while (this.#swept < revision) {
       const obsolete: Revision[] = [];
       let last = this.#swept;
@@ -133,10 +141,11 @@ export class LmdbEngine implements Engine {
         last = at;
       }
       const swept = last === this.#swept ? revision : last;
-      await root.batch(() => {
-        for (const at of obsolete) revisions.remove(at);
-        meta.put("swept", swept);
+      const failure = await this.#transaction((did) => {
+        for (const at of obsolete) did(revisions.remove(at));
+        did(meta.put("swept", swept));
       });
+      if (failure) throw failure;
       this.#swept = swept;
       await this.pause();
     }
@@ -151,6 +160,12 @@ export class LmdbEngine implements Engine {
     await this.#release();
   }
 
+  /** Marks a new file with what its records mean. */
+  async stampFormat(version: number): Promise<void> {
+    const failure = await this.#transaction((did) => did(this.#databases.meta.put("format", version)));
+    if (failure) throw failure;
+  }
+
   /** Reads every record that is current or history and throws CorruptedError at the first that is not what was written. */
   async verify(): Promise<void> {
     const { keys, revisions } = this.#databases;
@@ -163,6 +178,35 @@ export class LmdbEngine implements Engine {
       decodeRevision(revision, value);
       if (++seen % 1_000 === 0) await this.pause();
     }
+  }
+
+  /**
+   * Runs writes as one transaction; the result is undefined when it committed. Afterwards reads see it. `did` must be
+   * given each write's promise: LMDB's binding rejects them besides the transaction's own.
+   */
+  async #transaction(write: (did: (written: Promise<unknown>) => void) => void): Promise<Error | undefined> {
+    const { root } = this.#databases;
+    let failure: Error | undefined;
+    const note = (error: Error & { commitError?: Promise<never> }) => {
+      failure ??= error;
+      // The cause comes as one more rejected promise.
+      error.commitError?.catch((cause: Error) => {
+        failure = cause;
+      });
+    };
+    await root.batch(() => write((written) => written.catch(note))).catch(note);
+    if (failure) await this.pause();
+    root.resetReadTxn();
+    return failure;
+  }
+
+  /** LMDB reports a write that did not fit as an I/O error. */
+  async #explained(failure: Error): Promise<Error> {
+    const { bavail, bsize } = await statfs(this.#folder);
+    if (bavail * bsize > smallestFreeBytes) return failure;
+    return new Error(`no space left on the disk that holds ${this.#folder}: free some and try again`, {
+      cause: failure,
+    });
   }
 
   #keyRecord(key: Buffer): KeyRecord | undefined {
@@ -202,6 +246,23 @@ export class LmdbEngine implements Engine {
     const values = present.slice(0, limit).map(([key, at]) => this.#stateAt(key, at));
     return { values, revision, remaining: present.length - values.length };
   }
+}
+
+function encodeChange(event: StoreEvent): { revision: Revision; key: Buffer; change: Buffer; pointer?: Buffer } {
+  const { revision } = event;
+  const previousRevision = event.previous?.modRevision ?? 0;
+  if (event.kind === "delete") {
+    const record = { kind: event.kind, key: event.key, createRevision: 0, previousRevision, value: noBytes };
+    return { revision, key: Buffer.from(event.key), change: encodeRevision(revision, record) };
+  }
+  const { key, value, createRevision } = event.current;
+  const keyBytes = Buffer.from(key);
+  return {
+    revision,
+    key: keyBytes,
+    change: encodeRevision(revision, { kind: event.kind, key, createRevision, previousRevision, value }),
+    pointer: encodeKey(keyBytes, { modRevision: revision, createRevision }),
+  };
 }
 
 const noBytes = new Uint8Array(0);

@@ -37,8 +37,9 @@ export class LmdbStore extends GroupCommitStore {
       if (format !== undefined && format !== formatVersion) {
         throw new Error(`its format is ${format}, this program knows ${formatVersion}`);
       }
-      if (format === undefined) await databases.meta.put("format", formatVersion);
-      return new LmdbStore(new LmdbEngine(databases, release), options);
+      const engine = new LmdbEngine(databases, folder, release);
+      if (format === undefined) await engine.stampFormat(formatVersion);
+      return new LmdbStore(engine, options);
     } catch (error) {
       await databases?.root.close();
       await release();
@@ -63,6 +64,8 @@ function openDatabases(path: string): Databases {
     maxDbs: 4,
     // A commit is durable when it resolves: data flushed, then the root written through.
     overlappingSync: false,
+    // Every write is batched by hand. The binding's own batches reject a promise that nobody can catch when a commit fails.
+    eventTurnBatching: false,
     noMemInit: true,
   });
   return {
