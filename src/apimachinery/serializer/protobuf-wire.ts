@@ -4,7 +4,7 @@ import { DecodeError } from "./decode-error.ts";
 export const wireVarint = 0;
 export const wireFixed64 = 1;
 export const wireBytes = 2;
-export const wireFixed32 = 5;
+const wireFixed32 = 5;
 
 /**
  * Writes back to front, so that a message's length is known when its prefix is due: write a message's fields in reverse, then
