@@ -237,7 +237,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       restartCount: 0,
       image: "busybox:1",
     });
-    expect(await logOf(name)).toBe(`hello from ${name}\n`);
+    await until(async () => (await logOf(name)) === `hello from ${name}\n`);
     expect(await run(name, "cat", "/etc/hosts")).toContain(`${pod.status.podIP}\t${name}`);
     expect(await run(name, "cat", "/etc/resolv.conf")).toContain("nameserver 10.96.0.10");
     await until(async () => (await eventsOf(name)).length >= 3);
@@ -471,6 +471,61 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     expect(await logOf(name, { timestamps: true, tailLines: 1 })).toMatch(/^\d{4}-\d\d-\d\dT.* two\n$/);
   });
 
+  test("a container that takes more memory than its limit is OOMKilled", async () => {
+    const name = await create({
+      restartPolicy: "Never",
+      containers: [
+        { command: ["sh", "-c", "x=a; while true; do x=$x$x; done"], resources: { limits: { memory: "16Mi" } } },
+      ],
+    });
+    const pod = await reach(name, (status) => status.phase === "Failed");
+    expect(pod.status.containerStatuses?.[0]?.state?.terminated).toMatchObject({ reason: "OOMKilled", exitCode: 137 });
+    expect(pod.status.qosClass).toBe("Burstable");
+  });
+
+  test("a security context is kept to", async () => {
+    const name = await create({
+      securityContext: { runAsUser: 1000, runAsGroup: 2000, fsGroup: 3000 },
+      volumes: [{ name: "v", emptyDir: {} }],
+      containers: [
+        {
+          securityContext: {
+            readOnlyRootFilesystem: true,
+            allowPrivilegeEscalation: false,
+            capabilities: { drop: ["ALL"] },
+          },
+          volumeMounts: [{ name: "v", mountPath: "/v" }],
+        },
+      ],
+    });
+    await reach(name, isReady);
+    expect(await run(name, "sh", "-c", "id -u; id -g; touch /x 2>&1; touch /v/x && ls -n /v")).toMatch(
+      /^1000\n2000\ntouch: \/x: Read-only file system\n[\s\S]* 1000 +3000 /,
+    );
+    expect(await run(name, "sh", "-c", "cat /proc/self/status")).toMatch(/CapEff:\s0+\n[\s\S]*NoNewPrivs:\s1/);
+    const refused = await create({ containers: [{ securityContext: { runAsNonRoot: true } }] });
+    const pod = await reach(
+      refused,
+      (status) => status.containerStatuses?.[0]?.state?.waiting?.reason === "CreateContainerConfigError",
+    );
+    expect(pod.status.containerStatuses?.[0]?.state?.waiting?.message).toBe(
+      `container has runAsNonRoot and image will run as root (pod: "${refused}_default(${pod.metadata.uid})", container: main)`,
+    );
+  });
+
+  test("what the API asks wrongly gets the words that kubectl users know", async () => {
+    const name = await create({ containers: [{ name: "a" }, { name: "b" }] });
+    await reach(name, isReady);
+    await expect(logOf(name)).rejects.toThrow(
+      `a container name must be specified for pod ${name}, choose one of: [a b]`,
+    );
+    await expect(logOf(name, {}, "c")).rejects.toThrow(`container c is not valid for pod ${name}`);
+    await expect(logOf(name, { previous: true }, "a")).rejects.toThrow(
+      `previous terminated container "a" in pod "${name}" not found`,
+    );
+    await expect(run("no-such-pod", "true")).rejects.toThrow("pod does not exist");
+  });
+
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {
     const steady = await create({});
     const doomed = await create({});
@@ -655,7 +710,7 @@ function testImages(layer: string): ImageService {
 function busyboxLayer(layer: string): void {
   for (const path of ["bin", "etc", "tmp", "www"]) mkdirSync(join(layer, path), { recursive: true });
   copyFileSync(findProgram("busybox")!, join(layer, "bin/busybox"));
-  const applets = "sh cat echo head hostname httpd ls mkdir nc rm sleep touch true wget".split(" ");
+  const applets = "sh cat echo head hostname httpd id ls mkdir nc rm sleep touch true wget".split(" ");
   for (const name of applets) symlinkSync("busybox", join(layer, "bin", name));
   writeFileSync(join(layer, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n");
   writeFileSync(join(layer, "etc/group"), "root:x:0:\n");

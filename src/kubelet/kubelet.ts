@@ -25,6 +25,7 @@ import { type NodeFolders, podFoldersByUid } from "./paths.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
 import { PodExecutor, type PodSurroundings } from "./pod-executor.ts";
 import type { PodObject } from "./pod-state.ts";
+import { type RunAction, runAction } from "./probes/action.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
 import { StatusWriter } from "./status-writer.ts";
@@ -56,6 +57,8 @@ export interface KubeletOptions {
   dns(pod: PodObject): SandboxConfig["dns"];
   /** A TCP connection from the node, for probes and hooks: as net.connect begins it. */
   connect(address: string, port: number): Socket;
+  /** Runs what probes and hooks ask for. Default: for real. */
+  runAction?: RunAction;
   logLimits?: LogLimits;
 }
 
@@ -111,6 +114,7 @@ class RunningKubelet {
         allocatable: nodeAllocatable(node, machine),
         memoryBytes: machine.memoryBytes,
       },
+      runAction: options.runAction ?? runAction,
       services: () => this.#informers.list(Services),
       onGone: (podUid) => this.#gone(podUid),
     };

@@ -2,12 +2,13 @@
 import type { LifecycleHandler } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { sleep } from "../base/clock.ts";
-import { type ActionTarget, runAction } from "./probes/action.ts";
+import type { ActionTarget, RunAction } from "./probes/action.ts";
 
 /** Undefined when the hook succeeded, else what it said. Ends early, as a failure, when the signal fires. */
 export async function runHook(
   handler: DeepReadonly<LifecycleHandler>,
   target: ActionTarget,
+  runAction: RunAction,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   if (handler.sleep) {

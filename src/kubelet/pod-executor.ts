@@ -39,7 +39,7 @@ import {
 } from "./pod-state.ts";
 import { type NodeFacts, podStatus } from "./pod-status.ts";
 import { stepPod } from "./pod-worker.ts";
-import { type ActionTarget, runAction } from "./probes/action.ts";
+import type { ActionTarget, RunAction } from "./probes/action.ts";
 import { ProbeWorker } from "./probes/probe-worker.ts";
 import { podCgroup, podResources } from "./qos.ts";
 import type { ReferencedObjects } from "./referenced-objects.ts";
@@ -87,6 +87,8 @@ export interface PodSurroundings {
   dns(pod: PodObject): SandboxConfig["dns"];
   /** A TCP connection from the node. */
   connect(address: string, port: number): Socket;
+  /** Runs what probes and hooks ask for. */
+  runAction: RunAction;
   /** Nothing of the pod is left on the node. */
   onGone(podUid: string): void;
 }
@@ -590,7 +592,7 @@ export class PodExecutor {
     const container = findContainerSpec(this.#state.pod, name);
     const hook = container?.lifecycle?.postStart;
     if (!container || !hook) return this.dispatch({ kind: "hookEnded", container: name, id });
-    const failure = await runHook(hook, this.#actionTarget(container, id), this.#ending.signal);
+    const failure = await runHook(hook, this.#actionTarget(container, id), this.#node.runAction, this.#ending.signal);
     if (this.#ending.signal.aborted) return;
     if (failure !== undefined) {
       this.#node.log.info("postStart hook failed", { pod: this.#name, container: name, failure });
@@ -621,7 +623,12 @@ export class PodExecutor {
       if (container && preStop && graceSeconds > 0) {
         stop.hook = new AbortController();
         this.#limitHook(stop, graceSeconds);
-        const failure = await runHook(preStop, this.#actionTarget(container, id), stop.hook.signal);
+        const failure = await runHook(
+          preStop,
+          this.#actionTarget(container, id),
+          this.#node.runAction,
+          stop.hook.signal,
+        );
         stop.timer?.[Symbol.dispose]();
         stop.hook = undefined;
         if (failure !== undefined) {
@@ -629,19 +636,50 @@ export class PodExecutor {
           this.#record(name, "Warning", "FailedPreStopHook", "PreStopHook failed");
         }
       }
-      const leftSeconds = Math.ceil((stop.deadlineMs - clock.now()) / 1000);
-      const gracePeriodSeconds = Math.max(leftSeconds, preStop && graceSeconds > 0 ? minimumGraceSeconds : 0);
-      await runtime.stopContainer(id, { gracePeriodSeconds });
-    } catch (error) {
-      if (!isRuntimeError(error, "NotFound")) {
-        this.#record(name, "Warning", "FailedKillPod", `error killing pod: ${(error as Error).message}`);
-      }
+      await this.#untilDone("error killing pod", async () => {
+        const leftSeconds = Math.max(0, Math.ceil((stop.deadlineMs - clock.now()) / 1000));
+        const leastSeconds = preStop && graceSeconds > 0 ? minimumGraceSeconds : 0;
+        await runtime.stopContainer(id, { gracePeriodSeconds: Math.max(leftSeconds, leastSeconds) });
+      });
     } finally {
       this.#stops.delete(id);
     }
     // The runtime's exit notice normally came first; this is for one that was lost.
     const status = runtime.containerStatus(id);
     if (status?.state.kind === "exited") this.containerExited(status);
+    else if (!status) this.#reportLoss(name, id);
+  }
+
+  /** The runtime does not know the container any more: it has ended, nobody knows how. */
+  #reportLoss(name: string, id: ContainerId): void {
+    const run = this.#state.containers.find((container) => container.name === name)?.run;
+    if (run?.kind !== "running" || run.id !== id) return;
+    const { hook: _, stopping: __, ...identity } = run;
+    const exit = {
+      ...identity,
+      kind: "exited" as const,
+      exitCode: 137,
+      reason: "ContainerStatusUnknown",
+      message: "The container could not be located when the pod was terminated",
+      finishedAtMs: this.#node.clock.now(),
+    };
+    this.dispatch({ kind: "containerExited", container: name, run: exit });
+  }
+
+  /** Tries again, later each time, until it succeeds or the node's kubelet ends. What is not there needs nothing done. */
+  async #untilDone(what: string, work: () => Promise<void>): Promise<void> {
+    const { clock, log, signal } = this.#node;
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (signal.aborted || isRuntimeError(error, "NotFound")) return;
+        const { message } = error as Error;
+        log.warn(what, { pod: this.#name, error: message });
+        if (failures === 1) this.#record(undefined, "Warning", "FailedKillPod", `${what}: ${message}`);
+        await sleep(clock, backoffDelayMs(retryBackoff, failures), signal).catch(() => {});
+      }
+    }
   }
 
   #limitHook(stop: Stop, graceSeconds: number): void {
@@ -655,8 +693,10 @@ export class PodExecutor {
     const { runtime, network } = this.#node;
     const { uid } = this.#state.pod.metadata;
     this.#refreshTimer?.[Symbol.dispose]();
-    await Promise.all(this.#sandboxes().map((sandbox) => runtime.stopSandbox(sandbox.id)));
-    await Promise.all([network.detach(uid), removeVolumes(this.#folders)]);
+    await this.#untilDone("error killing pod", async () => {
+      await Promise.all(this.#sandboxes().map((sandbox) => runtime.stopSandbox(sandbox.id)));
+      await Promise.all([network.detach(uid), removeVolumes(this.#folders)]);
+    });
     this.#node.references.release(uid);
     this.dispatch({ kind: "released" });
   }
@@ -667,24 +707,19 @@ export class PodExecutor {
   }
 
   async #remove(): Promise<void> {
-    const { runtime, network, references, log, clock, signal } = this.#node;
+    const { runtime, network, references } = this.#node;
     const { uid } = this.#state.pod.metadata;
     this.#refreshTimer?.[Symbol.dispose]();
     references.release(uid);
-    for (let failures = 1; ; failures++) {
-      try {
-        await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
-        await Promise.all([network.detach(uid), removeVolumes(this.#folders)]);
-        await Promise.all([
-          rm(this.#folders.root, { recursive: true, force: true }),
-          rm(this.#folders.logs, { recursive: true, force: true }),
-        ]);
-        break;
-      } catch (error) {
-        log.warn("removing a pod failed", { pod: this.#name, error: (error as Error).message });
-        await sleep(clock, backoffDelayMs({ initialMs: 500, maximumMs: 30_000 }, failures), signal);
-      }
-    }
+    await this.#untilDone("error removing pod", async () => {
+      await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
+      await Promise.all([network.detach(uid), removeVolumes(this.#folders)]);
+      await Promise.all([
+        rm(this.#folders.root, { recursive: true, force: true }),
+        rm(this.#folders.logs, { recursive: true, force: true }),
+      ]);
+    });
+    if (this.#node.signal.aborted) return;
     this.dispatch({ kind: "removed" });
     if (this.#state.stage.kind === "gone") {
       this.close();
@@ -741,7 +776,7 @@ export class PodExecutor {
       startedAtMs,
       ...(verdict !== undefined ? { verdict } : {}),
       ...(isAdopted && kind !== "startup" ? { firstDelayMs: random.float() * (probe.periodSeconds ?? 10) * 1000 } : {}),
-      run: (timeoutMs, signal) => runAction(probe, this.#actionTarget(container, id), timeoutMs, signal),
+      run: (timeoutMs, signal) => this.#node.runAction(probe, this.#actionTarget(container, id), timeoutMs, signal),
       onFailure: (result) => {
         if (result.kind === "failure")
           this.#record(name, "Warning", "Unhealthy", `${title} probe failed: ${result.output}`);
@@ -776,6 +811,7 @@ function podAnnotations(pod: PodObject): Record<string, string> {
 }
 
 const minimumGraceSeconds = 2;
+const retryBackoff = { initialMs: 500, maximumMs: 30_000 };
 
 interface WantedProbe {
   container: string;

@@ -64,7 +64,8 @@ export class ReferencedObjects {
 class Entry {
   readonly users = new Set<string>();
   object: DeepReadonly<KubeObject> | undefined;
-  readonly loaded: Promise<void>;
+  /** Resolves with the first reading. Rejects when a reading fails; the next one then has a promise of its own. */
+  loaded: Promise<void>;
   #settle: { resolve: () => void; reject: (error: unknown) => void } | undefined;
   #watch: WatchHandle | undefined;
   readonly #stopping = new AbortController();
@@ -78,10 +79,15 @@ class Entry {
     this.#namespace = namespace;
     this.#name = name;
     this.#options = options;
-    this.loaded = new Promise((resolve, reject) => {
+    this.loaded = this.#nextLoading();
+  }
+
+  #nextLoading(): Promise<void> {
+    const loading = new Promise<void>((resolve, reject) => {
       this.#settle = { resolve, reject };
     });
-    this.loaded.catch(() => {}); // Every reader gets the error by itself.
+    loading.catch(() => {}); // Every reader gets the error by itself.
+    return loading;
   }
 
   stop(): void {
@@ -101,6 +107,10 @@ class Entry {
       } catch (error) {
         if (signal.aborted) break;
         failures++;
+        if (this.#settle) {
+          this.#settle.reject(error);
+          this.loaded = this.#nextLoading();
+        }
         this.#options.log.debug("watching a referenced object failed", {
           object: `${this.#resource.plural} ${this.#namespace}/${this.#name}`,
           error: String(error),

@@ -36,12 +36,17 @@ export type ActionResult =
   | { kind: "unknown"; error: string };
 
 /** `timeoutMs` 0: none. Never rejects. */
-export async function runAction(
+export type RunAction = (
   action: Action,
   target: ActionTarget,
   timeoutMs: number,
   signal: AbortSignal,
-): Promise<ActionResult> {
+) => Promise<ActionResult>;
+
+/** For simulated nodes, whose containers have nothing to ask: every action succeeds. */
+export const simulatedAction: RunAction = async () => ({ kind: "success" });
+
+export const runAction: RunAction = async (action, target, timeoutMs, signal) => {
   const timeout = new AbortController();
   const timer =
     timeoutMs > 0 ? target.clock.setTimer(timeoutMs, () => timeout.abort(), { background: true }) : undefined;
@@ -57,7 +62,7 @@ export async function runAction(
   } finally {
     timer?.[Symbol.dispose]();
   }
-}
+};
 
 async function execAction(
   command: readonly string[],

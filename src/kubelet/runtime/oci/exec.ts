@@ -1,6 +1,6 @@
 /** Runs further commands in a running container: one `crun exec` each, which joins the container and waits. */
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../../../base/clock.ts";
@@ -103,7 +103,7 @@ async function execWithTerminal(target: ExecTarget, request: ExecRequest): Promi
   const consoleSocket = new ConsoleSocket(join(target.folder, `tty-${randomUUID().slice(0, 8)}`), target.clock);
   const child = start(target, request.command, {
     fds: { 1: "pipe-out", 2: "pipe-out" },
-    arguments: ["--tty", "--console-socket", consoleSocket.path],
+    consoleSocket: consoleSocket.path,
   });
   const kill = () => child.kill();
   request.signal?.addEventListener("abort", kill, { once: true });
@@ -153,21 +153,26 @@ interface ExecProcess {
 function start(
   target: ExecTarget,
   command: readonly string[],
-  options: { fds: Record<number, "pipe-in" | "pipe-out">; arguments?: string[] },
+  options: { fds: Record<number, "pipe-in" | "pipe-out">; consoleSocket?: string },
 ): ExecProcess {
   if (command.length === 0)
     throw new RuntimeError("InvalidArgument", "you must specify at least one command for the container");
   const pidFile = join(target.folder, `exec-${randomUUID().slice(0, 8)}`);
+  const processFile = `${pidFile}.json`;
+  writeFileSync(processFile, JSON.stringify(processOf(target, command, options.consoleSocket !== undefined)), {
+    mode: 0o600,
+  });
   const { file, args } = target.machine.command("runtime", [
-    ...["--root", target.runtimeRoot, "exec", "--pid-file", pidFile, ...(options.arguments ?? [])],
+    ...["--root", target.runtimeRoot, "exec", "--pid-file", pidFile, "--process", processFile],
+    ...(options.consoleSocket !== undefined ? ["--console-socket", options.consoleSocket] : []),
     target.id,
-    ...command,
   ]);
   const child = spawnProcess({ file, args, fds: options.fds, newSession: true });
   let hasEnded = false;
   void child.exited.then(() => {
     hasEnded = true;
     rmSync(pidFile, { force: true });
+    rmSync(processFile, { force: true });
   });
   const kill = () => {
     if (hasEnded) return;
@@ -187,6 +192,14 @@ function start(
       for (const stream of [...Object.values(child.readers), ...Object.values(child.writers)]) stream.destroy();
     },
   };
+}
+
+/** The command runs as the container's own process does: user, groups, environment, capabilities, working directory. */
+function processOf(target: ExecTarget, command: readonly string[], terminal: boolean): object {
+  const bundle = JSON.parse(readFileSync(join(target.folder, "config.json"), "utf8")) as { process: { env: string[] } };
+  const { env, ...rest } = bundle.process;
+  const needsTerm = terminal && !env.some((entry) => entry.startsWith("TERM="));
+  return { ...rest, args: command, terminal, env: needsTerm ? [...env, "TERM=xterm"] : env };
 }
 
 function exitCode(exit: { code: number | null; signal: NodeJS.Signals | null }): number {
