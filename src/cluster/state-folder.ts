@@ -20,6 +20,8 @@ export interface ClusterPaths {
   store: string;
   /** One folder a node: containers, pod volumes, logs. */
   nodes: string;
+  /** The same for what must stay in memory: Secrets, tokens. A tmpfs. */
+  volatile: string;
   kubeconfig: string;
   serverLog: string;
   /** Identity of the running server. */
@@ -39,6 +41,7 @@ export function clusterPaths(name: string, home = pinnaceHome()): ClusterPaths {
     pki: join(root, "pki"),
     store: join(root, "store"),
     nodes: join(root, "nodes"),
+    volatile: join(root, "volatile"),
     kubeconfig: join(root, "kubeconfig"),
     serverLog: join(root, "server.log"),
     server: join(root, "server.json"),

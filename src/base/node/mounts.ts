@@ -1,6 +1,6 @@
 /** Mounts of this process's namespace: which there are below a folder, and how they go. */
 import { readFileSync } from "node:fs";
-import { libc } from "./libc.ts";
+import { check, libc } from "./libc.ts";
 
 const mntDetach = 2;
 
@@ -28,3 +28,11 @@ export function unmountAll(folder: string): void {
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
+
+/** A file system in memory at `folder`. `options` as mount(8) takes them: `mode=700,size=4k`. */
+export function mountTmpfs(folder: string, options: string): void {
+  check(libc().mount("tmpfs", folder, "tmpfs", msNosuid | msNodev, Buffer.from(`${options}\0`)), "mount", folder);
+}
+
+const msNosuid = 2;
+const msNodev = 4;

@@ -1,11 +1,11 @@
 /** `pinnace demo`, which is `npm start`: from nothing to a Service whose traffic one can watch being shared out. */
 import { spawn } from "node:child_process";
 import { get as httpGet } from "node:http";
+import { Deployments, Services } from "../../api/resources.ts";
+import { isAlreadyExists } from "../../apimachinery/status-error.ts";
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
-import { Deployments, Services } from "../../api/resources.ts";
 import type { Client } from "../../client/client.ts";
-import { isAlreadyExists } from "../../apimachinery/status-error.ts";
 import { adminClient } from "../admin-client.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
 import { checkPrerequisites, installationPlan, missing } from "../prerequisites.ts";
@@ -29,7 +29,9 @@ export async function demo(options: DemoOptions): Promise<void> {
   await installMissingPrograms(print);
   const since = systemClock.now();
   const plan = await up({ ...(options.name ? { name: options.name } : {}), entry: options.entry, print });
-  print(`Cluster "${plan.name}" is up after ${seconds(systemClock.now() - since)}: ${plan.nodes.map((node) => node.name).join(", ")}.`);
+  print(
+    `Cluster "${plan.name}" is up after ${seconds(systemClock.now() - since)}: ${plan.nodes.map((node) => node.name).join(", ")}.`,
+  );
   const client = await adminClient(plan, readPki(clusterPaths(plan.name))!);
   try {
     await deployEcho(client.api, print);
@@ -59,9 +61,14 @@ function runShown(command: string, print: (line: string) => void): Promise<void>
   print(`$ ${command}`);
   const [program = "", ...args] = command.split(" ");
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+    const child = spawn(program, args, {
+      stdio: ["ignore", "ignore", "inherit"],
+      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
+    });
     child.once("error", reject);
-    child.once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`"${command}" failed with exit code ${code}`))));
+    child.once("exit", (code) =>
+      code === 0 ? resolve() : reject(new Error(`"${command}" failed with exit code ${code}`)),
+    );
   });
 }
 
@@ -87,7 +94,9 @@ async function deployEcho(api: Client, print: (line: string) => void): Promise<v
     }),
   );
   await untilReady(api);
-  print(`Deployment "echo" has ${replicas} pods ready after ${seconds(systemClock.now() - since)}, behind Service "echo" on node port ${nodePort}.`);
+  print(
+    `Deployment "echo" has ${replicas} pods ready after ${seconds(systemClock.now() - since)}, behind Service "echo" on node port ${nodePort}.`,
+  );
 }
 
 async function create(write: () => Promise<unknown>): Promise<void> {

@@ -22,15 +22,18 @@ import {
 import { down } from "./down.ts";
 import type { ServerMessage, StartMessage } from "./server-messages.ts";
 
-export interface UpOptions {
-  configFile?: string;
-  name?: string;
+export interface PlanOptions {
+  configFile?: string | undefined;
   /** Replaces the nodes of the configuration: one control-plane node and `nodes - 1` workers; 0 for a bare control plane. */
-  nodes?: number;
-  roles?: readonly string[];
+  nodes?: number | undefined;
+  print(line: string): void;
+}
+
+export interface UpOptions extends PlanOptions {
+  name?: string;
+  roles?: readonly string[] | undefined;
   /** The script that runs `pinnace server`. */
   entry: string;
-  print(line: string): void;
 }
 
 export const defaultClusterName = "pinnace";
@@ -51,15 +54,15 @@ export async function up(options: UpOptions): Promise<ClusterPlan> {
     options.print(`An earlier "pinnace down" of "${name}" did not finish; finishing it first.`);
     await down({ name, print: options.print });
   }
-  const { plan, pki } = await planOf(name, paths, config, options);
+  const plan = await planOf(name, paths, config, options);
   const server = startServer(name, paths, options);
-  await certifyAndWait(server, paths, plan, pki, options);
+  await certifyAndWait(server, paths, plan, options);
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
   await addContext(plan, readPki(paths)!, userKubeconfig());
   return plan;
 }
 
-async function readConfig(options: UpOptions): Promise<ClusterConfig | undefined> {
+async function readConfig(options: PlanOptions): Promise<ClusterConfig | undefined> {
   if (!options.configFile) return undefined;
   const { parseConfig } = await import("../config/parse-config.ts");
   let text: string;
@@ -73,7 +76,24 @@ async function readConfig(options: UpOptions): Promise<ClusterConfig | undefined
   return parseConfig(text, options.configFile);
 }
 
-async function planOf(name: string, paths: ClusterPaths, config: ClusterConfig | undefined, options: UpOptions) {
+/** The plan and certificates of a cluster that this process is about to run itself. */
+export async function preparePlan(
+  options: PlanOptions & { name: string },
+): Promise<{ plan: ClusterPlan; pki: ClusterPki }> {
+  const config = await readConfig(options);
+  const paths = clusterPaths(options.name);
+  const plan = await planOf(options.name, paths, config, options);
+  const pki = readPki(paths) ?? (await makePki(paths, plan));
+  writeClusterKubeconfig(plan, pki, paths.kubeconfig);
+  return { plan, pki };
+}
+
+async function planOf(
+  name: string,
+  paths: ClusterPaths,
+  config: ClusterConfig | undefined,
+  options: PlanOptions,
+): Promise<ClusterPlan> {
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
@@ -81,7 +101,7 @@ async function planOf(name: string, paths: ClusterPaths, config: ClusterConfig |
       options.print(
         `It keeps the configuration it was made with; for another one, run "pinnace down --name ${name}" first.`,
       );
-    return { plan: existing, pki: readPki(paths) };
+    return existing;
   }
   const facts = await readMachineFacts(paths.home);
   if (!facts.canRunLocalNodes && options.nodes !== 0) explainSimulation(options.print);
@@ -92,7 +112,7 @@ async function planOf(name: string, paths: ClusterPaths, config: ClusterConfig |
     facts,
   );
   writePlan(paths, plan);
-  return { plan, pki: undefined };
+  return plan;
 }
 
 function countedNodes(count: number) {
@@ -129,12 +149,11 @@ async function certifyAndWait(
   server: ChildProcess,
   paths: ClusterPaths,
   plan: ClusterPlan,
-  existing: ClusterPki | undefined,
   options: UpOptions,
 ): Promise<void> {
   const outcome = waitForServer(server, paths, options.print);
   try {
-    const pki = existing ?? (await makePki(paths, plan));
+    const pki = readPki(paths) ?? (await makePki(paths, plan));
     server.send({ kind: "start", pki } satisfies StartMessage);
     await outcome;
   } finally {

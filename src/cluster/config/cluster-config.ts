@@ -35,8 +35,15 @@ export type LoadBalancerProvider = "none" | "metallb" | "cloud";
 
 export interface ImagesConfig {
   mirrors?: Record<string, string[]>;
-  registries?: Record<string, { username?: string; password?: string; insecure?: boolean }>;
+  registries?: Record<string, RegistrySettings>;
   substitutions?: Record<string, string>;
+}
+
+export interface RegistrySettings {
+  username?: string;
+  password?: string;
+  /** Speak HTTP, or HTTPS with any certificate. */
+  insecure?: boolean;
 }
 
 /** A cluster with nothing left to decide. Written to its state folder, so that it comes back the same. */

@@ -1,0 +1,135 @@
+/** The API server of one cluster: its kinds, its plugins, its bootstrap objects, and the subresources that other parts stand behind. */
+
+import type { KubeObject } from "../api/object.ts";
+import type { Resource } from "../api/resource.ts";
+import { Services } from "../api/resources.ts";
+import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { isAlreadyExists } from "../apimachinery/status-error.ts";
+import type { UserInfo } from "../apiserver/authentication.ts";
+import { ApiServer } from "../apiserver/server.ts";
+import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
+import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
+import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
+import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
+import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
+import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
+import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
+import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
+import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
+import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
+import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
+import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
+import { serviceAccountToken } from "../apiserver-plugins/subresources/service-account-token.ts";
+import type { Client } from "../client/client.ts";
+import { definitions } from "../resources/catalog.ts";
+import { serviceAllocation } from "../resources/core/service-allocation.ts";
+import type { Store } from "../storage/store.ts";
+import type { ClusterPki } from "./certificates.ts";
+import type { ClusterPlan } from "./config/cluster-config.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export interface ControlPlane {
+  server: ApiServer;
+  /** The in-process client of a component, under the user upstream gives it. */
+  clientOf(component: string): Client;
+  close(): Promise<void>;
+}
+
+export interface ControlPlaneOptions extends Surroundings {
+  plan: ClusterPlan;
+  pki: ClusterPki;
+  store: Store;
+  /** Where pods reach the API server. */
+  apiAddress: { address: string; port: number };
+  /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
+  nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
+}
+
+/** Serves nothing yet: `server.listen` opens the doors. Resolves when the objects every cluster has are there. */
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { plan, pki, store, clock, random, log } = options;
+  const allocators = createServiceAllocators({
+    serviceCidrs: [plan.network.serviceCIDR],
+    nodePortRange: { first: plan.network.nodePortRange[0], last: plan.network.nodePortRange[1] },
+    random,
+  });
+  const issuer = `https://kubernetes.default.svc.${plan.network.dnsDomain}`;
+  const tokens = createTokenAuthority({ privateKeyPem: pki.serviceAccountKeyPem, issuer, clock, random });
+  let reader: RegistryReader | undefined;
+  const server = new ApiServer({
+    definitions: definitions.map((definition) => withAllocation(definition, allocators)),
+    store,
+    clock,
+    random,
+    log: log.with({ component: "apiserver" }),
+    authenticators: [
+      clientCertificateAuthenticator,
+      serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
+    ],
+    authorizers: [alwaysAllowPathsAuthorizer, mastersAuthorizer],
+    admission: (access) => {
+      reader = new RegistryReader(access.registry);
+      return admissionPlugins({ objects: reader, random });
+    },
+    subresources: new Map<string, SubresourceHandler>([
+      ["namespaces/finalize", namespaceFinalize],
+      ["pods/binding", podBinding],
+      ["pods/eviction", podEviction],
+      ["serviceaccounts/token", serviceAccountToken(tokens, [issuer])],
+      ...options.nodeSubresources,
+    ]),
+  });
+  const stored = await reader!.list(Services, "");
+  for (const { namespace, name, problem } of restoreAllocations(allocators, stored)) {
+    log.warn("a Service holds what it cannot have", { namespace, name, problem });
+  }
+  const control: ControlPlane = {
+    server,
+    clientOf: (component) => server.client(componentUser(component), component),
+    close: () => server.close(),
+  };
+  await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
+  return control;
+}
+
+function withAllocation(
+  definition: ResourceDefinition,
+  allocators: ReturnType<typeof createServiceAllocators>,
+): ResourceDefinition {
+  if (definition.group !== "" || definition.plural !== "services") return definition;
+  // The one definition of Services: its type parameter was given up in the catalog.
+  return {
+    ...definition,
+    beginWrite: serviceAllocation(allocators) as unknown as NonNullable<ResourceDefinition["beginWrite"]>,
+  };
+}
+
+/** All parts of one process trust one another; each still acts under its own name, which is what managedFields and logs show. */
+function componentUser(component: string): UserInfo {
+  return { name: `system:${component}`, groups: ["system:masters", "system:authenticated"] };
+}
+
+async function writeBootstrapObjects(client: Client, { plan, apiAddress }: ControlPlaneOptions): Promise<void> {
+  const objects = bootstrapObjects({ serviceCidr: plan.network.serviceCIDR, ...apiAddress });
+  // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
+  const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");
+  for (const step of [namespaces, objects.filter((object) => !namespaces.includes(object))]) {
+    await Promise.all(step.map(({ resource, object, policy }) => write(client, resource, object, policy)));
+  }
+}
+
+async function write(
+  client: Client,
+  resource: Resource,
+  object: { metadata: object },
+  policy: "create" | "keep",
+): Promise<void> {
+  try {
+    // Bootstrap objects are literals of their resource's type.
+    await client.create(resource, object as KubeObject);
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    if (policy === "keep") await client.update(resource, object as KubeObject);
+  }
+}

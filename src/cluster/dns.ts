@@ -1,0 +1,74 @@
+/** Cluster DNS of one cluster: its Service, its endpoint on the control-plane node, and the server behind it. */
+
+import type { KubeObject, New } from "../api/object.ts";
+import type { Resource } from "../api/resource.ts";
+import { EndpointSlices, Endpoints, Services } from "../api/resources.ts";
+import { isAlreadyExists } from "../apimachinery/status-error.ts";
+import type { Owner } from "../base/disposal.ts";
+import type { Client } from "../client/client.ts";
+import { ClusterDns } from "../cluster-dns/server.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { nodeNetnsPath } from "./network/lan.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export interface ClusterDnsOptions extends Surroundings {
+  plan: ClusterPlan;
+  clientOf(component: string): Client;
+  /** Where DNS listens: on this node's LAN address. Undefined: a cluster without local nodes has nobody who could ask. */
+  node: NodePlan | undefined;
+  owner: Owner;
+}
+
+const ports = [
+  { name: "dns", port: 53, protocol: "UDP" },
+  { name: "dns-tcp", port: 53, protocol: "TCP" },
+];
+const metadata = { name: "kube-dns", namespace: "kube-system" };
+
+/** Resolves when names can be asked for. */
+export async function startClusterDns(options: ClusterDnsOptions): Promise<void> {
+  const { plan, node, clientOf, clock, random, signal, owner } = options;
+  const log = options.log.with({ component: "dns" });
+  const client = clientOf("kube-dns");
+  if (!node) return;
+  const cache = new InformerCache({ client, clock, log, signal });
+  const dns = new ClusterDns({
+    cache,
+    clock,
+    random,
+    log,
+    domain: plan.network.dnsDomain,
+    serviceAddresses: [plan.network.dnsAddress],
+    listen: [{ netnsPath: nodeNetnsPath(plan.name, node.name), address: node.address }],
+  });
+  await Promise.all([dns.start(), writeService(client, plan, node)]);
+  owner.own(() => dns.close());
+}
+
+/** Under CoreDNS' names, so that what looks for cluster DNS finds it. Without a selector: the endpoint is ours to write. */
+async function writeService(client: Client, { network }: ClusterPlan, { address }: NodePlan): Promise<void> {
+  const labels = { "k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS" };
+  await ensure(client, Services, {
+    metadata: { ...metadata, labels },
+    spec: { clusterIP: network.dnsAddress, ports: ports.map((port) => ({ ...port, targetPort: port.port })) },
+  });
+  await ensure(client, Endpoints, {
+    metadata: { ...metadata, labels: { ...labels, "endpointslice.kubernetes.io/skip-mirror": "true" } },
+    subsets: [{ addresses: [{ ip: address }], ports }],
+  });
+  await ensure(client, EndpointSlices, {
+    metadata: { ...metadata, labels: { "kubernetes.io/service-name": metadata.name } },
+    addressType: "IPv4",
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    ports,
+  });
+}
+
+async function ensure<T extends KubeObject>(client: Client, resource: Resource<T>, object: New<T>): Promise<void> {
+  try {
+    await client.create(resource, object);
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+  }
+}

@@ -1,0 +1,168 @@
+/** One node of a cluster in this process: its kubelet and its proxy, real or simulated. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { connect as connectFromHere, type Socket } from "node:net";
+import { join } from "node:path";
+import { mountsBelow, mountTmpfs } from "../base/node/mounts.ts";
+import { connectIn } from "../base/node/netns.ts";
+import type { Client } from "../client/client.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { Proxier } from "../kube-proxy/proxier.ts";
+import { informedServiceSource } from "../kube-proxy/service-source.ts";
+import type { ImageService } from "../kubelet/images/image-service.ts";
+import { SimulatedImages } from "../kubelet/images/simulated-images.ts";
+import { type Kubelet, startKubelet } from "../kubelet/kubelet.ts";
+import { machineFacts } from "../kubelet/machine-facts.ts";
+import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-network.ts";
+
+import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
+
+import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
+import type { NodeFolders } from "../kubelet/paths.ts";
+import type { PodObject } from "../kubelet/pod-state.ts";
+import type { ContainerRuntime } from "../kubelet/runtime/container-runtime.ts";
+import type { OciMachine } from "../kubelet/runtime/oci/machine.ts";
+import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
+import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime.ts";
+import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { nodeNetnsPath } from "./network/lan.ts";
+import { nodeNetns, podBridge } from "./network/plan-lan.ts";
+import type { ClusterPaths } from "./state-folder.ts";
+import type { Surroundings } from "./surroundings.ts";
+import { clusterCgroup } from "./teardown.ts";
+import { kubernetesVersion } from "./version.ts";
+
+/** What all local nodes of one cluster share. */
+export interface NodeMachine {
+  oci: OciMachine;
+  images: ImageService;
+}
+
+export interface NodeOptions extends Surroundings {
+  plan: ClusterPlan;
+  node: NodePlan;
+  paths: ClusterPaths;
+  clientOf(component: string): Client;
+  /** Undefined when the cluster has no local node. */
+  machine: NodeMachine | undefined;
+}
+
+export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
+  const { plan, node, paths, clock, random, log, signal } = options;
+  const { runtime, images, network } = partsOf(options);
+  const folders = foldersOf(paths, node);
+  await runtime.open(signal);
+  const nodeNetnsOf = node.kind === "local" ? { nodeNetnsPath: nodeNetnsPath(plan.name, node.name) } : {};
+  return startKubelet({
+    node: {
+      name: node.name,
+      ips: [node.address],
+      podCIDRs: [node.podCIDR],
+      roles: node.role === "control-plane" ? ["control-plane"] : [],
+      labels: node.labels,
+      taints: node.taints,
+      kubeletVersion: kubernetesVersion,
+    },
+    machine: machineFacts(node.name, folders.root),
+    client: options.clientOf("kubelet"),
+    runtime,
+    images,
+    network,
+    clock,
+    random,
+    log: log.with({ component: "kubelet" }),
+    signal,
+    folders,
+    cgroupRoot: `${clusterCgroup(plan.name)}/${node.name}`,
+    clusterDomain: plan.network.dnsDomain,
+    seccompRoot: join(folders.root, "seccomp"),
+    ...nodeNetnsOf,
+    dns: (pod) => dnsOf(pod, plan),
+    connect: (address, port): Socket =>
+      node.kind === "local"
+        ? connectIn(nodeNetnsPath(plan.name, node.name), address, port)
+        : connectFromHere(port, address),
+  });
+}
+
+/** The host's file is read for each pod: it changes when a laptop moves. */
+function dnsOf({ metadata, spec }: PodObject, { network }: ClusterPlan) {
+  const { nameservers, searches, options } = resolvConfOf(spec, {
+    namespace: metadata.namespace,
+    clusterDomain: network.dnsDomain,
+    clusterDNS: [network.dnsAddress],
+    host: parseResolvConf(readFileSync("/etc/resolv.conf", "utf8")),
+  });
+  return { servers: nameservers, searches, options };
+}
+
+function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions): {
+  runtime: ContainerRuntime;
+  images: ImageService;
+  network: PodNetwork;
+} {
+  if (node.kind === "simulated" || !machine) {
+    return {
+      runtime: new SimulatedRuntime({ clock, random }),
+      images: new SimulatedImages(),
+      network: new SimulatedPodNetwork(node.podCIDR),
+    };
+  }
+  const folder = join(paths.nodes, node.name, "runtime");
+  return {
+    runtime: new OciRuntime({
+      folder,
+      machine: machine.oci,
+      images: machine.images,
+      clock,
+      random,
+      logger: log.with({ component: "runtime", node: node.name }),
+    }),
+    images: machine.images,
+    network: new BridgePodNetwork({
+      node: nodeNetns(plan.name, node.name),
+      bridge: podBridge,
+      podCIDRs: [node.podCIDR],
+    }),
+  };
+}
+
+function foldersOf(paths: ClusterPaths, node: NodePlan): NodeFolders {
+  const root = join(paths.nodes, node.name);
+  const volatile = join(paths.volatile, node.name);
+  const folders = { root, volatile, logs: join(root, "logs") };
+  for (const folder of [folders.root, folders.volatile, folders.logs]) mkdirSync(folder, { recursive: true });
+  return folders;
+}
+
+/** Secrets and tokens never reach a disk: they lie on a file system in memory that outlives the server. */
+export function prepareVolatileFolder(paths: ClusterPaths): void {
+  mkdirSync(paths.volatile, { recursive: true, mode: 0o711 });
+  if (!mountsBelow(paths.volatile).includes(paths.volatile)) mountTmpfs(paths.volatile, "mode=711");
+}
+
+/** The proxies of all local nodes read Services through one informer. Resolves when the first rules are in effect. */
+export async function startProxies(
+  options: Omit<NodeOptions, "node" | "machine"> & { nodes: readonly NodePlan[] },
+): Promise<void> {
+  const { plan, nodes, clock, log, signal, clientOf } = options;
+  const proxyLog = log.with({ component: "kube-proxy" });
+  const cache = new InformerCache({ client: clientOf("kube-proxy"), clock, log: proxyLog, signal });
+  const source = informedServiceSource(cache);
+  const proxies = nodes.map(
+    (node) =>
+      new Proxier({
+        node: {
+          name: node.name,
+          addresses: [node.address],
+          podCIDRs: [plan.network.podCIDR],
+          serviceCIDRs: [plan.network.serviceCIDR],
+        },
+        source,
+        netnsPath: nodeNetnsPath(plan.name, node.name),
+        clock,
+        log: proxyLog.with({ node: node.name }),
+      }),
+  );
+  for (const proxy of proxies) void proxy.run(signal).catch((error) => proxyLog.error("the proxy ended", { error }));
+  await Promise.all(proxies.map((proxy) => proxy.synced));
+}

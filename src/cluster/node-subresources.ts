@@ -1,0 +1,137 @@
+/** Subresources that a pod's node answers: its log, and the streams into its containers. */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Pod } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { Pods } from "../api/resources.ts";
+import { badRequestError, StatusError } from "../apimachinery/status-error.ts";
+import { booleanParameter, parameter, parameters } from "../apiserver/request-info.ts";
+import type { StreamSubresource, SubresourceHandler, SubresourceRequest } from "../apiserver/subresource-handler.ts";
+import { standingObject } from "../apiserver-plugins/subresources/standing-object.ts";
+import { type ObjectRef, refOf } from "../client/client.ts";
+import type { Kubelet } from "../kubelet/kubelet.ts";
+import type { PodApi } from "../kubelet/pod-api.ts";
+import { podLogOptionsOf } from "./pod-log-options.ts";
+
+/** Running nodes by name; grows as they start. */
+export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods">>;
+
+export function nodeSubresources(kubelets: Kubelets): Map<string, SubresourceHandler> {
+  return new Map<string, SubresourceHandler>([
+    ["pods/log", podLog(kubelets)],
+    ["pods/exec", upgraded(kubelets, serveExec)],
+    ["pods/attach", upgraded(kubelets, serveAttach)],
+    ["pods/portforward", upgraded(kubelets, serveForward)],
+  ]);
+}
+
+function podLog(kubelets: Kubelets): StreamSubresource {
+  return {
+    kind: "stream",
+    async respond(request, exchange) {
+      const { container, ...options } = podLogOptionsOf(request.query);
+      const pod = await standingObject(request.objects, Pods, request.namespace, request.name);
+      if (container !== undefined) checkContainer(pod, container);
+      if (!pod.spec.nodeName) {
+        exchange.begin(204, {});
+        return exchange.end();
+      }
+      const lines = await nodeOf(pod, kubelets).logs(refOf(pod), container, options, exchange.signal);
+      exchange.begin(200, { "content-type": "text/plain", "cache-control": "no-cache, private" });
+      for await (const chunk of lines) await exchange.write(chunk);
+      await exchange.end();
+    },
+  };
+}
+
+interface PodStreamRequest {
+  api: PodApi;
+  pod: ObjectRef;
+  container: string | undefined;
+  query: SubresourceRequest["query"];
+  incoming: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+}
+
+/** Everything about the pod is checked while errors can still be answered as a Status, that is before the upgrade. */
+function upgraded(kubelets: Kubelets, serve: (request: PodStreamRequest) => Promise<void>): StreamSubresource {
+  return {
+    kind: "stream",
+    async respond() {
+      throw badRequestError("Upgrade request required");
+    },
+    async upgrade(request, incoming, socket, head) {
+      const pod = await standingObject(request.objects, Pods, request.namespace, request.name);
+      const container = containerOf(pod, request);
+      const api = nodeOf(pod, kubelets);
+      await serve({ api, pod: refOf(pod), container, query: request.query, incoming, socket, head });
+    },
+  };
+}
+
+async function serveExec({ api, pod, container, query, incoming, socket, head }: PodStreamRequest): Promise<void> {
+  const command = parameters(query, "command");
+  if (command.length === 0) throw badRequestError("you must specify at least one command for the container");
+  const { serveRemoteCommand } = await import("../kubelet/streaming/remote-command.ts");
+  const wanted = wantedStreams(query);
+  await serveRemoteCommand(incoming, socket, head, wanted, (streams) =>
+    api.exec(pod, container, { command, tty: wanted.tty, ...streams }),
+  );
+}
+
+async function serveAttach({ api, pod, container, query, incoming, socket, head }: PodStreamRequest): Promise<void> {
+  const { tty, stdin } = api.containerStreams(pod, container);
+  const { serveRemoteCommand } = await import("../kubelet/streaming/remote-command.ts");
+  const wanted = { ...wantedStreams(query), tty };
+  await serveRemoteCommand(incoming, socket, head, wanted, async (streams) => {
+    const { stdin: input, ...others } = streams;
+    await api.attach(pod, container, { ...others, ...(stdin && input ? { stdin: input } : {}), fromStart: true });
+    return 0;
+  });
+}
+
+async function serveForward({ api, pod, incoming, socket, head }: PodStreamRequest): Promise<void> {
+  const { servePortForward } = await import("../kubelet/streaming/port-forward.ts");
+  await servePortForward(incoming, socket, head, (port) => api.portForward(pod, port));
+}
+
+function wantedStreams(query: SubresourceRequest["query"]) {
+  const wanted = {
+    stdin: booleanParameter(query, "stdin"),
+    stdout: booleanParameter(query, "stdout"),
+    stderr: booleanParameter(query, "stderr"),
+    tty: booleanParameter(query, "tty"),
+  };
+  if (!wanted.stdin && !wanted.stdout && !wanted.stderr) {
+    throw badRequestError("you must specify at least 1 of stdin, stdout, stderr");
+  }
+  return wanted;
+}
+
+function containerOf(pod: DeepReadonly<Pod>, request: SubresourceRequest): string | undefined {
+  const name = parameter(request.query, "container") || undefined;
+  if (name !== undefined) checkContainer(pod, name);
+  return name;
+}
+
+function checkContainer(pod: DeepReadonly<Pod>, name: string): void {
+  const { initContainers = [], containers, ephemeralContainers = [] } = pod.spec;
+  const isThere = [...initContainers, ...containers, ...ephemeralContainers].some(
+    (container) => container.name === name,
+  );
+  if (!isThere) throw badRequestError(`container ${name} is not valid for pod ${pod.metadata.name}`);
+}
+
+function nodeOf(pod: DeepReadonly<Pod>, kubelets: Kubelets): PodApi {
+  const { nodeName } = pod.spec;
+  if (!nodeName) throw badRequestError(`pod ${pod.metadata.name} does not have a host assigned`);
+  const kubelet = kubelets.get(nodeName);
+  if (!kubelet)
+    throw new StatusError(
+      500,
+      "InternalError",
+      `error dialing backend: the kubelet of node ${nodeName} is not running`,
+    );
+  return kubelet.pods;
+}

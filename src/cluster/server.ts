@@ -1,0 +1,212 @@
+/** One server process of a cluster: constructs every part, and says in which order they start and when the cluster is usable. */
+
+import type { DeepReadonly, KubeObject } from "../api/object.ts";
+import type { Resource } from "../api/resource.ts";
+import { Nodes, ServiceAccounts } from "../api/resources.ts";
+import { Owner } from "../base/disposal.ts";
+import { boundSocketIn } from "../base/node/netns.ts";
+import type { Client } from "../client/client.ts";
+import { controllerCatalog } from "../controller-manager/catalog.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { runControllers } from "../controller-runtime/run-controllers.ts";
+import type { Kubelet } from "../kubelet/kubelet.ts";
+import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
+import { startScheduler } from "../scheduler/scheduler.ts";
+import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
+import type { ClusterPki } from "./certificates.ts";
+import type { ClusterPlan } from "./config/cluster-config.ts";
+import { type ControlPlane, startControlPlane } from "./control-plane.ts";
+
+import { startClusterDns } from "./dns.ts";
+
+import { openImageStore } from "./image-store.ts";
+import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
+import { buildLan, nodeNetnsPath } from "./network/lan.ts";
+import { nodeSubresources } from "./node-subresources.ts";
+import type { Role } from "./roles.ts";
+import type { ClusterPaths } from "./state-folder.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export interface ServerOptions extends Omit<Surroundings, "signal"> {
+  plan: ClusterPlan;
+  pki: ClusterPki;
+  paths: ClusterPaths;
+  roles: ReadonlySet<Role>;
+  onProgress(text: string): void;
+}
+
+export interface RunningCluster {
+  client: Client;
+  /** Ends the server. Containers and Service rules stay. */
+  close(): Promise<void>;
+}
+
+/** Resolves when the cluster is usable: nodes Ready, DNS answering, the default ServiceAccount present. */
+export async function startServer(options: ServerOptions): Promise<RunningCluster> {
+  const { plan, paths, roles, clock, random, log, onProgress } = options;
+  const abort = new AbortController();
+  const surroundings: Surroundings = { clock, random, log, signal: abort.signal };
+  const owner = new Owner();
+  const close = async () => {
+    abort.abort();
+    await owner.close();
+  };
+  try {
+    const localNodes = plan.nodes.filter((node) => node.kind === "local");
+    const kubelets = new Map<string, Kubelet>();
+
+    // The LAN, the images and the store need one another in nothing: they come up side by side.
+    const lan = localNodes.length > 0 ? buildLan(lanSpec(plan)) : Promise.resolve();
+    const machine =
+      localNodes.length > 0 && roles.has("kubelet") ? openMachine(options, owner) : Promise.resolve(undefined);
+    const store = await LmdbStore.open({ folder: paths.store, clock });
+    owner.own(() => store.close());
+    const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
+    const apiAddress = controlNode
+      ? { address: controlNode.address, port: 6443 }
+      : { address: plan.apiServer.address, port: plan.apiServer.port };
+    const control = await startControlPlane({
+      ...surroundings,
+      ...options,
+      store,
+      apiAddress,
+      nodeSubresources: nodeSubresources(kubelets),
+    });
+    owner.own(() => control.close());
+    await listen(control, options);
+    onProgress(`API server at https://${plan.apiServer.address}:${plan.apiServer.port}`);
+
+    const clientOf = control.clientOf;
+    const usable: Promise<unknown>[] = [];
+    if (roles.has("controller-manager")) usable.push(startControllers(control, options, surroundings, owner));
+    if (roles.has("scheduler"))
+      startScheduler({
+        ...surroundings,
+        client: clientOf("kube-scheduler"),
+        log: log.with({ component: "kube-scheduler" }),
+      });
+    await lan;
+    if (controlNode) {
+      const fd = boundSocketIn(nodeNetnsPath(plan.name, controlNode.name), "tcp", apiAddress.address, apiAddress.port);
+      await control.server.listen({ ...tlsOf(options.pki), fd });
+    }
+    if (roles.has("kubelet")) {
+      if (localNodes.length > 0) prepareVolatileFolder(paths);
+      const machineOrNone = await machine;
+      const starting = plan.nodes.map(async (node) => {
+        const kubelet = await startKubeletOf({ ...surroundings, plan, paths, node, clientOf, machine: machineOrNone });
+        kubelets.set(node.name, kubelet);
+        owner.own(() => kubelet.stopped);
+        await kubelet.ready;
+      });
+      usable.push(Promise.all(starting));
+    }
+    if (roles.has("kube-proxy"))
+      usable.push(startProxies({ ...surroundings, plan, paths, clientOf, nodes: localNodes }));
+    if (roles.has("dns")) usable.push(startClusterDns({ ...surroundings, plan, clientOf, node: controlNode, owner }));
+    await Promise.all(usable);
+    await untilUsable(clientOf("pinnace"), options);
+    onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
+    return { client: clientOf("pinnace"), close };
+  } catch (error) {
+    await close().catch((failure) => log.error("closing after a failed start", { error: failure }));
+    throw error;
+  }
+}
+
+function lanSpec({ name, network, nodes }: ClusterPlan) {
+  const { lan, hostAddress, podCIDR } = network;
+  return { cluster: name, lan, hostAddress, podCIDR, nodes: nodes.filter((node) => node.kind === "local") };
+}
+
+async function openMachine({ plan, paths, clock, random, log }: ServerOptions, owner: Owner): Promise<NodeMachine> {
+  const oci = new OciMachine({ folder: paths.root, clock, logger: log.with({ component: "runtime" }) });
+  const [images] = await Promise.all([
+    openImageStore({ folder: paths.images, config: plan.images, clock, random, log }),
+    oci.open(),
+  ]);
+  owner.own(() => images.close());
+  return { oci, images };
+}
+
+async function listen(control: ControlPlane, { plan, pki }: ServerOptions): Promise<void> {
+  const { address, port } = plan.apiServer;
+  try {
+    await control.server.listen({ ...tlsOf(pki), host: address, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    throw new Error(
+      `port ${port} on ${address} is in use by another program; end that program, or run "pinnace down --name ${plan.name}" and name another apiServer.port in the configuration file`,
+      { cause: error },
+    );
+  }
+}
+
+function tlsOf(pki: ClusterPki) {
+  return { key: pki.apiServer.privateKeyPem, cert: pki.apiServer.certificatePem, clientCa: pki.ca.certificatePem };
+}
+
+async function startControllers(
+  control: ControlPlane,
+  { pki, log }: ServerOptions,
+  surroundings: Surroundings,
+  owner: Owner,
+): Promise<void> {
+  const { registry } = control.server;
+  const discover = async () => ({
+    resources: [...registry.all()]
+      .filter((served) => !served.definition.storedAs)
+      .map(({ group, version, kind, plural, definition, verbs }) => ({
+        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
+        verbs: [...verbs],
+      })),
+    failures: [],
+  });
+  const running = runControllers(controllerCatalog({ discover, rootCa: pki.ca.certificatePem }), {
+    ...surroundings,
+    client: control.clientOf("kube-controller-manager"),
+    log: log.with({ component: "kube-controller-manager" }),
+  });
+  owner.own(() => running.done);
+  await running.ready;
+}
+
+/** Nodes Ready and the default ServiceAccount present, as far as this process's roles bring them about. */
+async function untilUsable(client: Client, { plan, roles, clock, log }: ServerOptions): Promise<void> {
+  const stop = new AbortController();
+  const cache = new InformerCache({ client, clock, log, signal: stop.signal });
+  try {
+    if (roles.has("kubelet")) {
+      await until(
+        cache,
+        Nodes,
+        (nodes) => nodes.filter((node) => isReady(node.status.conditions)).length >= plan.nodes.length,
+      );
+    }
+    if (roles.has("controller-manager")) {
+      await until(cache, ServiceAccounts, (accounts) =>
+        accounts.some(({ metadata }) => metadata.namespace === "default" && metadata.name === "default"),
+      );
+    }
+  } finally {
+    stop.abort();
+  }
+}
+
+function isReady(conditions: readonly { readonly type: string; readonly status: string }[] | undefined): boolean {
+  return conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+}
+
+function until<T extends KubeObject>(
+  cache: InformerCache,
+  resource: Resource<T>,
+  condition: (objects: readonly DeepReadonly<T>[]) => boolean,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (condition(cache.list(resource))) resolve();
+    };
+    cache.informer(resource).addHandler(check);
+    void cache.informer(resource).synced.then(check);
+  });
+}
