@@ -2,11 +2,12 @@
  * The images of this machine: what they are called, which layers they have, who uses them. Its upstream counterparts are
  * containerd's content and image stores. One process owns a store.
  */
-import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Random } from "../../base/random.ts";
+import { loadArchive } from "./archive.ts";
 import { ContentStore } from "./content-store.ts";
 import { parseImageConfig } from "./image-config.ts";
 import {
@@ -87,6 +88,7 @@ export class ImageStore implements ImageService {
 
   async open(): Promise<void> {
     mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
+    rmSync(join(this.#options.folder, "loading"), { recursive: true, force: true });
     this.content.open();
     this.layers.open();
     for (const record of this.#readIndex()) {
@@ -199,6 +201,14 @@ export class ImageStore implements ImageService {
     this.#rootfs.delete(record.id);
     this.#save();
     return stored(record, this.content);
+  }
+
+  /** Takes in what `docker save` wrote, or an OCI archive. Rejects with reason "Corrupt" when it is neither. */
+  async load(file: string): Promise<StoredImage[]> {
+    const temporary = join(this.#options.folder, "loading", this.#options.random.uuid());
+    const target = { content: this.content, layers: this.layers };
+    const loaded = await loadArchive(file, temporary, target, this.#options.findProgram);
+    return loaded.map(({ image, references }) => this.add(image, references));
   }
 
   list(): StoredImage[] {
