@@ -1,18 +1,14 @@
 /** A store that lives as long as the process: for simulations, which it keeps deterministic, and for tests. */
 import { type Engine, type GroupCommitOptions, GroupCommitStore } from "./group-commit.ts";
 import { OrderedMap } from "./ordered-map.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { RangeResult, Revision, StoredValue, StoreEvent } from "./store.ts";
 
 export class MemoryStore extends GroupCommitStore {
-  constructor(options: GroupCommitOptions & { snapshot?: MemorySnapshot }) {
+  /** Begins with `snapshot`, or empty. */
+  constructor(options: GroupCommitOptions & { snapshot?: Snapshot }) {
     super(new MemoryEngine(options.snapshot), options);
   }
-}
-
-/** A state to begin with. */
-export interface MemorySnapshot {
-  revision: Revision;
-  values: readonly StoredValue[];
 }
 
 class MemoryEngine implements Engine {
@@ -24,7 +20,7 @@ class MemoryEngine implements Engine {
   /** The last past state that was asked for: the pages of one list ask again and again. */
   #past: { revision: Revision; state: OrderedMap<StoredValue> } | undefined;
 
-  constructor(snapshot: MemorySnapshot = { revision: 0, values: [] }) {
+  constructor(snapshot: Snapshot = { revision: 0, values: [] }) {
     this.revision = snapshot.revision;
     this.compactRevision = snapshot.revision;
     this.#state = OrderedMap.fromSorted([...snapshot.values].sort((a, b) => (a.key < b.key ? -1 : 1)));

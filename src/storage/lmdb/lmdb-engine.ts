@@ -11,6 +11,7 @@
 import { statfs } from "node:fs/promises";
 import type { Database, RootDatabase } from "lmdb";
 import type { Engine } from "../group-commit.ts";
+import type { Snapshot } from "../snapshot.ts";
 import type { RangeResult, Revision, StoredValue, StoreEvent } from "../store.ts";
 import { CorruptedError, decodeKey, decodeRevision, encodeKey, encodeRevision, type KeyRecord } from "./record.ts";
 
@@ -160,10 +161,25 @@ export class LmdbEngine implements Engine {
     await this.#release();
   }
 
-  /** Marks a new file with what its records mean. */
-  async stampFormat(version: number): Promise<void> {
-    const failure = await this.#transaction((did) => did(this.#databases.meta.put("format", version)));
-    if (failure) throw failure;
+  /** Marks a new file with what its records mean, and fills it. All or nothing: a file without the mark is begun anew. */
+  async begin(format: number, snapshot: Snapshot = { revision: 0, values: [] }): Promise<void> {
+    const { revision, values } = snapshot;
+    const { meta, revisions, keys } = this.#databases;
+    const records = values.map((value) => {
+      return encodeChange({ kind: "put", revision: value.modRevision, current: value, previous: undefined });
+    });
+    const failure = await this.#transaction((did) => {
+      for (const { revision: at, key, change, pointer } of records) {
+        did(revisions.put(at, change));
+        did(keys.put(key, pointer!));
+      }
+      for (const counter of ["revision", "compacted", "swept"]) did(meta.put(counter, revision));
+      did(meta.put("format", format));
+    });
+    if (failure) throw await this.#explained(failure);
+    this.revision = revision;
+    this.compactRevision = revision;
+    this.#swept = revision;
   }
 
   /** Reads every record that is current or history and throws CorruptedError at the first that is not what was written. */

@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { open as openLmdb } from "lmdb";
 import { type GroupCommitOptions, GroupCommitStore } from "../group-commit.ts";
+import type { Snapshot } from "../snapshot.ts";
 import { checkLmdbFile } from "./check-file.ts";
 import { type Databases, LmdbEngine } from "./lmdb-engine.ts";
 import { takeLock } from "./lock-file.ts";
@@ -10,6 +11,8 @@ import { CorruptedError } from "./record.ts";
 export interface LmdbOptions extends GroupCommitOptions {
   /** Made if it is not there. Nothing else may lie in it. */
   folder: string;
+  /** Begins with this state instead of an empty one. The folder must not hold a state yet. */
+  snapshot?: Snapshot;
 }
 
 /** Raised when a newer program changes what the records mean. */
@@ -38,7 +41,10 @@ export class LmdbStore extends GroupCommitStore {
         throw new Error(`its format is ${format}, this program knows ${formatVersion}`);
       }
       const engine = new LmdbEngine(databases, folder, release);
-      if (format === undefined) await engine.stampFormat(formatVersion);
+      if (format !== undefined && options.snapshot) {
+        throw new Error("it holds a state already; a snapshot is restored into a new folder");
+      }
+      if (format === undefined) await engine.begin(formatVersion, options.snapshot);
       return new LmdbStore(engine, options);
     } catch (error) {
       await databases?.root.close();
