@@ -16,13 +16,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Pod, PodSpec, PodStatus } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { ConfigMaps, Events, Leases, Namespaces, Nodes, Pods, Secrets } from "../api/resources.ts";
-import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
+import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { Links } from "../base/node/links.ts";
 import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
-import type { Client } from "../client/client.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
 import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
 import { type Kubelet, startKubelet } from "./kubelet.ts";
@@ -117,7 +116,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
         roles: ["worker"],
       },
       machine: machineFacts(nodeName, folder),
-      client: mortal(withStatusPatches(api.client), stop.signal),
+      client: mortal(api.client, stop.signal),
       runtime: mortal(runtime, stop.signal),
       images: testImages(join(folder, "layer")),
       network: mortal(network, stop.signal),
@@ -617,59 +616,6 @@ async function until(done: () => unknown, timeoutMs = 15_000): Promise<void> {
     if (performance.now() > deadline) throw new Error(`not reached within ${timeoutMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** Stands in for the server's strategic merge patch while that is not there. */
-function withStatusPatches(client: Client): Client {
-  return {
-    ...Object.fromEntries(
-      (
-        [
-          "get",
-          "list",
-          "watch",
-          "create",
-          "update",
-          "updateStatus",
-          "delete",
-          "deleteCollection",
-          "createSubresource",
-        ] as const
-      ).map((name) => [
-        name,
-        (...args: unknown[]) => (client[name] as (...args: unknown[]) => unknown).apply(client, args),
-      ]),
-    ),
-    async patch(
-      resource: never,
-      ref: never,
-      patch: { type: string; body: { status: Record<string, unknown> } },
-      options: never,
-    ) {
-      if (patch.type !== "strategic") return client.patch(resource, ref, patch as never, options);
-      for (;;) {
-        const live = (await client.get(resource, ref)) as unknown as Pod;
-        const status: Record<string, unknown> = { ...live.status };
-        for (const [key, value] of Object.entries(patch.body.status)) {
-          if (value === null) delete status[key];
-          else if (key === "conditions") {
-            const merged = new Map((live.status?.conditions ?? []).map((condition) => [condition.type, condition]));
-            for (const condition of value as { type: string }[])
-              merged.set(
-                condition.type,
-                Object.fromEntries(Object.entries(condition).filter(([, v]) => v !== null)) as never,
-              );
-            status[key] = [...merged.values()];
-          } else status[key] = Array.isArray(value) ? value.filter((item) => !item.$patch) : value;
-        }
-        try {
-          return await client.updateStatus(resource, { ...live, status } as never);
-        } catch (error) {
-          if (!isConflict(error)) throw error;
-        }
-      }
-    },
-  } as unknown as Client;
 }
 
 /** One image, made of busybox; every other name is nowhere. */
