@@ -127,7 +127,8 @@ export function identityOf(pid: number): ProcessIdentity | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The command name may hold spaces and parentheses; fields count from the last one.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (fields[0] === "Z") return undefined;
+    // A zombie is dead: only its parent has not heard of it yet.
+    if (fields[0] === "Z" || fields[0] === "X") return undefined;
     return { pid, startTicks: Number(fields[19]) };
   } catch {
     return undefined;

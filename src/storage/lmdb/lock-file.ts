@@ -88,8 +88,13 @@ async function startOf(pid: number): Promise<string> {
     ]);
     // The command's name stands in parentheses and may hold spaces; the start time is field 22.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return `${boot.trim()} ${fields[19]}`;
+    // A zombie is dead: only its parent has not heard of it yet.
+    return isDead(fields[0]) ? "" : `${boot.trim()} ${fields[19]}`;
   } catch {
     return "";
   }
+}
+
+function isDead(state: string | undefined): boolean {
+  return state === "Z" || state === "X";
 }
