@@ -59,6 +59,9 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     const lan = localNodes.length > 0 ? buildLan(lanSpec(plan)) : Promise.resolve();
     const machine =
       localNodes.length > 0 && roles.has("kubelet") ? openMachine(options, owner) : Promise.resolve(undefined);
+    // Awaited below; a failure before that must not count as nobody's.
+    lan.catch(() => {});
+    machine.catch(() => {});
     const store = await LmdbStore.open({ folder: paths.store, clock });
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");

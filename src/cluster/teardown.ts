@@ -19,7 +19,7 @@ export async function takeDownCluster(cluster: string, paths: ClusterPaths, cloc
   await killAll(() => [...processesIn(cgroupFolders(cluster)), ...processesOf(paths.root)], clock);
   unmountAll(paths.root);
   await takeDownLan(cluster);
-  for (const folder of cgroupFolders(cluster)) removeCgroup(folder);
+  await removeCgroups(cluster, clock);
   removeEmptyParents();
   rmSync(paths.root, { recursive: true, force: true });
 }
@@ -64,6 +64,16 @@ async function killAll(find: () => Iterable<number>, clock: Clock): Promise<void
     await sleep(clock, 5);
   }
   throw new Error(`processes of the cluster do not end: ${[...new Set(find())].join(", ")}`);
+}
+
+/** The kernel keeps a cgroup busy for a moment after its last process has ended. */
+async function removeCgroups(cluster: string, clock: Clock): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const folders = cgroupFolders(cluster);
+    if (folders.length === 0) return;
+    for (const folder of folders) removeCgroup(folder);
+    if (cgroupFolders(cluster).length > 0) await sleep(clock, 5);
+  }
 }
 
 function removeCgroup(folder: string): void {
