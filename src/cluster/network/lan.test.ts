@@ -59,7 +59,9 @@ afterAll(async () => {
   expect(clusterNamespaces(cluster)).toEqual([]);
   expect(execFileSync("ip", ["-br", "link"]).toString()).not.toContain(hostLink(cluster));
   expect(execFileSync("nft", ["list", "tables"]).toString()).not.toContain(hostTable(cluster));
-  expect(forwarding()).toBe(forwardingBefore);
+  // Another cluster on this machine may want it meanwhile.
+  if (!execFileSync("nft", ["list", "tables"]).toString().includes("pinnace-"))
+    expect(forwarding()).toBe(forwardingBefore);
 });
 
 test("every pod reaches every pod, and is seen with its own address", async () => {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Links } from "../../base/node/links.ts";
 import { createNetns, deleteNetns, isSystemError, listNetns, netnsPath } from "../../base/node/netns.ts";
 import { type Nft, openNft } from "../../nftables/nft.ts";
+import { admitForwarded, dismissForwarded } from "./host-firewall.ts";
 import {
   hostLink,
   hostTable,
@@ -50,6 +51,7 @@ export async function takeDownLan(cluster: string): Promise<void> {
     links.apply([{ kind: "delete-link", name: hostLink(cluster) }]);
     for (const name of clusterNamespaces(cluster)) deleteNetns(name);
     await restoreForwarding(cluster, nft);
+    await dismissForwarded(nft, hostLink(cluster));
     await nft.run(`table ip ${hostTable(cluster)}\ndelete table ip ${hostTable(cluster)}`);
   } finally {
     links.close();
@@ -96,6 +98,7 @@ async function prepareHost(cluster: string, plan: LanPlan["host"]): Promise<void
     const wasOff =
       readFileSync(forwardingPath, "utf8").trim() === "0" || (await clustersThatFoundItOff(nft)).length > 0;
     await nft.run(wasOff ? `${plan.nft}\nadd chain ip ${hostTable(cluster)} ${marker}` : plan.nft);
+    await admitForwarded(nft, hostLink(cluster));
   } finally {
     nft.close();
   }
