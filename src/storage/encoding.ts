@@ -27,23 +27,3 @@ export interface Codec<T> {
   /** The reverse. Fresh, unfrozen, owned by the cache, which sets its resourceVersion anew. Throws on bytes it cannot read. */
   decode(bytes: Uint8Array, key: string): T;
 }
-
-/** The plain JSON encoder of one API version and kind. */
-export function jsonEncoder<T>(id: string, apiVersion: string, kind: string): Encoder<T> {
-  const heads = {
-    ADDED: Buffer.from('{"type":"ADDED","object":'),
-    MODIFIED: Buffer.from('{"type":"MODIFIED","object":'),
-    DELETED: Buffer.from('{"type":"DELETED","object":'),
-  };
-  const tail = Buffer.from("}\n");
-  return {
-    id,
-    encode: (object) => Buffer.from(JSON.stringify(object)),
-    frame: (type, encoded) => Buffer.concat([heads[type], encoded, tail]),
-    bookmark(revision, initialEventsEnd) {
-      const annotations = initialEventsEnd ? { "k8s.io/initial-events-end": "true" } : undefined;
-      const object = { kind, apiVersion, metadata: { resourceVersion: String(revision), annotations } };
-      return Buffer.from(`${JSON.stringify({ type: "BOOKMARK", object })}\n`);
-    },
-  };
-}

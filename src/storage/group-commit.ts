@@ -296,7 +296,7 @@ export class GroupCommitStore implements Store {
   }
 }
 
-export function keyOf(change: StoreEvent): string {
+function keyOf(change: StoreEvent): string {
   return change.kind === "put" ? change.current.key : change.key;
 }
 

@@ -7,7 +7,8 @@ import type { RangeResult, Revision, StoredValue, StoreEvent } from "./store.ts"
 export class MemoryStore extends GroupCommitStore {
   /** Begins with `snapshot`, or empty. */
   constructor(options: GroupCommitOptions & { snapshot?: Snapshot }) {
-    super(new MemoryEngine(options.snapshot), options);
+    // Values of the past weigh on the heap here, and a simulation makes many.
+    super(new MemoryEngine(options.snapshot), { ...options, history: { maxRevisions: 10_000, ...options.history } });
   }
 }
 

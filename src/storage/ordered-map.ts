@@ -1,6 +1,6 @@
 /** A persistent map in key order: every change yields a new map, and the old one stays as it was at no cost. */
 
-export interface Keyed {
+interface Keyed {
   readonly key: string;
 }
 

@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Clock, Timer } from "../base/clock.ts";
-import { jsonEncoder } from "./encoding.ts";
+import type { Encoder } from "./encoding.ts";
 import { EncodingBudget } from "./encoding-budget.ts";
 import { MemoryStore } from "./memory.ts";
 import { CompactedError, FutureRevisionError } from "./store.ts";
 import {
   type CacheEvent,
   type CacheWatch,
-  joinEncoded,
   type Selection,
   type WatchBatch,
   WatchCache,
@@ -384,15 +383,6 @@ describe("WatchCache", () => {
     await expect(never).rejects.toThrow("enough");
   });
 
-  it("joins the bytes of a list", async () => {
-    await create("a");
-    await create("b");
-    const { entries } = await cache.list();
-    const body = joinEncoded(entries, encoder, Buffer.from('{"items":['), Buffer.from(","), Buffer.from("]}"));
-    expect(JSON.parse(body.toString())).toEqual({ items: entries.map((entry) => entry.object) });
-    expect(joinEncoded([], encoder, Buffer.from("["), Buffer.from(","), Buffer.from("]")).toString()).toBe("[]");
-  });
-
   it("drops encoded bytes over the budget, the ones in use last", async () => {
     const budget = new EncodingBudget(10_000);
     const bounded = new WatchCache<Thing>({ store, prefix, codec, clock, budget });
@@ -551,4 +541,24 @@ function expectedEvents(history: readonly Change[], request: WatchRequest<Thing>
     events.push(`${revision} ${type} ${(current ?? previous)!.metadata.name}@${revision}`);
   }
   return events;
+}
+
+/** The plainest encoder there is. */
+function jsonEncoder<T>(id: string, apiVersion: string, kind: string): Encoder<T> {
+  const heads = {
+    ADDED: Buffer.from('{"type":"ADDED","object":'),
+    MODIFIED: Buffer.from('{"type":"MODIFIED","object":'),
+    DELETED: Buffer.from('{"type":"DELETED","object":'),
+  };
+  const tail = Buffer.from("}\n");
+  return {
+    id,
+    encode: (object) => Buffer.from(JSON.stringify(object)),
+    frame: (type, encoded) => Buffer.concat([heads[type], encoded, tail]),
+    bookmark(revision, initialEventsEnd) {
+      const annotations = initialEventsEnd ? { "k8s.io/initial-events-end": "true" } : undefined;
+      const object = { kind, apiVersion, metadata: { resourceVersion: String(revision), annotations } };
+      return Buffer.from(`${JSON.stringify({ type: "BOOKMARK", object })}\n`);
+    },
+  };
 }

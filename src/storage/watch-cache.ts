@@ -165,8 +165,9 @@ export interface WatchCacheOptions<T> {
   window?: WindowPolicy;
 }
 
-/** The store's parts when the cache has to ask it. */
+/** Objects that are taken from the store, or made into events, in one go. */
 const pageSize = 500;
+const loadPageSize = 2_000;
 /** A watch that asks for more of the past than this is better served by a new list. */
 const longestReplay = 50_000;
 const bookmarkIntervalMs = 60_000;
@@ -414,7 +415,7 @@ export class WatchCache<T extends Versioned> {
     const values: CachedEntry<T>[] = [];
     let revision: Revision | undefined;
     for (let from = this.prefix; ; from = `${values.at(-1)!.key}\0`) {
-      const page = await this.#store.range(from, this.#end, { revision, limit: pageSize });
+      const page = await this.#store.range(from, this.#end, { revision, limit: loadPageSize });
       revision = page.revision;
       for (const stored of page.values) values.push(this.#decoded(stored));
       if (page.remaining === 0 || page.values.length === 0) break;
@@ -653,32 +654,6 @@ export class WatchCache<T extends Versioned> {
       for (const watcher of watchers) watcher.end(end);
     });
   }
-}
-
-/** The bytes of many entries with `separator` between, `head` before and `tail` after: a list's body in one copy. */
-export function joinEncoded<T>(
-  entries: readonly Entry<T>[],
-  encoder: Encoder<T>,
-  head: Uint8Array,
-  separator: Uint8Array,
-  tail: Uint8Array,
-): Buffer {
-  const items = entries.map((entry) => entry.encoded(encoder));
-  let length = head.length + tail.length + separator.length * Math.max(0, items.length - 1);
-  for (const item of items) length += item.length;
-  const body = Buffer.allocUnsafe(length);
-  body.set(head, 0);
-  let at = head.length;
-  for (let i = 0; i < items.length; i++) {
-    if (i > 0) {
-      body.set(separator, at);
-      at += separator.length;
-    }
-    body.set(items[i]!, at);
-    at += items[i]!.length;
-  }
-  body.set(tail, at);
-  return body;
 }
 
 function* initialBatches<T>(

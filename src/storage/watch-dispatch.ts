@@ -11,7 +11,7 @@ import type { CacheEvent, CacheWatch, ObjectEvent, Scope, WatchBatch, WatchEnd, 
 type Indices<T> = Readonly<Record<string, (object: T) => string | undefined>>;
 
 /** Makes the entry of an object that leaves a watcher's sight: the state before, at the revision of the change. */
-export type Depart<T> = (record: ChangeRecord<T>) => CachedEntry<T>;
+type Depart<T> = (record: ChangeRecord<T>) => CachedEntry<T>;
 
 export class WatchDispatch<T> {
   readonly #indices: Indices<T>;

@@ -3,7 +3,7 @@ import { crc32 } from "node:zlib";
 import type { Revision } from "../store.ts";
 
 /** One change, as stored under its revision. */
-export interface RevisionRecord {
+interface RevisionRecord {
   kind: "put" | "delete";
   key: string;
   createRevision: Revision;
