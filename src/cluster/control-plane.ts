@@ -1,10 +1,9 @@
 /** The API server of one cluster: its kinds, its plugins, its bootstrap objects, and the subresources that other parts stand behind. */
 
 import type { KubeObject } from "../api/object.ts";
-import type { Resource } from "../api/resource.ts";
 import { Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
-import { isAlreadyExists } from "../apimachinery/status-error.ts";
+import { isNotFound } from "../apimachinery/status-error.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
@@ -15,6 +14,7 @@ import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
@@ -115,21 +115,21 @@ async function writeBootstrapObjects(client: Client, { plan, apiAddress }: Contr
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
   const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");
   for (const step of [namespaces, objects.filter((object) => !namespaces.includes(object))]) {
-    await Promise.all(step.map(({ resource, object, policy }) => write(client, resource, object, policy)));
+    await Promise.all(step.map((object) => write(client, object)));
   }
 }
 
-async function write(
-  client: Client,
-  resource: Resource,
-  object: { metadata: object },
-  policy: "create" | "keep",
-): Promise<void> {
-  try {
-    // Bootstrap objects are literals of their resource's type.
-    await client.create(resource, object as KubeObject);
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
-    if (policy === "keep") await client.update(resource, object as KubeObject);
-  }
+async function write(client: Client, { resource, namespace, object, policy }: BootstrapObject): Promise<void> {
+  const { name = "" } = object.metadata;
+  // Bootstrap objects are literals of their resource's type.
+  const written = object as KubeObject;
+  const isThere = await client.get(resource, { name, ...(namespace ? { namespace } : {}) }).then(
+    () => true,
+    (error) => {
+      if (isNotFound(error)) return false;
+      throw error;
+    },
+  );
+  if (!isThere) await client.create(resource, written);
+  else if (policy === "keep") await client.update(resource, written);
 }
