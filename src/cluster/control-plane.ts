@@ -3,7 +3,6 @@
 import type { KubeObject } from "../api/object.ts";
 import { Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
-import { isNotFound } from "../apimachinery/status-error.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
@@ -14,7 +13,6 @@ import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
-import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
@@ -27,6 +25,7 @@ import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
+import { ensureObject } from "./ensure-object.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface ControlPlane {
@@ -115,21 +114,8 @@ async function writeBootstrapObjects(client: Client, { plan, apiAddress }: Contr
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
   const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");
   for (const step of [namespaces, objects.filter((object) => !namespaces.includes(object))]) {
-    await Promise.all(step.map((object) => write(client, object)));
+    await Promise.all(
+      step.map(({ resource, object, policy }) => ensureObject(client, resource, object as KubeObject, policy)),
+    );
   }
-}
-
-async function write(client: Client, { resource, namespace, object, policy }: BootstrapObject): Promise<void> {
-  const { name = "" } = object.metadata;
-  // Bootstrap objects are literals of their resource's type.
-  const written = object as KubeObject;
-  const isThere = await client.get(resource, { name, ...(namespace ? { namespace } : {}) }).then(
-    () => true,
-    (error) => {
-      if (isNotFound(error)) return false;
-      throw error;
-    },
-  );
-  if (!isThere) await client.create(resource, written);
-  else if (policy === "keep") await client.update(resource, written);
 }

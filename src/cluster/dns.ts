@@ -1,14 +1,12 @@
 /** Cluster DNS of one cluster: its Service, its endpoint on the control-plane node, and the server behind it. */
 
-import type { KubeObject, New } from "../api/object.ts";
-import type { Resource } from "../api/resource.ts";
 import { EndpointSlices, Endpoints, Services } from "../api/resources.ts";
-import { isAlreadyExists } from "../apimachinery/status-error.ts";
 import type { Owner } from "../base/disposal.ts";
 import type { Client } from "../client/client.ts";
 import { ClusterDns } from "../cluster-dns/server.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { ensureObject } from "./ensure-object.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -49,26 +47,18 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<void>
 /** Under CoreDNS' names, so that what looks for cluster DNS finds it. Without a selector: the endpoint is ours to write. */
 async function writeService(client: Client, { network }: ClusterPlan, { address }: NodePlan): Promise<void> {
   const labels = { "k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS" };
-  await ensure(client, Services, {
+  await ensureObject(client, Services, {
     metadata: { ...metadata, labels },
     spec: { clusterIP: network.dnsAddress, ports: ports.map((port) => ({ ...port, targetPort: port.port })) },
   });
-  await ensure(client, Endpoints, {
+  await ensureObject(client, Endpoints, {
     metadata: { ...metadata, labels: { ...labels, "endpointslice.kubernetes.io/skip-mirror": "true" } },
     subsets: [{ addresses: [{ ip: address }], ports }],
   });
-  await ensure(client, EndpointSlices, {
+  await ensureObject(client, EndpointSlices, {
     metadata: { ...metadata, labels: { "kubernetes.io/service-name": metadata.name } },
     addressType: "IPv4",
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports,
   });
-}
-
-async function ensure<T extends KubeObject>(client: Client, resource: Resource<T>, object: New<T>): Promise<void> {
-  try {
-    await client.create(resource, object);
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
-  }
 }
