@@ -244,6 +244,18 @@ describe("WatchCache", () => {
     expect(await names({ limit: 2, from: keyOf("c") })).toMatchObject({ entries: "c d", remaining: 1 });
   });
 
+  it("answers the same list with the same array until an object changes", async () => {
+    await create("a", {}, { app: "x" });
+    const first = await cache.list({ selection: labelled("x") });
+    await store.write({ kind: "put", key: "/registry/others/a", value: Buffer.from("{}") });
+    const second = await cache.list({ selection: labelled("x") });
+    expect(second.entries).toBe(first.entries);
+    expect([first.revision, second.revision]).toEqual([1, 2]);
+    expect((await cache.list({ selection: labelled("y") })).entries).toEqual([]);
+    await create("b", {}, { app: "x" });
+    expect((await cache.list({ selection: labelled("x") })).entries).toHaveLength(2);
+  });
+
   it("keeps the pages of one list consistent while objects change", async () => {
     for (const name of ["a", "b", "c", "d"]) await create(name);
     const first = await names({ limit: 2 });

@@ -68,7 +68,7 @@ export interface ListRequest<T> extends Scope<T> {
 }
 
 export interface ListPage<T> {
-  /** In key order. */
+  /** In key order. Asked for the newest state again, it is the same array as long as nothing of the resource changed: what is made from it can be kept beside it. */
   entries: readonly Entry<T>[];
   revision: Revision;
   /** Where the next page begins; absent on the last page. */
@@ -196,6 +196,8 @@ export class WatchCache<T extends Versioned> {
   #waiters: { revision: Revision; resolve: () => void }[] = [];
   /** Past states that are being paged through, newest last. */
   #snapshots: { revision: Revision; map: OrderedMap<CachedEntry<T>> }[] = [];
+  /** Lists of the present state, as they were last answered. */
+  readonly #pages = new Map<string, Omit<ListPage<T>, "revision">>();
   #bookmarkTimer: Timer | undefined;
 
   constructor(options: WatchCacheOptions<T>) {
@@ -277,6 +279,25 @@ export class WatchCache<T extends Versioned> {
     const { limit = Number.POSITIVE_INFINITY, selection } = request;
     const from = this.#from(request);
     const to = this.#to(request);
+    const id = map === this.#map ? `${from}\0${to}\0${limit}\0${selection?.id ?? ""}` : undefined;
+    const same = id === undefined ? undefined : this.#pages.get(id);
+    if (same) return { ...same, revision };
+    const page = this.#page(map, from, to, limit, selection);
+    if (page.next !== undefined) this.#remember(revision, map);
+    if (id !== undefined) {
+      if (this.#pages.size === 8) this.#pages.delete(this.#pages.keys().next().value!);
+      this.#pages.set(id, page);
+    }
+    return { ...page, revision };
+  }
+
+  #page(
+    map: OrderedMap<CachedEntry<T>>,
+    from: string,
+    to: string,
+    limit: number,
+    selection: Selection<T> | undefined,
+  ): Omit<ListPage<T>, "revision"> {
     const entries: CachedEntry<T>[] = [];
     let next: string | undefined;
     const visit = (entry: CachedEntry<T>) => {
@@ -288,9 +309,8 @@ export class WatchCache<T extends Versioned> {
     const candidates = map === this.#map ? this.#candidates(selection) : undefined;
     if (candidates) for (const entry of candidates) if (entry.key >= from && entry.key < to && !visit(entry)) break;
     if (!candidates) map.scan(from, to, visit);
-    if (next === undefined) return { entries, revision, ...(selection ? {} : { remaining: 0 }) };
-    this.#remember(revision, map);
-    return { entries, revision, next, ...(selection ? {} : { remaining: map.count(next, to) }) };
+    if (next === undefined) return { entries, ...(selection ? {} : { remaining: 0 }) };
+    return { entries, next, ...(selection ? {} : { remaining: map.count(next, to) }) };
   }
 
   /**
@@ -432,6 +452,7 @@ export class WatchCache<T extends Versioned> {
   #apply(events: readonly StoreEvent[], seen: Revision): void {
     if (this.#failure) return;
     const now = events.length > 0 ? this.#clock.now() : 0;
+    if (events.length > 0) this.#pages.clear();
     for (const event of events) {
       const key = event.kind === "put" ? event.current.key : event.key;
       const previous = this.#map.get(key);
