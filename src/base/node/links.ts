@@ -108,6 +108,15 @@ export class Links {
     }
   }
 
+  /**
+   * Makes bridges notice at once that the other ends of these links are up. By itself the kernel notes it in the
+   * background, when its locks are free, and until then drops what comes: a first packet would be sent again only after a
+   * second. Asking for a link brings its state up to date (Linux 6.6 and later; elsewhere the background must do).
+   */
+  settle(names: Iterable<string>): void {
+    for (const name of names) this.find(name);
+  }
+
   list(): Link[] {
     const header = linkHeader(0, 0);
     return this.#socket.request([{ type: rtmGetLink, flags: nlmDump, header, attributes: [] }]).map(decodeLink);

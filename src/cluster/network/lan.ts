@@ -33,6 +33,9 @@ export async function buildLan(spec: LanSpec): Promise<void> {
     }
     for (const { part, links } of parts) links.apply(part.changes);
     host.apply(plan.host.changes);
+    for (const { part, links } of parts) {
+      links.settle(part.changes.flatMap((change) => (change.kind === "veth" ? [change.name] : [])));
+    }
     for (const { part, nft } of parts) if (part.nft) await nft.run(part.nft);
   } finally {
     host.close();

@@ -78,6 +78,7 @@ export class BridgePodNetwork implements PodNetwork {
       try {
         this.#linksOfNode().apply(plan.inNode);
         podLinks.apply(plan.inPod);
+        this.#linksOfNode().settle([hostLinkName(name)]);
       } finally {
         podLinks.close();
       }
