@@ -29,6 +29,7 @@ import { type RunAction, runAction } from "./probes/action.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { Turns } from "./turns.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
 
 export interface KubeletOptions {
@@ -106,6 +107,7 @@ class RunningKubelet {
       ...this.#options,
       nodeName: node.name,
       references,
+      turns: new Turns(clock),
       statuses: new StatusWriter({ client, clock, log, signal }),
       events: createEventRecorder({ client, clock, log, component: "kubelet", host: node.name, signal }),
       facts: {

@@ -51,6 +51,7 @@ import {
   type SandboxConfig,
 } from "./runtime/container-runtime.ts";
 import type { StatusWriter } from "./status-writer.ts";
+import type { Turns } from "./turns.ts";
 import {
   containerMounts,
   type PreparedVolumes,
@@ -69,6 +70,8 @@ export interface PodSurroundings {
   network: PodNetwork;
   references: ReferencedObjects;
   statuses: StatusWriter;
+  /** Sandboxes are made of many short system calls. */
+  turns: Turns;
   events: EventRecorder;
   clock: Clock;
   random: Random;
@@ -261,6 +264,10 @@ export class PodExecutor {
   }
 
   async #createSandbox(attempt: number): Promise<void> {
+    this.dispatch(await this.#node.turns.take(() => this.#makeSandbox(attempt)));
+  }
+
+  async #makeSandbox(attempt: number): Promise<PodEvent> {
     const { runtime, network, facts, nodeNetnsPath } = this.#node;
     const { pod } = this.#state;
     try {
@@ -271,11 +278,11 @@ export class PodExecutor {
         : await network.attach(pod.metadata.uid);
       this.#writeHostsFile(attachment.ips);
       const id = await runtime.createSandbox(this.#sandboxConfig(attempt, attachment));
-      this.dispatch({ kind: "sandboxCreated", id, ips: attachment.ips });
+      return { kind: "sandboxCreated", id, ips: attachment.ips };
     } catch (error) {
       const { message } = error as Error;
       this.#record(undefined, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${message}`);
-      this.dispatch({ kind: "sandboxFailed", message });
+      return { kind: "sandboxFailed", message };
     }
   }
 
