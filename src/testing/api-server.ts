@@ -15,7 +15,7 @@ import { definitions as allDefinitions } from "../resources/catalog.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
 
-export interface TestApiServer extends AsyncDisposable {
+export interface TestApiServer {
   server: ApiServer;
   store: Store;
   /** In process, as a member of system:masters. */
@@ -24,6 +24,7 @@ export interface TestApiServer extends AsyncDisposable {
   pki: ClusterPki;
   /** A kubeconfig file of the admin; removed at the end. */
   kubeconfig: string;
+  close(): Promise<void>;
 }
 
 export interface TestApiServerOptions extends Partial<Omit<ApiServerOptions, "store">> {
@@ -78,7 +79,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     url,
     pki,
     kubeconfig,
-    async [Symbol.asyncDispose]() {
+    async close() {
       await server.close();
       if (!options.store) await store.close();
       rmSync(folder, { recursive: true, force: true });

@@ -1,0 +1,221 @@
+/** HTTP/2 requests to one server over one session, which is opened when needed and again when it is lost. */
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+} from "node:http2";
+import type { Clock, Timer } from "../base/clock.ts";
+import type { Connection } from "./kubeconfig.ts";
+
+export interface HttpRequest {
+  method: string;
+  /** Path and query. */
+  path: string;
+  headers?: Readonly<Record<string, string>>;
+  body?: string | Uint8Array;
+  signal?: AbortSignal | undefined;
+}
+
+export interface HttpResponse {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+}
+
+/** A response whose body is still arriving. */
+export interface StreamingResponse {
+  status: number;
+  headers: IncomingHttpHeaders;
+  stream: ClientHttp2Stream;
+}
+
+/** How long nothing may arrive before the session is asked whether it lives, and how long it may take to say so. */
+const idleBeforePingMs = 30_000;
+const pingPatienceMs = 15_000;
+const windowBytes = 4 * 1024 * 1024;
+
+/** The server could not be reached or went away. */
+export class TransportError extends Error {
+  override readonly name = "TransportError";
+  /** The server has certainly not acted on the request. */
+  readonly unsent: boolean;
+
+  constructor(message: string, unsent: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.unsent = unsent;
+  }
+}
+
+export class Http2Connection {
+  readonly #connection: Connection;
+  readonly #clock: Clock;
+  readonly #userAgent: string;
+  #session: Promise<ClientHttp2Session> | undefined;
+  #closed = false;
+
+  constructor(connection: Connection, clock: Clock, userAgent: string) {
+    this.#connection = connection;
+    this.#clock = clock;
+    this.#userAgent = userAgent;
+  }
+
+  async request(request: HttpRequest): Promise<HttpResponse> {
+    const { status, headers, stream } = await this.open(request);
+    const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+    } catch (cause) {
+      request.signal?.throwIfAborted();
+      throw this.#failure(request, false, cause);
+    }
+    request.signal?.throwIfAborted();
+    return { status, headers, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) };
+  }
+
+  /** Resolves with the response's head. A request that the server refused to look at is sent once more. */
+  async open(request: HttpRequest): Promise<StreamingResponse> {
+    try {
+      return await this.#openOnce(request);
+    } catch (error) {
+      if (!(error instanceof TransportError) || !error.unsent || this.#closed) throw error;
+      return this.#openOnce(request);
+    }
+  }
+
+  async #openOnce(request: HttpRequest): Promise<StreamingResponse> {
+    request.signal?.throwIfAborted();
+    const session = await this.#ready(request);
+    request.signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      let stream: ClientHttp2Stream;
+      try {
+        stream = session.request(this.#headersOf(request), { endStream: request.body === undefined });
+      } catch (cause) {
+        // The session closed between being looked up and used.
+        reject(this.#failure(request, true, cause));
+        return;
+      }
+      const onAbort = () => {
+        stream.close(constants.NGHTTP2_CANCEL);
+        reject(request.signal?.reason);
+      };
+      request.signal?.addEventListener("abort", onAbort, { once: true });
+      let answered = false;
+      stream.once("response", (headers) => {
+        answered = true;
+        resolve({ status: Number(headers[":status"]), headers, stream });
+      });
+      stream.on("error", (cause) => {
+        const refused = stream.rstCode === constants.NGHTTP2_REFUSED_STREAM;
+        if (!answered) reject(this.#failure(request, refused, cause));
+      });
+      stream.once("close", () => {
+        request.signal?.removeEventListener("abort", onAbort);
+        if (!answered) reject(this.#failure(request, stream.rstCode === constants.NGHTTP2_REFUSED_STREAM, undefined));
+      });
+      if (request.body !== undefined) stream.end(request.body);
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#session?.then(
+      (session) => session.destroy(),
+      () => {},
+    );
+    this.#session = undefined;
+  }
+
+  #headersOf({ method, path, headers, body }: HttpRequest): Record<string, string | string[]> {
+    const { impersonate, token } = this.#connection;
+    const all: Record<string, string | string[]> = {
+      ":method": method,
+      ":path": path,
+      accept: "application/json",
+      "user-agent": this.#userAgent,
+      ...headers,
+    };
+    if (token) all["authorization"] = `Bearer ${token()}`;
+    if (impersonate) {
+      all["impersonate-user"] = impersonate.user;
+      if (impersonate.uid) all["impersonate-uid"] = impersonate.uid;
+      if (impersonate.groups) all["impersonate-group"] = [...impersonate.groups];
+      for (const [key, values] of Object.entries(impersonate.extra ?? {})) {
+        all[`impersonate-extra-${encodeURIComponent(key)}`] = [...values];
+      }
+    }
+    if (body !== undefined) all["content-length"] = String(Buffer.byteLength(body));
+    return all;
+  }
+
+  #ready(request: HttpRequest): Promise<ClientHttp2Session> {
+    if (this.#closed) return Promise.reject(new TransportError("the client is closed", false));
+    this.#session ??= this.#connect().catch((cause) => {
+      this.#session = undefined;
+      throw cause;
+    });
+    return this.#session.catch((cause) => {
+      throw this.#failure(request, false, cause);
+    });
+  }
+
+  #connect(): Promise<ClientHttp2Session> {
+    const { server, ca, certificate, key, insecureSkipTlsVerify, tlsServerName } = this.#connection;
+    return new Promise((resolve, reject) => {
+      const session = connect(server, {
+        ...(ca ? { ca } : {}),
+        ...(certificate && key ? { cert: certificate, key } : {}),
+        ...(tlsServerName ? { servername: tlsServerName } : {}),
+        rejectUnauthorized: !insecureSkipTlsVerify,
+        settings: { enablePush: false, initialWindowSize: windowBytes },
+      });
+      session.setMaxListeners(0);
+      const forget = () => {
+        this.#session = undefined;
+      };
+      session.once("connect", () => {
+        session.setLocalWindowSize(windowBytes * 4);
+        this.#watchOver(session);
+        resolve(session);
+      });
+      session.on("error", (cause) => {
+        forget();
+        reject(cause);
+      });
+      session.once("close", () => {
+        forget();
+        reject(new Error("the connection closed"));
+      });
+      // No new requests on a session that is going away; those under way end on it.
+      session.once("goaway", forget);
+      session.unref();
+    });
+  }
+
+  /** Finds out that a peer is gone which never said so: its host lost power, or a firewall forgot the connection. */
+  #watchOver(session: ClientHttp2Session): void {
+    let timer: Timer | undefined;
+    const arm = () => {
+      timer = this.#clock.setTimer(idleBeforePingMs, ask, { background: true });
+    };
+    const ask = () => {
+      if (session.destroyed) return;
+      const patience = this.#clock.setTimer(pingPatienceMs, () => session.destroy(), { background: true });
+      const sent = session.ping(() => {
+        patience[Symbol.dispose]();
+        if (!session.destroyed) arm();
+      });
+      if (!sent) patience[Symbol.dispose]();
+    };
+    arm();
+    session.once("close", () => timer?.[Symbol.dispose]());
+  }
+
+  #failure({ method, path }: HttpRequest, unsent: boolean, cause: unknown): TransportError {
+    const why = cause instanceof Error ? `: ${cause.message}` : "";
+    const where = path.split("?")[0];
+    return new TransportError(`${method} ${this.#connection.server}${where}${why}`, unsent, { cause });
+  }
+}
