@@ -80,13 +80,13 @@ export function offsetIn(block: Cidr, address: IpBytes): bigint {
   return ipToBigInt(address) - ipToBigInt(networkOf(block).address);
 }
 
-export function ipToBigInt(bytes: IpBytes): bigint {
+function ipToBigInt(bytes: IpBytes): bigint {
   let value = 0n;
   for (const byte of bytes) value = (value << 8n) | BigInt(byte);
   return value;
 }
 
-export function ipFromBigInt(value: bigint, length: number): IpBytes {
+function ipFromBigInt(value: bigint, length: number): IpBytes {
   const bytes = new Uint8Array(length);
   for (let i = length - 1; i >= 0; i--, value >>= 8n) bytes[i] = Number(value & 255n);
   return bytes;

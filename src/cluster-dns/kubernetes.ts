@@ -194,7 +194,7 @@ export class KubernetesPlugin implements Plugin {
 }
 
 /** The address that `4.3.2.1.in-addr.arpa` or its IPv6 counterpart spells, canonically printed. */
-export function addressOfReverseName(name: string): string | undefined {
+function addressOfReverseName(name: string): string | undefined {
   const labels = name.split(".");
   if (name.endsWith(".in-addr.arpa") && labels.length === 6) {
     const address = parseIp(labels.slice(0, 4).reverse().join("."));

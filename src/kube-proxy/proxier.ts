@@ -203,7 +203,7 @@ const pauseBetweenWalksMs = 100;
  * longer chosen loses its clients, and clients that met no Service before meet it now. TCP clients lose only an endpoint
  * that is gone altogether; one that terminates may finish what it does (it lingers), and so may those of a deleted Service.
  */
-export function staleConnections(
+function staleConnections(
   before: Compiled,
   after: Rules,
   serviceExists: boolean,

@@ -1,7 +1,7 @@
 /** Prints rules as nft reads them. */
 import type { Chain, ChainHook, Element, Field, MapReference, Rule, SetDeclaration, Statement } from "./ruleset.ts";
 
-export function printRule(rule: Rule): string {
+function printRule(rule: Rule): string {
   return rule.map(printStatement).join(" ");
 }
 

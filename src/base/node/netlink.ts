@@ -23,7 +23,7 @@ export interface NetlinkReply {
   body: Buffer;
 }
 
-export const nlmRequest = 0x1;
+const nlmRequest = 0x1;
 const nlmAck = 0x4;
 export const nlmReplace = 0x100;
 export const nlmExclusive = 0x200;

@@ -62,12 +62,6 @@ export async function takeDownLan(cluster: string): Promise<void> {
   }
 }
 
-/** Takes one node's namespace and its pods' away; the others keep running. */
-export function takeDownNode(cluster: string, node: string): void {
-  const name = nodeNetns(cluster, node);
-  for (const each of listNetns(name)) if (each === name || each.startsWith(`${name}_`)) deleteNetns(each);
-}
-
 /** What there is of the cluster: nothing is left after `takeDownLan`. */
 export function clusterNamespaces(cluster: string): string[] {
   return [

@@ -34,7 +34,7 @@ export interface NamespacePlan {
 }
 
 /** Inside a node: its card on the LAN, and the bridge of its pods. */
-export const nodeLink = "eth0";
+const nodeLink = "eth0";
 export const podBridge = "cni0";
 const switchBridge = "lan";
 
@@ -57,7 +57,7 @@ export function hostTable(cluster: string): string {
 }
 
 /** The first address of a node's pod CIDR: the pods' gateway. */
-export function podGateway(podCIDR: string): string {
+function podGateway(podCIDR: string): string {
   return formatIp(addressAt(cidr(podCIDR), 1));
 }
 

@@ -184,11 +184,11 @@ export class BridgePodNetwork implements PodNetwork {
 }
 
 /** The name of a pod's namespace. Node names have no underscore, so that one node's prefix is never another's. */
-export function podNetnsName(node: string, podUid: string): string {
+function podNetnsName(node: string, podUid: string): string {
   return `${node}_${podUid}`;
 }
 
-export const podLinkName = "eth0";
+const podLinkName = "eth0";
 
 /** What makes an empty namespace the pod's: pure. */
 export function planPod(config: BridgePodNetworkConfig, attachment: PodAttachment) {
