@@ -15,7 +15,7 @@ import { definitions as allDefinitions } from "../resources/catalog.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
 
-export interface TestApiServer {
+export interface TestApiServer extends AsyncDisposable {
   server: ApiServer;
   store: Store;
   /** In process, as a member of system:masters. */
@@ -72,19 +72,12 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     const namespaces = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", scope: "Cluster" } as const;
     for (const name of ["default", "kube-system"]) await client.create(namespaces, { metadata: { name } });
   }
-  return {
-    server,
-    store,
-    client,
-    url,
-    pki,
-    kubeconfig,
-    async close() {
-      await server.close();
-      if (!options.store) await store.close();
-      rmSync(folder, { recursive: true, force: true });
-    },
+  const close = async () => {
+    await server.close();
+    if (!options.store) await store.close();
+    rmSync(folder, { recursive: true, force: true });
   };
+  return { server, store, client, url, pki, kubeconfig, close, [Symbol.asyncDispose]: close };
 }
 
 function kubeconfigText(server: string, pki: ClusterPki): string {

@@ -173,9 +173,13 @@ function send(
   headers["etag"] = document.etag;
   headers["vary"] = "Accept-Encoding, Accept";
   if (cacheControl) headers["cache-control"] = cacheControl;
-  if (exchange.headers["if-none-match"] === document.etag) return exchange.respond(304, headers, "");
+  if (exchange.headers["if-none-match"] === document.etag) {
+    exchange.respond(304, headers, "");
+    return;
+  }
   if (!String(exchange.headers["accept-encoding"] ?? "").includes("gzip")) {
-    return exchange.respond(200, headers, document.bytes);
+    exchange.respond(200, headers, document.bytes);
+    return;
   }
   document.zipped ??= gzipSync(document.bytes, { level: 4 });
   headers["content-encoding"] = "gzip";
