@@ -33,6 +33,20 @@ spec:
     targetPort: 8080
 `;
 
+const reader = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: reader
+spec:
+  containers:
+  - name: reader
+    image: busybox
+    imagePullPolicy: IfNotPresent
+    stdin: true
+    command: [sh, -c, "while read line; do echo got $line; done"]
+`;
+
 describeCluster("pods", {}, (cluster) => {
   const names = async () =>
     (await cluster.kubectl`get pods -l app=echo -o ${"jsonpath={.items[*].metadata.name}"}`).split(" ").filter(Boolean);
@@ -100,9 +114,7 @@ describeCluster("pods", {}, (cluster) => {
   });
 
   test("attach joins a running container's input and output", async () => {
-    await cluster.kubectl`run reader --image=busybox --restart=Never --stdin=true -- sh -c ${"while read line; do echo got $line; done"}`.catch(
-      () => "",
-    );
+    await cluster.apply(reader);
     await cluster.kubectl`wait --for=condition=Ready pod/reader --timeout=60s`;
     const attached = startKubectl(cluster, ["attach", "-i", "reader"]);
     await eventually(
@@ -146,7 +158,7 @@ describeCluster("pods", {}, (cluster) => {
 
   test("a Service without endpoints refuses connections at once", async () => {
     await cluster.kubectl`create service clusterip nobody --tcp=80`;
-    const script = "wget -T 5 -q -O - http://nobody";
+    const script = "wget -q -O - http://nobody";
     const output = await cluster.kubectlRaw([
       "run",
       "refused",

@@ -1,6 +1,6 @@
 /** What a cluster could leave on a machine, seen as the kernel sees it. */
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface MachineState {
@@ -21,17 +21,21 @@ export function machineState(): MachineState {
       .split("\n")
       .flatMap((line) => line.split(" ")[1] ?? []),
     nftTables: execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).split("\n").filter(Boolean),
-    cgroups: cgroupsNamed("pinnace"),
+    cgroups: clusterCgroups(),
     processes: processesMatching(/\b(conmon|crun|runc)\b|pinnace\.mjs server/),
   };
 }
 
-/** What `after` has and `before` had not, by kind; empty lists are left out. */
-export function newSince(before: MachineState, after: MachineState): Partial<MachineState> {
+/**
+ * What `after` has and `before` had not, by kind; empty lists are left out.
+ * On a machine where other clusters come and go meanwhile, `marks` names ours: only what contains one of them counts.
+ */
+export function newSince(before: MachineState, after: MachineState, marks?: readonly string[]): Partial<MachineState> {
+  const isOurs = (item: string) => marks === undefined || marks.some((mark) => item.includes(mark));
   const added: Partial<MachineState> = {};
   for (const kind of Object.keys(before) as (keyof MachineState)[]) {
     const known = new Set(before[kind]);
-    const extra = after[kind].filter((item) => !known.has(item));
+    const extra = after[kind].filter((item) => !known.has(item) && isOurs(item));
     if (extra.length > 0) added[kind] = extra;
   }
   return added;
@@ -45,16 +49,19 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-/** Cgroups of any controller whose own name contains `part`, two levels deep. */
-function cgroupsNamed(part: string): string[] {
+/** The folder of all clusters and those of each, in every hierarchy. */
+function clusterCgroups(): string[] {
   const root = "/sys/fs/cgroup";
-  const found: string[] = [];
-  for (const controller of ["", ...entriesOf(root)]) {
-    for (const name of entriesOf(join(root, controller))) {
-      if (name.includes(part)) found.push(join(root, controller, name));
-    }
-  }
-  return [...new Set(found)];
+  return [root, ...entriesOf(root).map((controller) => join(root, controller))].flatMap((hierarchy) => {
+    const parent = join(hierarchy, "pinnace");
+    return existsSync(parent) ? [parent, ...foldersIn(parent)] : [];
+  });
+}
+
+function foldersIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(folder, entry.name));
 }
 
 function processesMatching(pattern: RegExp): string[] {
