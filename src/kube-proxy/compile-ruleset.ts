@@ -145,12 +145,16 @@ export function compileBase(node: NodeView, family: IpFamily): Rules {
       "cluster-ips-check",
       {
         rules: [
-          [inSet(daddr, "cluster-ips"), { kind: "reject" }],
+          [inSet(daddr, "cluster-ips"), verdict("goto reject-chain")],
           ...(serviceBlocks.length > 0 ? [[match(daddr, ...serviceBlocks), verdict("drop")] as Rule] : []),
         ],
       },
     ],
-    ["reject-chain", { rules: [[{ kind: "reject" }]] }],
+    // A reset, since the kernel sends only so many ICMP errors a second, and a client that gets none tries for long.
+    [
+      "reject-chain",
+      { rules: [[match("meta l4proto", "tcp"), { kind: "reject", with: "tcp reset" }], [{ kind: "reject" }]] },
+    ],
   ]);
 
   const nodeAddresses = ofFamily(node.addresses).map((ip): [string, Element] => [ip, inTheSet]);

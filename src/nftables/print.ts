@@ -42,7 +42,7 @@ function printStatement(statement: Statement): string {
     case "masquerade":
       return "masquerade fully-random";
     case "reject":
-      return "reject";
+      return statement.with ? `reject with ${statement.with}` : "reject";
     case "draw":
       return `meta mark set numgen random mod ${statement.among}`;
     case "mark":

@@ -38,7 +38,7 @@ export type Statement =
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   | { readonly kind: "dnat"; readonly family: "ip" | "ip6"; readonly key: readonly Field[]; readonly map: MapReference }
   | { readonly kind: "masquerade" }
-  | { readonly kind: "reject" }
+  | { readonly kind: "reject"; readonly with?: "tcp reset" }
   /** Draws a number below `among` at random into the packet's mark. */
   | { readonly kind: "draw"; readonly among: number }
   /** Marks the connection. */

@@ -33,6 +33,7 @@ test("the plan of a LAN reads as the commands that would make it", () => {
     sysctl net.ipv4.conf.default.rp_filter=0
     sysctl net.ipv4.conf.all.send_redirects=0
     sysctl net.ipv4.conf.default.send_redirects=0
+    sysctl net.ipv4.icmp_ratelimit=0
     sysctl net.ipv6.conf.default.accept_dad=0
     sysctl net.ipv6.conf.default.accept_ra=0
     ip link set lo up
@@ -56,6 +57,7 @@ test("the plan of a LAN reads as the commands that would make it", () => {
     sysctl net.ipv4.conf.default.rp_filter=0
     sysctl net.ipv4.conf.all.send_redirects=0
     sysctl net.ipv4.conf.default.send_redirects=0
+    sysctl net.ipv4.icmp_ratelimit=0
     sysctl net.ipv6.conf.default.accept_dad=0
     sysctl net.ipv6.conf.default.accept_ra=0
     ip link set lo up

@@ -174,6 +174,8 @@ const routerSettings = {
   "net/ipv4/conf/default/rp_filter": "0",
   "net/ipv4/conf/all/send_redirects": "0",
   "net/ipv4/conf/default/send_redirects": "0",
+  // Every client of a Service without endpoints is told so, not one a second.
+  "net/ipv4/icmp_ratelimit": "0",
   "net/ipv6/conf/default/accept_dad": "0",
   "net/ipv6/conf/default/accept_ra": "0",
 };
