@@ -29,8 +29,17 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 
 /** The instant as the API writes `Time` fields: RFC 3339, UTC, whole seconds. */
 export function rfc3339(epochMs: number): string {
-  return `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
+  const second = Math.floor(epochMs / 1000);
+  // Most calls ask for the present second again.
+  if (second !== lastSecond) {
+    lastText = `${new Date(epochMs).toISOString().slice(0, 19)}Z`;
+    lastSecond = second;
+  }
+  return lastText;
 }
+
+let lastSecond = Number.NaN;
+let lastText = "";
 
 /** The instant as the API writes `MicroTime` fields: RFC 3339, UTC, six decimals. */
 export function rfc3339Micro(epochMs: number): string {
