@@ -1,4 +1,5 @@
 /** One node's agent: registers the node, and does for each pod bound to it what its spec says (upstream's kubelet). */
+import { setMaxListeners } from "node:events";
 import { readdir, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -81,14 +82,18 @@ class RunningKubelet {
   readonly podApi: PodApi;
   readonly stopped: Promise<void>;
   readonly #options: KubeletOptions;
+  /** The node's own signal: every pod and request listens to it. */
+  readonly #ending = new AbortController();
   readonly #executors = new Map<string, PodExecutor>();
   readonly #informers: InformerCache;
   readonly #surroundings: PodSurroundings;
 
   constructor(options: KubeletOptions) {
-    const { node, machine, client, clock, signal, runtime } = options;
+    const { node, machine, client, clock, runtime } = options;
     const log = options.log.with({ node: node.name });
-    this.#options = { ...options, log };
+    const { signal } = this.#ending;
+    setMaxListeners(0, signal);
+    this.#options = { ...options, log, signal };
     this.#informers = new InformerCache({
       client,
       clock,
@@ -131,11 +136,12 @@ class RunningKubelet {
     });
     this.stopped = new Promise((resolve) => {
       const stop = () => {
+        this.#ending.abort(options.signal.reason);
         for (const executor of this.#executors.values()) executor.close();
         void this.#informers.stopped().then(resolve);
       };
-      if (signal.aborted) stop();
-      else signal.addEventListener("abort", stop, { once: true });
+      if (options.signal.aborted) stop();
+      else options.signal.addEventListener("abort", stop, { once: true });
     });
   }
 

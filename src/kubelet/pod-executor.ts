@@ -386,7 +386,7 @@ export class PodExecutor {
       client,
       clock,
       facts: this.#fieldFacts(),
-      signal: AbortSignal.any([this.#node.signal, this.#ending.signal]),
+      signal: this.#ending.signal,
       tokens: this.#tokens,
       get: ((resource, name) => references.get(resource, pod.metadata.namespace, name, pod.metadata.uid)) as Parameters<
         typeof prepareVolumes

@@ -47,19 +47,22 @@ export type RunAction = (
 export const simulatedAction: RunAction = async () => ({ kind: "success" });
 
 export const runAction: RunAction = async (action, target, timeoutMs, signal) => {
-  const timeout = new AbortController();
-  const timer =
-    timeoutMs > 0 ? target.clock.setTimer(timeoutMs, () => timeout.abort(), { background: true }) : undefined;
-  const either = AbortSignal.any([signal, timeout.signal]);
+  // One controller for both: AbortSignal.any would leave a trace on the container's signal with every probe.
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  const timer = timeoutMs > 0 ? target.clock.setTimer(timeoutMs, end, { background: true }) : undefined;
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end, { once: true });
   try {
     if (action.exec) return await execAction(action.exec.command ?? [], target, timeoutMs, signal);
-    if (action.httpGet) return await httpAction(action.httpGet, target, either);
-    if (action.tcpSocket) return await tcpAction(action.tcpSocket, target, either);
-    if (action.grpc) return await grpcAction(action.grpc, target, timeoutMs, either);
+    if (action.httpGet) return await httpAction(action.httpGet, target, ending.signal);
+    if (action.tcpSocket) return await tcpAction(action.tcpSocket, target, ending.signal);
+    if (action.grpc) return await grpcAction(action.grpc, target, timeoutMs, ending.signal);
     return { kind: "unknown", error: `missing probe handler for ${target.container.name}` };
   } catch (error) {
     return { kind: "unknown", error: (error as Error).message };
   } finally {
+    signal.removeEventListener("abort", end);
     timer?.[Symbol.dispose]();
   }
 };
