@@ -228,10 +228,13 @@ export function wantedTaints(node: DeepReadonly<Node>, nowMs: number): DeepReado
   }
   if (node.spec?.unschedulable) wanted.push({ key: unschedulableTaint, effect: "NoSchedule" });
 
+  // A Node that never spoke keeps the taint it was admitted with.
+  const hasSpoken = readyCondition(node) !== undefined;
   const managed = new Set([...conditionTaints.map(([, , key]) => key), unschedulableTaint]);
   const present = node.spec?.taints ?? [];
   const isManaged = ({ key, effect }: DeepReadonly<Taint>) =>
     managed.has(key) &&
+    (hasSpoken || key !== notReady) &&
     (effect === "NoSchedule" || ((key === notReady || key === unreachable) && effect === "NoExecute"));
   const taints = [
     ...present.filter((taint) => !isManaged(taint)),

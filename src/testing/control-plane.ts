@@ -1,0 +1,203 @@
+/** API server, controllers and scheduler over a memory store, with Nodes whose Pods run as soon as they are bound: for tests of workloads. */
+import type { Node, Pod } from "../api/core/v1.ts";
+import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
+import type { Resource } from "../api/resource.ts";
+import { Nodes, Pods } from "../api/resources.ts";
+import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
+import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
+import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
+import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
+import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
+import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
+import { type Clock, rfc3339, sleep } from "../base/clock.ts";
+import type { Logger } from "../base/logger.ts";
+import { silentLogger } from "../base/logger.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { seededRandom } from "../base/random.ts";
+import type { Client } from "../client/client.ts";
+import { type ControllerManagerOptions, controllerCatalog } from "../controller-manager/catalog.ts";
+import { objectKey } from "../controller-runtime/cache.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { runControllers } from "../controller-runtime/run-controllers.ts";
+import { startScheduler } from "../scheduler/scheduler.ts";
+import { startTestApiServer } from "./api-server.ts";
+
+export interface TestControlPlane extends AsyncDisposable {
+  client: Client;
+  clock: Clock;
+  /** What controllers and scheduler complained of, as JSON lines. */
+  complaints: string[];
+  /** The object as last seen. */
+  get<T extends KubeObject>(resource: Resource<T>, name: string, namespace?: string): DeepReadonly<T> | undefined;
+  list<T extends KubeObject>(resource: Resource<T>, namespace?: string): DeepReadonly<T>[];
+  /** Resolves when the condition holds; looked at after every change. Rejects after five seconds. */
+  until(condition: () => boolean): Promise<void>;
+  addNode(name: string, shape?: { labels?: Record<string, string>; spec?: Node["spec"]; cpu?: string }): Promise<void>;
+  /** Changes an object by get and update, again when somebody else was quicker. */
+  edit<T extends KubeObject>(resource: Resource<T>, name: string, change: (object: T) => void): Promise<void>;
+}
+
+export interface TestControlPlaneOptions {
+  /** What a bound Pod becomes; undefined leaves it Pending. Default: Running and ready. */
+  podStatus?(pod: DeepReadonly<Pod>, ip: string): Pod["status"] | undefined;
+  controllers?: Partial<ControllerManagerOptions>;
+  /** Watched for get, list and until; Pods and Nodes always are. */
+  watched: readonly Resource[];
+}
+
+export async function startTestControlPlane(options: TestControlPlaneOptions): Promise<TestControlPlane> {
+  const clock = systemClock;
+  const api = await startTestApiServer({
+    clock,
+    random: seededRandom(1),
+    subresources: new Map([
+      ["namespaces/finalize", namespaceFinalize],
+      ["pods/binding", podBinding],
+      ["pods/eviction", podEviction],
+    ]),
+    admission: ({ registry }) => admissionPlugins({ objects: new RegistryReader(registry), random: seededRandom(2) }),
+  });
+  const { registry } = api.server;
+  const discover = async () => ({
+    resources: [...registry.all()]
+      .filter((served) => !served.definition.storedAs)
+      .map(({ group, version, kind, plural, definition, verbs }) => ({
+        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
+        verbs: [...verbs],
+      })),
+    failures: [],
+  });
+  const stop = new AbortController();
+  const { client } = api;
+  const complaints: string[] = [];
+  const complain = (message: string, fields?: Record<string, unknown>) => {
+    complaints.push(JSON.stringify({ message, ...fields }));
+  };
+  const log: Logger = { ...silentLogger, warn: complain, error: complain, with: () => log };
+  const surroundings = { client, clock, random: seededRandom(3), log, signal: stop.signal };
+  const controllers = runControllers(
+    controllerCatalog({ discover, rootCa: "PEM", ...options.controllers }),
+    surroundings,
+  );
+  const scheduler = startScheduler(surroundings);
+  await Promise.all([controllers.ready, scheduler.ready]);
+
+  const cache = new InformerCache(surroundings);
+  const checks = new Set<() => void>();
+  for (const resource of new Set<Resource>([Pods as Resource, Nodes as Resource, ...options.watched])) {
+    cache.informer(resource).addHandler(() => {
+      for (const check of [...checks]) check();
+    });
+  }
+  await cache.synced();
+  // Watches deliver from a later turn on; without one, all that follows could come about before their first event.
+  await sleep(clock, 1);
+  runPods(cache, client, options.podStatus ?? runningStatus(clock));
+
+  return {
+    client,
+    clock,
+    complaints,
+    get: (resource, name, namespace = "default") =>
+      cache.get(resource, objectKey(name, resource.scope === "Namespaced" ? namespace : undefined)),
+    list: (resource, namespace) => cache.list(resource, namespace),
+    until(condition) {
+      return new Promise((resolve, reject) => {
+        const check = () => {
+          if (!condition()) return;
+          settle();
+          resolve();
+        };
+        const timer = clock.setTimer(5000, () => {
+          settle();
+          reject(new Error(`did not come about: ${condition}; complaints: ${complaints.join("\n")}`));
+        });
+        const settle = () => {
+          timer[Symbol.dispose]();
+          checks.delete(check);
+        };
+        checks.add(check);
+        check();
+      });
+    },
+    async addNode(name, { labels = {}, spec = {}, cpu = "4" } = {}) {
+      const node: New<Node> = { metadata: { name, labels: { "kubernetes.io/hostname": name, ...labels } }, spec };
+      await client.create(Nodes, node);
+      const amounts = { cpu, memory: "8Gi", pods: "110" };
+      const now = rfc3339(clock.now());
+      const ready = { type: "Ready", status: "True", lastHeartbeatTime: now, lastTransitionTime: now };
+      const body = { status: { allocatable: amounts, capacity: amounts, conditions: [ready] } };
+      await client.patch(Nodes, { name }, { type: "strategic", body }, { subresource: "status" });
+    },
+    async edit(resource, name, change) {
+      const ref = resource.scope === "Namespaced" ? { name, namespace: "default" } : { name };
+      for (;;) {
+        const copy = structuredClone(await client.get(resource, ref)) as KubeObject;
+        change(copy as Parameters<typeof change>[0]);
+        try {
+          await client.update(resource, copy as never);
+          return;
+        } catch (error) {
+          if (!isConflict(error)) throw error;
+        }
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all([controllers.done, scheduler.done, cache.stopped()]);
+      await api[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function runningStatus(clock: Clock) {
+  return ({ spec }: DeepReadonly<Pod>, podIP: string): Pod["status"] => {
+    const now = rfc3339(clock.now());
+    return {
+      phase: "Running",
+      podIP,
+      podIPs: [{ ip: podIP }],
+      startTime: now,
+      conditions: [
+        { type: "PodScheduled", status: "True", lastTransitionTime: now },
+        { type: "Ready", status: "True", lastTransitionTime: now },
+      ],
+      containerStatuses: spec.containers.map(({ name, image = "" }) => ({
+        name,
+        image,
+        imageID: image,
+        ready: true,
+        restartCount: 0,
+        state: { running: { startedAt: now } },
+      })),
+    };
+  };
+}
+
+/** Plays every kubelet: starts what is bound, confirms what is being deleted. */
+function runPods(
+  cache: InformerCache,
+  client: Client,
+  podStatus: NonNullable<TestControlPlaneOptions["podStatus"]>,
+): void {
+  const addresses = new Map<string, string>();
+  cache.informer(Pods).addHandler(({ type, object: pod }) => {
+    const { uid, name, namespace, deletionTimestamp } = pod.metadata;
+    if (type === "DELETED" || !pod.spec.nodeName) return;
+    const ignoreGone = (error: unknown) => {
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    };
+    if (deletionTimestamp) {
+      const preconditions = { uid };
+      void client.delete(Pods, { name, namespace }, { gracePeriodSeconds: 0, preconditions }).catch(ignoreGone);
+    } else if (!addresses.has(uid)) {
+      const ip = `10.244.${addresses.size >> 8}.${addresses.size & 255}`;
+      const status = podStatus(pod, ip);
+      if (!status) return;
+      addresses.set(uid, ip);
+      const body = { metadata: { uid }, status };
+      const ref = { name, namespace };
+      void client.patch(Pods, ref, { type: "strategic", body }, { subresource: "status" }).catch(ignoreGone);
+    }
+  });
+}
