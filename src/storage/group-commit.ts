@@ -103,6 +103,12 @@ export class GroupCommitStore implements Store {
     return this.#published;
   }
 
+  readonly isShared = false;
+
+  async newestRevision(): Promise<Revision> {
+    return this.#published;
+  }
+
   async get(key: string): Promise<StoredValue | undefined> {
     this.#assertOpen();
     return this.#engine.get(key);

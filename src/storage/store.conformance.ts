@@ -18,7 +18,8 @@ function written(event: StoreEvent): string {
   return `${event.revision} put ${event.current.key}=${text(event.current.value)}${was}`;
 }
 
-export function storeConformance(name: string, open: () => Promise<StoreFixture>): void {
+/** `modelRuns`: how many random histories are compared with a model. */
+export function storeConformance(name: string, open: () => Promise<StoreFixture>, modelRuns = 30): void {
   describe(`${name} keeps the store's contract`, () => {
     let fixture: StoreFixture;
     let store: Store;
@@ -212,7 +213,7 @@ export function storeConformance(name: string, open: () => Promise<StoreFixture>
             await fresh.dispose();
           }
         }),
-        { numRuns: 30 },
+        { numRuns: modelRuns },
       );
     });
   });

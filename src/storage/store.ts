@@ -31,7 +31,7 @@ export interface RangeResult {
 /**
  * The bytes to store, or a function that makes them from the revision they are about to get. It is called at most once,
  * during the call of `write`, and only when the compare-and-swap holds; it must not call the store. An engine that learns
- * the revision only afterwards calls it with 0: readers therefore trust `modRevision`, never what stands in the bytes.
+ * both only afterwards calls it with 0, in any case: readers trust `modRevision`, never what stands in the bytes.
  */
 export type WriteValue = Uint8Array | ((revision: Revision) => Uint8Array);
 
@@ -54,6 +54,10 @@ export interface Watch extends AsyncDisposable {
 export interface Store {
   /** The newest committed revision. Every watcher that had caught up has been told of it. */
   readonly revision: Revision;
+  /** Whether other processes write to it too: then `revision` may be behind, and `newestRevision()` asks. */
+  readonly isShared: boolean;
+  /** The newest revision there is, wherever it was written. */
+  newestRevision(): Promise<Revision>;
   get(key: string): Promise<StoredValue | undefined>;
   /**
    * Keys in [`from`, `to`) in byte order, at most `limit`.
@@ -63,16 +67,23 @@ export interface Store {
   /**
    * Resolves when the write is durable (concurrent writes share one flush). Watchers see it no earlier than that, and
    * those that had caught up see it before the promise resolves.
-   * Rejects when it cannot be known to be durable (disk full, closed); then nothing is visible of it.
+   * Rejects when it cannot be known to be durable (disk full, closed). An embedded engine then shows nothing of it; behind
+   * a network it may yet turn out to have happened.
    */
   write(write: Write): Promise<WriteResult>;
   /**
    * Every event with a revision greater than `after` on keys starting with `prefix`, in revision order, none lost, none twice.
    * Throws CompactedError when `after` lies before what is kept. `onEvents` is called with batches, must not block and
    * must not throw. Its `revision` tells how far the watch has seen: with no events of its own it still advances, so it is
-   * called (perhaps with none) when what lay in the past has been delivered.
+   * called (perhaps with none) when what lay in the past has been delivered. `onLost` ends the watch when the engine lost
+   * the thread (a remote store compacted what was missed while it was out of reach): read everything anew.
    */
-  watch(prefix: string, after: Revision, onEvents: (events: readonly StoreEvent[], revision: Revision) => void): Watch;
+  watch(
+    prefix: string,
+    after: Revision,
+    onEvents: (events: readonly StoreEvent[], revision: Revision) => void,
+    onLost?: (error: Error) => void,
+  ): Watch;
   /** Forgets history before `revision`. Values that are current stay. */
   compact(revision: Revision): Promise<void>;
   close(): Promise<void>;

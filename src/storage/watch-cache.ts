@@ -212,13 +212,16 @@ export class WatchCache<T extends Versioned> {
     this.#indices = Object.entries(options.indices ?? {}).map(([name, indexedBy]) => [name, indexedBy, new Map()]);
   }
 
-  /** Loads the prefix from the store on the first call; every call resolves when that is done. All else throws before. */
+  /** Loads the prefix from the store on the first call; every call resolves when that is done; after a failure the next one tries again. All else throws before. */
   ready(): Promise<void> {
-    this.#loading ??= this.#load();
+    this.#loading ??= this.#load().catch((error) => {
+      this.#loading = undefined;
+      throw error;
+    });
     return this.#loading;
   }
 
-  /** Whether `ready()` has resolved: saves the hot path an await. */
+  /** Whether `ready()` has resolved: saves the hot path an await. Turns false while a shared store's state is loaded anew. */
   get isReady(): boolean {
     return this.#ready;
   }
@@ -252,6 +255,11 @@ export class WatchCache<T extends Versioned> {
       this.#waiters.push(waiter);
       signal?.addEventListener("abort", onAbort, { once: true });
     });
+  }
+
+  /** Resolves when the cache shows everything that was written before the call, by whichever process. At once, unless the store is shared. */
+  async fresh(signal?: AbortSignal): Promise<void> {
+    if (this.#store.isShared) await this.reached(await this.#store.newestRevision(), signal);
   }
 
   get(key: string): Entry<T> | undefined {
@@ -391,10 +399,14 @@ export class WatchCache<T extends Versioned> {
     this.#assertReady();
     let given: Revision | undefined;
     const value = (revision: Revision) => {
+      const { resourceVersion } = object.metadata;
       object.metadata.resourceVersion = String(revision);
       const bytes = this.#codec.encoder.encode(object);
-      // An engine that learns the revision only later leaves the object to be read back.
-      if (revision === 0) return bytes;
+      if (revision === 0) {
+        // The engine decides later: the object stays the caller's, and is read back when it comes.
+        object.metadata.resourceVersion = resourceVersion;
+        return bytes;
+      }
       given = revision;
       deepFreeze(object);
       this.#handedOver.set(revision, { object, bytes });
@@ -416,6 +428,8 @@ export class WatchCache<T extends Versioned> {
   async #outcome(key: string, result: WriteResult): Promise<WriteOutcome<T>> {
     if (!result.ok) {
       const { current } = result;
+      // Somebody else may have deleted what this cache still shows: a writer who tries again must not find it.
+      if (!current && this.#store.isShared) await this.fresh();
       if (!current) return { ok: false, current: undefined };
       await this.reached(current.modRevision);
       const entry = this.#map.get(key);
@@ -444,8 +458,32 @@ export class WatchCache<T extends Versioned> {
     for (const entry of values) this.#reindex(entry.key, undefined, entry);
     this.#revision = revision!;
     this.#window = new EventWindow(this.#revision, this.#options.window);
-    this.#storeWatch = this.#store.watch(this.prefix, this.#revision, (events, seen) => this.#apply(events, seen));
+    this.#storeWatch = this.#store.watch(
+      this.prefix,
+      this.#revision,
+      (events, seen) => this.#apply(events, seen),
+      (error) => this.#startOver(error),
+    );
     this.#ready = true;
+    this.#wake();
+  }
+
+  /** The store cannot say what happened since: whoever watches must list again, and everything is loaded anew. */
+  #startOver(error: Error): void {
+    this.#ready = false;
+    this.#loading = undefined;
+    this.#undispatched = [];
+    this.#decided.clear();
+    this.#handedOver.clear();
+    this.#pages.clear();
+    this.#snapshots = [];
+    for (const [, , keysByValue] of this.#indices) keysByValue.clear();
+    const watchers = this.#dispatch.watchers();
+    queueMicrotask(() => {
+      for (const watcher of watchers) watcher.end({ kind: "failed", error });
+    });
+    // Should it fail, the next reader tries again.
+    this.ready().catch(() => {});
   }
 
   /** Takes over what the store committed. Runs inside the store's publication, so it only changes state; telling others comes after. */
