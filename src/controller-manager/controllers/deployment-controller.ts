@@ -107,6 +107,7 @@ async function reconcileRollout(context: Reconcile, found: Rollout): Promise<Rec
     found = { ...found, deployment };
   }
 
+  const stored = found.deployment.status;
   // Revisions are kept while paused too, but nothing new is created then, nor while the Deployment is being scaled.
   const isScaled = isScalingEvent(found);
   const isRolling = isRollingUpdate(found.deployment);
@@ -117,7 +118,7 @@ async function reconcileRollout(context: Reconcile, found: Rollout): Promise<Rec
   if (rollout.deployment.spec.paused || isScaled) {
     const resized = await resize(context, rollout, planScaling(rollout));
     if (rollout.deployment.spec.paused) await cleanUp(context, resized);
-    await writeStatus(context, resized.deployment, rolloutCounts(resized, clock.now()));
+    await writeStatus(context, resized.deployment, rolloutCounts(resized, clock.now()), stored);
     return;
   }
 
@@ -129,7 +130,7 @@ async function reconcileRollout(context: Reconcile, found: Rollout): Promise<Rec
   } else resized = await recreate(context, rollout);
   const status = rolloutStatus(resized, clock.now());
   if (isComplete(resized.deployment, status)) await cleanUp(context, resized);
-  const deployment = await writeStatus(context, resized.deployment, status);
+  const deployment = await writeStatus(context, resized.deployment, status, stored);
   if (!deployment) return;
   const deadline = deadlineMs(deployment);
   // Whole seconds are written: look just after the deadline's second has passed.
@@ -199,8 +200,9 @@ async function writeStatus(
   { api }: Reconcile,
   deployment: ReadDeployment,
   status: DeepReadonly<DeploymentStatus>,
+  stored: DeepReadonly<DeploymentStatus> | undefined = deployment.status,
 ): Promise<ReadDeployment | undefined> {
-  if (semanticEqual(withoutZeros(status), withoutZeros(deployment.status ?? {}))) return deployment;
+  if (semanticEqual(withoutZeros(status), withoutZeros(stored ?? {}))) return deployment;
   try {
     return await api.updateStatus(Deployments, { ...deployment, status });
   } catch (error) {

@@ -5,6 +5,7 @@ import type { DeepReadonly, New } from "../../../api/object.ts";
 import { Deployments, ReplicaSets } from "../../../api/resources.ts";
 import { semanticEqual } from "../../../apimachinery/semantic-equal.ts";
 import { isAlreadyExists, isNotFound } from "../../../apimachinery/status-error.ts";
+import { refOf } from "../../../client/client.ts";
 import { objectKey } from "../../../controller-runtime/cache.ts";
 import type { Reconcile } from "../../../controller-runtime/controller.ts";
 import { controllerReferenceOf, controllerReferenceTo } from "../../ownership.ts";
@@ -173,28 +174,23 @@ async function createNew(
   return { deployment, newReplicaSet: replicaSet, oldReplicaSets };
 }
 
-/** Writes the new ReplicaSet's revision, and a condition if there is one to set, to the Deployment. */
+/**
+ * Writes the new ReplicaSet's revision to the Deployment. A condition that there is to set is only put into the result:
+ * the status that ends the look carries it to the API.
+ */
 async function noteRevision(
-  context: Reconcile,
+  { api }: Reconcile,
   deployment: ReadDeployment,
   replicaSet: ReadReplicaSet,
-  conditions: () => DeploymentStatus["conditions"] | undefined | readonly unknown[],
+  conditions: () => DeepReadonly<DeploymentStatus>["conditions"] | undefined,
 ): Promise<ReadDeployment> {
   const revision = replicaSet.metadata.annotations?.[revisionAnnotation];
-  const changed = conditions() as DeploymentStatus["conditions"] | undefined;
-  if (deployment.metadata.annotations?.[revisionAnnotation] === revision && !changed) return deployment;
-  const annotated: ReadDeployment = {
-    ...deployment,
-    metadata: {
-      ...deployment.metadata,
-      annotations: { ...deployment.metadata.annotations, ...(revision ? { [revisionAnnotation]: revision } : {}) },
-    },
-  };
-  return await updateStatus(
-    context,
-    annotated,
-    changed ? { ...deployment.status, conditions: changed } : deployment.status,
-  );
+  if (revision && deployment.metadata.annotations?.[revisionAnnotation] !== revision) {
+    const metadata = { uid: deployment.metadata.uid, annotations: { [revisionAnnotation]: revision } };
+    deployment = await api.patch(Deployments, refOf(deployment), { type: "merge", body: { metadata } });
+  }
+  const changed = conditions();
+  return changed ? { ...deployment, status: { ...deployment.status, conditions: changed } } : deployment;
 }
 
 async function updateStatus(
