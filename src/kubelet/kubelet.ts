@@ -92,7 +92,8 @@ class RunningKubelet {
     const { node, machine, client, clock, runtime } = options;
     const log = options.log.with({ node: node.name });
     const { signal } = this.#ending;
-    setMaxListeners(0, signal);
+    // Not 0: Node then takes the signal for no emitter at all where somebody asks for its limit (as undici's fetch does).
+    setMaxListeners(manyListeners, signal);
     this.#options = { ...options, log, signal };
     this.#informers = new InformerCache({
       client,
@@ -272,6 +273,8 @@ class RunningKubelet {
     }
   }
 }
+
+const manyListeners = 100_000;
 
 async function namesIn(folder: string): Promise<string[]> {
   return await readdir(folder).catch(() => []);
