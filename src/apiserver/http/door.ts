@@ -135,7 +135,7 @@ export class HttpDoor {
       );
     }
     const answer = await this.#answer(exchange, info, resource, context);
-    await sendAnswer({ exchange, wanted, auditId, warnings, now: pipeline.services.clock.now() }, answer);
+    await sendAnswer({ exchange, wanted, auditId, warnings, clock: pipeline.services.clock }, answer);
   }
 
   #answer(
@@ -273,7 +273,7 @@ export class HttpDoor {
     }
     const answer = await handler.handle(request, body);
     const { warnings } = context;
-    await sendAnswer({ exchange, wanted, auditId, warnings, now: this.#pipeline.services.clock.now() }, answer);
+    await sendAnswer({ exchange, wanted, auditId, warnings, clock: this.#pipeline.services.clock }, answer);
   }
 
   #subresourceRequest(

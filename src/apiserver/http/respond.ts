@@ -1,10 +1,11 @@
 /** Answers as bytes: negotiated, from the cache's encodings where there are any. */
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import type { Entry } from "../../storage/watch-cache.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
 import { contentTypes, negotiate, notAcceptable, type Rendering } from "../negotiation/accept.ts";
-import { jsonTypePrefix } from "../negotiation/json-encoder.ts";
 import {
   columnDefinitions,
   columnsOf,
@@ -17,9 +18,12 @@ import {
 import { booleanParameter, parameter, type Query } from "../request-info.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { ClientGoneError, type Exchange, type ResponseHeaders } from "./exchange.ts";
+import { deflatedListChunks, isLarge, listChunks, renderedChunks, sendChunks } from "./list-body.ts";
 
 /** How the client wants to be answered. */
 export interface Wanted {
+  /** The client can read gzip. */
+  gzip: boolean;
   rendering: Rendering;
   pretty: boolean;
   includeObject: IncludeObject;
@@ -37,7 +41,9 @@ export function wantedBy(exchange: Exchange, query: Query): Wanted {
       ? booleanParameter(query, "pretty")
       : rendering.pretty || (typeof userAgent === "string" && browsers.test(userAgent));
   const includeObject = rendering.as === "Table" ? includeObjectOf(parameter(query, "includeObject")) : "Metadata";
-  return { rendering, pretty, includeObject };
+  const encodings = exchange.headers["accept-encoding"];
+  const gzip = typeof encodings === "string" && encodings.includes("gzip");
+  return { rendering, pretty, includeObject, gzip };
 }
 
 /** Headers that every answer carries. */
@@ -62,13 +68,13 @@ export interface AnswerContext {
   wanted: Wanted;
   auditId: string;
   warnings: readonly string[];
-  now: number;
+  clock: Clock;
 }
 
 export async function sendAnswer(context: AnswerContext, answer: Answer): Promise<void> {
   const { wanted } = context;
   const { rendering } = wanted;
-  if (rendering.as !== "object") return sendObject(context, answerCode(answer), transformed(context, answer));
+  if (rendering.as !== "object") return sendTransformed(context, answer);
   if (answer.kind === "list") return sendList(context, answer);
   if (answer.kind === "entry" && rendering.mediaType === "json" && !wanted.pretty) {
     const body = answer.entry.encoded(answer.resource.json);
@@ -87,12 +93,8 @@ export async function sendAnswer(context: AnswerContext, answer: Answer): Promis
   return sendObject(context, answer.code, object);
 }
 
-function answerCode(answer: Answer): number {
-  return answer.kind === "list" ? 200 : answer.code;
-}
-
 export async function sendObject(
-  { exchange, wanted, auditId, warnings }: Omit<AnswerContext, "now">,
+  { exchange, wanted, auditId, warnings }: Omit<AnswerContext, "clock">,
   code: number,
   object: object,
 ): Promise<void> {
@@ -116,47 +118,55 @@ async function encodeObject(
 }
 
 /** A Table or metadata alone. */
-function transformed({ wanted, now }: AnswerContext, answer: Answer): object {
-  const { as, version } = wanted.rendering;
-  if (answer.kind === "object" && !answer.resource) {
-    // A Status or Scale has no columns and stays what it is.
-    return answer.object;
-  }
+async function sendTransformed(context: AnswerContext, answer: Answer): Promise<void> {
+  const { exchange, wanted, auditId, warnings, clock } = context;
+  const { as, version, mediaType } = wanted.rendering;
+  // A Status or a Scale has no columns and stays what it is.
+  if (answer.kind === "object" && !answer.resource) return sendObject(context, answer.code, answer.object);
   const { resource } = answer as { resource: ServedResource };
-  const objects =
-    answer.kind === "list"
-      ? answer.entries.map((entry) => resource.fromStored(entry.object))
-      : [answer.kind === "entry" ? resource.fromStored(answer.entry.object) : (answer.object as KubeObject)];
-  if (as === "Table") {
-    return tableOf(resource, objects, metadataOf(answer, objects), wanted, now, true);
-  }
-  if (as === "PartialObjectMetadata") {
-    if (answer.kind === "list") {
+  if (answer.kind !== "list") {
+    if (as === "PartialObjectMetadataList") {
       throw notAcceptable(
-        `you requested PartialObjectMetadata, but the requested object is a list (*${packageOf(resource)}.${resource.listKind})`,
+        `you requested PartialObjectMetadataList, but the requested object is not a list (*${packageOf(resource)}.${resource.kind})`,
       );
     }
-    return partialMetadata(objects[0]!, version);
+    const object = answer.kind === "entry" ? resource.fromStored(answer.entry.object) : (answer.object as KubeObject);
+    const { resourceVersion } = object.metadata;
+    const shown =
+      as === "Table"
+        ? tableOf(resource, [object], { resourceVersion }, wanted, clock.now(), true)
+        : partialMetadata(object, version);
+    return sendObject(context, answer.code, shown);
   }
-  if (answer.kind !== "list") {
+  if (as === "PartialObjectMetadata") {
     throw notAcceptable(
-      `you requested PartialObjectMetadataList, but the requested object is not a list (*${packageOf(resource)}.${resource.kind})`,
+      `you requested PartialObjectMetadata, but the requested object is a list (*${packageOf(resource)}.${resource.listKind})`,
     );
   }
-  return {
-    kind: "PartialObjectMetadataList",
-    apiVersion: `meta.k8s.io/${version}`,
-    metadata: metadataOf(answer, objects),
-    items: objects.map((object) => partialMetadata(object, version)),
+  const now = clock.now();
+  const columns = columnsOf(resource.definition);
+  const isTable = as === "Table";
+  const render = (entry: Entry<KubeObject>) => {
+    const object = resource.fromStored(entry.object);
+    return isTable ? tableRow(columns, object, wanted.includeObject, version, now) : partialMetadata(object, version);
   };
+  const frame = {
+    kind: isTable ? "Table" : "PartialObjectMetadataList",
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: listMetadata(answer),
+    ...(isTable ? { columnDefinitions: columnDefinitions(columns) } : {}),
+  };
+  const member = isTable ? "rows" : "items";
+  if (mediaType !== "json" || wanted.pretty) {
+    return sendObject(context, 200, { ...frame, [member]: answer.entries.map(render) });
+  }
+  const head = `${JSON.stringify(frame).slice(0, -1)},"${member}":[`;
+  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  return sendChunks(exchange, headers, renderedChunks(answer.entries, head, render), clock);
 }
 
 function packageOf(resource: ServedResource): string {
   return resource.group === "" ? "core" : resource.group.split(".")[0]!;
-}
-
-function metadataOf(answer: Answer, objects: readonly DeepReadonly<KubeObject>[]): Table["metadata"] {
-  return answer.kind === "list" ? listMetadata(answer) : { resourceVersion: objects[0]!.metadata.resourceVersion };
 }
 
 export function tableOf(
@@ -189,92 +199,33 @@ export function listMetadata(answer: ListAnswer): {
   };
 }
 
-/** Bytes that go out at once; between two chunks other requests have their turn. */
-const chunkBytes = 512 * 1024;
-
 async function sendList(context: AnswerContext, answer: ListAnswer): Promise<void> {
-  const { exchange, wanted, auditId, warnings } = context;
-  const { resource, entries } = answer;
+  const { exchange, wanted, auditId, warnings, clock } = context;
+  const { resource } = answer;
   const { mediaType } = wanted.rendering;
   const metadata = listMetadata(answer);
   if (mediaType === "protobuf") {
     const { protobufList } = await import("../negotiation/protobuf-encoder.ts");
-    exchange.respond(
-      200,
-      baseHeaders(auditId, contentTypes.protobuf, warnings),
-      protobufList(resource, answer, metadata),
-    );
+    const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
+    exchange.respond(200, headers, protobufList(resource, answer, metadata));
     return;
   }
   if (mediaType !== "json" || wanted.pretty) {
-    const items = entries.map((entry) => {
+    const items = answer.entries.map((entry) => {
       const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(entry.object);
       return item;
     });
     const object = { kind: resource.listKind, apiVersion: resource.apiVersion, metadata, items };
     return sendObject(context, 200, object);
   }
-  const headers = baseHeaders(auditId, contentTypes.json, warnings);
   const head = `{"kind":${JSON.stringify(resource.listKind)},"apiVersion":${JSON.stringify(resource.apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`;
-  const pieces = itemChunks(resource, entries, head);
-  const first = pieces.next();
-  const second = pieces.next();
-  if (second.done) {
-    exchange.respond(200, headers, first.value ?? Buffer.alloc(0));
-    return;
+  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  if (wanted.gzip && isLarge(resource, answer.entries)) {
+    headers["content-encoding"] = "gzip";
+    headers["vary"] = "Accept-Encoding";
+    return sendChunks(exchange, headers, deflatedListChunks(resource, answer.entries, head), clock);
   }
-  exchange.begin(200, headers);
-  let chunk: IteratorResult<Buffer, undefined> = first;
-  let following: IteratorResult<Buffer, undefined> | undefined = second;
-  while (!chunk.done) {
-    if (exchange.closed) return;
-    const ready = exchange.write(chunk.value);
-    if (!ready) await drained(exchange);
-    else await turn();
-    chunk = following ?? pieces.next();
-    following = undefined;
-  }
-  exchange.end();
-}
-
-function drained(exchange: Exchange): Promise<void> {
-  return new Promise((resolve) => {
-    exchange.onDrain(resolve);
-    exchange.onClose(resolve);
-  });
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-const brace = Buffer.from("{");
-const commaBrace = Buffer.from(",{");
-const listTail = Buffer.from("]}\n");
-
-/** The list's bytes in chunks. Items go without the kind and apiVersion that their encodings begin with. */
-function* itemChunks(
-  resource: ServedResource,
-  entries: ListAnswer["entries"],
-  head: string,
-): Generator<Buffer, undefined> {
-  const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
-  let parts: Buffer[] = [Buffer.from(head)];
-  let length = parts[0]!.length;
-  for (let i = 0; i < entries.length; i++) {
-    const encoded = entries[i]!.encoded(resource.json);
-    const separator = i === 0 ? brace : commaBrace;
-    parts.push(separator, encoded.subarray(prefix));
-    length += separator.length + encoded.length - prefix;
-    if (length >= chunkBytes) {
-      yield Buffer.concat(parts, length);
-      parts = [];
-      length = 0;
-    }
-  }
-  parts.push(listTail);
-  yield Buffer.concat(parts, length + listTail.length);
-  return undefined;
+  return sendChunks(exchange, headers, listChunks(resource, answer.entries, head), clock);
 }
 
 /** Any failure as a Status. What is no StatusError is ours: logged, and a 500 that says nothing of the inside. */

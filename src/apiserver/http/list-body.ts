@@ -1,0 +1,151 @@
+/** Lists as bytes: chunk by chunk, from what the cache keeps, so that a list of ten thousand objects holds up nobody else. */
+import type { KubeObject } from "../../api/object.ts";
+import type { Clock } from "../../base/clock.ts";
+import type { Encoder } from "../../storage/encoding.ts";
+import type { Entry } from "../../storage/watch-cache.ts";
+import { deflatePiece, GzipTrailer, gzipHead, packPiece, unpackPiece } from "../negotiation/deflate.ts";
+import { jsonFrame, jsonTypePrefix } from "../negotiation/json-encoder.ts";
+import type { ServedResource } from "../resource-registry.ts";
+import type { Exchange, ResponseHeaders } from "./exchange.ts";
+
+type Entries = readonly Entry<KubeObject>[];
+/** Parts of a body in order; the consumer decides how many to join. */
+type Parts = Generator<Uint8Array, void>;
+
+/** Bytes that are joined to one write. */
+const chunkBytes = 512 * 1024;
+/** How long the parts of one chunk may take to make: other requests wait for it. */
+const sliceMs = 6;
+/** Upstream compresses answers beyond this. */
+const leastCompressedBytes = 128 * 1024;
+
+/** Sends the parts, letting other requests have their turn between chunks and waiting for clients that read slowly. */
+export async function sendChunks(
+  exchange: Exchange,
+  headers: ResponseHeaders,
+  parts: Parts,
+  clock: Clock,
+): Promise<void> {
+  let begun = false;
+  let wake: (() => void) | undefined;
+  for (;;) {
+    const { chunk, done } = nextChunk(parts, clock);
+    if (!begun) {
+      if (done) {
+        exchange.respond(200, headers, chunk);
+        return;
+      }
+      begun = true;
+      exchange.begin(200, headers);
+      exchange.onClose(() => wake?.());
+    }
+    if (exchange.closed) return;
+    const ready = exchange.write(chunk);
+    if (done) {
+      exchange.end();
+      return;
+    }
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (ready) setImmediate(resolve);
+      else exchange.onDrain(resolve);
+    });
+  }
+}
+
+function nextChunk(parts: Parts, clock: Clock): { chunk: Buffer; done: boolean } {
+  const collected: Uint8Array[] = [];
+  let length = 0;
+  const until = clock.now() + sliceMs;
+  for (let count = 1; ; count++) {
+    const next = parts.next();
+    if (next.done) return { chunk: Buffer.concat(collected, length), done: true };
+    collected.push(next.value);
+    length += next.value.length;
+    if (length >= chunkBytes || (count % 64 === 0 && clock.now() > until)) {
+      return { chunk: Buffer.concat(collected, length), done: false };
+    }
+  }
+}
+
+const brace = Buffer.from("{");
+const commaBrace = Buffer.from(",{");
+const comma = Buffer.from(",");
+const listTail = Buffer.from("]}\n");
+
+/** Items go without the kind and apiVersion that their encodings begin with. */
+export function* listChunks(resource: ServedResource, entries: Entries, head: string): Parts {
+  const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
+  yield Buffer.from(head);
+  let separator = brace;
+  for (const entry of entries) {
+    yield separator;
+    yield entry.encoded(resource.json).subarray(prefix);
+    separator = commaBrace;
+  }
+  yield listTail;
+}
+
+/** The same in one gzip stream, of items that were compressed when they were first asked for. */
+export function* deflatedListChunks(resource: ServedResource, entries: Entries, head: string): Parts {
+  const encoder = deflatedItemEncoder(resource);
+  const trailer = new GzipTrailer();
+  yield gzipHead;
+  const first = deflatePiece(Buffer.from(head));
+  trailer.add(first);
+  yield first.bytes;
+  const between = deflatePiece(comma);
+  for (let i = 0; i < entries.length; i++) {
+    if (i > 0) {
+      trailer.add(between);
+      yield between.bytes;
+    }
+    const piece = unpackPiece(entries[i]!.encoded(encoder));
+    trailer.add(piece);
+    yield piece.bytes;
+  }
+  const last = deflatePiece(listTail);
+  trailer.add(last);
+  yield last.bytes;
+  yield trailer.end();
+}
+
+const deflatedEncoders = new WeakMap<ServedResource, Encoder<KubeObject>>();
+
+function deflatedItemEncoder(resource: ServedResource): Encoder<KubeObject> {
+  let encoder = deflatedEncoders.get(resource);
+  if (!encoder) {
+    const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
+    encoder = {
+      id: `deflated item ${resource.json.id}`,
+      encode: (object) => {
+        const item = resource.json.encode(object).subarray(prefix - 1);
+        // Where the kind's prefix ended the item's own brace begins.
+        item[0] = 0x7b;
+        return packPiece(deflatePiece(item));
+      },
+      frame: jsonFrame,
+      bookmark: resource.json.bookmark,
+    };
+    deflatedEncoders.set(resource, encoder);
+  }
+  return encoder;
+}
+
+/** Whether compressing is worth its while, judged by the first few items. */
+export function isLarge(resource: ServedResource, entries: Entries): boolean {
+  const sample = entries.slice(0, 8);
+  const bytes = sample.reduce((sum, entry) => sum + entry.encoded(resource.json).length, 0);
+  return sample.length > 0 && (bytes / sample.length) * entries.length > leastCompressedBytes;
+}
+
+/** Items that are made for this answer alone: table rows, metadata. */
+export function* renderedChunks(entries: Entries, head: string, render: (entry: Entry<KubeObject>) => object): Parts {
+  yield Buffer.from(head);
+  let separator = "";
+  for (const entry of entries) {
+    yield Buffer.from(separator + JSON.stringify(render(entry)));
+    separator = ",";
+  }
+  yield listTail;
+}
