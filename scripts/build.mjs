@@ -1,19 +1,44 @@
-// Bundles src/ into dist/: the command, and the library that programs embed.
+// Bundles src/ into dist/: the command (one script, which its loader compiles from V8's cache), and the library that programs embed.
 import { chmod, rm } from "node:fs/promises";
 import { build } from "esbuild";
 
-await rm("dist", { recursive: true, force: true });
-await build({
-  entryPoints: { "bin/pinnace": "src/bin/pinnace.ts", index: "src/index.ts" },
-  outdir: "dist",
-  outExtension: { ".js": ".mjs" },
+const common = {
   bundle: true,
-  splitting: true,
-  format: "esm",
   platform: "node",
   target: "node20",
-  packages: "external",
   sourcemap: "linked",
   logLevel: "warning",
-});
+};
+// Native addons, and what is large and seldom needed; everything else goes into the bundle, where finding it costs nothing.
+const external = ["koffi", "lmdb", "undici"];
+
+await rm("dist", { recursive: true, force: true });
+await Promise.all([
+  build({
+    ...common,
+    entryPoints: { command: "src/cluster/cli.ts" },
+    outdir: "dist",
+    outExtension: { ".js": ".cjs" },
+    format: "cjs",
+    external,
+    define: { "import.meta.url": "importMetaUrl" },
+    banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+  }),
+  build({
+    ...common,
+    entryPoints: { "bin/pinnace": "src/bin/pinnace.ts" },
+    outdir: "dist",
+    outExtension: { ".js": ".mjs" },
+    format: "esm",
+  }),
+  build({
+    ...common,
+    entryPoints: { index: "src/index.ts" },
+    outdir: "dist",
+    outExtension: { ".js": ".mjs" },
+    format: "esm",
+    splitting: true,
+    packages: "external",
+  }),
+]);
 await chmod("dist/bin/pinnace.mjs", 0o755);

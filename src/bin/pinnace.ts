@@ -1,6 +1,48 @@
 #!/usr/bin/env node
-/** The entry file of the `pinnace` command. */
+/**
+ * The entry file of the `pinnace` command. It loads the bundled command through V8's code cache: compiling the bundle anew
+ * would take longer than anything else that happens before the API answers.
+ */
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runCli } from "../cluster/cli.ts";
+import { Script } from "node:vm";
 
-process.exitCode = await runCli(process.argv.slice(2), fileURLToPath(import.meta.url));
+const entry = fileURLToPath(import.meta.url);
+const bundle = join(dirname(entry), "..", "command.cjs");
+// Code is only good for the V8 that made it.
+const cacheFile = `${bundle}.${process.versions.v8}-${process.arch}.cache`;
+
+function readCache(): Buffer | undefined {
+  try {
+    return readFileSync(cacheFile);
+  } catch {
+    return undefined;
+  }
+}
+
+const source = readFileSync(bundle, "utf8");
+const cachedData = readCache();
+const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
+  filename: bundle,
+  ...(cachedData ? { cachedData } : {}),
+});
+
+/** Keeps what has been compiled so far. In vain where the package's folder cannot be written: then every start compiles. */
+function saveCache(): void {
+  if (cachedData && !script.cachedDataRejected) return;
+  try {
+    const draft = `${cacheFile}.${process.pid}`;
+    writeFileSync(draft, script.createCachedData());
+    renameSync(draft, cacheFile);
+  } catch {
+    // Read-only: nothing is lost but speed.
+  }
+}
+
+const module = {
+  exports: {} as { runCli(argv: readonly string[], entry: string, onWarm: () => void): Promise<number> },
+};
+script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
+process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);

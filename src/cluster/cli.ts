@@ -2,10 +2,13 @@
 import { Command, InvalidArgumentError } from "commander";
 import { pinnaceVersion } from "./version.ts";
 
-/** Runs one command line. `entry` is the script that starts `pinnace server` again. Resolves to the exit code. */
-export async function runCli(argv: readonly string[], entry: string): Promise<number> {
+/**
+ * Runs one command line. `entry` is the script that starts `pinnace server` again. Resolves to the exit code.
+ * `onWarm` is called once when a server has come up: what it ran by then is what the next one will run.
+ */
+export async function runCli(argv: readonly string[], entry: string, onWarm: () => void = () => {}): Promise<number> {
   let exitCode = 0;
-  const program = buildProgram(entry, (code) => {
+  const program = buildProgram(entry, onWarm, (code) => {
     exitCode = code;
   });
   try {
@@ -17,7 +20,7 @@ export async function runCli(argv: readonly string[], entry: string): Promise<nu
   return exitCode;
 }
 
-function buildProgram(entry: string, exitWith: (code: number) => void): Command {
+function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number) => void): Command {
   const print = (line: string) => void process.stdout.write(`${line}\n`);
   const program = new Command("pinnace")
     .description("Kubernetes in TypeScript: a whole cluster on one machine, with real nodes, containers and packets.")
@@ -77,7 +80,13 @@ function buildProgram(entry: string, exitWith: (code: number) => void): Command 
     .action(async (options) => {
       const { server } = await import("./commands/server.ts");
       exitWith(
-        await server({ ...named(options), configFile: options.config, nodes: options.nodes, roles: options.roles }),
+        await server({
+          ...named(options),
+          configFile: options.config,
+          nodes: options.nodes,
+          roles: options.roles,
+          onWarm,
+        }),
       );
     });
   program

@@ -12,10 +12,15 @@ import { defaultClusterName, preparePlan } from "./up.ts";
 
 export interface ServerOptions {
   name?: string;
-  configFile?: string;
-  nodes?: number;
-  roles?: readonly string[];
+  configFile?: string | undefined;
+  nodes?: number | undefined;
+  roles?: readonly string[] | undefined;
+  /** Called a moment after the cluster was usable. */
+  onWarm(): void;
 }
+
+// The first pods have come by then, and nobody waits.
+const warmAfterMs = 5000;
 
 /** Resolves to the exit code when the server has ended, by SIGTERM or SIGINT. */
 export async function server(options: ServerOptions): Promise<number> {
@@ -47,6 +52,7 @@ export async function server(options: ServerOptions): Promise<number> {
     recordServer(paths, pinnaceVersion, true);
     log.info("the cluster is usable", { pid: process.pid, name: plan.name });
     tell({ kind: "usable" });
+    systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
     await stopped;
     await cluster.close();
     releaseServer(paths);
