@@ -77,6 +77,7 @@ export class NonResourceRoutes {
     const [, root = "", ...rest] = path.split("/");
     switch (root) {
       case "":
+        if (info.path !== "/") break;
         requireGet(exchange);
         return this.#json(exchange, info, auditId, { paths: this.#paths() });
       case "api":

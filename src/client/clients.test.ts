@@ -1,9 +1,9 @@
-/** Both clients against a real API server. It stands here because clients and server are siblings in the layer table. */
+/** Both clients against a real API server. */
 import { systemClock } from "../base/node/system-clock.ts";
-import { clientConformance } from "../client/client.conformance.ts";
-import { HttpsClient } from "../client/https-client.ts";
-import { connectionOf, loadKubeconfig } from "../client/kubeconfig.ts";
-import { startTestApiServer } from "./api-server.ts";
+import { startTestApiServer } from "../testing/api-server.ts";
+import { clientConformance } from "./client.conformance.ts";
+import { HttpsClient } from "./https-client.ts";
+import { connectionOf, loadKubeconfig } from "./kubeconfig.ts";
 
 clientConformance("the in-process client", async () => {
   const server = await startTestApiServer();

@@ -1,0 +1,266 @@
+/** What the HTTPS door does with clients that are slow, wrong or hostile, and with what well-behaved ones send. */
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
+import { request as httpsRequest } from "node:https";
+import { connect as connectTls } from "node:tls";
+import { gunzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import WebSocket from "ws";
+import { ConfigMaps } from "../../api/resources.ts";
+import { startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
+
+let api: TestApiServer;
+let tls: { ca: string; cert: string; key: string };
+const failures: unknown[] = [];
+const onFailure = (error: unknown) => failures.push(error);
+
+beforeAll(async () => {
+  process.on("unhandledRejection", onFailure);
+  api = await startTestApiServer();
+  tls = { ca: api.pki.ca.certificatePem, cert: api.pki.admin.certificatePem, key: api.pki.admin.privateKeyPem };
+});
+
+afterAll(async () => {
+  await api.close();
+  process.off("unhandledRejection", onFailure);
+  expect(failures).toEqual([]);
+});
+
+interface Answer {
+  status: number;
+  headers: Record<string, unknown>;
+  text: string;
+  json: { [key: string]: unknown; message?: string; reason?: string; code?: number };
+}
+
+const maps = "/api/v1/namespaces/default/configmaps";
+
+/** One request over HTTP/1.1. */
+function send(
+  method: string,
+  path: string,
+  body?: string | Buffer,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(api.url + path, { method, ...tls, agent: false, headers }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => {
+        const bytes = Buffer.concat(chunks);
+        const text = (response.headers["content-encoding"] === "gzip" ? gunzipSync(bytes) : bytes).toString();
+        let json: Answer["json"] = {};
+        try {
+          json = JSON.parse(text);
+        } catch {}
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json });
+      });
+    });
+    request.on("error", reject);
+    request.end(body);
+  });
+}
+
+const json = { "content-type": "application/json" };
+const configMap = (name: string, data: Record<string, string> = {}) =>
+  JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data });
+
+describe("bodies", () => {
+  test.each([
+    ["truncated", '{"apiVersion":"v1",', 400],
+    ["not JSON at all", "\u0000\u0001", 400],
+    ["a list", "[]", 400],
+    ["deeply nested", `{"metadata":${'{"a":'.repeat(20_000)}1${"}".repeat(20_000)}}`, 400],
+    ["a number beyond all bounds", '{"metadata":{"name":"x","generation":1e400}}', 400],
+    ["a name that climbs", configMap("../../../etc/passwd"), 422],
+    ["a key named like a prototype", '{"metadata":{"name":"proto"},"__proto__":{"polluted":true}}', 201],
+  ])("%s", async (_, body, status) => {
+    const answer = await send("POST", maps, body, json);
+    expect(answer.status).toBe(status);
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
+    if (status >= 400) expect(answer.json).toMatchObject({ kind: "Status", status: "Failure", code: status });
+  });
+
+  test("more than 3 MB are refused before they are read, and the server goes on", async () => {
+    const answer = await send("POST", maps, Buffer.alloc(4 * 1024 * 1024, 32), json).catch((error: Error) => error);
+    // The connection may break while the client still writes; what must not happen is anything else.
+    if (!(answer instanceof Error)) expect(answer.status).toBe(413);
+    expect((await send("GET", "/healthz")).text).toBe("ok");
+  });
+
+  test("invalid UTF-8 is no reason to fail", async () => {
+    const broken = Buffer.concat([Buffer.from('{"metadata":{"name":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}}')]);
+    expect((await send("POST", maps, broken, json)).status).toBe(422);
+  });
+
+  test("YAML with anchors that multiply is refused", async () => {
+    let bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+    for (let i = 1; i < 12; i++)
+      bomb += `a${i}: &a${i} [${Array(10)
+        .fill(`*a${i - 1}`)
+        .join(",")}]\n`;
+    const answer = await send("POST", maps, bomb, { "content-type": "application/yaml" });
+    expect(answer.status).toBe(400);
+  });
+
+  test("an upload that stops half way leaves nothing behind", async () => {
+    await new Promise<void>((resolve) => {
+      const request = httpsRequest(api.url + maps, {
+        method: "POST",
+        ...tls,
+        agent: false,
+        headers: { ...json, "content-length": "1000" },
+      });
+      request.on("error", () => resolve());
+      request.on("socket", (socket) => socket.once("secureConnect", () => setTimeout(() => request.destroy(), 50)));
+      request.write('{"metadata":{"name":"half"}');
+    });
+    expect((await send("GET", `${maps}/half`)).status).toBe(404);
+  });
+});
+
+describe("addresses", () => {
+  test.each([
+    ["GET", "/api/v1/namespaces/default/configmaps/..%2f..%2fsecrets", 404],
+    ["GET", "/api/v1/namespaces/default/configmaps/%00", 404],
+    ["GET", "/api/v1/namespaces/default/configmaps/%zz", 404],
+    ["GET", "/api/v1/../../etc/passwd", 404],
+    ["GET", "//api//v1", 404],
+    ["GET", "/api/v9/pods", 404],
+    ["GET", "/nothing/here", 404],
+    ["POST", "/api/v1/namespaces/default/configmaps/x", 405],
+    ["PUT", "/api/v1/namespaces/default/configmaps", 405],
+    ["BREW", "/api/v1/namespaces/default/configmaps", 405],
+    ["GET", "/api/v1/namespaces/default/configmaps?limit=abc", 400],
+    ["GET", "/api/v1/namespaces/default/configmaps?continue=%F0%9F%98%80", 400],
+  ])("%s %s is answered with %i", async (method, path, status) => {
+    expect((await send(method, path)).status).toBe(status);
+  });
+
+  test("headers without end are refused", async () => {
+    const answer = await send("GET", "/healthz", undefined, { "x-flood": "x".repeat(300_000) }).catch((e: Error) => e);
+    if (!(answer instanceof Error)) expect(answer.status).toBe(431);
+    expect((await send("GET", "/healthz")).text).toBe("ok");
+  });
+
+  test("bytes that are no HTTP get an answer and no more", async () => {
+    const text = await new Promise<string>((resolve) => {
+      const socket = connectTls({ port: Number(new URL(api.url).port), host: "127.0.0.1", ...tls });
+      let seen = "";
+      socket.on("secureConnect", () => socket.write("HELO example.com\r\n\r\n"));
+      socket.on("data", (chunk: Buffer) => (seen += chunk.toString()));
+      socket.on("close", () => resolve(seen));
+      socket.on("error", () => resolve(seen));
+    });
+    expect(text).toMatch(/^HTTP\/1\.1 (400|405)/);
+  });
+});
+
+describe("who asks", () => {
+  test("without a certificate one is nobody, and may ask for health and version alone", async () => {
+    const ask = (path: string) =>
+      new Promise<number>((resolve, reject) => {
+        httpsRequest(api.url + path, { ca: tls.ca, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode ?? 0);
+        })
+          .on("error", reject)
+          .end();
+      });
+    expect(await ask("/readyz")).toBe(200);
+    expect(await ask("/version")).toBe(200);
+    expect(await ask(maps)).toBe(403);
+  });
+
+  test("a token that nobody issued is refused", async () => {
+    const answer = await send("GET", maps, undefined, { authorization: "Bearer zzz" });
+    // The certificate proves the user already; the token is not looked at.
+    expect([200, 401]).toContain(answer.status);
+  });
+});
+
+describe("answers", () => {
+  test("lists beyond 128 KB come compressed to those who can read that", async () => {
+    for (let i = 0; i < 100; i++) await send("POST", maps, configMap(`big-${i}`, { x: "y".repeat(2000) }), json);
+    const plain = await send("GET", maps);
+    const zipped = await send("GET", maps, undefined, { "accept-encoding": "gzip" });
+    expect(zipped.headers["content-encoding"]).toBe("gzip");
+    expect(zipped.json["items"]).toEqual(plain.json["items"]);
+    expect(plain.headers["content-encoding"]).toBeUndefined();
+  });
+
+  test("a Table carries cells and metadata", async () => {
+    await send("POST", maps, configMap("tabled", { x: "y" }), json);
+    const accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    const { json: table } = await send("GET", `${maps}/tabled`, undefined, { accept });
+    expect(table).toMatchObject({ kind: "Table", rows: [{ object: { kind: "PartialObjectMetadata" } }] });
+    expect((table["rows"] as { cells: unknown[] }[])[0]?.cells.slice(0, 2)).toEqual(["tabled", 1]);
+  });
+
+  test("HTTP/2 carries many requests at once", async () => {
+    const session = await new Promise<ClientHttp2Session>((resolve, reject) => {
+      const opened = connectHttp2(api.url, tls);
+      opened.once("connect", () => resolve(opened));
+      opened.once("error", reject);
+    });
+    const statuses = await Promise.all(
+      Array.from(
+        { length: 200 },
+        (_, i) =>
+          new Promise<number>((resolve, reject) => {
+            const stream = session.request({ ":path": `${maps}/none-${i}` });
+            stream.once("response", (headers) => resolve(Number(headers[":status"])));
+            stream.once("error", reject);
+            stream.resume();
+          }),
+      ),
+    );
+    expect(new Set(statuses)).toEqual(new Set([404]));
+    session.close();
+  });
+});
+
+describe("watches", () => {
+  test("over WebSocket each event is a message", async () => {
+    const socket = new WebSocket(
+      `${api.url.replace("https", "wss")}${maps}?watch=1&fieldSelector=metadata.name%3Dws`,
+      tls,
+    );
+    const first = new Promise<string>((resolve, reject) => {
+      socket.once("message", (data) => resolve(String(data)));
+      socket.once("error", reject);
+    });
+    await new Promise((resolve) => socket.once("open", resolve));
+    await send("POST", maps, configMap("ws"), json);
+    expect(JSON.parse(await first)).toMatchObject({ type: "ADDED", object: { metadata: { name: "ws" } } });
+    socket.close();
+  });
+
+  test("a watcher that never reads does not hold up the others, and is dropped in the end", async () => {
+    const session = await new Promise<ClientHttp2Session>((resolve) => {
+      const opened = connectHttp2(api.url, { ...tls, settings: { initialWindowSize: 1024 } });
+      opened.once("connect", () => resolve(opened));
+    });
+    const stuck = session.request({ ":path": `${maps}?watch=1` });
+    stuck.on("error", () => {});
+    await new Promise((resolve) => stuck.once("response", resolve));
+    stuck.pause();
+    let seen = 0;
+    const all = new Promise<void>((resolve) => {
+      void api.client.watch(ConfigMaps, { namespace: "default" }, (events) => {
+        seen += events.filter(({ type, object }) => type === "ADDED" && "data" in object && object.data?.["n"]).length;
+        if (seen === 300) resolve();
+      });
+    });
+    const data = { n: "1", x: "y".repeat(1000) };
+    for (let i = 0; i < 300; i++)
+      await api.client.create(ConfigMaps, { metadata: { name: `flood-${i}`, namespace: "default" }, data });
+    await all;
+    session.destroy();
+  });
+
+  test("one that asks for an impossible state is told so", async () => {
+    expect((await send("GET", `${maps}?watch=1&resourceVersion=abc`)).status).toBe(500);
+    expect((await send("GET", `${maps}?watch=1&resourceVersionMatch=Exact&resourceVersion=5`)).status).toBe(422);
+    expect((await send("GET", `${maps}?watch=1`, undefined, { accept: "application/yaml" })).status).toBe(406);
+  });
+});
