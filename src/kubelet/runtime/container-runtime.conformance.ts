@@ -290,6 +290,16 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         expect(await sh(id, "echo $COLOUR; cat")).toBe("green");
       });
 
+      test("runs as the container's own user, where the container works", async () => {
+        const id = await run("sleep 1000", {
+          security: { runAsUser: 1234, runAsGroup: 99, capabilities: { drop: ["ALL"] } },
+          workingDir: "/tmp",
+        });
+        expect(await sh(id, "id -u; id -g; pwd; grep CapBnd /proc/self/status")).toBe(
+          "1234\n99\n/tmp\nCapBnd:\t0000000000000000",
+        );
+      });
+
       test("a command that takes too long is killed", async () => {
         const id = await run("sleep 1000");
         const attempt = runtime.execSync(id, ["sleep", "777"], { timeoutMs: 300 });
@@ -396,6 +406,19 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         again.streams.stdin.write("again\n");
         await attachedAgain;
         expect(await again.stdout).toBe("got again\n");
+      });
+
+      test("what was printed before is for the first client of an interactive container only", async () => {
+        const service = await run("echo before; while :; do echo tick; sleep 0.05; done", { stdin: true });
+        await until(() => wordsOf(service).includes("tick"));
+        const { streams, stdout } = pipes();
+        await runtime.attach(service, {
+          ...streams,
+          stdin: undefined,
+          fromStart: true,
+          signal: AbortSignal.timeout(300),
+        });
+        expect(await stdout).toMatch(/^(tick\n)+$/);
       });
 
       test("stdinOnce closes the container's input with the first client's", async () => {

@@ -38,7 +38,7 @@ export interface ContainerRuntime {
   createContainer(sandbox: SandboxId, config: ContainerConfig): Promise<ContainerId>;
   /**
    * Runs the container's process. Rejects with reason "StartError" and upstream's words when the command cannot be executed
-   * (`exec: "foo": executable file not found in $PATH`); the container is then "exited" with code 127 or 128.
+   * (`exec: "foo": executable file not found in $PATH`); the container is then "exited" with code 128.
    */
   startContainer(id: ContainerId): Promise<void>;
   /**
@@ -284,7 +284,10 @@ export interface AttachRequest {
   stdout?: Writable;
   stderr?: Writable;
   resize?: AsyncIterable<TerminalSize>;
-  /** Deliver output since the container's start first, so that a prompt printed before the client came is seen. Default false. */
+  /**
+   * Deliver output since the container's start first, so that what an interactive container printed before its client came is seen.
+   * Heeded for the first client of a container with stdinOnce, which is there for that client alone; others get what comes from now on.
+   */
   fromStart?: boolean;
   /** Detaches; the container goes on. */
   signal?: AbortSignal;

@@ -96,6 +96,7 @@ interface Container {
   exited: Promise<ContainerStatus>;
   resolveExited: (status: ContainerStatus) => void;
   isStarting: boolean;
+  wasAttached: boolean;
   /** How many calls wait for the exit. */
   waiting: number;
 }
@@ -494,6 +495,8 @@ export class OciRuntime implements ContainerRuntime {
   async attach(id: ContainerId, request: AttachRequest): Promise<void> {
     const container = this.#running(id);
     const { config } = container.record;
+    const fromStart = (request.fromStart ?? false) && (config.stdinOnce ?? false) && !container.wasAttached;
+    container.wasAttached = true;
     await attach(
       {
         clock: this.#options.clock,
@@ -503,7 +506,7 @@ export class OciRuntime implements ContainerRuntime {
         tty: config.tty ?? false,
         exited: container.exited,
       },
-      request,
+      { ...request, fromStart },
     );
   }
 
@@ -725,6 +728,7 @@ function newContainer(record: ContainerRecord, folder: ContainerFolder, state: C
     exited: promise,
     resolveExited: resolve,
     isStarting: false,
+    wasAttached: false,
     waiting: 0,
   };
 }

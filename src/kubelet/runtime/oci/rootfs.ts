@@ -21,9 +21,19 @@ export function mountRootfs(folders: RootfsFolders): Disposable {
   const layers = folders.layers.length > 0 ? folders.layers : [emptyLayer(work)];
   // volatile: the writable layer is thrown away with the container, so the kernel need not sync it.
   const data = `lowerdir=${layers.map(escaped).join(":")},upperdir=${escaped(upper)},workdir=${escaped(work)},index=off,volatile`;
-  if (Buffer.byteLength(data) < pageSize) mount({ source: "overlay", target: merged, type: "overlay", data });
+  if (Buffer.byteLength(data) < pageSize) mountOverlay(merged, data);
   else mountManyLayers(layers, folders);
   return { [Symbol.dispose]: () => unmount(merged) };
+}
+
+function mountOverlay(target: string, data: string): void {
+  try {
+    mount({ source: "overlay", target, type: "overlay", data });
+  } catch (error) {
+    // Linux before 5.10 does not know `volatile`.
+    if ((error as NodeJS.ErrnoException).code !== "EINVAL") throw error;
+    mount({ source: "overlay", target, type: "overlay", data: data.replace(",volatile", "") });
+  }
 }
 
 const pageSize = 4096;
