@@ -19,6 +19,7 @@ import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts
 import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
 import type { NodeFolders } from "../kubelet/paths.ts";
 import type { PodObject } from "../kubelet/pod-state.ts";
+import { simulatedAction } from "../kubelet/probes/action.ts";
 import type { ContainerRuntime } from "../kubelet/runtime/container-runtime.ts";
 import type { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
@@ -81,6 +82,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
       node.kind === "local"
         ? connectIn(nodeNetnsPath(plan.name, node.name), address, port)
         : connectFromHere(port, address),
+    ...(node.kind === "simulated" ? { runAction: simulatedAction } : {}),
   });
 }
 

@@ -9,6 +9,7 @@ import type { ObjectRef } from "../client/client.ts";
 import { type LogOptions, readLogs } from "./logs.ts";
 import { containerLogPath, type NodeFolders, podFolders } from "./paths.ts";
 import { type ContainerState, findContainerSpec, type PodState } from "./pod-state.ts";
+import { restartAllowedAtMs } from "./restart-policy.ts";
 import type {
   AttachRequest,
   ContainerId,
@@ -67,7 +68,7 @@ export function createPodApi({ runtime, folders, now, find }: PodApiOptions): Po
     async logs(ref, name, options, signal) {
       const state = podOf(ref);
       const container = containerOf(state, name);
-      const run = options.previous ? previousRun(container, ref) : presentRun(container, ref);
+      const run = options.previous ? previousRun(state, container, now()) : presentRun(state, container);
       const path = containerLogPath(podFolders(folders, state.pod), container.name, run.attempt);
       const isThere = await access(path).then(
         () => true,
@@ -133,25 +134,31 @@ function containerOf(state: PodState, name: string | undefined): ContainerState 
   );
 }
 
-function presentRun(container: ContainerState, ref: ObjectRef) {
+function presentRun(state: PodState, container: ContainerState) {
   const { run, previous } = container;
   if (run.kind === "running" || run.kind === "exited") return run;
   if (run.kind === "starting" && run.last) return run.last;
   if (previous) return previous;
-  const reason =
-    container.problem?.reason ?? (container.image.kind === "failed" ? container.image.reason : "ContainerCreating");
-  throw badRequestError(
-    `container ${JSON.stringify(container.name)} in pod ${JSON.stringify(ref.name)} is waiting to start: ${reason}`,
-  );
+  const where = `container ${JSON.stringify(container.name)} in pod ${JSON.stringify(state.pod.metadata.name)}`;
+  throw badRequestError(`${where} is waiting to start: ${waitingText(state, container)}`);
 }
 
-function previousRun(container: ContainerState, ref: ObjectRef) {
-  // While it waits for a restart, the run that ended last is the one before the next.
-  const previous = container.run.kind === "exited" && container.problem ? container.run : container.previous;
+function waitingText(state: PodState, { problem, image }: ContainerState): string {
+  if (problem) return problem.reason;
+  if (image.kind === "failed" && image.reason === "ErrImagePull") {
+    return image.announced ? "trying and failing to pull image" : "image can't be pulled";
+  }
+  if (image.kind === "failed") return image.reason;
+  return state.pod.spec.initContainers?.length ? "PodInitializing" : "ContainerCreating";
+}
+
+function previousRun(state: PodState, container: ContainerState, now: number) {
+  const { run, problem, backoff, previous } = container;
+  // While it waits for its restart, the run that has just ended is the one before.
+  if (run.kind === "exited" && (problem || restartAllowedAtMs(backoff, run) > now)) return run;
   if (previous) return previous;
-  throw badRequestError(
-    `previous terminated container ${JSON.stringify(container.name)} in pod ${JSON.stringify(ref.name)} not found`,
-  );
+  const where = `container ${JSON.stringify(container.name)} in pod ${JSON.stringify(state.pod.metadata.name)}`;
+  throw badRequestError(`previous terminated ${where} not found`);
 }
 
 function internal(message: string): StatusError {
