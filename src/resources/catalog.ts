@@ -1,35 +1,72 @@
 /** Every built-in kind that the API server serves. */
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { controllerRevisions } from "./apps/controller-revision.ts";
+import { daemonSets } from "./apps/daemon-set.ts";
 import { deployments } from "./apps/deployment.ts";
 import { replicaSets } from "./apps/replica-set.ts";
+import { statefulSets } from "./apps/stateful-set.ts";
+import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
+import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
+import { cronJobs } from "./batch/cron-job.ts";
+import { jobs } from "./batch/job.ts";
 import { leases } from "./coordination/lease.ts";
 import { configMaps } from "./core/config-map.ts";
 import { endpoints } from "./core/endpoints.ts";
 import { events } from "./core/event.ts";
+import { limitRanges } from "./core/limit-range.ts";
 import { namespaces } from "./core/namespace.ts";
 import { nodes } from "./core/node.ts";
+import { persistentVolumes } from "./core/persistent-volume.ts";
+import { persistentVolumeClaims } from "./core/persistent-volume-claim.ts";
 import { pods } from "./core/pod.ts";
+import { podTemplates } from "./core/pod-template.ts";
+import { replicationControllers } from "./core/replication-controller.ts";
+import { resourceQuotas } from "./core/resource-quota.ts";
 import { secrets } from "./core/secret.ts";
 import { services } from "./core/service.ts";
 import { serviceAccounts } from "./core/service-account.ts";
 import { endpointSlices } from "./discovery/endpoint-slice.ts";
 import { newEvents } from "./events/event.ts";
+import { podDisruptionBudgets } from "./policy/pod-disruption-budget.ts";
+import { clusterRoleBindings, roleBindings } from "./rbac/binding.ts";
+import { clusterRoles } from "./rbac/cluster-role.ts";
+import { roles } from "./rbac/role.ts";
 import { priorityClasses } from "./scheduling/priority-class.ts";
+import { storageClasses } from "./storage/storage-class.ts";
 
 /** In discovery's order within a group-version. The definitions' type parameters are given up here: the server reads objects as data. */
 export const definitions: readonly ResourceDefinition[] = [
   configMaps,
   endpoints,
   events,
+  limitRanges,
   namespaces,
   nodes,
+  persistentVolumeClaims,
+  persistentVolumes,
   pods,
+  podTemplates,
+  replicationControllers,
+  resourceQuotas,
   secrets,
   serviceAccounts,
   services,
+  controllerRevisions,
+  daemonSets,
   deployments,
   replicaSets,
+  statefulSets,
   newEvents,
+  horizontalPodAutoscalers,
+  horizontalPodAutoscalersV1,
+  cronJobs,
+  jobs,
+  podDisruptionBudgets,
+  clusterRoleBindings,
+  clusterRoles,
+  roleBindings,
+  roles,
+  storageClasses,
   priorityClasses,
   leases,
   endpointSlices,

@@ -1,0 +1,99 @@
+/** CronJobs: Jobs by the clock. */
+import type { CronJob } from "../../api/batch/v1.ts";
+import { type FieldError, invalid, metadata, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { formatLabelSelector } from "../../apimachinery/selectors.ts";
+import { bumpGenerationOnSpecChange, firstGeneration, templateWarnings } from "../apps/workload.ts";
+import { defaultPodTemplate } from "../core/pod-spec/template.ts";
+import { age, ageText, containerImages, containerNames, integer, name, none, text, wide } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { nonNegative, requiredOneOf } from "../validation/rules.ts";
+import { scheduleProblem } from "./cron-schedule.ts";
+import { validateJobSpec } from "./job-validation.ts";
+
+/** A Job's name is the CronJob's and eleven characters of time; it must still be a label. */
+const maximumNameLength = 52;
+const jobSpecPath = specPath.child("jobTemplate", "spec");
+
+export const cronJobs = defineResource<CronJob>({
+  ...served("batch/v1", "cronjobs"),
+  defaults({ spec }) {
+    spec.concurrencyPolicy ||= "Allow";
+    spec.suspend ??= false;
+    spec.successfulJobsHistoryLimit ??= 3;
+    spec.failedJobsHistoryLimit ??= 1;
+    defaultPodTemplate(spec.jobTemplate?.spec?.template);
+  },
+  beforeCreate: firstGeneration<CronJob>({}),
+  beforeUpdate: bumpGenerationOnSpecChange,
+  validate: (next, previous) => [...validCronJob(next), ...(previous ? [] : validNameLength(next))],
+  warnings: ({ spec }) => templateWarnings(spec.jobTemplate?.spec?.template, jobSpecPath.child("template")),
+  columns: [
+    name,
+    text("Schedule", ({ spec }) => spec.schedule),
+    text("Timezone", ({ spec }) => spec.timeZone ?? none),
+    { name: "Suspend", type: "boolean", cell: ({ spec }) => suspendText(spec.suspend) },
+    integer("Active", ({ status }) => status?.active?.length),
+    text("Last Schedule", ({ status }, now) =>
+      status?.lastScheduleTime ? ageText(status.lastScheduleTime, now) : none,
+    ),
+    age,
+    containerNames(({ spec }) => spec.jobTemplate.spec?.template.spec?.containers),
+    containerImages(({ spec }) => spec.jobTemplate.spec?.template.spec?.containers),
+    wide(text("Selector", ({ spec }) => formatLabelSelector(spec.jobTemplate.spec?.selector))),
+  ],
+});
+
+function suspendText(suspend: boolean | undefined): string {
+  if (suspend === undefined) return "<unset>";
+  return suspend ? "True" : "False";
+}
+
+function validNameLength({ metadata: { name: cronJobName } }: CronJob): FieldError[] {
+  if (cronJobName.length <= maximumNameLength) return [];
+  return [invalid(metadata.child("name"), cronJobName, `must be no more than ${maximumNameLength} characters`)];
+}
+
+function validCronJob({ spec }: CronJob): FieldError[] {
+  const errors: FieldError[] = [];
+  const schedulePath = specPath.child("schedule");
+  if (!spec.schedule) errors.push(required(schedulePath));
+  else errors.push(...validSchedule(spec.schedule, schedulePath));
+  errors.push(...nonNegative(spec.startingDeadlineSeconds, specPath.child("startingDeadlineSeconds")));
+  errors.push(...validTimeZone(spec.timeZone));
+  const policies = ["Allow", "Forbid", "Replace"];
+  errors.push(...requiredOneOf(spec.concurrencyPolicy, policies, specPath.child("concurrencyPolicy")));
+  errors.push(...validateJobSpec(spec.jobTemplate?.spec ?? { template: {} }, jobSpecPath));
+  errors.push(...nonNegative(spec.successfulJobsHistoryLimit, specPath.child("successfulJobsHistoryLimit")));
+  return [...errors, ...nonNegative(spec.failedJobsHistoryLimit, specPath.child("failedJobsHistoryLimit"))];
+}
+
+function validSchedule(schedule: string, path: typeof specPath): FieldError[] {
+  const errors: FieldError[] = [];
+  const problem = scheduleProblem(schedule);
+  if (problem) errors.push(invalid(path, schedule, problem));
+  if (schedule.includes("TZ")) {
+    errors.push(invalid(path, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"));
+  }
+  return errors;
+}
+
+function validTimeZone(timeZone: string | undefined): FieldError[] {
+  const path = specPath.child("timeZone");
+  if (timeZone === undefined) return [];
+  if (timeZone === "") return [invalid(path, timeZone, "timeZone must be nil or non-empty string")];
+  if (timeZone.toLowerCase() === "local") {
+    const detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+    return [invalid(path, timeZone, detail)];
+  }
+  return isTimeZone(timeZone) ? [] : [invalid(path, timeZone, `unknown time zone ${timeZone}`)];
+}
+
+function isTimeZone(timeZone: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone });
+    return !/^[+-]/.test(timeZone);
+  } catch {
+    return false;
+  }
+}

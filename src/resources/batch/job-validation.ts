@@ -1,0 +1,261 @@
+/** What a Job's spec must fulfil, in a Job or in a CronJob's template. */
+import type { Job, JobSpec } from "../../api/batch/v1.ts";
+import {
+  duplicate,
+  type FieldError,
+  type FieldPath,
+  invalid,
+  notSupported,
+  required,
+  spec as specPath,
+} from "../../apimachinery/field-error.ts";
+import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { matcherOrUndefined, templateMatchesSelector } from "../apps/workload.ts";
+import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
+import { validLabelSelector } from "../validation/label-selector.ts";
+import { each, nonNegative, obeys, oneOf, unchanged } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { generateSelector, validGeneratedSelector } from "./job-selector.ts";
+
+const maximumIndexes = 100_000;
+const needsIndexed = "requires indexed completion mode";
+
+export function validateJob(next: Job, previous: Job | undefined): FieldError[] {
+  const errors = [...validGeneratedSelector(next), ...validSelectedSpec(next.spec)];
+  // Upstream checks the spec on its own once more before what may not change.
+  return previous ? [...errors, ...validSelectedSpec(next.spec), ...validChange(next.spec, previous.spec)] : errors;
+}
+
+export { generateSelector };
+
+function validSelectedSpec(spec: JobSpec): FieldError[] {
+  const errors = validateJobSpec(spec, specPath);
+  const selectorPath = specPath.child("selector");
+  if (!spec.selector) errors.push(required(selectorPath));
+  else errors.push(...validLabelSelector(spec.selector, selectorPath));
+  const matcher = matcherOrUndefined(spec.selector);
+  if (matcher) errors.push(...templateMatchesSelector(matcher, spec.template, specPath.child("template")));
+  return errors;
+}
+
+export function validateJobSpec(spec: JobSpec, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const field of [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+  ] as const) {
+    errors.push(...nonNegative(spec[field], path.child(field)));
+  }
+  errors.push(...validCompletionMode(spec, path));
+  errors.push(...validFailurePolicy(spec, path.child("podFailurePolicy")));
+  errors.push(...validSuccessPolicy(spec, path.child("successPolicy")));
+  if (spec.podReplacementPolicy !== undefined) {
+    const supported = spec.podFailurePolicy ? ["Failed"] : ["Failed", "TerminatingOrFailed"];
+    errors.push(...oneOf(spec.podReplacementPolicy, supported, path.child("podReplacementPolicy")));
+  }
+  if (spec.managedBy !== undefined) {
+    errors.push(...obeys(spec.managedBy, qualifiedNameProblems, path.child("managedBy")));
+    if (spec.managedBy.length > 63) {
+      errors.push({
+        reason: "FieldValueTooLong",
+        field: path.child("managedBy").toString(),
+        message: "Too long: may not be more than 63 bytes",
+      });
+    }
+  }
+  errors.push(...validatePodTemplate(spec.template, path.child("template")));
+  return [...errors, ...validRestartPolicy(spec, path.child("template", "spec", "restartPolicy"))];
+}
+
+function validCompletionMode(spec: JobSpec, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  const { completionMode, completions, parallelism } = spec;
+  if (completionMode !== undefined) {
+    errors.push(...oneOf(completionMode, ["NonIndexed", "Indexed"], path.child("completionMode")));
+  }
+  if (completionMode === "Indexed") {
+    const suffix = "when completion mode is Indexed";
+    if (completions === undefined) errors.push(required(path.child("completions"), suffix));
+    const limit = `must be less than or equal to ${maximumIndexes} ${suffix}`;
+    if ((parallelism ?? 0) > maximumIndexes) errors.push(invalid(path.child("parallelism"), parallelism, limit));
+    return errors;
+  }
+  for (const field of ["backoffLimitPerIndex", "maxFailedIndexes"] as const) {
+    if (spec[field] !== undefined) errors.push(invalid(path.child(field), spec[field], needsIndexed));
+  }
+  return errors;
+}
+
+function validRestartPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
+  const policy = spec.template.spec?.restartPolicy ?? "";
+  // Always is what a template says that leaves it out: a Job has to decide.
+  if (policy === "Always") return [required(path, 'valid values: "OnFailure", "Never"')];
+  if (policy !== "OnFailure" && policy !== "Never") return [notSupported(path, policy, ["OnFailure", "Never"])];
+  if (spec.podFailurePolicy && policy !== "Never") {
+    return [invalid(path, policy, 'only "Never" is supported when podFailurePolicy is specified')];
+  }
+  return [];
+}
+
+function validFailurePolicy(spec: JobSpec, path: FieldPath): FieldError[] {
+  const names = new Set(
+    [...(spec.template.spec?.initContainers ?? []), ...(spec.template.spec?.containers ?? [])].map((c) => c.name),
+  );
+  return each(spec.podFailurePolicy?.rules, path.child("rules"), (rule, at) => {
+    const actions = ["Count", "FailIndex", "FailJob", "Ignore"];
+    const errors = rule.action
+      ? oneOf(rule.action, actions, at.child("action"))
+      : [required(at.child("action"), 'valid values: ["Count" "FailIndex" "FailJob" "Ignore"]')];
+    if (rule.action === "FailIndex" && spec.backoffLimitPerIndex === undefined) {
+      errors.push(invalid(at.child("action"), rule.action, "requires the backoffLimitPerIndex to be set"));
+    }
+    const codes = rule.onExitCodes;
+    const conditions = rule.onPodConditions ?? [];
+    if (codes) {
+      const codesPath = at.child("onExitCodes");
+      errors.push(...oneOf(codes.operator, ["In", "NotIn"], codesPath.child("operator")));
+      if (codes.containerName !== undefined && !names.has(codes.containerName)) {
+        const detail = "must be one of the container or initContainer names in the pod template";
+        errors.push(invalid(codesPath.child("containerName"), codes.containerName, detail));
+      }
+      const values = new Set<number>();
+      const valuesPath = codesPath.child("values");
+      if (!codes.values?.length)
+        errors.push(invalid(valuesPath, codes.values ?? null, "at least one value is required"));
+      for (const [index, value] of (codes.values ?? []).entries()) {
+        if (value === 0 && codes.operator === "In") {
+          errors.push(invalid(valuesPath.index(index), value, "must not be 0 for the In operator"));
+        }
+        if (values.has(value)) errors.push(duplicate(valuesPath.index(index), value));
+        values.add(value);
+      }
+    }
+    if (codes && conditions.length > 0) {
+      errors.push(invalid(at, null, "specifying both OnExitCodes and OnPodConditions is not supported"));
+    }
+    if (!codes && conditions.length === 0) {
+      errors.push(invalid(at, null, "specifying one of OnExitCodes and OnPodConditions is required"));
+    }
+    errors.push(
+      ...each(conditions, at.child("onPodConditions"), ({ type, status }, conditionPath) => [
+        ...obeys(type, qualifiedNameProblems, conditionPath.child("type")),
+        ...oneOf(status, ["False", "True", "Unknown"], conditionPath.child("status")),
+      ]),
+    );
+    return errors;
+  });
+}
+
+function validSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
+  if (!spec.successPolicy) return [];
+  if (spec.completionMode !== "Indexed") {
+    return [invalid(path, { Rules: spec.successPolicy.rules ?? null }, needsIndexed)];
+  }
+  const rulesPath = path.child("rules");
+  if (!spec.successPolicy.rules?.length) return [required(rulesPath, "at least one rules must be specified")];
+  return each(spec.successPolicy.rules, rulesPath, ({ succeededCount, succeededIndexes }, at) => {
+    const errors: FieldError[] = [];
+    if (succeededCount === undefined && succeededIndexes === undefined) {
+      errors.push(required(at, "at least one of succeededCount or succeededIndexes must be specified"));
+    }
+    let total: number | undefined;
+    if (succeededIndexes !== undefined) {
+      const parsed = countIndexes(succeededIndexes, spec.completions ?? 0);
+      if (typeof parsed === "number") total = parsed;
+      else {
+        const detail = `error parsing succeededIndexes: ${parsed.problem}`;
+        errors.push(invalid(at.child("succeededIndexes"), succeededIndexes, detail));
+      }
+    }
+    if (succeededCount !== undefined) {
+      const countPath = at.child("succeededCount");
+      errors.push(...nonNegative(succeededCount, countPath));
+      if (succeededCount > (spec.completions ?? 0)) {
+        const detail = `must be less than or equal to ${spec.completions} (the number of specified completions)`;
+        errors.push(invalid(countPath, succeededCount, detail));
+      }
+      if (total !== undefined && succeededCount > total) {
+        const detail = `must be less than or equal to ${total} (the number of indexes in the specified succeededIndexes field)`;
+        errors.push(invalid(countPath, succeededCount, detail));
+      }
+    }
+    return errors;
+  });
+}
+
+/** `1,3-5` → 4. */
+function countIndexes(text: string, completions: number): number | { problem: string } {
+  let total = 0;
+  let last = -1;
+  if (text === "") return 0;
+  for (const interval of text.split(",")) {
+    const limits = interval.split("-");
+    if (limits.length > 2)
+      return {
+        problem: `the fragment "${interval}" violates the requirement that an index interval can have at most two parts separated by '-'`,
+      };
+    const numbers: number[] = [];
+    for (const limit of limits) {
+      if (!/^[+-]?\d+$/.test(limit)) return { problem: `cannot convert string to integer for index: "${limit}"` };
+      const index = Number(limit);
+      if (index >= completions) return { problem: `too large index: "${limit}"` };
+      numbers.push(index);
+    }
+    const [from, to = from] = numbers as [number, number?];
+    if (from <= last) return { problem: `non-increasing order, previous: ${last}, current: ${from}` };
+    if (numbers.length === 2 && to! <= from)
+      return { problem: `non-increasing order, previous: ${from}, current: ${to}` };
+    total += to! - from + 1;
+    last = to!;
+  }
+  return total;
+}
+
+function validChange(next: JobSpec, previous: JobSpec): FieldError[] {
+  const errors: FieldError[] = [];
+  const completionsPath = specPath.child("completions");
+  if (next.completionMode === "Indexed") {
+    if (next.completions !== previous.completions && next.completions !== next.parallelism) {
+      errors.push(invalid(completionsPath, next.completions, "can only be modified in tandem with spec.parallelism"));
+    }
+  } else {
+    errors.push(...unchanged(next.completions, previous.completions, completionsPath));
+  }
+  errors.push(...unchanged(next.selector, previous.selector, specPath.child("selector")));
+  if (!semanticallyEqual(next.template, mutableTemplate(next, previous))) {
+    errors.push(invalid(specPath.child("template"), next.template, "field is immutable"));
+  }
+  for (const field of [
+    "completionMode",
+    "podFailurePolicy",
+    "backoffLimitPerIndex",
+    "managedBy",
+    "successPolicy",
+  ] as const) {
+    errors.push(...unchanged(next[field], previous[field], specPath.child(field)));
+  }
+  return errors;
+}
+
+/** While a Job is suspended and has not begun, where its pods run may still change. */
+function mutableTemplate(next: JobSpec, previous: JobSpec): JobSpec["template"] {
+  if (!previous.suspend) return previous.template;
+  const { metadata, spec } = next.template;
+  const template = structuredClone(previous.template);
+  template.metadata = { ...template.metadata, ...(metadata?.annotations ? { annotations: metadata.annotations } : {}) };
+  template.metadata = { ...template.metadata, ...(metadata?.labels ? { labels: metadata.labels } : {}) };
+  if (template.spec && spec) {
+    const placement = ["affinity", "nodeSelector", "tolerations", "schedulingGates"] as const;
+    template.spec = { ...template.spec };
+    for (const field of placement) {
+      if (spec[field] === undefined) delete template.spec[field];
+      else (template.spec as unknown as Record<string, unknown>)[field] = spec[field];
+    }
+  }
+  return template;
+}

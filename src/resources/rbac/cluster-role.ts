@@ -1,0 +1,25 @@
+/** ClusterRoles: what may be done anywhere, or in whichever namespace a binding names. */
+import type { ClusterRole } from "../../api/rbac/v1.ts";
+import { FieldPath, required } from "../../apimachinery/field-error.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { served } from "../served.ts";
+import { validLabelSelector } from "../validation/label-selector.ts";
+import { each } from "../validation/rules.ts";
+import { validRules } from "./policy-rule.ts";
+
+const selectorsPath = FieldPath.root.child("aggregationRule", "clusterRoleSelectors");
+
+export const clusterRoles = defineResource<ClusterRole>({
+  ...served("rbac.authorization.k8s.io/v1", "clusterroles"),
+  allowCreateOnUpdate: true,
+  validateName: "path-segment",
+  validate({ rules, aggregationRule }) {
+    const errors = validRules(rules, false);
+    if (!aggregationRule) return errors;
+    const selectors = aggregationRule.clusterRoleSelectors;
+    if (!selectors?.length) {
+      errors.push(required(selectorsPath, "at least one clusterRoleSelector required if aggregationRule is non-nil"));
+    }
+    return [...errors, ...each(selectors, selectorsPath, (selector, at) => validLabelSelector(selector, at))];
+  },
+});
