@@ -357,6 +357,19 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await until(async () => (await run(name, "cat", "/settings/color")) === "blue");
   });
 
+  test("files of the downward API follow the pod's labels", async () => {
+    const name = await create({
+      containers: [{ volumeMounts: [{ name: "about", mountPath: "/about" }] }],
+      volumes: [
+        { name: "about", downwardAPI: { items: [{ path: "labels", fieldRef: { fieldPath: "metadata.labels" } }] } },
+      ],
+    });
+    await reach(name, isReady);
+    const body = { metadata: { labels: { tier: "front" } } };
+    await api.client.patch(Pods, { name, namespace: "default" }, { type: "merge", body });
+    await until(async () => (await run(name, "cat", "/about/labels")) === 'tier="front"');
+  });
+
   test("a pod waits for a ConfigMap that is not there yet, says so, and starts when it comes", async () => {
     const name = await create({ containers: [{ envFrom: [{ configMapRef: { name: "late" } }] }] });
     await reach(

@@ -167,12 +167,9 @@ export class PodExecutor {
 
   /** The object was seen: a new spec, new labels, a deletion. */
   podChanged(pod: PodObject): void {
-    const before = this.#state.pod;
-    const isMetadataNew =
-      before.metadata.labels !== pod.metadata.labels || before.metadata.annotations !== pod.metadata.annotations;
+    const before = downwardText(this.#state.pod);
     this.dispatch({ kind: "podChanged", pod });
-    if (isMetadataNew && pod.spec.volumes?.some((volume) => volume.downwardAPI || volume.projected))
-      this.referenceChanged();
+    if (before !== downwardText(pod)) this.referenceChanged();
   }
 
   /** A ConfigMap or Secret that the pod refers to has changed. */
@@ -809,6 +806,14 @@ export class PodExecutor {
     this.#probes.set(key, worker);
     worker.start();
   }
+}
+
+/** What mounted files may say of a pod and may change; empty when it has no such files. */
+function downwardText({ metadata, spec }: PodObject): string {
+  const hasFiles = spec.volumes?.some(
+    ({ downwardAPI, projected }) => downwardAPI ?? projected?.sources?.some((source) => source.downwardAPI),
+  );
+  return hasFiles ? JSON.stringify([metadata.labels, metadata.annotations]) : "";
 }
 
 /** Runtimes read some; the copy of the manifest that `kubectl apply` leaves is for nobody here. */
