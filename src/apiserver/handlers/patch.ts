@@ -189,7 +189,7 @@ export class Patcher {
   }
 
   #refusal(patched: object, value: unknown, why: string): StatusError {
-    const shown = this.#request.type === "strategic" ? goPrint(value) : JSON.stringify(patched);
+    const shown = this.#request.type === "strategic" ? goPrint(value) : JSON.stringify(patched, sortedFieldSets);
     const { code, reason, message, details } = invalidError({ group: "", kind: "" }, "", [
       invalid(FieldPath.root.child("patch"), shown, why),
     ]);
@@ -201,9 +201,26 @@ export class Patcher {
 function inOrder(value: unknown): object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw rejectedPatchError(undefined);
   const fields = value as Record<string, unknown>;
-  const sorted: Record<string, unknown> = {};
-  for (const key of Object.keys(fields).sort()) sorted[key] = fields[key];
-  return sorted;
+  return Object.fromEntries(
+    Object.keys(fields)
+      .sort()
+      .map((name) => [name, fields[name]]),
+  );
+}
+
+/** Field sets are maps in Go, which writes maps sorted. */
+function sortedFieldSets(key: string, value: unknown): unknown {
+  return key === "fieldsV1" ? sorted(value) : value;
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const fields = value as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.keys(fields)
+      .sort()
+      .map((name) => [name, sorted(fields[name])]),
+  );
 }
 
 function noStrategicMerge(): StatusError {

@@ -1,3 +1,264 @@
-export function encodeOpenApiV2(_document: object): Buffer {
-  throw new Error("not there");
+/** The OpenAPI 2 document in the protobuf form (gnostic's openapi.v2.Document) that older kubectl versions ask for. */
+import { ReverseWriter, wireBytes, wireVarint } from "../../apimachinery/serializer/protobuf-wire.ts";
+
+type Json = Record<string, unknown>;
+
+/** How one JSON member is written. A map is a list of (name, value) messages inside a message. */
+type Shape =
+  | { kind: "string" | "strings" | "bool" | "any" }
+  | { kind: "message" | "messages"; of: () => Message }
+  | { kind: "map"; of: () => Message; member: number }
+  | { kind: "custom"; write(writer: ReverseWriter, value: unknown): void };
+
+interface Message {
+  fields: Readonly<Record<string, readonly [number: number, shape: Shape]>>;
+  /** The field that takes members beginning with `x-`. */
+  extensions?: number;
+}
+
+const string: Shape = { kind: "string" };
+const strings: Shape = { kind: "strings" };
+const bool: Shape = { kind: "bool" };
+const any: Shape = { kind: "any" };
+const message = (of: () => Message): Shape => ({ kind: "message", of });
+const map = (of: () => Message, member = 1): Shape => ({ kind: "map", of, member });
+
+const info: Message = { fields: { title: [1, string], version: [2, string] } };
+
+const schema: Message = {
+  fields: {
+    $ref: [1, string],
+    format: [2, string],
+    title: [3, string],
+    description: [4, string],
+    default: [5, any],
+    required: [19, strings],
+    additionalProperties: [21, { kind: "custom", write: writeAdditional }],
+    // A type may be a list of types.
+    type: [22, { kind: "custom", write: (writer, value) => field(writer, 1, string, value) }],
+    // So may items be a list of schemas.
+    items: [
+      23,
+      {
+        kind: "custom",
+        write: (writer, value) =>
+          field(
+            writer,
+            1,
+            message(() => schema),
+            value,
+          ),
+      },
+    ],
+    allOf: [24, { kind: "messages", of: () => schema }],
+    properties: [25, map(() => schema)],
+  },
+  extensions: 31,
+};
+
+const bodyParameter: Message = {
+  fields: {
+    description: [1, string],
+    name: [2, string],
+    in: [3, string],
+    required: [4, bool],
+    schema: [5, message(() => schema)],
+  },
+};
+
+const queryParameter: Message = {
+  fields: {
+    required: [1, bool],
+    in: [2, string],
+    description: [3, string],
+    name: [4, string],
+    type: [6, string],
+    uniqueItems: [20, bool],
+  },
+};
+
+const pathParameter: Message = {
+  fields: {
+    required: [1, bool],
+    in: [2, string],
+    description: [3, string],
+    name: [4, string],
+    type: [5, string],
+    uniqueItems: [19, bool],
+  },
+};
+
+const response: Message = {
+  fields: {
+    description: [1, string],
+    schema: [
+      2,
+      {
+        kind: "custom",
+        write: (writer, value) =>
+          field(
+            writer,
+            1,
+            message(() => schema),
+            value,
+          ),
+      },
+    ],
+  },
+};
+
+/** Either a response or a reference to one; ours are all spelled out. */
+const responseValue: Message = { fields: { response: [1, message(() => response)] } };
+
+const operation: Message = {
+  fields: {
+    tags: [1, strings],
+    summary: [2, string],
+    description: [3, string],
+    operationId: [5, string],
+    produces: [6, strings],
+    consumes: [7, strings],
+    parameters: [8, { kind: "custom", write: () => {} }],
+    responses: [9, { kind: "custom", write: writeResponses }],
+    schemes: [10, strings],
+  },
+  extensions: 13,
+};
+
+const pathItem: Message = {
+  fields: {
+    get: [2, message(() => operation)],
+    put: [3, message(() => operation)],
+    post: [4, message(() => operation)],
+    delete: [5, message(() => operation)],
+    patch: [8, message(() => operation)],
+    parameters: [9, { kind: "custom", write: () => {} }],
+  },
+};
+
+const apiKey: Message = {
+  fields: { type: [1, string], name: [2, string], in: [3, string], description: [4, string] },
+};
+const securityDefinition: Message = { fields: { apiKey: [2, message(() => apiKey)] } };
+
+const document: Message = {
+  fields: {
+    swagger: [1, string],
+    info: [2, message(() => info)],
+    paths: [8, map(() => pathItem, 2)],
+    definitions: [9, map(() => schema)],
+    securityDefinitions: [13, map(() => securityDefinition)],
+  },
+};
+
+export function encodeOpenApiV2(openApi: object): Buffer {
+  const { security: _security, parameters: _parameters, securityDefinitions, ...rest } = openApi as Json;
+  const definitions = Object.entries((securityDefinitions ?? {}) as Json);
+  const wrapped = Object.fromEntries(definitions.map(([name, value]) => [name, { apiKey: value }]));
+  const writer = new ReverseWriter(1024 * 1024);
+  body(writer, document, { ...rest, securityDefinitions: wrapped });
+  return writer.finish();
+}
+
+function body(writer: ReverseWriter, type: Message, value: Json): void {
+  for (const name of Object.keys(value).reverse()) {
+    const member = value[name];
+    if (member === undefined) continue;
+    const known = type.fields[name];
+    if (known) {
+      const [number, shape] = known;
+      if (name === "parameters")
+        for (const parameter of (member as Json[]).toReversed()) writeParameter(writer, number, parameter);
+      else field(writer, number, shape, member);
+    } else if (type.extensions && name.startsWith("x-")) {
+      named(writer, type.extensions, name, (inner) => anyValue(inner, member));
+    }
+  }
+}
+
+function field(writer: ReverseWriter, number: number, shape: Shape, value: unknown): void {
+  switch (shape.kind) {
+    case "string":
+      writer.string(String(value));
+      writer.tag(number, wireBytes);
+      return;
+    case "strings":
+      for (const item of (value as string[]).toReversed()) field(writer, number, string, item);
+      return;
+    case "bool":
+      writer.uint(value ? 1 : 0);
+      writer.tag(number, wireVarint);
+      return;
+    case "any":
+      nested(writer, number, () => anyValue(writer, value));
+      return;
+    case "message":
+      nested(writer, number, () => body(writer, shape.of(), value as Json));
+      return;
+    case "messages":
+      for (const item of (value as Json[]).toReversed()) nested(writer, number, () => body(writer, shape.of(), item));
+      return;
+    case "map":
+      nested(writer, number, () => {
+        for (const [name, item] of Object.entries(value as Json).reverse()) {
+          named(writer, shape.member, name, () => body(writer, shape.of(), item as Json));
+        }
+      });
+      return;
+    case "custom":
+      nested(writer, number, () => shape.write(writer, value));
+  }
+}
+
+function nested(writer: ReverseWriter, number: number, write: () => void): void {
+  const { mark } = writer;
+  write();
+  writer.length(mark);
+  writer.tag(number, wireBytes);
+}
+
+/** A (name, value) pair: how maps travel. */
+function named(writer: ReverseWriter, number: number, name: string, write: (writer: ReverseWriter) => void): void {
+  nested(writer, number, () => {
+    nested(writer, 2, () => write(writer));
+    writer.string(name);
+    writer.tag(1, wireBytes);
+  });
+}
+
+/** Anything else travels as YAML text, which JSON is. */
+function anyValue(writer: ReverseWriter, value: unknown): void {
+  writer.string(typeof value === "string" ? value : JSON.stringify(value));
+  writer.tag(2, wireBytes);
+}
+
+function writeAdditional(writer: ReverseWriter, value: unknown): void {
+  if (typeof value === "boolean") field(writer, 2, bool, value);
+  else
+    field(
+      writer,
+      1,
+      message(() => schema),
+      value,
+    );
+}
+
+function writeResponses(writer: ReverseWriter, value: unknown): void {
+  for (const [code, item] of Object.entries(value as Json).reverse()) {
+    named(writer, 1, code, () => body(writer, responseValue, { response: item }));
+  }
+}
+
+function writeParameter(writer: ReverseWriter, number: number, parameter: Json): void {
+  nested(writer, number, () => {
+    nested(writer, 1, () => {
+      if (parameter["in"] === "body") nested(writer, 1, () => body(writer, bodyParameter, parameter));
+      else {
+        nested(writer, 2, () => {
+          const isQuery = parameter["in"] === "query";
+          nested(writer, isQuery ? 3 : 4, () => body(writer, isQuery ? queryParameter : pathParameter, parameter));
+        });
+      }
+    });
+  });
 }
