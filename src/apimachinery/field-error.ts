@@ -65,24 +65,51 @@ export const status = FieldPath.root.child("status");
 /** `value` the way upstream prints it in an error: strings quoted, objects as JSON. */
 function printed(value: unknown): string {
   if (value === undefined || value === null) return "null";
-  return JSON.stringify(value);
+  if (typeof value !== "object") return JSON.stringify(value);
+  return JSON.stringify(value, sortedMaps).replace(/[<>&]/g, escaped);
 }
 
+/** Upstream writes maps by key, and structs, whose fields are not all text, as they are declared. */
+function sortedMaps(_: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const entries = Object.entries(value);
+  const isMap = entries.length > 1 && entries.every(([key, one]) => typeof one === "string" && !/^[A-Z]/.test(key));
+  return isMap ? Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+}
+
+const escaped = (character: string) => `\\u00${character.charCodeAt(0).toString(16)}`;
+
 export function required(path: FieldPath, detail = ""): FieldError {
-  return { reason: "FieldValueRequired", field: path.toString(), message: detail ? `Required value: ${detail}` : "Required value" };
+  return {
+    reason: "FieldValueRequired",
+    field: path.toString(),
+    message: detail ? `Required value: ${detail}` : "Required value",
+  };
 }
 
 export function invalid(path: FieldPath, value: unknown, detail: string): FieldError {
-  return { reason: "FieldValueInvalid", field: path.toString(), message: `Invalid value: ${printed(value)}${detail ? `: ${detail}` : ""}` };
+  return {
+    reason: "FieldValueInvalid",
+    field: path.toString(),
+    message: `Invalid value: ${printed(value)}${detail ? `: ${detail}` : ""}`,
+  };
 }
 
 export function typeInvalid(path: FieldPath, value: unknown, detail: string): FieldError {
-  return { reason: "FieldValueTypeInvalid", field: path.toString(), message: `Invalid value: ${printed(value)}${detail ? `: ${detail}` : ""}` };
+  return {
+    reason: "FieldValueTypeInvalid",
+    field: path.toString(),
+    message: `Invalid value: ${printed(value)}${detail ? `: ${detail}` : ""}`,
+  };
 }
 
 export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
   const list = supported.map((s) => JSON.stringify(s)).join(", ");
-  return { reason: "FieldValueNotSupported", field: path.toString(), message: `Unsupported value: ${printed(value)}${list ? `: supported values: ${list}` : ""}` };
+  return {
+    reason: "FieldValueNotSupported",
+    field: path.toString(),
+    message: `Unsupported value: ${printed(value)}${list ? `: supported values: ${list}` : ""}`,
+  };
 }
 
 export function duplicate(path: FieldPath, value: unknown): FieldError {
@@ -99,9 +126,17 @@ export function notFound(path: FieldPath, value: unknown): FieldError {
 
 /** `value` is not repeated in the message, as upstream stopped doing for long values. */
 export function tooLong(path: FieldPath, maximum: number): FieldError {
-  return { reason: "FieldValueTooLong", field: path.toString(), message: `Too long: may not be more than ${maximum} bytes` };
+  return {
+    reason: "FieldValueTooLong",
+    field: path.toString(),
+    message: `Too long: may not be more than ${maximum} bytes`,
+  };
 }
 
 export function tooMany(path: FieldPath, actual: number, maximum: number): FieldError {
-  return { reason: "FieldValueTooMany", field: path.toString(), message: `Too many: ${actual}: must have at most ${maximum} items` };
+  return {
+    reason: "FieldValueTooMany",
+    field: path.toString(),
+    message: `Too many: ${actual}: must have at most ${maximum} items`,
+  };
 }

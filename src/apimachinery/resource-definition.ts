@@ -28,12 +28,18 @@ export interface Column<T> {
   cell(object: T, now: number): string | number | boolean | null;
 }
 
-export interface SubresourceDefinition {
+export interface SubresourceDefinition<T = KubeObject> {
   /** `status`, `scale`, `exec`, `binding`, ... */
   name: string;
   verbs: readonly string[];
   /** The kind it reads and writes, when not the resource's own: `{ group: "autoscaling", version: "v1", kind: "Scale" }`. */
   kind?: { group: string; version: string; kind: string };
+  /**
+   * Makes it a part of the object that is read and written as status is: get answers the whole object; update and patch write
+   * what this returns, `previous` with that part of `sent`. Both are shared: copy what changes. beforeUpdate and validate follow,
+   * with the subresource's name in the context.
+   */
+  part?(sent: T, previous: T): T;
 }
 
 /** Where `scale` finds its numbers inside the object. Paths are dotted. */
@@ -73,7 +79,7 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   deprecationWarning?: string;
   scale?: ScaleDefinition;
   /** Further subresources, served by handlers that the composition root registers by `<plural>/<name>`. */
-  subresources?: readonly SubresourceDefinition[];
+  subresources?: readonly SubresourceDefinition<T>[];
   /** Key prefix in the store. Default: `/registry/<group, when not core>/<plural>`. */
   storagePrefix?: string;
   /** The other versions of this kind name the storage version here; `convert` translates between the two. */

@@ -23,7 +23,10 @@ export interface Attributes {
   fieldSelector?: string;
 }
 
-export type Decision = { kind: "allow" } | { kind: "deny"; reason: string } | { kind: "no-opinion"; reason: string };
+export type Decision =
+  | { kind: "allow"; reason?: string }
+  | { kind: "deny"; reason: string }
+  | { kind: "no-opinion"; reason: string };
 
 export const allow: Decision = { kind: "allow" };
 

@@ -259,7 +259,7 @@ export class InProcessClient implements Client {
   ): Promise<unknown> {
     const { served, context } = await this.#enter(verb, resource, ref, subresource, options.signal);
     const checked = checkedWriteOptions(options, verb === "create" ? "CreateOptions" : "UpdateOptions");
-    if (verb === "update" && (subresource === "status" || subresource === "scale")) {
+    if (verb === "update" && served.isObjectPart(subresource)) {
       const sent = { kind: "object", object: body } as const;
       const answer = await this.#pipeline.update(
         context,

@@ -246,7 +246,7 @@ export class ObjectWriter {
       if (definition.validateStatus) errors.push(...definition.validateStatus(next, before, writeContext));
     } else {
       if (definition.hasStatus && subresource === "") putBack(next, before, "status");
-      if (subresource === "" || subresource === "scale") {
+      if (subresource === "" || resource.isObjectPart(subresource)) {
         if (definition.beforeUpdate) definition.beforeUpdate(next, before, writeContext);
         else bumpGeneration(next, before);
       }

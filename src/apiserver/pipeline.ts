@@ -14,6 +14,7 @@ import { list } from "./handlers/list.ts";
 import { type PatchRequest, patch } from "./handlers/patch.ts";
 import { getScale, patchScale, updateScale } from "./handlers/scale.ts";
 import { update } from "./handlers/update.ts";
+import { createVirtual, readVirtual } from "./handlers/virtual.ts";
 import { type OpenWatch, type WatchReceiver, watch } from "./handlers/watch.ts";
 import { ObjectWriter } from "./object-writer.ts";
 import type { DeleteOptions, ListOptions, WriteOptions } from "./request-options.ts";
@@ -30,19 +31,19 @@ export interface PipelineOptions {
 export class Pipeline {
   readonly services: Services;
   readonly objects: ObjectWriter;
-  readonly #authenticators: readonly Authenticator[];
-  readonly #authorizers: readonly Authorizer[];
+  readonly authenticators: readonly Authenticator[];
+  readonly authorizers: readonly Authorizer[];
 
   constructor(options: PipelineOptions) {
     this.services = options.services;
     this.objects = new ObjectWriter(options.services);
-    this.#authenticators = options.authenticators;
-    this.#authorizers = options.authorizers;
+    this.authenticators = options.authenticators;
+    this.authorizers = options.authorizers;
   }
 
   /** Who the credentials prove; the anonymous user when they prove nobody. Throws a 401 when they are wrong. */
   async authenticate(credentials: Credentials): Promise<UserInfo> {
-    for (const authenticator of this.#authenticators) {
+    for (const authenticator of this.authenticators) {
       const answer = authenticator.authenticate(credentials);
       const user = answer instanceof Promise ? await answer : answer;
       if (user) return authenticated(user);
@@ -53,7 +54,7 @@ export class Pipeline {
 
   /** Throws a 403. Returns a promise only when an authorizer has to wait. */
   authorize(attributes: Attributes): void | Promise<void> {
-    const authorizers = this.#authorizers;
+    const authorizers = this.authorizers;
     for (let i = 0; i < authorizers.length; i++) {
       const answer = authorizers[i]!.authorize(attributes);
       if (answer instanceof Promise) break;
@@ -65,7 +66,7 @@ export class Pipeline {
   }
 
   async #authorizeWaiting(attributes: Attributes): Promise<void> {
-    const decision = await authorizeByAll(this.#authorizers, attributes);
+    const decision = await authorizeByAll(this.authorizers, attributes);
     if (decision.kind !== "allow") throw forbiddenRequest(attributes, decision.reason);
   }
 
@@ -89,6 +90,7 @@ export class Pipeline {
     subresource: string,
     resourceVersion: string,
   ): Answer | Promise<Answer> {
+    if (resource.virtual) return readVirtual(context, resource, resource.virtual, namespace, name);
     if (subresource === "scale") return getScale(this.services, context, resource, namespace, name);
     return get(this.services, context, resource, namespace, name, resourceVersion);
   }
@@ -119,6 +121,9 @@ export class Pipeline {
     body: Body,
     options: WriteOptions,
   ): Promise<Answer> {
+    if (resource.virtual) {
+      return createVirtual(this.services, context, resource, resource.virtual, namespace, body, options);
+    }
     return create(this.objects, context, resource, namespace, body, options);
   }
 
@@ -134,7 +139,7 @@ export class Pipeline {
     if (subresource === "scale") {
       return updateScale(this.objects, context, resource, namespace, name, body, options);
     }
-    return update(this.objects, context, resource, namespace, name, subresource as "" | "status", body, options);
+    return update(this.objects, context, resource, namespace, name, subresource, body, options);
   }
 
   patch(
@@ -146,7 +151,7 @@ export class Pipeline {
     request: PatchRequest,
   ): Promise<Answer> {
     if (subresource === "scale") return patchScale(this.objects, context, resource, namespace, name, request);
-    return patch(this.objects, context, resource, namespace, name, subresource as "" | "status", request);
+    return patch(this.objects, context, resource, namespace, name, subresource, request);
   }
 
   delete(

@@ -10,6 +10,7 @@ import { EncodingBudget } from "../storage/encoding-budget.ts";
 import type { Store } from "../storage/store.ts";
 import { WatchCache } from "../storage/watch-cache.ts";
 import { jsonEncoder, storedJsonCodec } from "./negotiation/json-encoder.ts";
+import type { VirtualResource } from "./virtual-resource.ts";
 
 /** One resource of one version, with what the hot paths want ready-made. */
 export class ServedResource {
@@ -26,14 +27,17 @@ export class ServedResource {
   readonly subresources: ReadonlyMap<string, SubresourceDefinition>;
   /** Shared by all versions of the resource. Holds objects in the version they are stored in. */
   readonly cache: WatchCache<KubeObject>;
+  /** Answers in the place of the cache, for resources that nothing is stored of. */
+  readonly virtual: VirtualResource | undefined;
   /** Writes this version's JSON, whichever version is stored. */
   readonly json: Encoder<KubeObject>;
   readonly #converted = new WeakMap<object, KubeObject>();
   #schema: { type: TypeSchema | undefined } | undefined;
   #emptyStatus: { value: unknown } | undefined;
 
-  constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>) {
+  constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>, virtual?: VirtualResource) {
     this.definition = definition;
+    this.virtual = virtual;
     this.group = definition.group;
     this.version = definition.version;
     this.kind = definition.kind;
@@ -67,6 +71,11 @@ export class ServedResource {
   /** Where the keys of one namespace begin, or of all. */
   keyPrefix(namespace: string): string {
     return namespace && this.namespaced ? `${this.cache.prefix}${namespace}/` : this.cache.prefix;
+  }
+
+  /** Subresources that read and write the object itself; all others have handlers of their own. */
+  isObjectPart(subresource: string): boolean {
+    return subresource === "status" || subresource === "scale" || !!this.subresources.get(subresource)?.part;
   }
 
   /** The object in this version. Conversions are kept as long as the stored object lives. */
@@ -146,12 +155,13 @@ export class ResourceRegistry {
 
   /** Begins to serve, or replaces what was served under the same group, version and plural. */
   add(...definitions: readonly ResourceDefinition[]): void {
-    for (const definition of definitions) {
-      const groupVersion = apiVersionOf(definition);
-      let resources = this.#byGroupVersion.get(groupVersion);
-      if (!resources) this.#byGroupVersion.set(groupVersion, (resources = new Map()));
-      resources.set(definition.plural, new ServedResource(definition, this.#cacheFor(definition)));
-    }
+    for (const definition of definitions) this.#put(definition, undefined);
+    this.#changed();
+  }
+
+  /** Serves what nothing is stored of. */
+  addVirtual(...virtuals: readonly VirtualResource[]): void {
+    for (const virtual of virtuals) this.#put(virtual.definition, virtual);
     this.#changed();
   }
 
@@ -205,6 +215,13 @@ export class ResourceRegistry {
   close(): void {
     for (const cache of this.#caches.values()) cache.close();
     this.#caches.clear();
+  }
+
+  #put(definition: ResourceDefinition, virtual: VirtualResource | undefined): void {
+    const groupVersion = apiVersionOf(definition);
+    let resources = this.#byGroupVersion.get(groupVersion);
+    if (!resources) this.#byGroupVersion.set(groupVersion, (resources = new Map()));
+    resources.set(definition.plural, new ServedResource(definition, this.#cacheFor(definition), virtual));
   }
 
   #changed(): void {

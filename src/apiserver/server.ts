@@ -22,6 +22,7 @@ import { Pipeline } from "./pipeline.ts";
 import { ResourceRegistry } from "./resource-registry.ts";
 import type { Services } from "./services.ts";
 import type { SubresourceHandler } from "./subresource-handler.ts";
+import type { VirtualResource } from "./virtual-resource.ts";
 
 export interface ApiServerOptions {
   definitions: readonly ResourceDefinition[];
@@ -37,6 +38,8 @@ export interface ApiServerOptions {
   admission?: readonly AdmissionPlugin[] | ((server: ServerAccess) => readonly AdmissionPlugin[]);
   /** By `<plural>/<subresource>`, or `<plural>.<group>/<subresource>`. */
   subresources?: ReadonlyMap<string, SubresourceHandler>;
+  /** Resources that nothing is stored of: reviews and the like. A function is called once with what they may ask. */
+  virtualResources?: readonly VirtualResource[] | ((server: ServerAccess) => readonly VirtualResource[]);
   /** Exact paths outside the resource tree, such as `/openid/v1/jwks`. */
   paths?: ReadonlyMap<string, NonResourceHandler>;
   /** Beside `ping` and the store's own. */
@@ -89,6 +92,8 @@ export class ApiServer implements ServerAccess {
     });
     const { admission = [] } = options;
     services.admission = typeof admission === "function" ? admission(this) : admission;
+    const { virtualResources = [] } = options;
+    this.registry.addVirtual(...(typeof virtualResources === "function" ? virtualResources(this) : virtualResources));
     const healthChecks: HealthCheck[] = [
       { name: "ping", check() {} },
       { name: "log", check() {} },
@@ -124,7 +129,8 @@ export class ApiServer implements ServerAccess {
 
   /** Loads every resource's objects, so that the first requests find them in memory. */
   async warm(): Promise<void> {
-    await Promise.all([...this.registry.all()].map(({ cache }) => cache.ready()));
+    const stored = [...this.registry.all()].filter(({ virtual }) => !virtual);
+    await Promise.all(stored.map(({ cache }) => cache.ready()));
   }
 
   /** Closes the doors and ends all watches. The store stays open. */

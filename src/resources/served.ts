@@ -1,22 +1,12 @@
 /** What the generated discovery table already knows of a resource, so that a kind's own file says only what the table cannot. */
 import { resources } from "../api/discovery.ts";
 import { parseApiVersion } from "../apimachinery/group-version.ts";
-import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
 
 type Discovered = Pick<
   ResourceDefinition,
-  | "group"
-  | "version"
-  | "kind"
-  | "plural"
-  | "singular"
-  | "shortNames"
-  | "categories"
-  | "scope"
-  | "verbs"
-  | "hasStatus"
-  | "subresources"
->;
+  "group" | "version" | "kind" | "plural" | "singular" | "shortNames" | "categories" | "scope" | "verbs" | "hasStatus"
+> & { subresources: readonly SubresourceDefinition<never>[] };
 
 /** Names, scope, verbs and subresources of `served("apps/v1", "deployments")`. Throws when the table has no such resource. */
 export function served(apiVersion: string, plural: string): Discovered {

@@ -8,6 +8,13 @@ import { type Attributes, type Authorizer, allow, type Decision } from "../../ap
 type Binding = DeepReadonly<RoleBinding | ClusterRoleBinding>;
 type AnyRole = DeepReadonly<Role | ClusterRole>;
 
+/** One rule, with the binding and the subject (as the index keys it) through which a user has it. */
+export interface Grant {
+  rule: DeepReadonly<PolicyRule>;
+  binding: Binding;
+  subject: string;
+}
+
 /** What decisions read. Whoever watches the four kinds keeps it current; deciding never waits. */
 export class RbacIndex {
   /** By `namespace/name`; cluster roles under `/name`. */
@@ -51,19 +58,19 @@ export class RbacIndex {
   }
 
   /** Every rule that `user` has: cluster-wide ones, and those of `namespace` when it is given. Missing roles are reported and skipped. */
-  *rulesFor(user: UserInfo, namespace: string, missing?: string[]): Iterable<DeepReadonly<PolicyRule>> {
+  *rulesFor(user: UserInfo, namespace: string, missing?: string[]): Iterable<Grant> {
     yield* this.#rulesIn("", user, missing);
     if (namespace) yield* this.#rulesIn(namespace, user, missing);
   }
 
-  *#rulesIn(namespace: string, user: UserInfo, missing: string[] | undefined): Iterable<DeepReadonly<PolicyRule>> {
+  *#rulesIn(namespace: string, user: UserInfo, missing: string[] | undefined): Iterable<Grant> {
     const subjects = this.#bySubject.get(namespace);
     if (!subjects) return;
     for (const key of subjectKeys(user)) {
       for (const binding of subjects.get(key) ?? []) {
         const { kind, name } = binding.roleRef;
         const rules = this.#roles.get(roleKey(kind === "Role" ? namespace : "", name));
-        if (rules) yield* rules;
+        if (rules) for (const rule of rules) yield { rule, binding, subject: key };
         else missing?.push(`${kind.toLowerCase()}.rbac.authorization.k8s.io ${JSON.stringify(name)} not found`);
       }
     }
@@ -91,11 +98,24 @@ export class RbacAuthorizer implements Authorizer {
     // Bound in every cluster, and asked for by every administrator's request: not worth a look.
     if (attributes.user.groups.includes("system:masters")) return allow;
     const missing: string[] = [];
-    for (const rule of this.#index.rulesFor(attributes.user, attributes.namespace, missing)) {
-      if (ruleAllows(rule, attributes)) return allow;
+    for (const grant of this.#index.rulesFor(attributes.user, attributes.namespace, missing)) {
+      if (ruleAllows(grant.rule, attributes)) return { kind: "allow", reason: explain(grant) };
     }
     return { kind: "no-opinion", reason: missing.length > 0 ? `RBAC: ${missing.join(", ")}` : "" };
   }
+}
+
+function explain({ binding, subject }: Grant): string {
+  const { kind, metadata, roleRef } = binding;
+  const where = metadata.namespace ? `${metadata.name}/${metadata.namespace}` : metadata.name;
+  return `RBAC: allowed by ${kind} ${JSON.stringify(where)} of ${roleRef.kind} ${JSON.stringify(roleRef.name)} to ${subjectText(subject)}`;
+}
+
+function subjectText(key: string): string {
+  const name = key.slice(2);
+  if (key.startsWith("g:")) return `Group ${JSON.stringify(name)}`;
+  const account = /^system:serviceaccount:([^:]+):(.+)$/.exec(name);
+  return account ? `ServiceAccount ${JSON.stringify(`${account[2]}/${account[1]}`)}` : `User ${JSON.stringify(name)}`;
 }
 
 /** Whether one rule grants what is asked. */

@@ -36,8 +36,7 @@ export const namespaceFinalize: ObjectSubresource = {
         const next = { ...rest, metadata, spec: { ...sent.spec } };
         return next as unknown as KubeObject;
       },
-      book: (next, previous) =>
-        bookUpdate(resource, next, previous, manager, "finalize", objects.services.clock.now()),
+      book: (next, previous) => bookUpdate(resource, next, previous, manager, "finalize", objects.services.clock.now()),
     });
   },
 };

@@ -2,7 +2,7 @@
 import type { Binding, Pod } from "../../api/core/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
 import { FieldPath, invalid, notSupported, required } from "../../apimachinery/field-error.ts";
-import { badRequestError, conflictError, invalidError } from "../../apimachinery/status-error.ts";
+import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { success } from "./standing-object.ts";
@@ -44,7 +44,11 @@ function checked(request: SubresourceRequest, body: KubeObject | undefined): Bin
     errors.push(notSupported(target.child("kind"), binding.target.kind, ["Node", "<empty>"]));
   }
   if (!binding.target?.name) errors.push(required(target.child("name")));
-  if (errors.length > 0) throw invalidError({ group: "", kind: "Binding" }, request.name, errors);
+  if (errors.length > 0) {
+    // Upstream hands these out unwrapped.
+    const texts = errors.map(({ field, message }) => `${field}: ${message}`);
+    throw new StatusError(500, "", texts.length === 1 ? texts[0]! : `[${texts.join(", ")}]`);
+  }
   return binding;
 }
 
@@ -73,18 +77,14 @@ function bound(pod: Pod, binding: Binding, nowMs: number): Pod {
   const scheduled = {
     type: "PodScheduled",
     status: "True",
+    lastProbeTime: null,
     lastTransitionTime: rfc3339(nowMs),
-    observedGeneration: pod.metadata.generation,
   };
   const annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
   return {
     ...pod,
     metadata: { ...pod.metadata, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
     spec: { ...pod.spec, nodeName: binding.target.name },
-    status: { ...pod.status, conditions: [...conditions, withoutUndefined(scheduled)] },
+    status: { ...pod.status, conditions: [...conditions, scheduled] },
   } as Pod;
-}
-
-function withoutUndefined<T extends object>(object: T): T {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as T;
 }

@@ -14,7 +14,7 @@ import type { ObjectWriter } from "../object-writer.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
 import type { PatchRequest } from "./patch.ts";
-import { onlyStatus } from "./update.ts";
+import { onlyPart } from "./update.ts";
 
 interface Configuration {
   apiVersion?: string;
@@ -28,7 +28,7 @@ export async function apply(
   resource: ServedResource,
   namespace: string,
   name: string,
-  subresource: "" | "status",
+  subresource: string,
   request: PatchRequest,
 ): Promise<Answer> {
   const { definition } = resource;
@@ -70,7 +70,7 @@ export async function apply(
       next.apiVersion = resource.apiVersion;
       next.kind = resource.kind;
       if (object !== previous) definition.defaults?.(next);
-      return subresource === "status" && previous ? onlyStatus(next, previous) : next;
+      return previous ? onlyPart(resource, subresource, next, previous) : next;
     },
   });
 }

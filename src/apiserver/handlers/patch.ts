@@ -24,7 +24,7 @@ import type { PatchOptions } from "../request-options.ts";
 import { type ServedResource, schemaOfDefinition } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
 import { apply } from "./apply.ts";
-import { onlyStatus } from "./update.ts";
+import { onlyPart } from "./update.ts";
 
 export interface PatchRequest {
   type: "json" | "merge" | "strategic" | "apply";
@@ -52,7 +52,7 @@ export async function patch(
   resource: ServedResource,
   namespace: string,
   name: string,
-  subresource: "" | "status",
+  subresource: string,
   request: PatchRequest,
 ): Promise<Answer> {
   if (request.type === "apply") return apply(objects, context, resource, namespace, name, subresource, request);
@@ -76,7 +76,7 @@ export async function patch(
         throw badRequestError(`the name of the object (${given}) does not match the name on the URL (${name})`);
       }
       definition.defaults?.(patched);
-      return subresource === "status" ? onlyStatus(patched, previous!) : patched;
+      return onlyPart(resource, subresource, patched, previous!);
     },
     book: (next, previous) => bookUpdate(resource, next, previous, manager, subresource, now),
   });

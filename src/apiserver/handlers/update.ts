@@ -15,7 +15,7 @@ export async function update(
   resource: ServedResource,
   namespace: string,
   name: string,
-  subresource: "" | "status",
+  subresource: string,
   body: Body,
   options: WriteOptions,
 ): Promise<Answer> {
@@ -40,7 +40,7 @@ export async function update(
     transform(previous) {
       // The strategies change what they are given, so a further round begins from a copy.
       const copy = rounds++ === 0 ? sent : structuredClone(original);
-      return subresource === "status" && previous ? onlyStatus(copy, previous) : copy;
+      return previous ? onlyPart(resource, subresource, copy, previous) : copy;
     },
     book: (next, previous) => bookUpdate(resource, next, previous, manager, subresource, now),
   });
@@ -62,8 +62,23 @@ export function checkIdentity(object: KubeObject, resource: ServedResource, name
   }
 }
 
+/** What a write to this subresource makes of the standing object; the sent one itself for the main resource. */
+export function onlyPart(
+  resource: ServedResource,
+  subresource: string,
+  sent: KubeObject,
+  previous: DeepReadonly<KubeObject>,
+): KubeObject {
+  if (subresource === "") return sent;
+  if (subresource === "status") return onlyStatus(sent, previous);
+  const next = resource.subresources.get(subresource)?.part?.(sent, previous as KubeObject) ?? sent;
+  const metadata = { ...previous.metadata, resourceVersion: sent.metadata.resourceVersion } as KubeObject["metadata"];
+  if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;
+  return { ...next, metadata };
+}
+
 /** The standing object with the status (and the claim of a version) of the sent one. */
-export function onlyStatus(sent: KubeObject, previous: DeepReadonly<KubeObject>): KubeObject {
+function onlyStatus(sent: KubeObject, previous: DeepReadonly<KubeObject>): KubeObject {
   const metadata = { ...previous.metadata } as KubeObject["metadata"];
   metadata.resourceVersion = sent.metadata.resourceVersion;
   if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;

@@ -119,7 +119,7 @@ export class HttpDoor {
       signal: undefined,
     };
     const handler =
-      info.subresource && info.subresource !== "status" && info.subresource !== "scale"
+      info.subresource && !resource.isObjectPart(info.subresource)
         ? this.#pipeline.subresourceHandler(resource, info.subresource)
         : undefined;
     if (handler) return this.#serveSubresource(exchange, info, resource, handler, context, auditId);
@@ -159,6 +159,7 @@ export class HttpDoor {
         );
       }
       case "list":
+        if (resource.virtual) return pipeline.get(context, resource, namespace, "", "", "");
         return pipeline.list(context, resource, namespace, listOptionsOf(query, "list"));
       case "create":
         return this.#create(exchange, info, resource, context);

@@ -34,7 +34,9 @@ const templateGeneration = "deprecated.daemonset.template.generation";
 
 export const daemonSets = defineResource<DaemonSet>({
   ...served("apps/v1", "daemonsets"),
-  defaults({ spec }) {
+  defaults(daemonSet) {
+    const { spec } = daemonSet;
+    if (daemonSet.metadata.annotations?.[templateGeneration] === undefined) annotate(daemonSet, "0");
     spec.updateStrategy ??= {};
     spec.updateStrategy.type ||= "RollingUpdate";
     if (spec.updateStrategy.type === "RollingUpdate") {

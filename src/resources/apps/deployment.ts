@@ -55,7 +55,7 @@ export const deployments = defineResource<Deployment>({
     // Annotations count too: they are copied to the ReplicaSets, so the controller must see the change.
     const changed =
       !semanticallyEqual(next.spec, previous.spec) ||
-      !semanticallyEqual(next.metadata.annotations, previous.metadata.annotations);
+      !semanticallyEqual(asked(next.metadata.annotations), asked(previous.metadata.annotations));
     if (changed) next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
   },
   validate: (next, previous) => [
@@ -97,6 +97,12 @@ export const deployments = defineResource<Deployment>({
     wide(text("Selector", ({ spec }) => formatLabelSelector(spec.selector))),
   ],
 });
+
+/** Without what the controller itself notes. */
+function asked(annotations: Record<string, string> | undefined): Record<string, string> {
+  const { "deployment.kubernetes.io/revision": _, ...rest } = annotations ?? {};
+  return rest;
+}
 
 function validDeployment({ spec }: Deployment): FieldError[] {
   const errors = nonNegative(spec.replicas, specPath.child("replicas"));

@@ -25,6 +25,7 @@ export const jobs = defineResource<Job>({
     }
     spec.completionMode ??= "NonIndexed";
     spec.suspend ??= false;
+    spec.manualSelector ??= false;
     for (const rule of spec.podFailurePolicy?.rules ?? []) {
       for (const condition of rule.onPodConditions ?? []) condition.status ||= "True";
     }
@@ -33,6 +34,9 @@ export const jobs = defineResource<Job>({
   },
   beforeCreate(job) {
     generateSelector(job);
+    if (Object.keys(job.metadata.labels ?? {}).length === 0) {
+      job.metadata.labels = { ...job.spec.template.metadata?.labels };
+    }
     job.metadata.generation = 1;
     job.status = {};
   },

@@ -32,7 +32,7 @@ function dataCount() {
 function validData(configMap: ConfigMap): FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
-  for (const key of Object.keys(configMap.data ?? {}).sort()) {
+  for (const key of Object.keys(configMap.data ?? {})) {
     const value = configMap.data![key]!;
     errors.push(...obeys(key, configMapKeyProblems, dataPath.key(key)));
     if (configMap.binaryData && key in configMap.binaryData) {
@@ -40,7 +40,7 @@ function validData(configMap: ConfigMap): FieldError[] {
     }
     bytes += new TextEncoder().encode(value).length;
   }
-  for (const key of Object.keys(configMap.binaryData ?? {}).sort()) {
+  for (const key of Object.keys(configMap.binaryData ?? {})) {
     errors.push(...obeys(key, configMapKeyProblems, binaryDataPath.key(key)));
     bytes += base64Length(configMap.binaryData![key]!);
   }

@@ -35,8 +35,8 @@ export const nodes = defineResource<Node>({
 /** podCIDR is the first of podCIDRs. */
 function mirrorPodCidr({ spec }: Node): void {
   if (!spec) return;
-  if (spec.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR];
-  else if (spec.podCIDRs?.length && !spec.podCIDR) spec.podCIDR = spec.podCIDRs[0];
+  if (spec.podCIDR && spec.podCIDR !== spec.podCIDRs?.[0]) spec.podCIDRs = [spec.podCIDR];
+  else if (spec.podCIDRs?.length) spec.podCIDR = spec.podCIDRs[0]!;
 }
 
 function statusText(node: Node): string {

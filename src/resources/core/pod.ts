@@ -1,7 +1,7 @@
 /** Pods: the smallest thing that is scheduled. */
-import type { Pod } from "../../api/core/v1.ts";
+import type { Container, Pod } from "../../api/core/v1.ts";
 import { spec as specPath } from "../../apimachinery/field-error.ts";
-import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { podColumns } from "./pod-columns.ts";
@@ -17,6 +17,7 @@ import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
+  subresources: withParts(served("v1", "pods").subresources),
   returnsDeletedObject: true,
   defaults(pod) {
     pod.spec ??= { containers: [] };
@@ -78,7 +79,44 @@ export const pods = defineResource<Pod>({
 /** podIP and hostIP are the first of podIPs and hostIPs. */
 function mirrorAddresses({ status }: Pod): void {
   if (!status) return;
-  if (status.podIP && !status.podIPs?.length) status.podIPs = [{ ip: status.podIP }];
-  if (status.podIPs?.length) status.podIP = status.podIPs[0]!.ip;
+  // Writers of old know only the one.
+  if (status.podIP && status.podIP !== status.podIPs?.[0]?.ip) status.podIPs = [{ ip: status.podIP }];
+  else if (status.podIPs?.length) status.podIP = status.podIPs[0]!.ip;
   if (status.hostIP && !status.hostIPs?.length) status.hostIPs = [{ ip: status.hostIP }];
+}
+
+/** Two subresources that change a part of the spec which the main resource protects. */
+function withParts(subresources: readonly SubresourceDefinition<never>[]): readonly SubresourceDefinition<Pod>[] {
+  return subresources.map((subresource) => ({ ...subresource, ...parts[subresource.name] }));
+}
+
+const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> = {
+  ephemeralcontainers: {
+    part: (sent, previous) => {
+      const { ephemeralContainers: _, ...rest } = previous.spec;
+      const { ephemeralContainers } = sent.spec;
+      return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
+    },
+  },
+  resize: {
+    part: (sent, previous) => ({
+      ...previous,
+      spec: {
+        ...previous.spec,
+        containers: resized(sent.spec.containers, previous.spec.containers),
+        ...(previous.spec.initContainers
+          ? { initContainers: resized(sent.spec.initContainers ?? [], previous.spec.initContainers) }
+          : {}),
+      },
+    }),
+  },
+};
+
+function resized(sent: readonly Container[], previous: readonly Container[]): Container[] {
+  return previous.map((container) => {
+    const wanted = sent.find(({ name }) => name === container.name);
+    if (!wanted) return container;
+    const { resources, resizePolicy } = wanted;
+    return { ...container, ...(resources ? { resources } : {}), ...(resizePolicy ? { resizePolicy } : {}) };
+  });
 }

@@ -60,7 +60,7 @@ function validSecret(secret: Secret): FieldError[] {
   const errors: FieldError[] = [];
   const data = secret.data ?? {};
   let bytes = 0;
-  for (const key of Object.keys(data).sort()) {
+  for (const key of Object.keys(data)) {
     errors.push(...obeys(key, configMapKeyProblems, dataPath.key(key)));
     bytes += base64Length(data[key]!);
   }
