@@ -114,7 +114,10 @@ class Plan {
       this.#wake(sandbox.failure.retryAtMs);
       return;
     }
-    this.state = { ...this.state, sandbox: { kind: "creating", attempt: sandbox.attempt } };
+    this.state = {
+      ...this.state,
+      sandbox: { kind: "creating", attempt: sandbox.attempt, failures: sandbox.failure?.failures ?? 0 },
+    };
     this.#effects.push({ kind: "createSandbox", attempt: sandbox.attempt });
   }
 
@@ -125,7 +128,7 @@ class Plan {
       this.#wake(volumes.failure.retryAtMs);
       return;
     }
-    this.state = { ...this.state, volumes: { kind: "preparing" } };
+    this.state = { ...this.state, volumes: { kind: "preparing", failures: volumes.failure?.failures ?? 0 } };
     this.#effects.push({ kind: "prepareVolumes" });
   }
 

@@ -41,14 +41,14 @@ export type StopCause = "deleted" | "vanished" | "completed" | "deadline";
 
 export type SandboxState =
   | { readonly kind: "none"; readonly attempt: number; readonly failure?: Failure }
-  | { readonly kind: "creating"; readonly attempt: number }
+  | { readonly kind: "creating"; readonly attempt: number; readonly failures?: number }
   | { readonly kind: "ready"; readonly attempt: number; readonly id: SandboxId; readonly ips: readonly string[] }
   /** Given back; the addresses are still told. */
   | { readonly kind: "released"; readonly attempt: number; readonly ips: readonly string[] };
 
 export type VolumesState =
   | { readonly kind: "none"; readonly failure?: Failure }
-  | { readonly kind: "preparing" }
+  | { readonly kind: "preparing"; readonly failures?: number }
   | { readonly kind: "ready" };
 
 /** Something that is tried again at `retryAtMs`, later each time. */

@@ -394,6 +394,19 @@ test("a missing reference is retried after ten seconds, or at once when somethin
   expect(driver.tell({ kind: "referenceChanged" }).kinds()).toEqual(["ensureImage web"]);
 });
 
+test("a volume or a sandbox that fails again and again is tried ever more rarely", () => {
+  const driver = new Driver(pod());
+  for (const delayMs of [500, 1000, 2000, 4000]) {
+    driver.tell({ kind: "volumesFailed", message: "no" });
+    expect(driver.wakeAtMs).toBe(driver.now + delayMs);
+    expect(driver.after(delayMs).kinds()).toEqual(["prepareVolumes"]);
+  }
+  for (const delayMs of [1000, 2000, 4000]) {
+    driver.tell({ kind: "sandboxFailed", message: "no" });
+    expect(driver.after(delayMs).kinds()).toEqual(["createSandbox"]);
+  }
+});
+
 test("a pod past its active deadline is stopped and fails", () => {
   const driver = new Driver(pod({ activeDeadlineSeconds: 60 })).prepared().run("web");
   expect(driver.wakeAtMs).toBe(t0 + 60_000);

@@ -142,8 +142,8 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
   }
 
   function failed(message: string): Failure {
-    const previous = event.kind === "sandboxFailed" ? state.sandbox : state.volumes;
-    const failures = (("failure" in previous ? previous.failure?.failures : 0) ?? 0) + 1;
+    const underWay = event.kind === "sandboxFailed" ? state.sandbox : state.volumes;
+    const failures = (("failures" in underWay ? underWay.failures : 0) ?? 0) + 1;
     const policy = event.kind === "sandboxFailed" ? sandboxBackoff : volumeBackoff;
     return { message, failures, retryAtMs: now + backoffDelayMs(policy, failures) };
   }

@@ -63,3 +63,30 @@ test("a burst of changes is one write, of the newest", async () => {
   await flushed;
   expect(bodies).toHaveLength(2);
 });
+
+test("a change that nobody waits for keeps company with the next one that somebody does", async () => {
+  const phases: unknown[] = [];
+  const client = {
+    patch: async (_resource: unknown, _ref: unknown, { body }: { body: { status: unknown } }) => {
+      phases.push(body.status);
+    },
+  } as unknown as Client;
+  const writer = new StatusWriter({
+    client,
+    clock: systemClock,
+    log: silentLogger,
+    signal: new AbortController().signal,
+  });
+  writer.set(pod, { phase: "Running" });
+  writer.set(pod, { phase: "Running", podIP: "10.0.0.1" });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  writer.set(pod, { phase: "Running", podIP: "10.0.0.2" });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(phases).toEqual([{ phase: "Running", podIP: "10.0.0.1" }]);
+  writer.set(pod, { phase: "Failed", podIP: "10.0.0.2" });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(phases[1]).toEqual({ phase: "Failed", podIP: "10.0.0.2" });
+  writer.set(pod, { phase: "Failed", podIP: "10.0.0.3" });
+  await writer.flushed("u");
+  expect(phases[2]).toEqual({ podIP: "10.0.0.3" });
+});

@@ -45,15 +45,18 @@ export class StatusWriter {
     if (!differs(before, status)) return;
     entry.wanted = status;
     if (isUrgent(before, status)) this.#start(entry);
-    else if (!entry.timer && !entry.writing) {
-      entry.timer = this.#options.clock.setTimer(unhurriedMs, () => this.#start(entry), { background: true });
-    }
+    else if (!entry.writing) this.#startLater(entry);
+  }
+
+  #startLater(entry: Entry): void {
+    entry.timer ??= this.#options.clock.setTimer(unhurriedMs, () => this.#start(entry), { background: true });
   }
 
   /** Resolves when nothing is left to write for the pod, or when it cannot be written any more. */
   async flushed(podUid: string): Promise<void> {
     const entry = this.#entries.get(podUid);
     if (!entry) return;
+    entry.isLast = true;
     this.#start(entry);
     await entry.writing;
   }
@@ -75,15 +78,21 @@ export class StatusWriter {
     const { client, clock, log, signal } = this.#options;
     // What else happens in this turn of the event loop goes along.
     await Promise.resolve();
+    let hasWritten = false;
     for (let failures = 0; !signal.aborted; ) {
       const { wanted, pod } = entry;
       const patch = wanted && statusPatch(entry.written, wanted);
       if (!patch) return;
+      if (hasWritten && !entry.isLast && !isUrgent(entry.written, wanted)) {
+        this.#startLater(entry);
+        return;
+      }
       const { name, namespace, uid } = pod.metadata;
       const body = { metadata: { uid }, status: patch };
       try {
         await client.patch(Pods, { name, namespace }, { type: "strategic", body }, { subresource: "status", signal });
         entry.written = wanted;
+        hasWritten = true;
         failures = 0;
       } catch (error) {
         // The pod is gone, or a new one has its name: nobody reads this status any more.
@@ -102,6 +111,8 @@ interface Entry {
   wanted: PodStatus | undefined;
   /** What the API is believed to hold. */
   written: DeepReadonly<PodStatus>;
+  /** Somebody waits until everything is written. */
+  isLast?: boolean;
   writing?: Promise<void> | undefined;
   timer?: Timer | undefined;
 }
