@@ -13,13 +13,18 @@ import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rbac.ts";
+import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
+import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
+import { selfSubjectReview, tokenReview } from "../apiserver-plugins/reviews/identity-reviews.ts";
 import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
 import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
 import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
 import { serviceAccountToken } from "../apiserver-plugins/subresources/service-account-token.ts";
 import type { Client } from "../client/client.ts";
+import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
@@ -55,6 +60,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   const issuer = `https://kubernetes.default.svc.${plan.network.dnsDomain}`;
   const tokens = createTokenAuthority({ privateKeyPem: pki.serviceAccountKeyPem, issuer, clock, random });
+  const roles = new RbacIndex();
   let reader: RegistryReader | undefined;
   const server = new ApiServer({
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
@@ -66,11 +72,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       clientCertificateAuthenticator,
       serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
     ],
-    authorizers: [alwaysAllowPathsAuthorizer, mastersAuthorizer],
+    authorizers: [alwaysAllowPathsAuthorizer, mastersAuthorizer, new RbacAuthorizer(roles)],
     admission: (access) => {
       reader = new RegistryReader(access.registry);
       return admissionPlugins({ objects: reader, random });
     },
+    virtualResources: ({ pipeline }) => [
+      selfSubjectReview(clock),
+      tokenReview(() => pipeline.authenticators),
+      ...accessReviews(() => pipeline.authorizers),
+    ],
     subresources: new Map<string, SubresourceHandler>([
       ["namespaces/finalize", namespaceFinalize],
       ["pods/binding", podBinding],
@@ -88,7 +99,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     clientOf: (component) => server.client(componentUser(component), component),
     close: () => server.close(),
   };
+  const following = followRoles(
+    roles,
+    new InformerCache({ client: control.clientOf("kube-apiserver"), clock, log, signal: options.signal }),
+  );
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
+  await following;
   return control;
 }
 

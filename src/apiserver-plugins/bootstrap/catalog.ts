@@ -3,7 +3,8 @@ import type { BootstrapObject } from "./bootstrap-object.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
+import { defaultRoles } from "./roles.ts";
 
 export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
-  return [...systemNamespaces, ...systemPriorityClasses, ...kubernetesService(options)];
+  return [...systemNamespaces, ...systemPriorityClasses, ...defaultRoles, ...kubernetesService(options)];
 }
