@@ -35,6 +35,8 @@ export interface StreamingResponse {
 const idleBeforePingMs = 30_000;
 const pingPatienceMs = 15_000;
 const windowBytes = 4 * 1024 * 1024;
+/** As long as client-go dials. */
+const connectPatienceMs = 30_000;
 
 /** The server could not be reached or went away. */
 export class TransportError extends Error {
@@ -52,6 +54,8 @@ export class Http2Connection {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #userAgent: string;
+  /** What the server's address says before the API's own paths: empty, or `/k8s/clusters/c-1`. */
+  readonly #pathPrefix: string;
   #session: Promise<ClientHttp2Session> | undefined;
   #closed = false;
 
@@ -59,6 +63,7 @@ export class Http2Connection {
     this.#connection = connection;
     this.#clock = clock;
     this.#userAgent = userAgent;
+    this.#pathPrefix = new URL(connection.server).pathname.replace(/\/+$/, "");
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {
@@ -97,6 +102,7 @@ export class Http2Connection {
         reject(this.#failure(request, true, cause));
         return;
       }
+      keepAliveFor(session, stream);
       const onAbort = () => {
         stream.close(constants.NGHTTP2_CANCEL);
         reject(request.signal?.reason);
@@ -132,7 +138,7 @@ export class Http2Connection {
     const { impersonate, token } = this.#connection;
     const all: Record<string, string | string[]> = {
       ":method": method,
-      ":path": path,
+      ":path": this.#pathPrefix + path,
       accept: "application/json",
       "user-agent": this.#userAgent,
       ...headers,
@@ -150,20 +156,20 @@ export class Http2Connection {
     return all;
   }
 
-  #ready(request: HttpRequest): Promise<ClientHttp2Session> {
-    if (this.#closed) return Promise.reject(new TransportError("the client is closed", false));
-    this.#session ??= this.#connect().catch((cause) => {
-      this.#session = undefined;
-      throw cause;
-    });
-    return this.#session.catch((cause) => {
+  async #ready(request: HttpRequest): Promise<ClientHttp2Session> {
+    if (this.#closed) throw new TransportError("the client is closed", false);
+    this.#session ??= this.#connect();
+    try {
+      return await unlessAborted(this.#session, request.signal);
+    } catch (cause) {
+      request.signal?.throwIfAborted();
       throw this.#failure(request, false, cause);
-    });
+    }
   }
 
   #connect(): Promise<ClientHttp2Session> {
     const { server, ca, certificate, key, insecureSkipTlsVerify, tlsServerName } = this.#connection;
-    return new Promise((resolve, reject) => {
+    const connecting = new Promise<ClientHttp2Session>((resolve, reject) => {
       const session = connect(server, {
         ...(ca ? { ca } : {}),
         ...(certificate && key ? { cert: certificate, key } : {}),
@@ -172,26 +178,36 @@ export class Http2Connection {
         settings: { enablePush: false, initialWindowSize: windowBytes },
       });
       session.setMaxListeners(0);
-      const forget = () => {
-        this.#session = undefined;
-      };
+      const patience = this.#clock.setTimer(connectPatienceMs, () => {
+        session.destroy(new Error(`no connection within ${connectPatienceMs / 1000} s`));
+      });
       session.once("connect", () => {
+        patience[Symbol.dispose]();
         session.setLocalWindowSize(windowBytes * 4);
         this.#watchOver(session);
+        // From here on it is the requests under way that keep the process alive.
+        session.unref();
         resolve(session);
       });
+      // A later session may have taken this one's place.
+      const forget = () => {
+        if (this.#session === connecting) this.#session = undefined;
+      };
       session.on("error", (cause) => {
         forget();
         reject(cause);
       });
       session.once("close", () => {
+        patience[Symbol.dispose]();
         forget();
         reject(new Error("the connection closed"));
       });
       // No new requests on a session that is going away; those under way end on it.
       session.once("goaway", forget);
-      session.unref();
     });
+    // Whoever waits for it hears of a failure.
+    connecting.catch(() => {});
+    return connecting;
   }
 
   /** Finds out that a peer is gone which never said so: its host lost power, or a firewall forgot the connection. */
@@ -218,4 +234,27 @@ export class Http2Connection {
     const where = path.split("?")[0];
     return new TransportError(`${method} ${this.#connection.server}${where}${why}`, unsent, { cause });
   }
+}
+
+const requestsUnderWay = new WeakMap<ClientHttp2Session, number>();
+
+/** A process with nothing else to do waits for answers, but not for an idle connection. */
+function keepAliveFor(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
+  const count = (requestsUnderWay.get(session) ?? 0) + 1;
+  requestsUnderWay.set(session, count);
+  if (count === 1) session.ref();
+  stream.once("close", () => {
+    const left = requestsUnderWay.get(session)! - 1;
+    requestsUnderWay.set(session, left);
+    if (left === 0 && !session.destroyed) session.unref();
+  });
+}
+
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
 }

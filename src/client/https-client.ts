@@ -88,18 +88,26 @@ export class HttpsClient implements Client {
     const onAbort = () => stop.abort(options.signal?.reason);
     if (options.signal?.aborted) onAbort();
     options.signal?.addEventListener("abort", onAbort, { once: true });
-    const { status, stream } = await this.#http.open({ method: "GET", path, signal: stop.signal });
-    if (status !== 200) {
-      const chunks: Buffer[] = [];
-      for await (const chunk of stream) chunks.push(chunk as Buffer);
-      throw statusErrorOf(status, Buffer.concat(chunks));
+    const forgetSignal = () => options.signal?.removeEventListener("abort", onAbort);
+    let stream: AsyncIterable<unknown>;
+    try {
+      stream = await this.#openWatch(path, stop.signal);
+    } catch (error) {
+      forgetSignal();
+      throw error;
     }
-    const closed = this.#receive(stream, receive, stop.signal, path).finally(() => {
-      options.signal?.removeEventListener("abort", onAbort);
-    });
+    const closed = this.#receive(stream, receive, stop.signal, path).finally(forgetSignal);
     // Whoever does not look at `closed` must not take the process down with it.
     closed.catch(() => {});
     return { closed, stop: () => stop.abort() };
+  }
+
+  async #openWatch(path: string, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+    const { status, stream } = await this.#http.open({ method: "GET", path, signal });
+    if (status === 200) return stream;
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk as Buffer);
+    throw statusErrorOf(status, Buffer.concat(chunks));
   }
 
   async #receive<T extends KubeObject>(
@@ -306,10 +314,13 @@ function warningsOf(header: unknown): string[] {
 }
 
 const newline = 10;
+/** No object is as large; what does not end by then is not a watch. */
+const maxLineBytes = 64 * 1024 * 1024;
 
 /** Whole lines out of chunks that end anywhere. */
 class LineSplitter {
   #rest: Buffer[] = [];
+  #restBytes = 0;
 
   *split(chunk: Buffer): Generator<string> {
     let start = 0;
@@ -322,11 +333,15 @@ class LineSplitter {
         this.#rest.push(piece);
         const line = Buffer.concat(this.#rest).toString();
         this.#rest = [];
+        this.#restBytes = 0;
         yield line;
       } else if (piece.length > 0) {
         yield piece.toString();
       }
     }
-    if (start < chunk.length) this.#rest.push(chunk.subarray(start));
+    if (start === chunk.length) return;
+    this.#rest.push(chunk.subarray(start));
+    this.#restBytes += chunk.length - start;
+    if (this.#restBytes > maxLineBytes) throw new Error(`an event is longer than ${maxLineBytes} bytes`);
   }
 }
