@@ -1,10 +1,13 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import { cronJobController } from "./controllers/cronjob-controller.ts";
+import { daemonSetController } from "./controllers/daemonset-controller.ts";
 import { deploymentController } from "./controllers/deployment-controller.ts";
 import { endpointsController } from "./controllers/endpoints-controller.ts";
 import { endpointSliceController } from "./controllers/endpointslice-controller.ts";
 import { endpointSliceMirroringController } from "./controllers/endpointslice-mirroring-controller.ts";
 import { garbageCollectorController } from "./controllers/garbage-collector-controller.ts";
+import { jobController } from "./controllers/job-controller.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
 import { type NodeLifecycleOptions, nodeLifecycleController } from "./controllers/node-lifecycle-controller.ts";
 import {
@@ -12,9 +15,12 @@ import {
   podGarbageCollectorController,
 } from "./controllers/pod-garbage-collector-controller.ts";
 import { replicaSetController } from "./controllers/replicaset-controller.ts";
+import { replicationControllerController } from "./controllers/replicationcontroller-controller.ts";
 import { rootCaCertificatePublisherController } from "./controllers/root-ca-certificate-publisher-controller.ts";
 import { serviceAccountController } from "./controllers/serviceaccount-controller.ts";
+import { statefulSetController } from "./controllers/statefulset-controller.ts";
 import { taintEvictionController } from "./controllers/taint-eviction-controller.ts";
+import { ttlAfterFinishedController } from "./controllers/ttl-after-finished-controller.ts";
 import type { Discover } from "./served-resources.ts";
 
 export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarbageCollectorOptions {
@@ -29,6 +35,12 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
   return [
     deploymentController,
     replicaSetController,
+    ttlAfterFinishedController,
+    statefulSetController,
+    replicationControllerController,
+    jobController,
+    daemonSetController,
+    cronJobController,
     endpointSliceController,
     endpointSliceMirroringController,
     endpointsController,

@@ -8,6 +8,7 @@ import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
 import { keyOf, objectKey } from "../../controller-runtime/cache.ts";
 import { type ControllerDefinition, defineController, wake } from "../../controller-runtime/controller.ts";
+import { tolerates } from "../../controller-runtime/node-matching.ts";
 import { podsByNode } from "./node-lifecycle-controller.ts";
 
 export function taintEvictionController(): ControllerDefinition {
@@ -93,11 +94,4 @@ export function evictionTime(
     due = due === undefined ? at : Math.min(due, at);
   }
   return due;
-}
-
-function tolerates(toleration: DeepReadonly<Toleration>, taint: DeepReadonly<Taint>): boolean {
-  const { key = "", operator = "Equal", value = "", effect = "" } = toleration;
-  if (effect !== "" && effect !== taint.effect) return false;
-  if (key !== "" && key !== taint.key) return false;
-  return operator === "Exists" || (key !== "" && value === (taint.value ?? ""));
 }

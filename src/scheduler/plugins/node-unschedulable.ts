@@ -1,6 +1,6 @@
 /** Keeps Pods away from cordoned Nodes. */
+import { tolerates } from "../../controller-runtime/node-matching.ts";
 import { refusal, type SchedulerPlugin } from "../framework.ts";
-import { tolerates } from "./taint-toleration.ts";
 
 const unschedulable = refusal("node(s) were unschedulable", true);
 const taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };

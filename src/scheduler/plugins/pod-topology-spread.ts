@@ -2,13 +2,12 @@
 import type { TopologySpreadConstraint } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { type CompiledSelector, selectorOf } from "../../controller-runtime/compiled-selector.ts";
+import { requiredNodes, tolerates } from "../../controller-runtime/node-matching.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { type NodeScorer, refusal, type SchedulerPlugin } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
 import { labelKey, type NodeCounts } from "../pod-counters.ts";
 import { type PodInfo, withLabelKeys } from "../pod-info.ts";
-import { requiredNodes } from "./node-affinity.ts";
-import { tolerates } from "./taint-toleration.ts";
 
 const mismatch = refusal("node(s) didn't match pod topology spread constraints");
 const missingLabel = refusal("node(s) didn't match pod topology spread constraints (missing required label)", true);
@@ -141,7 +140,7 @@ function domainsOf(
 }
 
 function eligibility(constraint: Constraint, pod: PodInfo): (node: NodeInfo) => boolean {
-  const matches = constraint.honorsAffinity ? requiredNodes(pod) : undefined;
+  const matches = constraint.honorsAffinity ? requiredNodes(pod.pod.spec) : undefined;
   const tolerations = pod.pod.spec.tolerations ?? [];
   return (node) => {
     if (matches && !matches(node)) return false;

@@ -1,30 +1,8 @@
 /** Keeps Pods away from taints that they do not tolerate, and prefers Nodes with fewer PreferNoSchedule taints. */
-import type { Taint, Toleration } from "../../api/core/v1.ts";
+import type { Taint } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
+import { tolerates } from "../../controller-runtime/node-matching.ts";
 import { normalizeByMaximum, type Refusal, refusal, type SchedulerPlugin } from "../framework.ts";
-
-export function tolerates(toleration: DeepReadonly<Toleration>, taint: DeepReadonly<Taint>): boolean {
-  const { key = "", operator = "Equal", value = "", effect = "" } = toleration;
-  if (effect !== "" && effect !== taint.effect) return false;
-  if (key !== "" && key !== taint.key) return false;
-  switch (operator) {
-    case "":
-    case "Equal":
-      return value === (taint.value ?? "");
-    case "Exists":
-      return true;
-    case "Gt":
-      return isInteger(value) && isInteger(taint.value) && Number(taint.value) > Number(value);
-    case "Lt":
-      return isInteger(value) && isInteger(taint.value) && Number(taint.value) < Number(value);
-    default:
-      return false;
-  }
-}
-
-function isInteger(text: string | undefined): boolean {
-  return text !== undefined && /^-?[0-9]+$/.test(text);
-}
 
 /** One Refusal per taint, so that filtering allocates nothing. */
 const refusals = new Map<string, Refusal>();

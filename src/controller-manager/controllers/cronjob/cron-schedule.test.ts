@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { latestDue, nextDueMs, parseCron } from "./cron-schedule.ts";
+
+const next = (line: string, after: string, timeZone?: string) => {
+  const due = nextDueMs(parseCron(line), Date.parse(after), timeZone);
+  return due === undefined ? undefined : new Date(due).toISOString().slice(0, 16);
+};
+
+describe("a cron line is next due", () => {
+  test.each([
+    ["*/5 * * * *", "2026-01-01T00:02:30Z", "2026-01-01T00:05"],
+    ["*/5 * * * *", "2026-01-01T00:05:00Z", "2026-01-01T00:10"],
+    ["0 0 * * *", "2026-12-31T00:00:00Z", "2027-01-01T00:00"],
+    ["30 9 * * mon-fri", "2026-01-02T10:00:00Z", "2026-01-05T09:30"],
+    ["0 0 29 2 *", "2026-01-01T00:00:00Z", "2028-02-29T00:00"],
+    ["0 12 13 * 5", "2026-01-01T00:00:00Z", "2026-01-02T12:00"],
+    ["@monthly", "2026-01-15T00:00:00Z", "2026-02-01T00:00"],
+    ["15-45/15 3 * * *", "2026-01-01T03:15:00Z", "2026-01-01T03:30"],
+    ["0 0 * * 7", "2026-01-01T00:00:00Z", "2026-01-04T00:00"],
+  ])("%s after %s", (line, after, expected) => {
+    expect(next(line, after)).toBe(expected);
+  });
+
+  test("never on 31 February", () => {
+    expect(next("0 0 31 2 *", "2026-01-01T00:00:00Z")).toBeUndefined();
+  });
+
+  test("by the clocks of its time zone", () => {
+    expect(next("0 9 * * *", "2026-01-01T00:00:00Z", "America/New_York")).toBe("2026-01-01T14:00");
+    expect(next("0 9 * * *", "2026-07-01T00:00:00Z", "America/New_York")).toBe("2026-07-01T13:00");
+  });
+
+  test("not at a time that clocks skip in spring, and once when they repeat it in autumn", () => {
+    // Berlin: 02:00 to 03:00 does not exist on 2026-03-29, and happens twice on 2026-10-25.
+    expect(next("30 2 * * *", "2026-03-28T12:00:00Z", "Europe/Berlin")).toBe("2026-03-30T00:30");
+    expect(next("30 2 * * *", "2026-10-24T12:00:00Z", "Europe/Berlin")).toBe("2026-10-25T00:30");
+    expect(next("30 2 * * *", "2026-10-25T00:30:00Z", "Europe/Berlin")).toBe("2026-10-26T01:30");
+  });
+});
+
+test("of many missed times the latest counts", () => {
+  const from = Date.parse("2026-01-01T00:00:00Z");
+  const to = Date.parse("2026-03-01T10:07:30Z");
+  const { latestMs, count } = latestDue(parseCron("*/5 * * * *"), from, to, undefined);
+  expect(new Date(latestMs!).toISOString()).toBe("2026-03-01T10:05:00.000Z");
+  expect(count).toBe(101);
+  expect(latestDue(parseCron("0 * * * *"), from, from + 90 * 60_000, undefined)).toEqual({
+    latestMs: from + 3_600_000,
+    count: 1,
+  });
+});
+
+test.each([
+  ["* * * *", "expected exactly 5 fields, found 4"],
+  ["60 * * * *", "out of range"],
+  ["*/0 * * * *", "step of range should be a positive number"],
+  ["5-1 * * * *", "beyond end of range"],
+  ["x * * * *", "failed to parse int from x"],
+])("%s is refused", (line, reason) => {
+  expect(() => parseCron(line)).toThrow(reason);
+});
