@@ -15,6 +15,29 @@ import {
 import { podSpecWarnings } from "./pod-spec/warnings.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
+/** How the subresources that write a part of a pod put it in place; here above, because the definition below is built from it. */
+const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> = {
+  ephemeralcontainers: {
+    part: (sent, previous) => {
+      const { ephemeralContainers: _, ...rest } = previous.spec;
+      const { ephemeralContainers } = sent.spec;
+      return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
+    },
+  },
+  resize: {
+    part: (sent, previous) => ({
+      ...previous,
+      spec: {
+        ...previous.spec,
+        containers: resized(sent.spec.containers, previous.spec.containers),
+        ...(previous.spec.initContainers
+          ? { initContainers: resized(sent.spec.initContainers ?? [], previous.spec.initContainers) }
+          : {}),
+      },
+    }),
+  },
+};
+
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
   subresources: withParts(served("v1", "pods").subresources),
@@ -89,28 +112,6 @@ function mirrorAddresses({ status }: Pod): void {
 function withParts(subresources: readonly SubresourceDefinition<never>[]): readonly SubresourceDefinition<Pod>[] {
   return subresources.map((subresource) => ({ ...subresource, ...parts[subresource.name] }));
 }
-
-const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> = {
-  ephemeralcontainers: {
-    part: (sent, previous) => {
-      const { ephemeralContainers: _, ...rest } = previous.spec;
-      const { ephemeralContainers } = sent.spec;
-      return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
-    },
-  },
-  resize: {
-    part: (sent, previous) => ({
-      ...previous,
-      spec: {
-        ...previous.spec,
-        containers: resized(sent.spec.containers, previous.spec.containers),
-        ...(previous.spec.initContainers
-          ? { initContainers: resized(sent.spec.initContainers ?? [], previous.spec.initContainers) }
-          : {}),
-      },
-    }),
-  },
-};
 
 function resized(sent: readonly Container[], previous: readonly Container[]): Container[] {
   return previous.map((container) => {
