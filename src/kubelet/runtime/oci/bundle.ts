@@ -47,7 +47,17 @@ export interface Device {
   permissions: string;
 }
 
-export function compileBundle(inputs: BundleInputs): object {
+/** What the runtime reads; only its mounts are of use here. */
+export type Bundle = { mounts: OciMount[] } & Record<string, unknown>;
+
+export interface OciMount {
+  destination: string;
+  type: string;
+  source: string;
+  options: string[];
+}
+
+export function compileBundle(inputs: BundleInputs): Bundle {
   const { config, sandbox } = inputs;
   const security = config.security;
   const capabilities = containerCapabilities(security, inputs.availableCapabilities);
@@ -119,7 +129,7 @@ export function allowedOomScoreAdj(wanted: number, available: ReadonlySet<string
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-function mounts(inputs: BundleInputs): object[] {
+function mounts(inputs: BundleInputs): OciMount[] {
   const isPrivileged = inputs.config.security?.privileged ?? false;
   const access = isPrivileged ? "rw" : "ro";
   const given = [...(inputs.config.mounts ?? [])];
@@ -157,7 +167,7 @@ function mounts(inputs: BundleInputs): object[] {
   return [...base, ...given.map(bindMount)];
 }
 
-function bindMount(mount: Mount): object {
+function bindMount(mount: Mount): OciMount {
   return {
     destination: mount.containerPath,
     type: "bind",

@@ -1,4 +1,8 @@
-/** Where the runtime keeps what it must find again after its process died, and the records in it. */
+/**
+ * Where the runtime keeps what it must find again after its process died, and the records in it. The many small files are in
+ * memory (`run`): no container outlives the machine's memory either, and disks are slow to make and remove files. What a
+ * container writes is on the disk (`disk`).
+ */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerConfig, ContainerId, ContainerState, SandboxConfig, SandboxId } from "../container-runtime.ts";
@@ -21,6 +25,8 @@ export interface ContainerRecord {
   imageReference: string;
   stopSignal: string | undefined;
   cgroupPath: string;
+  /** The layer below the image's that has a place for each mount. */
+  mountPoints: string;
 }
 
 export interface StartedRecord {
@@ -65,11 +71,14 @@ export class SandboxFolder {
 /** Also the OCI bundle, and conmon's folder: it makes `attach` and `ctl` in it. */
 export class ContainerFolder {
   readonly path: string;
+  /** Its writable layer, and what else may grow. */
+  readonly disk: string;
   readonly id: string;
 
-  constructor(root: string, id: string) {
+  constructor(run: string, disk: string, id: string) {
     this.id = id;
-    this.path = join(root, "containers", id);
+    this.path = join(run, "containers", id);
+    this.disk = join(disk, id);
   }
 
   get record() {
@@ -88,13 +97,13 @@ export class ContainerFolder {
     return join(this.path, "rootfs");
   }
   get upper() {
-    return join(this.path, "upper");
+    return join(this.disk, "upper");
   }
   get work() {
-    return join(this.path, "work");
+    return join(this.disk, "work");
   }
   get volumes() {
-    return join(this.path, "volumes");
+    return join(this.disk, "volumes");
   }
   get pidFile() {
     return join(this.path, "pid");
@@ -118,7 +127,7 @@ export class ContainerFolder {
   }
   /** The log when the caller wants none; attach reads it. */
   get ownLog() {
-    return join(this.path, "log");
+    return join(this.disk, "log");
   }
 }
 

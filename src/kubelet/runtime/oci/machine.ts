@@ -2,12 +2,13 @@
  * What the OCI runtimes of all nodes on one machine share: the programs, the machine's control groups, and how many containers
  * start at a time.
  */
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
+import { mountTmpfs } from "../../../base/node/mounts.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { RuntimeError } from "../container-runtime.ts";
 import { parseEffectiveCapabilities } from "./capabilities.ts";
@@ -58,14 +59,17 @@ export class OciMachine {
     this.#conmonFlags = new Set(help.match(/--[a-z-]+/g));
     this.#version = /version (\S+)/.exec(version)?.[1] ?? "unknown";
     const needsOwnView = mounts.kind === "hybrid" && kind === "crun";
+    if (needsOwnView) this.#shareFolder();
+    this.#makeRunFolder();
     if (needsOwnView) await this.#makeView(mounts.unified!);
     this.#programs = { runtime, kind, conmon, nsenter: needsOwnView ? needProgram("nsenter") : undefined };
   }
 
-  /** Undoes `open` for good, when the cluster goes: needed on hybrid machines only, and harmless elsewhere. */
+  /** Undoes `open` for good, when the cluster goes. */
   tearDown(): void {
     releaseNamespace(this.#viewFile);
     unmount(this.#viewFolder);
+    unmount(this.#runFolder);
     unmount(this.#options.folder);
   }
 
@@ -106,6 +110,11 @@ export class OciMachine {
     return { file: programs.nsenter, args: [`--mount=${this.#viewFile}`, "--", file, ...args] };
   }
 
+  /** A folder in memory for what belongs to a node's running containers. It outlives this process, not the machine. */
+  runFolder(nodeFolder: string): string {
+    return join(this.#runFolder, relative(this.#options.folder, nodeFolder).replaceAll(/[^A-Za-z0-9.-]+/g, "_"));
+  }
+
   conmonHas(flag: string): boolean {
     return opened(this.#conmonFlags).has(flag);
   }
@@ -115,17 +124,24 @@ export class OciMachine {
     return opened(this.#programs).nsenter ? `/proc/${process.pid}/root${path}` : path;
   }
 
+  /** Mounts made in the folder must appear in crun's view, too. */
+  #shareFolder(): void {
+    const { folder } = this.#options;
+    if (isShared(folder, readFileSync("/proc/self/mountinfo", "utf8"))) return;
+    mount({ source: folder, target: folder, flags: msBind | msRecursive });
+    mount({ source: "", target: folder, flags: msShared | msRecursive });
+  }
+
+  #makeRunFolder(): void {
+    mkdirSync(this.#runFolder, { recursive: true });
+    if (statfsSync(this.#runFolder).type !== tmpfs) mountTmpfs(this.#runFolder, "mode=711");
+  }
+
   /**
    * crun refuses a machine with both kinds of cgroups, but only looks whether `unified` is mounted. So it runs in a mount
-   * namespace of its own, without that mount. Mounts made in the cluster's folder must still appear in it: the folder is shared.
+   * namespace of its own, without that mount.
    */
   async #makeView(unified: string): Promise<void> {
-    const { folder } = this.#options;
-    const mountinfo = readFileSync("/proc/self/mountinfo", "utf8");
-    if (!isShared(folder, mountinfo)) {
-      mount({ source: folder, target: folder, flags: msBind | msRecursive });
-      mount({ source: "", target: folder, flags: msShared | msRecursive });
-    }
     releaseNamespace(this.#viewFile);
     unmount(this.#viewFolder);
     mkdirSync(this.#viewFolder, { recursive: true });
@@ -143,6 +159,10 @@ export class OciMachine {
       throw new RuntimeError("Unavailable", `cannot prepare a view of ${unified} for crun: ${complaint.trim()}`);
   }
 
+  get #runFolder(): string {
+    return join(this.#options.folder, ".run");
+  }
+
   get #viewFolder(): string {
     return join(this.#options.folder, ".view");
   }
@@ -151,6 +171,9 @@ export class OciMachine {
     return join(this.#viewFolder, "mnt");
   }
 }
+
+/** Its number among filesystem types. */
+const tmpfs = 0x01021994;
 
 /** True when mounts made in the folder reach other mount namespaces already, as on most machines with systemd. */
 export function isShared(folder: string, mountinfo: string): boolean {

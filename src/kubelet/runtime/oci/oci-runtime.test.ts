@@ -69,8 +69,10 @@ async function ociFixture(kind: "crun" | "runc"): Promise<RuntimeFixture & { run
     leftovers() {
       const mounts = readFileSync("/proc/self/mountinfo", "utf8")
         .split("\n")
-        .filter((line) => line.includes(`${folder}/node`));
-      const files = ["containers", "sandboxes", "runtime"].flatMap((name) => readdirSync(join(folder, "node", name)));
+        .filter((line) => line.includes(`${folder}/.run/node`));
+      const files = ["containers", "sandboxes", "runtime"].flatMap((name) =>
+        readdirSync(join(folder, ".run/node", name)),
+      );
       const { mounts: cgroups } = machine.cgroups;
       const groups = (cgroups.kind === "v2" ? [cgroups.root] : cgroups.hierarchies).flatMap((root) => {
         try {
@@ -81,6 +83,7 @@ async function ociFixture(kind: "crun" | "runc"): Promise<RuntimeFixture & { run
           return [];
         }
       });
+      files.push(...readdirSync(join(folder, "node/writable")));
       return [...mounts, ...files, ...groups, ...processesNaming(folder)];
     },
     async dispose() {
@@ -117,7 +120,7 @@ if (isPossible && findProgram("crun")) {
       };
       const id = await start();
       const { state } = runtime.containerStatus(id)!;
-      const conmon = Number(readFileSync(join(fixture.folder, "node", "containers", id, "conmon.pid"), "utf8"));
+      const conmon = Number(readFileSync(join(fixture.folder, ".run/node/containers", id, "conmon.pid"), "utf8"));
       process.kill(conmon, "SIGKILL");
       const ended = await runtime.waitForExit(id, AbortSignal.timeout(5000));
       expect(ended.state).toMatchObject({ kind: "exited", exitCode: 137, reason: "ContainerStatusUnknown" });
@@ -150,7 +153,7 @@ function processesNaming(folder: string): string[] {
     .flatMap((pid) => {
       try {
         const commandLine = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-        return commandLine.includes(`${folder}/node`) ? [`${pid} ${commandLine}`] : [];
+        return commandLine.includes(`${folder}/.run/node`) ? [`${pid} ${commandLine}`] : [];
       } catch {
         return [];
       }

@@ -46,7 +46,7 @@ import {
   type StopOptions,
 } from "../container-runtime.ts";
 import { attach, reopenLog } from "./attach.ts";
-import { compileBundle, type Device, processArgs } from "./bundle.ts";
+import { compileBundle, type Device, type OciMount, processArgs } from "./bundle.ts";
 import { deviceAt, machineDevices } from "./devices.ts";
 import { type ExecTarget, exec, execSync } from "./exec.ts";
 import {
@@ -65,6 +65,7 @@ import {
 import { launch } from "./launch.ts";
 import { createNamespaces, mount, msNodev, msNoexec, msNosuid, releaseNamespace, unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
+import { mountPointLayer } from "./mount-points.ts";
 import { startPidHolder } from "./pid-holder.ts";
 import { signalNumber, signalProcess, startTicks } from "./processes.ts";
 import { mountRootfs, readImageFile } from "./rootfs.ts";
@@ -107,6 +108,7 @@ export class OciRuntime implements ContainerRuntime {
   readonly #sandboxes = new Map<SandboxId, Sandbox>();
   readonly #containers = new Map<ContainerId, Container>();
   readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
+  readonly #mountPointLayers = new Map<string, string>();
   #isClosed = false;
 
   constructor(options: OciRuntimeOptions) {
@@ -115,9 +117,10 @@ export class OciRuntime implements ContainerRuntime {
 
   async open(): Promise<void> {
     await this.#machine.open();
-    const { folder } = this.#options;
-    for (const name of ["sandboxes", "containers", "runtime"]) makeFolder(join(folder, name));
+    for (const name of ["sandboxes", "containers", "runtime"]) makeFolder(join(this.#run, name));
+    makeFolder(this.#disk);
     await this.#adopt();
+    await this.#removeOrphanedLayers();
   }
 
   async close(): Promise<void> {
@@ -134,7 +137,7 @@ export class OciRuntime implements ContainerRuntime {
 
   async createSandbox(config: SandboxConfig): Promise<SandboxId> {
     const id = this.#newId() as SandboxId;
-    const folder = new SandboxFolder(this.#options.folder, id);
+    const folder = new SandboxFolder(this.#run, id);
     const record: SandboxRecord = { id, config, createdAtMs: this.#options.clock.now(), isStopped: false };
     const sandbox: Sandbox = { record, folder };
     makeFolder(folder.path);
@@ -218,8 +221,8 @@ export class OciRuntime implements ContainerRuntime {
     if (sandbox.record.isStopped) throw new RuntimeError("FailedPrecondition", `sandbox ${sandboxId} is stopped`);
     const image = await this.#options.images.rootfs(config.imageId);
     const id = this.#newId() as ContainerId;
-    const folder = new ContainerFolder(this.#options.folder, id);
-    const record: ContainerRecord = {
+    const folder = new ContainerFolder(this.#run, this.#disk, id);
+    const draft = {
       id,
       sandbox: sandboxId,
       config,
@@ -228,11 +231,13 @@ export class OciRuntime implements ContainerRuntime {
       stopSignal: config.stopSignal ?? image.config.stopSignal,
       cgroupPath: `${sandbox.record.config.cgroupParent}/${id}`,
     };
-    if (record.stopSignal) signalNumber(record.stopSignal);
+    if (draft.stopSignal) signalNumber(draft.stopSignal);
     processArgs(config, image.config);
     makeFolder(folder.path);
+    let record: ContainerRecord;
     try {
-      const bundle = this.#bundle(sandbox, record, folder, image.layers, image.config);
+      const bundle = this.#bundle(sandbox, draft, folder, image.layers, image.config);
+      record = { ...draft, mountPoints: this.#mountPoints(config.imageId, bundle.mounts, image.layers) };
       writeFileSync(folder.config, JSON.stringify(bundle));
       writeRecord(folder.record, record);
     } catch (error) {
@@ -246,11 +251,11 @@ export class OciRuntime implements ContainerRuntime {
 
   #bundle(
     sandbox: Sandbox,
-    record: ContainerRecord,
+    record: Omit<ContainerRecord, "mountPoints">,
     folder: ContainerFolder,
     layers: string[],
     image: ImageConfig,
-  ): object {
+  ): ReturnType<typeof compileBundle> {
     const { config } = record;
     const passwd = readImageFile(layers, "etc/passwd") ?? "";
     const user = resolveUser(image.user, config.security, passwd, readImageFile(layers, "etc/group") ?? "");
@@ -286,6 +291,17 @@ export class OciRuntime implements ContainerRuntime {
       openFilesLimit: this.#machine.openFilesLimit,
       availableCapabilities: this.#machine.capabilities,
     });
+  }
+
+  /** Looked up once for all containers of an image with the same mounts. */
+  #mountPoints(imageId: string, mounts: readonly OciMount[], layers: readonly string[]): string {
+    const key = JSON.stringify([imageId, ...mounts.map((each) => [each.destination, each.type])]);
+    let layer = this.#mountPointLayers.get(key);
+    if (layer === undefined || !existsSync(layer)) {
+      layer = mountPointLayer(join(this.#run, "mount-points"), mounts, layers);
+      this.#mountPointLayers.set(key, layer);
+    }
+    return layer;
   }
 
   #pidNamespace(record: SandboxRecord): string {
@@ -330,7 +346,12 @@ export class OciRuntime implements ContainerRuntime {
     const { folder, record } = container;
     const { config } = record;
     const { layers, config: image } = await this.#options.images.rootfs(config.imageId);
-    const root = mountRootfs({ layers, upper: folder.upper, work: folder.work, merged: folder.rootfs });
+    const root = mountRootfs({
+      layers: [...layers, record.mountPoints],
+      upper: folder.upper,
+      work: folder.work,
+      merged: folder.rootfs,
+    });
     try {
       await this.#fillVolumes(folder, image, config);
       const started = await launch({
@@ -416,6 +437,7 @@ export class OciRuntime implements ContainerRuntime {
     if (!container) return;
     await this.#stop(container, { gracePeriodSeconds: 0 });
     await this.#takeDownProcess(container);
+    await rm(container.folder.disk, { recursive: true, force: true });
     await rm(container.folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
     this.#options.images.release(container.record.config.imageId, id);
     this.#containers.delete(id);
@@ -603,9 +625,8 @@ export class OciRuntime implements ContainerRuntime {
   // Adoption
 
   async #adopt(): Promise<void> {
-    const { folder: root } = this.#options;
-    for (const id of readdirSync(join(root, "sandboxes"))) {
-      const folder = new SandboxFolder(root, id);
+    for (const id of readdirSync(join(this.#run, "sandboxes"))) {
+      const folder = new SandboxFolder(this.#run, id);
       const record = readRecord<SandboxRecord>(folder.record);
       if (record) this.#sandboxes.set(record.id, { record, folder });
       else await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
@@ -614,11 +635,18 @@ export class OciRuntime implements ContainerRuntime {
         writeRecord(folder.record, record);
       }
     }
-    for (const id of readdirSync(join(root, "containers"))) {
-      const folder = new ContainerFolder(root, id);
+    for (const id of readdirSync(join(this.#run, "containers"))) {
+      const folder = new ContainerFolder(this.#run, this.#disk, id);
       const record = readRecord<ContainerRecord>(folder.record);
       if (record) await this.#adoptContainer(record, folder);
       else await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    }
+  }
+
+  /** What containers wrote before the machine was restarted. */
+  async #removeOrphanedLayers(): Promise<void> {
+    for (const id of readdirSync(this.#disk)) {
+      if (!this.#containers.has(id as ContainerId)) await rm(join(this.#disk, id), { recursive: true, force: true });
     }
   }
 
@@ -666,8 +694,16 @@ export class OciRuntime implements ContainerRuntime {
     return this.#options.machine;
   }
 
+  get #run(): string {
+    return this.#machine.runFolder(this.#options.folder);
+  }
+
+  get #disk(): string {
+    return join(this.#options.folder, "writable");
+  }
+
   get #runtimeRoot(): string {
-    return join(this.#options.folder, "runtime");
+    return join(this.#run, "runtime");
   }
 
   #newId(): string {

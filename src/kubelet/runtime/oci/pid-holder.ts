@@ -36,7 +36,6 @@ export async function startPidHolder(request: PidHolderRequest): Promise<{ pid: 
   const child = spawnProcess({ file, args, fds: { 2: "pipe-out" }, newSession: true });
   const complaint = text(child.readers[2]!).catch(() => "");
   const { code } = await child.exited;
-  child.readers[2]!.destroy();
   const pid = Number(readText(pidFile));
   if (code !== 0 || !pid) {
     throw new RuntimeError(
@@ -44,6 +43,8 @@ export async function startPidHolder(request: PidHolderRequest): Promise<{ pid: 
       `cannot hold the pod's PID namespace: ${(await complaint).trim() || `exit code ${code}`}`,
     );
   }
+  // The holder has the other end as long as it lives.
+  child.readers[2]!.destroy();
   return { pid, startTicks: startTicks(pid) ?? "" };
 }
 
@@ -51,6 +52,7 @@ export async function startPidHolder(request: PidHolderRequest): Promise<{ pid: 
 function holderBundle(rootfs: string, cgroupPath: string, oomScoreAdj: number): object {
   const mounts: object[] = [
     { destination: "/proc", type: "proc", source: "proc", options: ["nosuid", "noexec", "nodev"] },
+    { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755", "size=64k"] },
   ];
   for (const path of ["/usr", "/bin", "/lib", "/lib64", "/nix"]) {
     const found = lstatSync(path, { throwIfNoEntry: false });

@@ -17,8 +17,7 @@ export interface RootfsFolders {
 export function mountRootfs(folders: RootfsFolders): Disposable {
   for (const folder of [folders.upper, folders.work, folders.merged]) mkdirSync(folder, { recursive: true });
   const { upper, work, merged } = folders;
-  // Overlayfs wants at least one lower layer; an image may have none.
-  const layers = folders.layers.length > 0 ? folders.layers : [emptyLayer(work)];
+  const { layers } = folders;
   // volatile: the writable layer is thrown away with the container, so the kernel need not sync it.
   const data = `lowerdir=${layers.map(escaped).join(":")},upperdir=${escaped(upper)},workdir=${escaped(work)},index=off,volatile`;
   if (Buffer.byteLength(data) < pageSize) mountOverlay(merged, data);
@@ -37,12 +36,6 @@ function mountOverlay(target: string, data: string): void {
 }
 
 const pageSize = 4096;
-
-function emptyLayer(work: string): string {
-  const folder = `${work}-empty`;
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
 
 function escaped(path: string): string {
   return path.replace(/[\\:,]/g, "\\$&");
