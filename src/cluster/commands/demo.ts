@@ -1,16 +1,19 @@
 /** `pinnace demo`, which is `npm start`: from nothing to a Service whose traffic one can watch being shared out. */
 import { spawn } from "node:child_process";
 import { get as httpGet } from "node:http";
+import type { Deployment } from "../../api/apps/v1.ts";
+import type { Service } from "../../api/core/v1.ts";
+import type { Resource } from "../../api/resource.ts";
 import { Deployments, Services } from "../../api/resources.ts";
-import { isAlreadyExists } from "../../apimachinery/status-error.ts";
+import { apiVersionOf } from "../../apimachinery/group-version.ts";
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import type { Client } from "../../client/client.ts";
 import { adminClient } from "../admin-client.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
 import { checkPrerequisites, installationPlan, missing } from "../prerequisites.ts";
-import { clusterPaths, readPki } from "../state-folder.ts";
-import { up } from "./up.ts";
+import { clusterPaths, readPki, runningServer } from "../state-folder.ts";
+import { defaultClusterName, up } from "./up.ts";
 
 export interface DemoOptions {
   name?: string;
@@ -27,11 +30,12 @@ const requests = 30;
 export async function demo(options: DemoOptions): Promise<void> {
   const { print } = options;
   await installMissingPrograms(print);
+  const name = options.name ?? defaultClusterName;
+  const isUp = runningServer(clusterPaths(name)) !== undefined;
   const since = systemClock.now();
-  const plan = await up({ ...(options.name ? { name: options.name } : {}), entry: options.entry, print });
-  print(
-    `Cluster "${plan.name}" is up after ${seconds(systemClock.now() - since)}: ${plan.nodes.map((node) => node.name).join(", ")}.`,
-  );
+  const plan = await up({ name, entry: options.entry, print });
+  const nodes = plan.nodes.map((node) => node.name).join(", ");
+  if (!isUp) print(`Cluster "${name}" is up after ${seconds(systemClock.now() - since)}: ${nodes}.`);
   const client = await adminClient(plan, readPki(clusterPaths(plan.name))!);
   try {
     await deployEcho(client.api, print);
@@ -74,37 +78,34 @@ function runShown(command: string, print: (line: string) => void): Promise<void>
 
 async function deployEcho(api: Client, print: (line: string) => void): Promise<void> {
   const since = systemClock.now();
-  await create(() =>
-    api.create(Deployments, {
-      metadata: { name: "echo", namespace, labels },
-      spec: {
-        replicas,
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { containers: [{ name: "echo", image: "pinnace.local/echo:1", ports: [{ containerPort: 8080 }] }] },
-        },
-      },
-    }),
-  );
-  await create(() =>
-    api.create(Services, {
-      metadata: { name: "echo", namespace, labels },
-      spec: { type: "NodePort", selector: labels, ports: [{ port: 80, targetPort: 8080, nodePort }] },
-    }),
-  );
+  await apply(api, Deployments, {
+    replicas,
+    selector: { matchLabels: labels },
+    template: {
+      metadata: { labels },
+      spec: { containers: [{ name: "echo", image: "pinnace.local/echo:1", ports: [{ containerPort: 8080 }] }] },
+    },
+  });
+  await apply(api, Services, {
+    type: "NodePort",
+    selector: labels,
+    ports: [{ port: 80, targetPort: 8080, nodePort }],
+  });
   await untilReady(api);
   print(
     `Deployment "echo" has ${replicas} pods ready after ${seconds(systemClock.now() - since)}, behind Service "echo" on node port ${nodePort}.`,
   );
 }
 
-async function create(write: () => Promise<unknown>): Promise<void> {
-  try {
-    await write();
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error; // From an earlier demo.
-  }
+/** An earlier demo may have been here. */
+async function apply<T extends Deployment | Service>(
+  api: Client,
+  resource: Resource<T>,
+  spec: Partial<T["spec"]>,
+): Promise<void> {
+  const metadata = { name: "echo", namespace, labels };
+  const body = { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata, spec };
+  await api.patch(resource, metadata, { type: "apply", body, force: true });
 }
 
 async function untilReady(api: Client): Promise<void> {
