@@ -1,7 +1,7 @@
 /** Pods: the smallest thing that is scheduled. */
-import type { Container, Pod } from "../../api/core/v1.ts";
+import type { Pod } from "../../api/core/v1.ts";
 import { spec as specPath } from "../../apimachinery/field-error.ts";
-import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { podColumns } from "./pod-columns.ts";
@@ -13,6 +13,7 @@ import {
   mirrorServiceAccountName,
 } from "./pod-spec/defaults.ts";
 import { podSpecWarnings } from "./pod-spec/warnings.ts";
+import { podSubresources } from "./pod-subresources.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
 /** How the subresources that write a part of a pod put it in place; here above, because the definition below is built from it. */
@@ -40,7 +41,7 @@ const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> 
 
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
-  subresources: withParts(served("v1", "pods").subresources),
+  subresources: podSubresources,
   returnsDeletedObject: true,
   defaults(pod) {
     pod.spec ??= { containers: [] };
@@ -106,18 +107,4 @@ function mirrorAddresses({ status }: Pod): void {
   if (status.podIP && status.podIP !== status.podIPs?.[0]?.ip) status.podIPs = [{ ip: status.podIP }];
   else if (status.podIPs?.length) status.podIP = status.podIPs[0]!.ip;
   if (status.hostIP && !status.hostIPs?.length) status.hostIPs = [{ ip: status.hostIP }];
-}
-
-/** Two subresources that change a part of the spec which the main resource protects. */
-function withParts(subresources: readonly SubresourceDefinition<never>[]): readonly SubresourceDefinition<Pod>[] {
-  return subresources.map((subresource) => ({ ...subresource, ...parts[subresource.name] }));
-}
-
-function resized(sent: readonly Container[], previous: readonly Container[]): Container[] {
-  return previous.map((container) => {
-    const wanted = sent.find(({ name }) => name === container.name);
-    if (!wanted) return container;
-    const { resources, resizePolicy } = wanted;
-    return { ...container, ...(resources ? { resources } : {}), ...(resizePolicy ? { resizePolicy } : {}) };
-  });
 }
