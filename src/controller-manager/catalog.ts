@@ -3,6 +3,7 @@ import type { AnyController } from "../controller-runtime/controller.ts";
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
 import { deploymentController } from "./controllers/deployment-controller.ts";
+import { disruptionController } from "./controllers/disruption-controller.ts";
 import { endpointsController } from "./controllers/endpoints-controller.ts";
 import { endpointSliceController } from "./controllers/endpointslice-controller.ts";
 import { endpointSliceMirroringController } from "./controllers/endpointslice-mirroring-controller.ts";
@@ -16,6 +17,7 @@ import {
 } from "./controllers/pod-garbage-collector-controller.ts";
 import { replicaSetController } from "./controllers/replicaset-controller.ts";
 import { replicationControllerController } from "./controllers/replicationcontroller-controller.ts";
+import { resourceQuotaController } from "./controllers/resourcequota-controller.ts";
 import { rootCaCertificatePublisherController } from "./controllers/root-ca-certificate-publisher-controller.ts";
 import { serviceAccountController } from "./controllers/serviceaccount-controller.ts";
 import { statefulSetController } from "./controllers/statefulset-controller.ts";
@@ -35,6 +37,8 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
   return [
     deploymentController,
     replicaSetController,
+    resourceQuotaController,
+    disruptionController,
     ttlAfterFinishedController,
     statefulSetController,
     replicationControllerController,

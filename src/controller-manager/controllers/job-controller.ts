@@ -69,9 +69,14 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     if (!written) return;
     started = written;
   }
-  const counted = await countFinished(context, started, pods);
-  if (!counted) return;
-  pods = cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
+  let counted = started;
+  do {
+    const next = await countFinished(context, counted, pods);
+    if (!next) return;
+    counted = next;
+    pods = cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
+    // A Pod that finished meanwhile is neither at work nor counted: planning would replace it.
+  } while (pods.some((pod) => hasFinalizer(pod) && outcome(job, pod) !== undefined));
 
   const { status } = counted;
   const plan = planJob({
@@ -83,6 +88,8 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     failedIndexes: parseIndexes(status?.failedIndexes),
     nowMs: clock.now(),
   });
+  // What the Job stops itself is no failure of its Pods: it is let go uncounted.
+  await releaseAll(context, plan.delete);
   await Promise.all(plan.delete.map((pod) => deletePod(context, pod, job)));
   const { error } = await slowStart(Math.min(plan.create.length, burst), async (i) => {
     await createPod(context, podFor(job, plan.create[i], pods), job);
@@ -132,11 +139,11 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
   const isByIndex = isIndexed(job);
   const total = job.spec.completions ?? 0;
 
-  const finished = pods.filter((pod) => hasFinalizer(pod) && outcome(pod) !== undefined);
+  const finished = pods.filter((pod) => hasFinalizer(pod) && outcome(job, pod) !== undefined);
   for (const pod of finished) {
     const { uid } = pod.metadata;
     const index = indexOf(pod);
-    if (outcome(pod) === "succeeded") {
+    if (outcome(job, pod) === "succeeded") {
       if (!isByIndex) uncountedSucceeded.add(uid);
       else if (index !== undefined && index < total) completed.add(index);
       continue;
@@ -192,11 +199,12 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
   return await writeStatus(context, noted, statusOfCounts(counts));
 }
 
-/** A Pod that is deleted before it finished counts as failed. */
-function outcome(pod: ReadPod): "succeeded" | "failed" | undefined {
+/** A Pod that is deleted before it finished counts as failed, unless only those that failed are to be replaced. */
+function outcome(job: ReadJob, pod: ReadPod): "succeeded" | "failed" | undefined {
   if (pod.status?.phase === "Succeeded") return "succeeded";
   if (pod.status?.phase === "Failed") return "failed";
-  return pod.metadata.deletionTimestamp && !pod.spec.nodeName ? "failed" : undefined;
+  const { deletionTimestamp } = pod.metadata;
+  return deletionTimestamp && job.spec.podReplacementPolicy !== "Failed" ? "failed" : undefined;
 }
 
 function hasFinalizer({ metadata }: ReadPod): boolean {
