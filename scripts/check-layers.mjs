@@ -4,7 +4,8 @@ import { dirname, join, normalize, sep } from "node:path";
 import { layers } from "../layers.mjs";
 
 const rowOf = new Map(layers.map((layer) => [layer.folder, layer]));
-const importPattern = /^\s*(?:import|export)\b[^"';]*?\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/gm;
+const importPattern =
+  /^\s*(?:import|export)\b[^"';]*?\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/gm;
 
 const violations = [];
 for (const entry of await readdir("src", { recursive: true, withFileTypes: true })) {
@@ -21,7 +22,8 @@ for (const entry of await readdir("src", { recursive: true, withFileTypes: true 
   for (const match of (await readFile(file, "utf8")).matchAll(importPattern)) {
     const specifier = match[1] ?? match[2] ?? match[3];
     if (specifier.startsWith("node:")) {
-      if (folder === "base" && !file.startsWith(join("src", "base", "node")) && !isTest) violations.push(`${file}: ${specifier} belongs under src/base/node/`);
+      if (folder === "base" && !file.startsWith(join("src", "base", "node")) && !isTest)
+        violations.push(`${file}: ${specifier} belongs under src/base/node/`);
       continue;
     }
     if (!specifier.startsWith(".")) continue;

@@ -16,7 +16,9 @@ const mayImport = (layer) => {
 const table = [
   "| folder under `src/` | what lives there | may import |",
   "|---|---|---|",
-  ...layers.map((layer) => `| \`${layer.folder}/\`${layer.kit ? " (kit)" : ""} | ${layer.holds} | ${mayImport(layer)} |`),
+  ...layers.map(
+    (layer) => `| \`${layer.folder}/\`${layer.kit ? " (kit)" : ""} | ${layer.holds} | ${mayImport(layer)} |`,
+  ),
 ].join("\n");
 
 const file = "ARCHITECTURE.md";

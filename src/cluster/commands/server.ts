@@ -39,6 +39,8 @@ export async function server(options: ServerOptions): Promise<number> {
     const paths = clusterPaths(plan.name);
     claimServer(paths, pinnaceVersion);
     const log = lineLogger(process.stdout, systemClock, (process.env["PINNACE_LOG"] as LogLevel | undefined) ?? "info");
+    // A defect in one request or reconcile is no reason to take the whole cluster away; it is a reason for a line in the log.
+    process.on("unhandledRejection", (error) => log.error("a failure that nobody awaited", { error }));
     const cluster: RunningCluster = await startServer({
       plan,
       pki,

@@ -7,14 +7,18 @@ const longestPending = 1024;
 /** Yields each complete size. What is not one is passed over: a window's size is no reason to end a session. */
 export async function* terminalSizes(source: Readable): AsyncGenerator<TerminalSize> {
   let pending = "";
-  for await (const chunk of source) {
-    pending += String(chunk);
-    for (let end = pending.indexOf("}"); end >= 0; end = pending.indexOf("}")) {
-      const size = parseTerminalSize(pending.slice(0, end + 1));
-      pending = pending.slice(end + 1);
-      if (size) yield size;
+  try {
+    for await (const chunk of source) {
+      pending += String(chunk);
+      for (let end = pending.indexOf("}"); end >= 0; end = pending.indexOf("}")) {
+        const size = parseTerminalSize(pending.slice(0, end + 1));
+        pending = pending.slice(end + 1);
+        if (size) yield size;
+      }
+      if (pending.length > longestPending) pending = "";
     }
-    if (pending.length > longestPending) pending = "";
+  } catch {
+    // The client is gone, and with it its window: the session's own streams say so.
   }
 }
 
