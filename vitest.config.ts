@@ -10,6 +10,7 @@ export default defineConfig({
           include: ["src/**/*.test.ts"],
           testTimeout: 20_000,
           pool: "forks",
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -21,6 +22,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           pool: "forks",
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
