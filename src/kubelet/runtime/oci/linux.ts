@@ -17,11 +17,9 @@ export function unmount(target: string): void {
   libc().umount2(target, mntDetach | umountNofollow);
 }
 
-export const msReadOnly = 1;
 export const msNosuid = 2;
 export const msNodev = 4;
 export const msNoexec = 8;
-export const msRemount = 32;
 export const msBind = 4096;
 export const msRecursive = 16384;
 export const msPrivate = 1 << 18;
