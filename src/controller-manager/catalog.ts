@@ -1,5 +1,6 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import { clusterRoleAggregationController } from "./controllers/clusterrole-aggregation-controller.ts";
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
 import { deploymentController } from "./controllers/deployment-controller.ts";
@@ -37,6 +38,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
   return [
     deploymentController,
     replicaSetController,
+    clusterRoleAggregationController,
     resourceQuotaController,
     disruptionController,
     ttlAfterFinishedController,

@@ -19,11 +19,6 @@ export function readySinceMs(pod: ReadPod): number | undefined {
   return ready.lastTransitionTime ? Date.parse(ready.lastTransitionTime) : 0;
 }
 
-/** Ready for at least `minReadySeconds`. */
-export function isPodAvailable(pod: ReadPod, minReadySeconds: number, nowMs: number): boolean {
-  return availableInMs(pod, minReadySeconds, nowMs) === 0;
-}
-
 /** How long until a ready Pod counts as available; 0 when it does; undefined when it is not ready. */
 export function availableInMs(pod: ReadPod, minReadySeconds: number, nowMs: number): number | undefined {
   const since = readySinceMs(pod);

@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import type { Pod, ResourceQuota, Service } from "../../../api/core/v1.ts";
+import { podInScopes, podUsage, serviceUsage, type Usage } from "./quota-usage.ts";
+
+const metadata = { name: "x", namespace: "default", uid: "x", resourceVersion: "1", creationTimestamp: "" };
+const texts = (usage: Usage) => Object.fromEntries([...usage].map(([name, amount]) => [name, amount.toString()]));
+const requests = (cpu: string, memory = "1Gi") => ({ resources: { requests: { cpu, memory }, limits: { cpu } } });
+
+function pod(spec: Partial<Pod["spec"]>, phase = "Running"): Pod {
+  return { apiVersion: "v1", kind: "Pod", metadata, spec: { containers: [], ...spec }, status: { phase } };
+}
+
+test("a Pod uses what its containers ask for, or its hungriest init container", () => {
+  const containers = [
+    { name: "a", ...requests("250m") },
+    { name: "b", ...requests("250m", "512Mi") },
+  ];
+  expect(texts(podUsage(pod({ containers })))).toEqual({
+    "count/pods": "1",
+    pods: "1",
+    cpu: "500m",
+    "requests.cpu": "500m",
+    "limits.cpu": "500m",
+    memory: "1536Mi",
+    "requests.memory": "1536Mi",
+  });
+  const initContainers = [{ name: "i", ...requests("2") }];
+  expect(texts(podUsage(pod({ containers, initContainers })))).toMatchObject({ cpu: "2", memory: "1536Mi" });
+});
+
+test("a finished Pod uses nothing but its object", () => {
+  expect(texts(podUsage(pod({ containers: [{ name: "a", ...requests("1") }] }, "Succeeded")))).toEqual({
+    "count/pods": "1",
+  });
+});
+
+test("Services use node ports as their type has them", () => {
+  const service = (spec: Service["spec"]): Service => ({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata,
+    spec,
+    status: {},
+  });
+  const ports = [{ port: 80 }, { port: 81 }];
+  expect(texts(serviceUsage(service({ type: "NodePort", ports })))).toMatchObject({ "services.nodeports": "2" });
+  expect(texts(serviceUsage(service({ type: "LoadBalancer", ports, allocateLoadBalancerNodePorts: false })))).toEqual({
+    services: "1",
+    "count/services": "1",
+    "services.loadbalancers": "1",
+  });
+});
+
+test.each<[ResourceQuota["spec"], Partial<Pod["spec"]>, boolean]>([
+  [{ scopes: ["BestEffort"] }, { containers: [{ name: "a" }] }, true],
+  [{ scopes: ["NotBestEffort"] }, { containers: [{ name: "a" }] }, false],
+  [{ scopes: ["Terminating"] }, { activeDeadlineSeconds: 5 }, true],
+  [{ scopes: ["NotTerminating", "BestEffort"] }, { activeDeadlineSeconds: 5 }, false],
+  [
+    { scopeSelector: { matchExpressions: [{ scopeName: "PriorityClass", operator: "In", values: ["high"] }] } },
+    { priorityClassName: "high" },
+    true,
+  ],
+  [
+    { scopeSelector: { matchExpressions: [{ scopeName: "PriorityClass", operator: "DoesNotExist" }] } },
+    { priorityClassName: "high" },
+    false,
+  ],
+])("scopes %j speak of a Pod with %j: %s", (spec, podSpec, expected) => {
+  const quota: ResourceQuota = { apiVersion: "v1", kind: "ResourceQuota", metadata, spec, status: {} };
+  expect(podInScopes(quota, pod(podSpec))).toBe(expected);
+});
