@@ -16,29 +16,6 @@ import { podSpecWarnings } from "./pod-spec/warnings.ts";
 import { podSubresources } from "./pod-subresources.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
-/** How the subresources that write a part of a pod put it in place; here above, because the definition below is built from it. */
-const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> = {
-  ephemeralcontainers: {
-    part: (sent, previous) => {
-      const { ephemeralContainers: _, ...rest } = previous.spec;
-      const { ephemeralContainers } = sent.spec;
-      return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
-    },
-  },
-  resize: {
-    part: (sent, previous) => ({
-      ...previous,
-      spec: {
-        ...previous.spec,
-        containers: resized(sent.spec.containers, previous.spec.containers),
-        ...(previous.spec.initContainers
-          ? { initContainers: resized(sent.spec.initContainers ?? [], previous.spec.initContainers) }
-          : {}),
-      },
-    }),
-  },
-};
-
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
   subresources: podSubresources,
