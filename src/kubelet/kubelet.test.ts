@@ -5,7 +5,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,6 +18,7 @@ import { ConfigMaps, Events, Leases, Namespaces, Nodes, Pods, Secrets } from "..
 import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { Links } from "../base/node/links.ts";
+import { mountsBelow, unmountAll } from "../base/node/mounts.ts";
 import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
@@ -83,14 +83,13 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await kubelet.stopped;
     await runtime.close();
     await machine.cgroups.remove(`/${nodeName}`);
+    const mounts = mountsBelow(folder).filter((point) => /\/(kubelet|volatile|node)\//.test(point));
     machine.tearDown();
+    unmountAll(folder); // What a crun of the killed kubelets still held.
     network.close();
     const left = listNetns(`${nodeName}_`);
     deleteNetns(nodeName);
     await api[Symbol.asyncDispose]();
-    const mounts = readFileSync("/proc/self/mountinfo", "utf8")
-      .split("\n")
-      .filter((line) => line.includes(folder));
     rmSync(folder, { recursive: true, force: true });
     expect({ left, mounts }).toEqual({ left: [], mounts: [] });
   }, 30_000);
