@@ -13,6 +13,7 @@ import type { Kubelet } from "../kubelet/kubelet.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
+import type { Store } from "../storage/store.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
@@ -32,6 +33,8 @@ export interface ServerOptions extends Omit<Surroundings, "signal"> {
   pki: ClusterPki;
   paths: ClusterPaths;
   roles: ReadonlySet<Role>;
+  /** Instead of the one in the cluster's folder. Closed with the server. */
+  store?: Store;
   onProgress(text: string): void;
 }
 
@@ -62,7 +65,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     // Awaited below; a failure before that must not count as nobody's.
     lan.catch(() => {});
     machine.catch(() => {});
-    const store = await LmdbStore.open({ folder: paths.store, clock });
+    const store = options.store ?? (await LmdbStore.open({ folder: paths.store, clock }));
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode

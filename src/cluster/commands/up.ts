@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
-import type { ClusterConfig, ClusterPlan } from "../config/cluster-config.ts";
+import type { ClusterConfig, ClusterPlan, NodeConfig } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
 import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
@@ -115,7 +115,8 @@ async function planOf(
   return plan;
 }
 
-function countedNodes(count: number) {
+/** One control-plane node and `count - 1` workers. */
+export function countedNodes(count: number): NodeConfig[] {
   return Array.from({ length: count }, (_, i) =>
     i === 0
       ? { name: "control-plane", role: "control-plane" as const }
@@ -162,7 +163,8 @@ async function certifyAndWait(
   }
 }
 
-async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
+/** Makes the cluster's certificates and writes them into its folder. */
+export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
   const { dnsDomain, kubernetesAddress, hostAddress } = plan.network;
   const service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${dnsDomain}`];
   const pki = await createPki({

@@ -73,8 +73,11 @@ function planNodes(
   const takenAddresses = new Set([hostAddress, ...configs.flatMap((node) => node.address ?? [])]);
   const takenPodCidrs = configs.flatMap((node) => node.podCIDR ?? []);
   const someoneLeads = configs.some((node) => node.role === "control-plane");
+  const roles = configs.map((node, i) => node.role ?? (!someoneLeads && i === 0 ? "control-plane" : "worker"));
+  // Without workers, pods have nowhere else to go.
+  const ownTaints = roles.includes("worker") ? [controlPlaneTaint] : [];
   return configs.map((node, i) => {
-    const role = node.role ?? (!someoneLeads && i === 0 ? "control-plane" : "worker");
+    const role = roles[i]!;
     const address = node.address ?? nextAddress(lan, takenAddresses);
     takenAddresses.add(address);
     const podRange = node.podCIDR ?? nextPodCidr(podCIDR, takenPodCidrs);
@@ -86,7 +89,7 @@ function planNodes(
       address,
       podCIDR: podRange,
       labels: node.labels ?? {},
-      taints: node.taints ?? (role === "control-plane" ? [controlPlaneTaint] : []),
+      taints: node.taints ?? (role === "control-plane" ? ownTaints : []),
     };
   });
 }

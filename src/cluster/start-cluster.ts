@@ -1,0 +1,275 @@
+/** A cluster inside the calling program: what `import { startCluster } from "pinnace"` gives (upstream's envtest, with nodes). */
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cidr, cidrsOverlap } from "../base/ip.ts";
+import { type Logger, silentLogger } from "../base/logger.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { systemRandom } from "../base/node/system-random.ts";
+import { nameSuffix } from "../base/random.ts";
+import type { Client } from "../client/client.ts";
+import { MemoryStore } from "../storage/memory.ts";
+import { countedNodes, makePki } from "./commands/up.ts";
+import type { ClusterConfig, ClusterPlan, NodeConfig, NodePlan } from "./config/cluster-config.ts";
+import { ConfigError, parseConfig } from "./config/parse-config.ts";
+import { type MachineFacts, planCluster } from "./config/plan-cluster.ts";
+import { clusterKubeconfig, writeClusterKubeconfig } from "./kubeconfig.ts";
+import { readMachineFacts } from "./machine-facts.ts";
+import { clusterNamespaces } from "./network/lan.ts";
+import { checkPrerequisites, missing } from "./prerequisites.ts";
+import { allRoles } from "./roles.ts";
+import { type RunningCluster, startServer } from "./server.ts";
+import {
+  type ClusterPaths,
+  claimServer,
+  clusterPaths,
+  listClusters,
+  readPki,
+  readPlan,
+  recordServer,
+  releaseServer,
+  runningServer,
+  writePlan,
+} from "./state-folder.ts";
+import { takeDownCluster } from "./teardown.ts";
+import { pinnaceVersion } from "./version.ts";
+
+export interface StartClusterOptions {
+  /**
+   * How many nodes, the first a control plane (0: an API server and controllers alone), or which.
+   * Default: those of `config`, else a control plane and two workers.
+   */
+  nodes?: number | NodeConfig[];
+  /**
+   * true: nodes without containers or packets, whose pods follow a simulated life; needs no privileges.
+   * false: nodes with real containers, or an error that says what this machine lacks for them.
+   * Default: real where the machine can, simulated elsewhere. A node's own `kind` wins.
+   */
+  simulated?: boolean;
+  /** What the configuration file of `pinnace up` holds. */
+  config?: Omit<ClusterConfig, "apiVersion" | "kind">;
+  /** Default: that of `config`, else a name of its own for each cluster. */
+  name?: string;
+  /**
+   * The folder for state and images, as PINNACE_HOME for the command. Default: a temporary folder, which goes with the cluster.
+   * A cluster that is in it already under this name comes back with the nodes and objects it had.
+   */
+  home?: string;
+  /** "memory" needs no disk and forgets. Default: "memory" in a temporary folder, "lmdb" in a given one. */
+  store?: "memory" | "lmdb";
+  /** Default: silence. */
+  log?: Logger;
+}
+
+export interface EmbeddedCluster extends AsyncDisposable {
+  readonly name: string;
+  /** Of an administrator, in this process: nothing is serialised, and what it returns is shared and frozen. */
+  readonly client: Client;
+  /** The text of a kubeconfig, for kubectl and other clients. */
+  readonly kubeconfig: string;
+  /** The same as a file; it goes with the cluster. */
+  readonly kubeconfigFile: string;
+  readonly nodes: readonly Pick<NodePlan, "name" | "role" | "kind" | "address">[];
+  /**
+   * Ends the cluster and takes everything of it off this machine. With `keep`, and a `home`, its state and its running
+   * containers stay for the next `startCluster`. Idempotent: the first call decides.
+   */
+  stop(options?: { keep?: boolean }): Promise<void>;
+}
+
+/**
+ * Runs a whole cluster in this process. Resolves when it is usable: nodes Ready, DNS answering, the default ServiceAccount
+ * present. One process may run several, under different names. Rejects with an Error that says what to change.
+ *
+ * The cluster keeps the process alive until `stop`. Where a process was killed before, the next `startCluster` on the
+ * machine takes away what its temporary clusters left.
+ */
+export async function startCluster(options: StartClusterOptions = {}): Promise<EmbeddedCluster> {
+  const config = await checkedConfig(options);
+  const name = config.name ?? `embedded-${nameSuffix(systemRandom, 8)}`;
+  if (options.simulated === false) requireRealNodes();
+  const release = reserveName(name);
+  try {
+    await takeAbandonedClusters();
+    const home = options.home ?? mkdtempSync(join(tmpdir(), temporaryPrefix));
+    const place = { name, paths: clusterPaths(name, home), isTemporary: options.home === undefined };
+    return await startAt(place, config, options, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Where one embedded cluster lives. */
+interface Place {
+  name: string;
+  paths: ClusterPaths;
+  isTemporary: boolean;
+}
+
+async function startAt(
+  place: Place,
+  config: ClusterConfig,
+  options: StartClusterOptions,
+  release: () => void,
+): Promise<EmbeddedCluster> {
+  const { name, paths, isTemporary } = place;
+  const log = options.log ?? silentLogger;
+  const existing = readPlan(paths);
+  mkdirSync(paths.root, { recursive: true, mode: 0o711 });
+  claimServer(paths, pinnaceVersion);
+  let plan: ClusterPlan | undefined = existing;
+  let server: RunningCluster;
+  try {
+    plan ??= await planHere(place, config);
+    const pki = readPki(paths) ?? (await makePki(paths, plan));
+    writeClusterKubeconfig(plan, pki, paths.kubeconfig);
+    const isInMemory = (options.store ?? (isTemporary ? "memory" : "lmdb")) === "memory";
+    server = await startServer({
+      plan,
+      pki,
+      paths,
+      roles: new Set(allRoles),
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      onProgress: (text) => log.info(text),
+      ...(isInMemory ? { store: new MemoryStore({ clock: systemClock }) } : {}),
+    });
+  } catch (error) {
+    // A cluster that was there before is not ours to take away.
+    if (existing) releaseServer(paths);
+    else await takeAway(place, plan);
+    throw error;
+  }
+  recordServer(paths, pinnaceVersion, true);
+  const running = plan;
+  const end = async (keep: boolean) => {
+    try {
+      await server.close();
+      if (keep && !isTemporary) releaseServer(paths);
+      else await takeAway(place, running);
+    } finally {
+      release();
+    }
+  };
+  let ended: Promise<void> | undefined;
+  const stop = ({ keep = false }: { keep?: boolean } = {}) => {
+    ended ??= end(keep);
+    return ended;
+  };
+  return {
+    name,
+    client: server.client,
+    kubeconfig: clusterKubeconfig(plan, readPki(paths)!),
+    kubeconfigFile: paths.kubeconfig,
+    nodes: plan.nodes.map((node) => ({ name: node.name, role: node.role, kind: node.kind, address: node.address })),
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+  };
+}
+
+/** Clusters of this process. They may start side by side, so what one has planned the next must know. */
+const clustersHere = new Map<string, ClusterPlan | undefined>();
+
+/** Namespaces, cgroups and tables carry the name, wherever the state lies. */
+function reserveName(name: string): () => void {
+  if (clustersHere.has(name)) {
+    throw new Error(`this process runs a cluster "${name}" already; stop it first, or choose another name`);
+  }
+  clustersHere.set(name, undefined);
+  return () => clustersHere.delete(name);
+}
+
+async function planHere({ name, paths }: Place, config: ClusterConfig): Promise<ClusterPlan> {
+  const [machine, port] = await Promise.all([readMachineFacts(paths.home), freePort(config.apiServer)]);
+  const lansHere = [...clustersHere.values()].flatMap((plan) => plan?.network.lan ?? []);
+  const facts = { ...machine, freeApiPort: port, takenRanges: [...machine.takenRanges, ...lansHere] };
+  const plan = planCluster(withOwnLan(config, facts), name, facts);
+  if (hasLocalNodes(plan) && clusterNamespaces(name).length > 0) {
+    throw new Error(
+      `a cluster "${name}" has nodes on this machine already; end it with "pinnace down --name ${name}", or choose another name`,
+    );
+  }
+  clustersHere.set(name, plan);
+  writePlan(paths, plan);
+  return plan;
+}
+
+/** Test runners start many clusters at once, each in a process that cannot see the others' plans: they spread by chance. */
+function withOwnLan(config: ClusterConfig, { takenRanges }: MachineFacts): ClusterConfig {
+  if (config.network?.lan || config.nodes?.some((node) => node.address)) return config;
+  const ranges = [config.network?.podCIDR, config.network?.serviceCIDR, ...takenRanges].flatMap((range) => range ?? []);
+  for (let attempt = 0; attempt < 64; attempt++) {
+    const lan = `172.${30 + systemRandom.int(2)}.${systemRandom.int(256)}.0/24`;
+    if (!ranges.some((range) => cidrsOverlap(cidr(range), cidr(lan)))) {
+      return { ...config, network: { ...config.network, lan } };
+    }
+  }
+  return config; // A crowded machine: the plan takes the first that is left.
+}
+
+/** For the same reason not the first free port from 6443 on, but any. */
+function freePort({ address = "127.0.0.1", port }: NonNullable<ClusterConfig["apiServer"]> = {}): Promise<number> {
+  if (port) return Promise.resolve(port);
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, address, () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+async function checkedConfig({ config, name, nodes, simulated }: StartClusterOptions): Promise<ClusterConfig> {
+  const wanted: ClusterConfig = { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster", ...config };
+  if (name !== undefined) wanted.name = name;
+  if (nodes !== undefined) wanted.nodes = typeof nodes === "number" ? countedNodes(nodes) : nodes;
+  if (simulated !== undefined) {
+    const kind = simulated ? "simulated" : "local";
+    wanted.nodes = (wanted.nodes ?? countedNodes(3)).map((node) => ({ kind, ...node }));
+  }
+  try {
+    return await parseConfig(JSON.stringify(wanted), "startCluster");
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    // There is no text that the lines could be counted in.
+    throw new ConfigError(
+      "startCluster",
+      error.mistakes.map((mistake) => ({ ...mistake, line: undefined })),
+    );
+  }
+}
+
+function requireRealNodes(): void {
+  const lacking = missing(checkPrerequisites());
+  if (lacking.length === 0) return;
+  const lines = lacking.map(({ name, remedy }) => `  ${name}${remedy ? `: ${remedy}` : ""}`);
+  throw new Error(`this machine lacks what nodes with real containers need:\n${lines.join("\n")}`);
+}
+
+async function takeAway({ name, paths, isTemporary }: Place, plan: ClusterPlan | undefined): Promise<void> {
+  if (plan && hasLocalNodes(plan)) await takeDownCluster(name, paths, systemClock);
+  rmSync(isTemporary ? paths.home : paths.root, { recursive: true, force: true });
+}
+
+function hasLocalNodes(plan: ClusterPlan): boolean {
+  return plan.nodes.some((node) => node.kind === "local");
+}
+
+const temporaryPrefix = "pinnace-embedded-";
+
+/** Containers outlive the process that ran their cluster; nobody comes back for those of a temporary one. */
+async function takeAbandonedClusters(): Promise<void> {
+  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(temporaryPrefix));
+  for (const folder of folders) {
+    const home = join(tmpdir(), folder);
+    for (const name of listClusters(home)) {
+      const paths = clusterPaths(name, home);
+      if (clustersHere.has(name) || runningServer(paths)) continue;
+      await takeAway({ name, paths, isTemporary: true }, readPlan(paths));
+    }
+  }
+}
