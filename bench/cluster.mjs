@@ -1,6 +1,6 @@
 // Brings clusters up and down for measuring, with the built command and a home of their own.
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { connect } from "node:tls";
@@ -9,18 +9,23 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const command = resolve("dist/bin/pinnace.mjs");
 
+// A port of its own: on 6443 another cluster may answer.
+const apiPort = 17443;
+
 export class BenchCluster {
   constructor(name = "bench") {
     this.name = name;
     this.home = process.env.PINNACE_BENCH_HOME ?? mkdtempSync(join(tmpdir(), "pinnace-bench-"));
     this.kubeconfig = join(this.home, "kubeconfig");
+    this.config = join(this.home, "bench.yaml");
+    writeFileSync(this.config, `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\napiServer: { port: ${apiPort} }\n`);
     this.environment = { ...process.env, PINNACE_HOME: this.home, KUBECONFIG: this.kubeconfig };
   }
 
   /** Resolves with the milliseconds until the API answered and until the cluster was usable. */
   async up(...args) {
     const started = performance.now();
-    const child = spawn(process.execPath, [command, "up", "--name", this.name, ...args], {
+    const child = spawn(process.execPath, [command, "up", "--name", this.name, "--config", this.config, ...args], {
       env: this.environment,
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -31,7 +36,7 @@ export class BenchCluster {
         code === 0 ? done(performance.now() - started) : failed(new Error(`pinnace up: exit code ${code}\n${output}`)),
       ),
     );
-    const answering = firstAnswer(6443, () => child.exitCode !== null).then(() => performance.now() - started);
+    const answering = firstAnswer(apiPort, () => child.exitCode !== null).then(() => performance.now() - started);
     return { answeringMs: await answering, usableMs: await usable };
   }
 

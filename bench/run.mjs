@@ -31,6 +31,7 @@ try {
     }
   }
 } finally {
+  await cluster.down().catch(() => {});
   cluster.remove();
 }
 results.report();
