@@ -2,6 +2,7 @@
  * Pulls images by the OCI distribution protocol: what is asked for by digest, and everything that a manifest names, is verified
  * on its way to the disk. Its upstream counterpart is containerd's docker resolver.
  */
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import type { Dispatcher } from "undici";
 import { type Clock, sleep } from "../../base/clock.ts";
@@ -56,14 +57,14 @@ export class RegistryClient implements ImageSource {
   readonly #layers = new Map<string, Promise<void>>();
   readonly #downloads = new Semaphore(3);
   readonly #unpacks = new Semaphore(Math.max(1, availableParallelism() - 1));
-  #undici: Promise<Undici> | undefined;
+  #undici: Undici | undefined;
 
   constructor(options: RegistryClientOptions) {
     this.#options = options;
     this.#authorizer = new Authorizer(options.clock, async (url, init) => {
-      const { fetch } = await this.#load();
+      const { fetch } = this.#load();
       try {
-        return await fetch(url, { ...init, dispatcher: await this.#dispatcher(false) });
+        return await fetch(url, { ...init, dispatcher: this.#dispatcher(false) });
       } catch (error) {
         if (init.signal?.aborted) throw init.signal.reason;
         throw unreachable(init.method, url, error);
@@ -336,12 +337,12 @@ export class RegistryClient implements ImageSource {
     headers: Record<string, string>,
     signal: AbortSignal | undefined,
   ): Promise<Response> {
-    const { fetch } = await this.#load();
+    const { fetch } = this.#load();
     const url = `${endpoint.url}/v2/${repository}/${path}`;
     const init = {
       headers: { "user-agent": "pinnace", ...headers },
       signal,
-      dispatcher: await this.#dispatcher(endpoint.insecure),
+      dispatcher: this.#dispatcher(endpoint.insecure),
     };
     try {
       return await fetch(url, init);
@@ -379,15 +380,15 @@ export class RegistryClient implements ImageSource {
     return endpoints;
   }
 
-  /** Loaded when something is pulled: most servers never do. */
-  #load(): Promise<Undici> {
-    this.#undici ??= import("undici");
+  /** Loaded when something is pulled: most servers never do. By require, which works however this file was compiled. */
+  #load(): Undici {
+    this.#undici ??= createRequire(import.meta.url)("undici") as Undici;
     return this.#undici;
   }
 
   /** Honours HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
-  async #dispatcher(insecure: boolean): Promise<Dispatcher> {
-    const { EnvHttpProxyAgent } = await this.#load();
+  #dispatcher(insecure: boolean): Dispatcher {
+    const { EnvHttpProxyAgent } = this.#load();
     let dispatcher = this.#dispatchers.get(insecure);
     if (!dispatcher) {
       dispatcher = new EnvHttpProxyAgent({
