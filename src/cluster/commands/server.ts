@@ -15,7 +15,7 @@ export interface ServerOptions {
   configFile?: string | undefined;
   nodes?: number | undefined;
   roles?: readonly string[] | undefined;
-  /** Called a moment after the cluster was usable. */
+  /** Called a moment after the cluster was usable, and at the end. */
   onWarm(): void;
 }
 
@@ -54,9 +54,11 @@ export async function server(options: ServerOptions): Promise<number> {
     recordServer(paths, pinnaceVersion, true);
     log.info("the cluster is usable", { pid: process.pid, name: plan.name });
     tell({ kind: "usable" });
-    systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
+    const warm = systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
     await stopped;
+    warm[Symbol.dispose]();
     await cluster.close();
+    options.onWarm();
     releaseServer(paths);
     return 0;
   } catch (error) {
