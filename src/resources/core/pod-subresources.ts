@@ -1,32 +1,28 @@
-/** The parts of a pod that are written apart from the rest: its ephemeral containers, and its containers' resources. */
+/** The pods' subresources; two of them change a part of the spec that the main resource protects. */
 import type { Container, Pod } from "../../api/core/v1.ts";
 import type { SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
 
-const parts: Readonly<Record<string, Pick<SubresourceDefinition<Pod>, "part">>> = {
-  ephemeralcontainers: {
-    part: (sent, previous) => {
-      const { ephemeralContainers: _, ...rest } = previous.spec;
-      const { ephemeralContainers } = sent.spec;
-      return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
-    },
+const parts: Readonly<Record<string, SubresourceDefinition<Pod>["part"]>> = {
+  ephemeralcontainers(sent, previous) {
+    const { ephemeralContainers: _, ...rest } = previous.spec;
+    const { ephemeralContainers } = sent.spec;
+    return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
   },
-  resize: {
-    part: (sent, previous) => ({
-      ...previous,
-      spec: {
-        ...previous.spec,
-        containers: resized(sent.spec.containers, previous.spec.containers),
-        ...(previous.spec.initContainers
-          ? { initContainers: resized(sent.spec.initContainers ?? [], previous.spec.initContainers) }
-          : {}),
-      },
-    }),
+  resize(sent, previous) {
+    const spec = { ...previous.spec, containers: resized(sent.spec.containers, previous.spec.containers) };
+    if (previous.spec.initContainers) {
+      spec.initContainers = resized(sent.spec.initContainers ?? [], previous.spec.initContainers);
+    }
+    return { ...previous, spec };
   },
 };
 
-export const podSubresources: readonly SubresourceDefinition<Pod>[] = (served("v1", "pods").subresources ?? []).map(
-  (subresource) => ({ ...subresource, ...parts[subresource.name] }),
+export const podSubresources: readonly SubresourceDefinition<Pod>[] = served("v1", "pods").subresources.map(
+  (subresource) => {
+    const part = parts[subresource.name];
+    return part ? { ...subresource, part } : subresource;
+  },
 );
 
 function resized(sent: readonly Container[], previous: readonly Container[]): Container[] {
