@@ -1,9 +1,10 @@
 // Brings clusters up and down for measuring, with the built command and a home of their own.
 import { execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { connect } from "node:tls";
+import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -69,9 +70,11 @@ async function firstAnswer(port, gaveUp) {
   }
 }
 
-function asks(port) {
+/** A TCP connection costs little; only when that is accepted is it worth a TLS handshake. */
+async function asks(port) {
+  if (!(await accepts(port))) return false;
   return new Promise((resolve) => {
-    const socket = connect({ port, host: "127.0.0.1", rejectUnauthorized: false }, () =>
+    const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false }, () =>
       socket.write("GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
     );
     socket.once("data", () => {
@@ -80,5 +83,15 @@ function asks(port) {
     });
     socket.once("error", () => resolve(false));
     socket.once("close", () => resolve(false));
+  });
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connectTcp(port, "127.0.0.1", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
   });
 }

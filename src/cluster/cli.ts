@@ -8,6 +8,10 @@ import { pinnaceVersion } from "./version.ts";
  */
 export async function runCli(argv: readonly string[], entry: string, onWarm: () => void = () => {}): Promise<number> {
   let exitCode = 0;
+  // `pinnace up | head`: a reader that has seen enough ends nothing.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
   const program = buildProgram(entry, onWarm, (code) => {
     exitCode = code;
   });
@@ -26,7 +30,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     .description("Kubernetes in TypeScript: a whole cluster on one machine, with real nodes, containers and packets.")
     .version(pinnaceVersion)
     .showHelpAfterError("(run the command with --help to see its options)");
-  const name = ["--name <name>", "which cluster", undefined] as const;
+  const name = ["--name <name>", "which cluster", clusterName] as const;
 
   program
     .command("up")
@@ -39,6 +43,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       "run only these, separated by commas: apiserver,controller-manager,scheduler,kubelet,kube-proxy,dns",
       list,
     )
+    .option("--timeout <seconds>", "give up after so long without progress (default: 60)", count)
     .action(async (options) => {
       const { up } = await import("./commands/up.ts");
       const { printWelcome } = await import("./commands/welcome.ts");
@@ -47,6 +52,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
         configFile: options.config,
         nodes: options.nodes,
         roles: options.roles,
+        timeoutSeconds: options.timeout,
         entry,
         print,
       });
@@ -164,6 +170,13 @@ function count(text: string): number {
   return Number(text);
 }
 
+/** As in the configuration file; it names folders, namespaces and links. */
+function clusterName(text: string): string {
+  if (!/^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text))
+    throw new InvalidArgumentError('Use 1 to 20 lower-case letters, digits and inner hyphens, such as "lab-1".');
+  return text;
+}
+
 function list(text: string): string[] {
   return text.split(",").map((item) => item.trim());
 }
@@ -172,5 +185,16 @@ function list(text: string): string[] {
 function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return `pinnace: ${String(error)}`;
   const isBug = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
-  return `pinnace: ${isBug ? error.stack : error.message}`;
+  if (isBug) return `pinnace: ${error.stack}`;
+  const advice = adviceFor((error as NodeJS.ErrnoException).code);
+  return `pinnace: ${error.message}${advice ? `; ${advice}` : ""}`;
+}
+
+/** For what any command may meet when it touches a file. */
+function adviceFor(code: string | undefined): string | undefined {
+  if (code === "ENOSPC" || code === "EDQUOT") return "free some space there, or set PINNACE_HOME to a folder on another disk";
+  if (code === "EROFS") return "set PINNACE_HOME to a folder that can be written";
+  if (code === "EACCES" || code === "EPERM")
+    return "run the same command with sudo, or set PINNACE_HOME to a folder that this user may write";
+  return undefined;
 }

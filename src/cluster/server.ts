@@ -1,8 +1,11 @@
 /** One server process of a cluster: constructs every part, and says in which order they start and when the cluster is usable. */
+import { setMaxListeners } from "node:events";
 
+import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
+import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
 import { boundSocketIn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
@@ -15,7 +18,7 @@ import { startScheduler } from "../scheduler/scheduler.ts";
 import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPki } from "./certificates.ts";
-import type { ClusterPlan } from "./config/cluster-config.ts";
+import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 
 import { startClusterDns } from "./dns.ts";
@@ -25,6 +28,7 @@ import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies }
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import type { Role } from "./roles.ts";
+import { StartWatch } from "./start-watch.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -36,6 +40,8 @@ export interface ServerOptions extends Omit<Surroundings, "signal"> {
   /** Instead of the one in the cluster's folder. Closed with the server. */
   store?: Store;
   onProgress(text: string): void;
+  /** Rejects with a StuckStartError after so long without progress. Default: 60. */
+  timeoutSeconds?: number;
 }
 
 export interface RunningCluster {
@@ -48,43 +54,49 @@ export interface RunningCluster {
 export async function startServer(options: ServerOptions): Promise<RunningCluster> {
   const { plan, paths, roles, clock, random, log, onProgress } = options;
   const abort = new AbortController();
+  // Every loop of every part ends with this one signal. Not 0 for "any number": Node 20's fetch refuses such a signal.
+  setMaxListeners(100_000, abort.signal);
   const surroundings: Surroundings = { clock, random, log, signal: abort.signal };
   const owner = new Owner();
   const close = async () => {
     abort.abort();
     await owner.close();
   };
-  try {
+  const watch = new StartWatch(clock, options.timeoutSeconds ?? 60);
+  const start = async (): Promise<RunningCluster> => {
     const localNodes = plan.nodes.filter((node) => node.kind === "local");
     const kubelets = new Map<string, Kubelet>();
 
     // The LAN, the images and the store need one another in nothing: they come up side by side.
-    const lan = localNodes.length > 0 ? buildLan(lanSpec(plan)) : Promise.resolve();
-    const machine =
-      localNodes.length > 0 && roles.has("kubelet") ? openMachine(options, owner) : Promise.resolve(undefined);
+    const lan = watch.until("the nodes' network", localNodes.length > 0 ? buildLan(lanSpec(plan)) : Promise.resolve());
+    const machine = watch.until(
+      "images and container runtime",
+      localNodes.length > 0 && roles.has("kubelet") ? openMachine(options, owner) : Promise.resolve(undefined),
+    );
     // Awaited below; a failure before that must not count as nobody's.
     lan.catch(() => {});
     machine.catch(() => {});
-    const store = options.store ?? (await LmdbStore.open({ folder: paths.store, clock }));
+    const store = options.store ?? (await watch.until("the store", LmdbStore.open({ folder: paths.store, clock })));
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode
       ? { address: controlNode.address, port: 6443 }
       : { address: plan.apiServer.address, port: plan.apiServer.port };
-    const control = await startControlPlane({
+    const starting = startControlPlane({
       ...surroundings,
       ...options,
       store,
       apiAddress,
       nodeSubresources: nodeSubresources(kubelets),
     });
+    const control = await watch.until("the API server's own objects", starting);
     owner.own(() => control.close());
     await listen(control, options);
     onProgress(`API server at https://${plan.apiServer.address}:${plan.apiServer.port}`);
 
     const clientOf = control.clientOf;
     const usable: Promise<unknown>[] = [];
-    if (roles.has("controller-manager")) usable.push(startControllers(control, options, surroundings, owner));
+    if (roles.has("controller-manager")) usable.push(watch.until("controllers", startControllers(control, options, surroundings, owner)));
     if (roles.has("scheduler"))
       startScheduler({
         ...surroundings,
@@ -99,26 +111,38 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     if (roles.has("kubelet")) {
       if (localNodes.length > 0) prepareVolatileFolder(paths);
       const machineOrNone = await machine;
-      const starting = plan.nodes.map(async (node) => {
+      const startNode = async (node: NodePlan) => {
         const kubelet = await startKubeletOf({ ...surroundings, plan, paths, node, clientOf, machine: machineOrNone });
         kubelets.set(node.name, kubelet);
         owner.own(() => kubelet.stopped);
         await kubelet.ready;
-      });
-      usable.push(Promise.all(starting));
+      };
+      usable.push(...plan.nodes.map((node) => watch.until(`the kubelet of ${node.name}`, startNode(node))));
     }
     if (roles.has("kube-proxy"))
-      usable.push(startProxies({ ...surroundings, plan, paths, clientOf, nodes: localNodes }));
-    if (roles.has("dns")) usable.push(startClusterDns({ ...surroundings, plan, clientOf, node: controlNode, owner }));
+      usable.push(
+        watch.until("kube-proxy", startProxies({ ...surroundings, plan, paths, clientOf, nodes: localNodes })),
+      );
+    if (roles.has("dns"))
+      usable.push(
+        watch.until("cluster DNS", startClusterDns({ ...surroundings, plan, clientOf, node: controlNode, owner })),
+      );
     await Promise.all(usable);
-    await untilUsable(clientOf("pinnace"), options);
+    await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
     return { client: clientOf("pinnace"), close };
+  };
+  try {
+    return await watch.guard(start());
   } catch (error) {
-    await close().catch((failure) => log.error("closing after a failed start", { error: failure }));
+    const closing = close().catch((failure) => log.error("closing after a failed start", { error: failure }));
+    // What keeps it from starting may keep it from closing, too.
+    await Promise.race([closing, sleep(clock, closingPatienceMs)]);
     throw error;
   }
 }
+
+const closingPatienceMs = 3000;
 
 function lanSpec({ name, network, nodes }: ClusterPlan) {
   const { lan, hostAddress, podCIDR } = network;
@@ -178,29 +202,37 @@ async function startControllers(
 }
 
 /** Nodes Ready and the default ServiceAccount present, as far as this process's roles bring them about. */
-async function untilUsable(client: Client, { plan, roles, clock, log }: ServerOptions): Promise<void> {
+async function untilUsable(
+  client: Client,
+  { plan, roles, clock, log }: ServerOptions,
+  watch: StartWatch,
+): Promise<void> {
   const stop = new AbortController();
   const cache = new InformerCache({ client, clock, log, signal: stop.signal });
   try {
     if (roles.has("kubelet")) {
-      await until(
-        cache,
-        Nodes,
-        (nodes) => nodes.filter((node) => isReady(node.status.conditions)).length >= plan.nodes.length,
-      );
+      const unready = () => plan.nodes.flatMap(({ name }) => whyNotReady(name, cache.list(Nodes)) ?? []);
+      const ready = until(cache, Nodes, () => unready().length === 0);
+      await watch.until("Ready nodes", ready, () => unready().join("; "));
     }
     if (roles.has("controller-manager")) {
-      await until(cache, ServiceAccounts, (accounts) =>
+      const present = until(cache, ServiceAccounts, (accounts) =>
         accounts.some(({ metadata }) => metadata.namespace === "default" && metadata.name === "default"),
       );
+      await watch.until('the ServiceAccount "default"', present);
     }
   } finally {
     stop.abort();
   }
 }
 
-function isReady(conditions: readonly { readonly type: string; readonly status: string }[] | undefined): boolean {
-  return conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+/** Undefined: it is Ready. */
+function whyNotReady(name: string, nodes: readonly DeepReadonly<Node>[]): string | undefined {
+  const node = nodes.find(({ metadata }) => metadata.name === name);
+  if (!node) return `${name} has not registered`;
+  const ready = node.status.conditions?.find(({ type }) => type === "Ready");
+  if (ready?.status === "True") return undefined;
+  return `${name} is not Ready${ready ? ` (${[ready.reason, ready.message].filter(Boolean).join(": ")})` : ""}`;
 }
 
 function until<T extends KubeObject>(
