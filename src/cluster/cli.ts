@@ -192,7 +192,8 @@ function describeFailure(error: unknown): string {
 
 /** For what any command may meet when it touches a file. */
 function adviceFor(code: string | undefined): string | undefined {
-  if (code === "ENOSPC" || code === "EDQUOT") return "free some space there, or set PINNACE_HOME to a folder on another disk";
+  if (code === "ENOSPC" || code === "EDQUOT")
+    return "free some space there, or set PINNACE_HOME to a folder on another disk";
   if (code === "EROFS") return "set PINNACE_HOME to a folder that can be written";
   if (code === "EACCES" || code === "EPERM")
     return "run the same command with sudo, or set PINNACE_HOME to a folder that this user may write";

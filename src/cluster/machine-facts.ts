@@ -1,22 +1,41 @@
 /** Reads what a plan must respect: ranges and ports that are taken on this machine. */
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import type { ClusterConfig } from "./config/cluster-config.ts";
 import type { MachineFacts } from "./config/plan-cluster.ts";
 import { checkPrerequisites, missing } from "./prerequisites.ts";
 import { clusterPaths, listClusters, readPlan } from "./state-folder.ts";
 
-export async function readMachineFacts(home: string): Promise<MachineFacts> {
+/** `wanted` is where the configuration wants the API server. */
+export async function readMachineFacts(home: string, wanted: ClusterConfig["apiServer"] = {}): Promise<MachineFacts> {
   const plans = listClusters(home).flatMap((name) => readPlan(clusterPaths(name, home)) ?? []);
-  const takenPorts = new Set(plans.map((plan) => plan.apiServer.port));
+  const takenPorts = new Map(plans.map((plan) => [plan.apiServer.port, `cluster "${plan.name}"`]));
+  if (wanted.port && !takenPorts.has(wanted.port) && !(await isPortFree(wanted.port, wanted.address)))
+    takenPorts.set(wanted.port, "another program");
+  const routes = hostRoutes();
   return {
-    takenRanges: [...hostRoutes(), ...plans.map((plan) => plan.network.lan)],
+    takenRanges: [...routes.map(({ range }) => range), ...plans.map((plan) => plan.network.lan)],
+    neighbours: [
+      ...plans.map(({ name, network }) => ({ range: network.lan, owner: `the LAN of cluster "${name}"` })),
+      ...routes
+        .filter(({ isDirect }) => isDirect)
+        .map(({ range, link }) => ({ range, owner: `a network of this machine (${link})` })),
+    ],
+    takenPorts,
     freeApiPort: await freePort(6443, takenPorts),
     canRunLocalNodes: missing(checkPrerequisites()).length === 0,
   };
 }
 
+interface Route {
+  range: string;
+  link: string;
+  /** Not through a gateway: the range is a network that this machine is on. */
+  isDirect: boolean;
+}
+
 /** Destinations of the host's IPv4 routes, but for the default route. */
-function hostRoutes(): string[] {
+function hostRoutes(): Route[] {
   let table: string;
   try {
     table = readFileSync("/proc/net/route", "utf8");
@@ -29,7 +48,11 @@ function hostRoutes(): string[] {
     .slice(1)
     .map((line) => line.split("\t"))
     .filter((fields) => fields[1] !== "00000000")
-    .map((fields) => `${addressOf(fields[1]!)}/${prefixLengthOf(fields[7]!)}`);
+    .map((fields) => ({
+      range: `${addressOf(fields[1]!)}/${prefixLengthOf(fields[7]!)}`,
+      link: fields[0]!,
+      isDirect: fields[2] === "00000000",
+    }));
 }
 
 /** The kernel prints addresses as little-endian hexadecimal numbers. */
@@ -45,12 +68,13 @@ function prefixLengthOf(hexMask: string): number {
 export function isPortFree(port: number, address = "127.0.0.1"): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", () => resolve(false));
+    // An address that is not this machine's is the server's to complain about.
+    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code !== "EADDRINUSE"));
     server.listen(port, address, () => server.close(() => resolve(true)));
   });
 }
 
-async function freePort(first: number, taken: ReadonlySet<number>): Promise<number> {
+async function freePort(first: number, taken: ReadonlyMap<number, string>): Promise<number> {
   for (let port = first; port < first + 1000; port++) {
     if (!taken.has(port) && (await isPortFree(port))) return port;
   }

@@ -96,7 +96,8 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
 
     const clientOf = control.clientOf;
     const usable: Promise<unknown>[] = [];
-    if (roles.has("controller-manager")) usable.push(watch.until("controllers", startControllers(control, options, surroundings, owner)));
+    if (roles.has("controller-manager"))
+      usable.push(watch.until("controllers", startControllers(control, options, surroundings, owner)));
     if (roles.has("scheduler"))
       startScheduler({
         ...surroundings,

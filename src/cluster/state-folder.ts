@@ -50,9 +50,14 @@ export function clusterPaths(name: string, home = pinnaceHome()): ClusterPaths {
   };
 }
 
+/** Everything that was ever begun and not ended, by name: half-made clusters too. */
+export function clusterFolders(home = pinnaceHome()): string[] {
+  return entriesOf(join(home, "clusters"));
+}
+
 /** Clusters that have a plan on this machine, by name. */
 export function listClusters(home = pinnaceHome()): string[] {
-  return entriesOf(join(home, "clusters")).filter((name) => readPlan(clusterPaths(name, home)) !== undefined);
+  return clusterFolders(home).filter((name) => readPlan(clusterPaths(name, home)) !== undefined);
 }
 
 export function readPlan(paths: ClusterPaths): ClusterPlan | undefined {
@@ -105,12 +110,14 @@ export class ClusterInUseError extends Error {
 /** Claims the cluster for this process. Throws ClusterInUseError while another live process holds it. */
 export function claimServer(paths: ClusterPaths, version: string): void {
   const holder = runningServer(paths);
-  if (holder && holder.pid !== process.pid) {
-    throw new ClusterInUseError(
-      `the cluster is already run by process ${holder.pid}; stop it with "pinnace down", or start another cluster with --name`,
-    );
-  }
+  if (holder && holder.pid !== process.pid) throw inUse(holder);
   recordServer(paths, version, false);
+}
+
+export function inUse({ pid }: { pid: number }): ClusterInUseError {
+  return new ClusterInUseError(
+    `the cluster is already run by process ${pid}; stop it with "pinnace down", or start another cluster with --name`,
+  );
 }
 
 export function recordServer(paths: ClusterPaths, version: string, usable: boolean): void {

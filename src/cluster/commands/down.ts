@@ -2,8 +2,9 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { type Clock, sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
+import { lock } from "../cluster-lock.ts";
 import { removeContext, userKubeconfig } from "../kubeconfig.ts";
-import { type ClusterPaths, clusterPaths, isAlive, listClusters, runningServer } from "../state-folder.ts";
+import { type ClusterPaths, clusterFolders, clusterPaths, isAlive, runningServer } from "../state-folder.ts";
 import { takeDownCluster } from "../teardown.ts";
 import { defaultClusterName } from "./up.ts";
 
@@ -17,17 +18,40 @@ const serverPatienceMs = 5000;
 
 export async function down({ name = defaultClusterName, print }: DownOptions): Promise<void> {
   const paths = clusterPaths(name);
+  const turn = await lock(paths, "command", (pid) =>
+    print(`Another command (process ${pid}) is working on cluster "${name}"; waiting for it to finish.`),
+  );
+  try {
+    await downAlone(name, paths, print);
+  } finally {
+    await turn.release();
+  }
+}
+
+/** For a command that has the cluster to itself already. */
+export async function downAlone(name: string, paths: ClusterPaths, print: (line: string) => void): Promise<void> {
   const existed = existsSync(paths.root);
   // From here on the cluster is ending: an interrupted `down` is finished by the next `up` or `down`.
-  if (existed) writeFileSync(paths.goingDown, "");
+  if (existed) markGoingDown(paths);
   await stopServer(paths, systemClock);
   await removeContext(name, userKubeconfig());
   await takeDownCluster(name, paths, systemClock);
   print(existed ? `Cluster "${name}" is gone.` : `There was no cluster "${name}".`);
 }
 
+/** A full disk must not keep a cluster from ending, which frees it. */
+function markGoingDown(paths: ClusterPaths): void {
+  try {
+    writeFileSync(paths.goingDown, "");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
+}
+
 export async function downAll(print: (line: string) => void): Promise<void> {
-  for (const name of listClusters()) await down({ name, print });
+  const names = clusterFolders();
+  if (names.length === 0) print("There is no cluster on this machine.");
+  for (const name of names) await down({ name, print });
 }
 
 async function stopServer(paths: ClusterPaths, clock: Clock): Promise<void> {

@@ -1,13 +1,15 @@
 /** `pinnace server`: one process that runs a cluster's parts; in the foreground, or started by `pinnace up`. */
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
-import type { ClusterPki } from "../certificates.ts";
+import { lockHolder, tryLock } from "../cluster-lock.ts";
+import type { ClusterPlan } from "../config/cluster-config.ts";
 import { type LogLevel, lineLogger } from "../line-logger.ts";
-import { allRoles, isRole, type Role } from "../roles.ts";
 import { type RunningCluster, startServer } from "../server.ts";
-import { claimServer, clusterPaths, readPlan, recordServer, releaseServer } from "../state-folder.ts";
+import { StuckStartError } from "../start-watch.ts";
+import { claimServer, clusterPaths, inUse, readPlan, recordServer, releaseServer } from "../state-folder.ts";
 import { pinnaceVersion } from "../version.ts";
 import type { ServerMessage, StartMessage } from "./server-messages.ts";
+import { checkedRoles } from "./server-roles.ts";
 import { defaultClusterName, preparePlan } from "./up.ts";
 
 export interface ServerOptions {
@@ -30,17 +32,16 @@ export async function server(options: ServerOptions): Promise<number> {
   };
   try {
     const roles = checkedRoles(options.roles);
-    const name = options.name ?? defaultClusterName;
     const stopped = waitForSignal();
-    const given = parent ? waitForStart() : undefined;
+    const given = parent ? await waitForStart() : undefined;
     const { plan, pki } = given
-      ? { plan: readPlan(clusterPaths(name))!, pki: (await given).pki }
-      : await preparePlan({ ...options, name, print: (line) => process.stderr.write(`${line}\n`) });
+      ? { plan: planOf(options.name), pki: given.pki }
+      : await preparePlan({ ...options, print: (line) => process.stderr.write(`${line}\n`) });
     const paths = clusterPaths(plan.name);
+    const turn = await tryLock(paths, "server");
+    if (!turn) throw inUse({ pid: (await lockHolder(paths, "server")) ?? 0 });
     claimServer(paths, pinnaceVersion);
     const log = lineLogger(process.stdout, systemClock, (process.env["PINNACE_LOG"] as LogLevel | undefined) ?? "info");
-    // A defect in one request or reconcile is no reason to take the whole cluster away; it is a reason for a line in the log.
-    process.on("unhandledRejection", (error) => log.error("a failure that nobody awaited", { error }));
     const cluster: RunningCluster = await startServer({
       plan,
       pki,
@@ -50,28 +51,32 @@ export async function server(options: ServerOptions): Promise<number> {
       random: systemRandom,
       log,
       onProgress: (text) => tell({ kind: "progress", text }),
+      ...(given ? { timeoutSeconds: given.timeoutSeconds } : {}),
     });
     recordServer(paths, pinnaceVersion, true);
     log.info("the cluster is usable", { pid: process.pid, name: plan.name });
     tell({ kind: "usable" });
-    const warm = systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
+    systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
     await stopped;
-    warm[Symbol.dispose]();
     await cluster.close();
-    options.onWarm();
     releaseServer(paths);
+    await turn.release();
     return 0;
   } catch (error) {
-    tell({ kind: "failed", message: (error as Error).message });
+    tell({ kind: "failed", message: (error as Error).message, isStuck: error instanceof StuckStartError });
+    // Whatever did not let itself be closed must not keep the process.
+    systemClock.setTimer(endPatienceMs, () => process.exit(1), { background: true });
     throw error;
   }
 }
 
-function checkedRoles(names: readonly string[] | undefined): ReadonlySet<Role> {
-  if (!names) return new Set(allRoles);
-  const unknown = names.filter((name) => !isRole(name));
-  if (unknown.length > 0) throw new Error(`unknown roles: ${unknown.join(", ")}; known are ${allRoles.join(", ")}`);
-  return new Set(names as Role[]);
+const endPatienceMs = 1000;
+
+/** `up` has written it. */
+function planOf(name = defaultClusterName): ClusterPlan {
+  const plan = readPlan(clusterPaths(name));
+  if (!plan) throw new Error(`cluster "${name}" was taken away while it was starting`);
+  return plan;
 }
 
 function waitForSignal(): Promise<void> {
@@ -81,7 +86,7 @@ function waitForSignal(): Promise<void> {
   });
 }
 
-function waitForStart(): Promise<{ pki: ClusterPki }> {
+function waitForStart(): Promise<StartMessage> {
   return new Promise((resolve, reject) => {
     process.once("message", (message: StartMessage) => resolve(message));
     process.once("disconnect", () =>

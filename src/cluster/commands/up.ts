@@ -2,9 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
+import { lock } from "../cluster-lock.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
 import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
@@ -13,14 +15,18 @@ import { checkPrerequisites, missing } from "../prerequisites.ts";
 import {
   type ClusterPaths,
   clusterPaths,
+  inUse,
   readPki,
   readPlan,
   runningServer,
+  type ServerIdentity,
   writePki,
   writePlan,
 } from "../state-folder.ts";
-import { down } from "./down.ts";
+import { takeDownCluster } from "../teardown.ts";
+import { downAlone } from "./down.ts";
 import type { ServerMessage, StartMessage } from "./server-messages.ts";
+import { checkedRoles } from "./server-roles.ts";
 
 export interface PlanOptions {
   configFile?: string | undefined;
@@ -32,34 +38,92 @@ export interface PlanOptions {
 export interface UpOptions extends PlanOptions {
   name?: string;
   roles?: readonly string[] | undefined;
+  /** Give up after so long without progress. */
+  timeoutSeconds?: number | undefined;
   /** The script that runs `pinnace server`. */
   entry: string;
 }
+
+const defaultTimeoutSeconds = 60;
 
 export const defaultClusterName = "pinnace";
 
 /** Resolves to the plan of the running cluster. Rejects with an Error whose message names cause and remedy. */
 export async function up(options: UpOptions): Promise<ClusterPlan> {
+  checkedRoles(options.roles);
   const config = await readConfig(options);
   const name = options.name ?? config?.name ?? defaultClusterName;
   const paths = clusterPaths(name);
-  const running = runningServer(paths);
+  makeHome(paths);
+  const turn = await lock(paths, "command", (pid) =>
+    options.print(`Another command (process ${pid}) is working on cluster "${name}"; waiting for it to finish.`),
+  );
+  try {
+    return await upAlone(name, paths, config, options);
+  } finally {
+    await turn.release();
+  }
+}
+
+async function upAlone(
+  name: string,
+  paths: ClusterPaths,
+  config: ClusterConfig | undefined,
+  options: UpOptions,
+): Promise<ClusterPlan> {
+  if (readGoingDown(paths)) {
+    options.print(`An earlier "pinnace down" of "${name}" did not finish; finishing it first.`);
+    await downAlone(name, paths, options.print);
+  }
+  const running = runningServer(paths) && (await untilUsable(name, paths, options));
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
+    if (config || options.nodes !== undefined) explainKeptConfiguration(name, options.print);
     await addContext(plan, readPki(paths)!, userKubeconfig());
     return plan;
   }
-  if (readGoingDown(paths)) {
-    options.print(`An earlier "pinnace down" of "${name}" did not finish; finishing it first.`);
-    await down({ name, print: options.print });
-  }
+  const isNew = readPlan(paths) === undefined;
   const plan = await planOf(name, paths, config, options);
-  const server = startServer(name, paths, options);
-  await certifyAndWait(server, paths, plan, options);
+  try {
+    const server = startServer(name, paths, options);
+    await certifyAndWait(server, paths, plan, options);
+  } catch (error) {
+    if (!isNew) throw error;
+    // What never was usable has nothing to lose, and the next `up` may come with another configuration.
+    await takeDownCluster(name, paths, systemClock).catch(() => {});
+    throw error;
+  }
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
   await addContext(plan, readPki(paths)!, userKubeconfig());
   return plan;
+}
+
+/** An `up` before this one ended before its server was usable: the server goes on, or ends. */
+async function untilUsable(name: string, paths: ClusterPaths, options: UpOptions): Promise<ServerIdentity | undefined> {
+  const patienceMs = (options.timeoutSeconds ?? defaultTimeoutSeconds) * 1000;
+  for (let waitedMs = 0; ; waitedMs += 20) {
+    const server = runningServer(paths);
+    if (!server || server.usable) return server;
+    if (waitedMs === 0) options.print(`Cluster "${name}" is starting (process ${server.pid}).`);
+    if (waitedMs >= patienceMs) {
+      throw new Error(
+        `the server (process ${server.pid}) is starting, but not usable after ${patienceMs / 1000} s; "pinnace logs --name ${name}" shows what it does, "pinnace down --name ${name}" ends it`,
+      );
+    }
+    await sleep(systemClock, 20);
+  }
+}
+
+function makeHome({ home }: ClusterPaths): void {
+  try {
+    mkdirSync(home, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw new Error(
+      `the folder for clusters, ${home}, cannot be made: ${(error as Error).message}; set PINNACE_HOME to a folder that this user may write`,
+      { cause: error },
+    );
+  }
 }
 
 async function readConfig(options: PlanOptions): Promise<ClusterConfig | undefined> {
@@ -78,11 +142,30 @@ async function readConfig(options: PlanOptions): Promise<ClusterConfig | undefin
 
 /** The plan and certificates of a cluster that this process is about to run itself. */
 export async function preparePlan(
-  options: PlanOptions & { name: string },
+  options: PlanOptions & { name?: string },
 ): Promise<{ plan: ClusterPlan; pki: ClusterPki }> {
   const config = await readConfig(options);
-  const paths = clusterPaths(options.name);
-  const plan = await planOf(options.name, paths, config, options);
+  const name = options.name ?? config?.name ?? defaultClusterName;
+  const paths = clusterPaths(name);
+  makeHome(paths);
+  const turn = await lock(paths, "command");
+  try {
+    return await prepareAlone(name, paths, config, options);
+  } finally {
+    await turn.release();
+  }
+}
+
+async function prepareAlone(
+  name: string,
+  paths: ClusterPaths,
+  config: ClusterConfig | undefined,
+  options: PlanOptions,
+): Promise<{ plan: ClusterPlan; pki: ClusterPki }> {
+  if (readGoingDown(paths)) await downAlone(name, paths, options.print);
+  const running = runningServer(paths);
+  if (running) throw inUse(running);
+  const plan = await planOf(name, paths, config, options);
   const pki = readPki(paths) ?? (await makePki(paths, plan));
   writeClusterKubeconfig(plan, pki, paths.kubeconfig);
   return { plan, pki };
@@ -97,22 +180,29 @@ async function planOf(
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
-    if (config)
-      options.print(
-        `It keeps the configuration it was made with; for another one, run "pinnace down --name ${name}" first.`,
-      );
+    if (config || options.nodes !== undefined) explainKeptConfiguration(name, options.print);
     return existing;
   }
-  const facts = await readMachineFacts(paths.home);
-  if (!facts.canRunLocalNodes && options.nodes !== 0) explainSimulation(options.print);
-  const base: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
-  const plan = planCluster(
-    options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) },
-    name,
-    facts,
-  );
-  writePlan(paths, plan);
-  return plan;
+  // Two clusters that are planned at the same moment must not choose the same LAN or port.
+  const turn = await lock(paths, "planning");
+  try {
+    const base: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
+    const wanted = options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) };
+    const plan = planCluster(wanted, name, await readMachineFacts(paths.home, wanted.apiServer));
+    const simulated = plan.nodes.filter(
+      ({ name, kind }) =>
+        kind === "simulated" && wanted.nodes?.find((node) => node.name === name)?.kind !== "simulated",
+    );
+    if (simulated.length > 0) explainSimulation(options.print);
+    writePlan(paths, plan);
+    return plan;
+  } finally {
+    await turn.release();
+  }
+}
+
+function explainKeptConfiguration(name: string, print: (line: string) => void): void {
+  print(`It keeps the configuration it was made with; for another one, run "pinnace down --name ${name}" first.`);
 }
 
 /** One control-plane node and `count - 1` workers. */
@@ -152,16 +242,31 @@ async function certifyAndWait(
   plan: ClusterPlan,
   options: UpOptions,
 ): Promise<void> {
-  const outcome = waitForServer(server, paths, options.print);
+  const outcome = waitForServer(server, paths, options);
+  outcome.catch(() => {}); // Awaited below; the certificates come first.
   try {
     const pki = readPki(paths) ?? (await makePki(paths, plan));
-    server.send({ kind: "start", pki } satisfies StartMessage);
+    const timeoutSeconds = options.timeoutSeconds ?? defaultTimeoutSeconds;
+    if (server.connected) server.send({ kind: "start", pki, timeoutSeconds } satisfies StartMessage);
     await outcome;
+  } catch (error) {
+    await endServer(server);
+    throw error;
   } finally {
     if (server.connected) server.disconnect();
     server.unref();
   }
 }
+
+/** It ends by itself when its start has failed, unless it is stuck. */
+async function endServer(server: ChildProcess): Promise<void> {
+  const hasEnded = () => server.exitCode !== null || server.signalCode !== null || server.pid === undefined;
+  for (let waitedMs = 0; !hasEnded() && waitedMs < closingPatienceMs; waitedMs += 10) await sleep(systemClock, 10);
+  if (!hasEnded()) server.kill("SIGKILL");
+  while (!hasEnded()) await sleep(systemClock, 10);
+}
+
+const closingPatienceMs = 5000;
 
 /** Makes the cluster's certificates and writes them into its folder. */
 export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
@@ -186,22 +291,44 @@ export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<C
   return pki;
 }
 
-function waitForServer(server: ChildProcess, paths: ClusterPaths, print: (line: string) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.on("message", (message: ServerMessage) => {
-      if (message.kind === "progress") print(`  ${message.text}`);
-      else if (message.kind === "usable") resolve();
-      else reject(new Error(message.message));
-    });
-    server.once("error", reject);
-    server.once("exit", (code, signal) => {
-      reject(
-        new Error(
-          `the server ended while starting (${signal ?? `exit code ${code}`}); its log, ${paths.serverLog}, ends with:\n${tail(paths.serverLog, 15)}`,
-        ),
-      );
-    });
+function waitForServer(server: ChildProcess, paths: ClusterPaths, options: UpOptions): Promise<void> {
+  // The server gives up by itself and knows why; this is for one that is stuck as a whole.
+  const patienceMs = (options.timeoutSeconds ?? defaultTimeoutSeconds) * 1000 + 2000;
+  const { promise, resolve, reject } = withResolvers();
+  let lastProgress = "nothing yet";
+  const giveUp = () => {
+    server.kill("SIGKILL");
+    const seconds = patienceMs / 1000;
+    reject(new Error(`the server has not answered for ${seconds} s (last: ${lastProgress}); ${logEnd(paths)}`));
+  };
+  let timer = systemClock.setTimer(patienceMs, giveUp);
+  server.on("message", (message: ServerMessage) => {
+    if (message.kind === "progress") {
+      lastProgress = message.text;
+      options.print(`  ${message.text}`);
+      timer[Symbol.dispose]();
+      timer = systemClock.setTimer(patienceMs, giveUp);
+    } else if (message.kind === "usable") resolve();
+    else reject(new Error(message.isStuck ? `${message.message}\n${logEnd(paths)}` : message.message));
   });
+  server.once("error", reject);
+  server.once("exit", (code, signal) =>
+    reject(new Error(`the server ended while starting (${signal ?? `exit code ${code}`}); ${logEnd(paths)}`)),
+  );
+  return promise.finally(() => timer[Symbol.dispose]());
+}
+
+function withResolvers(): { promise: Promise<void>; resolve(): void; reject(error: Error): void } {
+  let resolve = () => {};
+  let reject: (error: Error) => void = () => {};
+  const promise = new Promise<void>((...settle) => {
+    [resolve, reject] = settle;
+  });
+  return { promise, resolve, reject };
+}
+
+function logEnd({ serverLog }: ClusterPaths): string {
+  return `its log, ${serverLog}, ends with:\n${tail(serverLog, 15)}`;
 }
 
 function readGoingDown(paths: ClusterPaths): boolean {

@@ -13,6 +13,10 @@ import { lanOfNodes } from "./parse-config.ts";
 export interface MachineFacts {
   /** CIDRs of the host's routes and of other clusters' LANs. */
   takenRanges: readonly string[];
+  /** The same, with whose they are, but for what lies behind gateways: a LAN of one's own may be carved out of that. */
+  neighbours?: readonly { range: string; owner: string }[];
+  /** Ports that are taken, and by whom. */
+  takenPorts?: ReadonlyMap<number, string>;
   /** A port on which nothing listens, from 6443 on. */
   freeApiPort: number;
   /** False where namespaces are not permitted: then nodes are simulated unless the file says otherwise. */
@@ -35,6 +39,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
   const serviceCIDR = config.network?.serviceCIDR ?? "10.96.0.0/16";
   const lan = config.network?.lan ?? lanOfNodes(config) ?? freeLan([...facts.takenRanges, podCIDR, serviceCIDR]);
   const nodeConfigs = config.nodes ?? defaultNodes;
+  refuseConflicts(config, lan, facts);
   const hostAddress = pickHostAddress(lan, nodeConfigs);
   const [firstPort = 30000, lastPort = 32767] = (config.network?.nodePortRange ?? "30000-32767").split("-").map(Number);
   return {
@@ -61,6 +66,28 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     },
     loadBalancer: config.loadBalancer ?? "none",
   };
+}
+
+function refuseConflicts(config: ClusterConfig, lan: string, facts: MachineFacts): void {
+  const neighbour = facts.neighbours?.find(({ range }) => cidrsOverlap(cidr(range), cidr(lan)));
+  if (neighbour) {
+    throw new PlanError(
+      `the LAN ${lan} overlaps ${neighbour.range}, ${neighbour.owner}; choose another network.lan, or leave it out and Pinnace finds a free one`,
+    );
+  }
+  const { port } = config.apiServer ?? {};
+  const holder = port && facts.takenPorts?.get(port);
+  if (holder) {
+    throw new PlanError(
+      `apiServer.port ${port} is in use by ${holder}; choose another, or leave it out and Pinnace finds a free one`,
+    );
+  }
+  const real = config.nodes?.find((node) => node.kind === "local");
+  if (real && !facts.canRunLocalNodes) {
+    throw new PlanError(
+      `node "${real.name}" is to be of kind local, but this machine cannot run containers yet: "pinnace doctor" says what it lacks`,
+    );
+  }
 }
 
 function planNodes(

@@ -1,0 +1,96 @@
+/**
+ * One command at a time works on a cluster, and one process at a time runs it. A lock is an abstract socket: the kernel
+ * frees it when its holder ends, however it ends, and no file is left that could be stale.
+ */
+import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import type { ClusterPaths } from "./state-folder.ts";
+
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/** `command`: up, down and the like. `server`: runs the cluster. `planning`: chooses what no two clusters of a home may share. */
+export type LockPurpose = "command" | "server" | "planning";
+
+/** Undefined while another process holds it. */
+export function tryLock(paths: ClusterPaths, purpose: LockPurpose): Promise<Lock | undefined> {
+  return new Promise((resolve, reject) => {
+    const sockets = new Set<Socket>();
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.unref();
+      // Who waits learns for whom, and that the wait is over when the connection ends.
+      socket.write(`${process.pid}\n`);
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+    });
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "EADDRINUSE" ? resolve(undefined) : reject(error),
+    );
+    server.listen({ path: addressOf(paths, purpose), exclusive: true }, () => {
+      server.unref();
+      resolve({
+        release: () =>
+          new Promise((released) => {
+            server.close(() => released());
+            for (const socket of sockets) socket.destroy();
+          }),
+      });
+    });
+  });
+}
+
+/** Waits for its turn; `onWait` hears once which process is before it. */
+export async function lock(
+  paths: ClusterPaths,
+  purpose: LockPurpose,
+  onWait: (holderPid: number) => void = () => {},
+): Promise<Lock> {
+  for (let hasWaited = false; ; ) {
+    const own = await tryLock(paths, purpose);
+    if (own) return own;
+    await untilFreed(addressOf(paths, purpose), (pid) => {
+      if (!hasWaited) onWait(pid);
+      hasWaited = true;
+    });
+  }
+}
+
+/** The process that holds it. Undefined: nobody does. */
+export function lockHolder(paths: ClusterPaths, purpose: LockPurpose): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const socket = connect(addressOf(paths, purpose));
+    socket.once("data", (text) => {
+      resolve(Number(String(text)));
+      socket.destroy();
+    });
+    socket.on("error", () => resolve(undefined));
+    socket.once("close", () => resolve(undefined));
+  });
+}
+
+function untilFreed(address: string, onHolder: (pid: number) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(address);
+    socket.once("data", (text) => onHolder(Number(String(text))));
+    socket.on("error", () => {}); // Freed meanwhile; "close" follows.
+    socket.once("close", () => resolve());
+    socket.resume();
+  });
+}
+
+/** Not in the file system: the name begins with a zero byte. Planning concerns the home, the rest one cluster of it. */
+function addressOf({ home, root }: ClusterPaths, purpose: LockPurpose): string {
+  const place = purpose === "planning" ? realpath(home) : root.replace(home, realpath(home));
+  return `\0pinnace-${purpose}-${createHash("sha256").update(place).digest("hex").slice(0, 32)}`;
+}
+
+function realpath(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
+  }
+}
