@@ -91,7 +91,7 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<E
   if (options.simulated === false) requireRealNodes();
   const release = reserveName(name);
   try {
-    await takeAbandonedClusters();
+    await takeAbandonedClusters(options.log ?? silentLogger);
     const home = options.home ?? mkdtempSync(join(tmpdir(), temporaryPrefix));
     const place = { name, paths: clusterPaths(name, home), isTemporary: options.home === undefined };
     return await startAt(place, config, options, release);
@@ -262,14 +262,19 @@ function hasLocalNodes(plan: ClusterPlan): boolean {
 const temporaryPrefix = "pinnace-embedded-";
 
 /** Containers outlive the process that ran their cluster; nobody comes back for those of a temporary one. */
-async function takeAbandonedClusters(): Promise<void> {
+async function takeAbandonedClusters(log: Logger): Promise<void> {
   const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(temporaryPrefix));
   for (const folder of folders) {
     const home = join(tmpdir(), folder);
     for (const name of listClusters(home)) {
       const paths = clusterPaths(name, home);
       if (clustersHere.has(name) || runningServer(paths)) continue;
-      await takeAway({ name, paths, isTemporary: true }, readPlan(paths));
+      try {
+        await takeAway({ name, paths, isTemporary: true }, readPlan(paths));
+      } catch (error) {
+        // Perhaps another process takes it away just now.
+        log.warn("an abandoned cluster could not be taken away", { name, error });
+      }
     }
   }
 }
