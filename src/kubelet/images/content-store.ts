@@ -23,7 +23,6 @@ export class ContentStore {
   }
 
   open(): void {
-    rmSync(this.#ingest, { recursive: true, force: true });
     for (const folder of [this.#blobs, this.#ingest]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   }
 

@@ -1,8 +1,9 @@
 /**
  * The images of this machine: what they are called, which layers they have, who uses them. Its upstream counterparts are
- * containerd's content and image stores. One process owns a store.
+ * containerd's content and image stores. Several processes may share a store: each sees at once what another has brought or
+ * removed, and what one of them uses none of them removes.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -20,7 +21,9 @@ import {
   type StoredImage,
 } from "./image-service.ts";
 import { LayerStore } from "./layer-store.ts";
+import { layersInUse } from "./layers-in-use.ts";
 import { formatReference, type ImageReference, parseReference, repositoryOf } from "./reference.ts";
+import { lock, lockBriefly, tryLock } from "./store-lock.ts";
 import { builtInSubstitutes, findSubstitute, type Substitute } from "./substitutes.ts";
 
 export interface ImageStoreOptions {
@@ -79,6 +82,8 @@ export class ImageStore implements ImageService {
   /** Names that a substitute stands in for since their registry could not be reached, and until when. */
   readonly #standIns = new Map<string, { substitute: Substitute; reason: string; untilMs: number }>();
   readonly #rootfs = new Map<string, ImageRootfs>();
+  /** Of the index that was read last. */
+  #version = "";
 
   constructor(options: ImageStoreOptions) {
     this.#options = options;
@@ -88,20 +93,49 @@ export class ImageStore implements ImageService {
 
   async open(): Promise<void> {
     mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
-    rmSync(join(this.#options.folder, "loading"), { recursive: true, force: true });
+    using alone = tryLock(this.#contentLock, "exclusive");
+    if (alone) {
+      // What an interrupted pull or load left. With others about, it may be theirs.
+      for (const leftover of ["loading", "ingest", "unpacking"])
+        rmSync(join(this.#options.folder, leftover), { recursive: true, force: true });
+    }
     this.content.open();
     this.layers.open();
+    this.#refresh();
+  }
+
+  /** Follows what other processes did: one look at a file when they did nothing. */
+  #refresh(): void {
+    const { ino, mtimeMs } = statSync(this.#indexFile, { throwIfNoEntry: false }) ?? { ino: 0, mtimeMs: 0 };
+    const version = `${ino} ${mtimeMs}`;
+    if (version === this.#version) return;
+    this.#version = version;
+    this.layers.open();
+    const before = new Map(this.#images);
+    this.#images.clear();
+    this.#rootfs.clear();
     for (const record of this.#readIndex()) {
       // An image whose content was lost is forgotten; the next pull brings back what is missing.
-      if (this.content.has(record.id) && record.diffIds.every((diffId) => this.layers.has(diffId)))
-        this.#images.set(record.id, record);
+      if (!this.content.has(record.id) || !record.diffIds.every((diffId) => this.layers.has(diffId))) continue;
+      const lastUsedAtMs = Math.max(record.lastUsedAtMs, before.get(record.id)?.lastUsedAtMs ?? 0);
+      this.#images.set(record.id, { ...record, lastUsedAtMs });
     }
+  }
+
+  /** Changes the index as the only process that does. */
+  #change<T>(change: () => T): T {
+    using _turn = lockBriefly(join(this.#options.folder, "images.lock"));
+    this.#refresh();
+    const result = change();
+    this.#save();
+    return result;
   }
 
   async close(): Promise<void> {}
 
   resolve(name: string): ResolvedImage {
     const requested = formatReference(parseReference(name));
+    this.#refresh();
     const substitute = findSubstitute(this.#substitutes, name);
     if (substitute?.when === "always") return standIn(requested, substitute, "the configuration says so");
     const current = this.#standIns.get(requested);
@@ -112,6 +146,7 @@ export class ImageStore implements ImageService {
   }
 
   status(nameOrId: string): StoredImage | undefined {
+    this.#refresh();
     const byId = this.#findById(nameOrId);
     if (byId) return stored(byId, this.content);
     const found = this.#find(this.resolve(nameOrId).image);
@@ -153,6 +188,9 @@ export class ImageStore implements ImageService {
   async #pull(wanted: string, options: PullOptions): Promise<StoredImage> {
     const reference = parseReference(wanted);
     const isLocal = reference.domain === localDomain;
+    // No image names the layers of a pull in progress yet: until it does, nobody may remove any.
+    using _pulling = await lock(this.#contentLock, "shared", this.#options.clock, options.signal);
+    this.#refresh();
     const existing = isLocal ? this.#find(wanted) : undefined;
     if (existing) return stored(existing, this.content);
     const source = isLocal ? this.#options.local : this.#options.registry;
@@ -173,6 +211,10 @@ export class ImageStore implements ImageService {
 
   /** Takes in an image whose content is in the stores, under the given names. A name moves from the image that had it before. */
   add(fetched: FetchedImage, references: readonly ImageReference[]): StoredImage {
+    return this.#change(() => this.#add(fetched, references));
+  }
+
+  #add(fetched: FetchedImage, references: readonly ImageReference[]): StoredImage {
     const { diffIds } = parseImageConfig(this.content.read(fetched.id));
     const before = this.#images.get(fetched.id);
     const names = new Set(before?.names);
@@ -199,7 +241,6 @@ export class ImageStore implements ImageService {
     };
     this.#images.set(record.id, record);
     this.#rootfs.delete(record.id);
-    this.#save();
     return stored(record, this.content);
   }
 
@@ -207,29 +248,36 @@ export class ImageStore implements ImageService {
   async load(file: string): Promise<StoredImage[]> {
     const temporary = join(this.#options.folder, "loading", this.#options.random.uuid());
     const target = { content: this.content, layers: this.layers };
+    using _loading = await lock(this.#contentLock, "shared", this.#options.clock);
+    this.#refresh();
     const loaded = await loadArchive(file, temporary, target, this.#options.findProgram);
     return loaded.map(({ image, references }) => this.add(image, references));
   }
 
   list(): StoredImage[] {
+    this.#refresh();
     return [...this.#images.values()].map((record) => stored(record, this.content));
   }
 
   async remove(nameOrId: string): Promise<void> {
+    this.#change(() => this.#removeNames(nameOrId));
+    await this.#collect();
+  }
+
+  #removeNames(nameOrId: string): void {
     const byId = this.#findById(nameOrId);
     if (byId) {
       byId.names = [];
       byId.digests = [];
-    } else {
-      const reference = parseReference(nameOrId);
-      const name = formatReference(reference);
-      const record = this.#find(name);
-      if (!record) return;
-      const isDigest = reference.digest !== undefined;
-      record.names = isDigest ? record.names : record.names.filter((each) => each !== name);
-      record.digests = record.digests.filter((each) => (isDigest ? each !== name : record.names.length > 0));
+      return;
     }
-    await this.#collect();
+    const reference = parseReference(nameOrId);
+    const name = formatReference(reference);
+    const record = this.#find(name);
+    if (!record) return;
+    const isDigest = reference.digest !== undefined;
+    record.names = isDigest ? record.names : record.names.filter((each) => each !== name);
+    record.digests = record.digests.filter((each) => (isDigest ? each !== name : record.names.length > 0));
   }
 
   async usage(): Promise<{ usedBytes: number; filesystemBytes: number; availableBytes: number }> {
@@ -242,6 +290,7 @@ export class ImageStore implements ImageService {
   }
 
   async rootfs(imageId: string): Promise<ImageRootfs> {
+    this.#refresh();
     const cached = this.#rootfs.get(imageId);
     if (cached) return cached;
     const record = this.#findById(imageId) ?? this.#find(this.resolve(imageId).image);
@@ -274,16 +323,25 @@ export class ImageStore implements ImageService {
 
   /** Forgets images without a name and without a user, and removes what no image needs. */
   async #collect(): Promise<void> {
-    for (const record of [...this.#images.values()]) {
-      if (record.names.length > 0 || record.digests.length > 0 || this.#holders.has(record.id)) continue;
-      this.#images.delete(record.id);
-      this.#rootfs.delete(record.id);
-      this.content.remove(record.id);
-    }
-    this.#save();
-    // A pull in progress has layers that no image names yet.
-    if (this.#pulling.size > 0) return;
-    await this.layers.removeExcept(new Set([...this.#images.values()].flatMap((record) => record.diffIds)));
+    // During a pull or load, here or in another process, nothing goes; the next removal takes it along.
+    using alone = tryLock(this.#contentLock, "exclusive");
+    if (!alone) return;
+    const used = this.#change(() => {
+      const layers = [...this.#images.values()].flatMap(({ diffIds }) => diffIds);
+      const mounted = layersInUse(layers.map((diffId) => this.layers.path(diffId)));
+      const isMounted = (diffId: string | undefined) => diffId !== undefined && mounted.has(this.layers.path(diffId));
+      for (const record of [...this.#images.values()]) {
+        if (record.names.length > 0 || record.digests.length > 0) continue;
+        // Containers of this process, running or not; and the running ones of others.
+        if (this.#holders.has(record.id) || isMounted(record.diffIds.at(-1))) continue;
+        this.#images.delete(record.id);
+        this.#rootfs.delete(record.id);
+        this.content.remove(record.id);
+      }
+      const named = [...this.#images.values()].flatMap(({ diffIds }) => diffIds);
+      return new Set([...named, ...layers.filter(isMounted)]);
+    });
+    await this.layers.removeExcept(used);
   }
 
   #find(name: string): ImageRecord | undefined {
@@ -305,6 +363,11 @@ export class ImageStore implements ImageService {
     return join(this.#options.folder, "images.json");
   }
 
+  /** Held shared by those who bring content, alone by the one who removes it. */
+  get #contentLock(): string {
+    return join(this.#options.folder, "content.lock");
+  }
+
   #readIndex(): ImageRecord[] {
     try {
       return (JSON.parse(readFileSync(this.#indexFile, "utf8")) as { images: ImageRecord[] }).images;
@@ -316,6 +379,8 @@ export class ImageStore implements ImageService {
   #save(): void {
     writeFileSync(`${this.#indexFile}.new`, JSON.stringify({ images: [...this.#images.values()] }));
     renameSync(`${this.#indexFile}.new`, this.#indexFile);
+    const { ino, mtimeMs } = statSync(this.#indexFile);
+    this.#version = `${ino} ${mtimeMs}`;
   }
 }
 

@@ -42,8 +42,9 @@ export class LayerStore {
     this.#options = options;
   }
 
+  /** Again when another process has changed the store. */
   open(): void {
-    rmSync(this.#temporary, { recursive: true, force: true });
+    this.#layers.clear();
     for (const folder of [this.#folder, this.#temporary]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(this.#folder)) {
       if (!name.endsWith(".json")) continue;
@@ -105,9 +106,7 @@ export class LayerStore {
       const actual = `sha256:${hash.digest("hex")}`;
       if (actual !== diffId)
         throw new ImageError("Corrupt", `layer ${blob} unpacks to ${actual}, but the image says ${diffId}`);
-      const path = this.path(diffId);
-      rmSync(path, { recursive: true, force: true });
-      renameSync(temporary, path);
+      await this.#putInPlace(temporary, this.path(diffId));
       this.#save({ diffId, sizeBytes, blobs: [blob] });
     } catch (error) {
       await rm(temporary, { recursive: true, force: true });
@@ -117,6 +116,17 @@ export class LayerStore {
         });
       }
       throw error;
+    }
+  }
+
+  /** A layer at its place is whole, and may be in use: when another process was faster, its copy is kept. */
+  async #putInPlace(unpacked: string, path: string): Promise<void> {
+    try {
+      renameSync(unpacked, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOTEMPTY" && code !== "EEXIST") throw error;
+      await rm(unpacked, { recursive: true, force: true });
     }
   }
 
@@ -132,7 +142,10 @@ export class LayerStore {
       if (used.has(diffId) || this.#unpacking.has(diffId)) continue;
       this.#layers.delete(diffId);
       rmSync(`${this.path(diffId)}.json`, { force: true });
-      await rm(this.path(diffId), { recursive: true, force: true });
+      // Moved away first: what is at a layer's place is whole.
+      const doomed = join(this.#temporary, this.#options.random.uuid());
+      renameSync(this.path(diffId), doomed);
+      await rm(doomed, { recursive: true, force: true });
     }
   }
 
