@@ -252,6 +252,16 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         expect(await exitOf(id)).toMatchObject({ exitCode: 137 });
       });
 
+      test("a pod removed while its container starts is gone afterwards", async () => {
+        const pod = await sandbox();
+        const id = await runtime.createContainer(pod, containerConfig("sleep 1000"));
+        const starting = runtime.startContainer(id);
+        await runtime.removeSandbox(pod);
+        await starting;
+        expect(runtime.containerStatus(id)).toBeUndefined();
+        expect(runtime.listSandboxes().map((each) => each.id)).not.toContain(pod);
+      });
+
       test("the stop signal can be chosen", async () => {
         const id = await run("trap 'exit 9' USR1; echo ready; while :; do sleep 0.05; done", { stopSignal: "SIGUSR1" });
         await until(() => wordsOf(id).includes("ready"));

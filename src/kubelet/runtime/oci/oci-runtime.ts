@@ -4,17 +4,7 @@
  *
  * A container costs two processes that stay: its own and its conmon. A sandbox costs none: files hold its namespaces.
  */
-import {
-  constants,
-  existsSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
+import { constants, existsSync, lstatSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { cp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -36,7 +26,6 @@ import {
   type ExecSyncOptions,
   type ExecSyncResult,
   isRuntimeError,
-  type Mount,
   type Resources,
   RuntimeError,
   type RuntimeVersion,
@@ -46,8 +35,8 @@ import {
   type StopOptions,
 } from "../container-runtime.ts";
 import { attach, reopenLog } from "./attach.ts";
-import { compileBundle, type Device, type OciMount, processArgs } from "./bundle.ts";
-import { deviceAt, machineDevices } from "./devices.ts";
+import { processArgs } from "./bundle.ts";
+import { ContainerBundles, volumeMounts } from "./container-bundle.ts";
 import { type ExecTarget, exec, execSync } from "./exec.ts";
 import {
   ContainerFolder,
@@ -57,20 +46,15 @@ import {
   modifiedAtMs,
   readRecord,
   readText,
-  SandboxFolder,
-  type SandboxRecord,
   type StartedRecord,
   writeRecord,
 } from "./folders.ts";
 import { launch } from "./launch.ts";
-import { createNamespaces, mount, msNodev, msNoexec, msNosuid, releaseNamespace, unmount } from "./linux.ts";
+import { unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
-import { mountPointLayer } from "./mount-points.ts";
-import { startPidHolder } from "./pid-holder.ts";
 import { signalNumber, signalProcess, startTicks } from "./processes.ts";
-import { mountRootfs, readImageFile } from "./rootfs.ts";
-import type { SeccompProfile } from "./seccomp-default.ts";
-import { homeOf, resolveUser } from "./users.ts";
+import { mountRootfs } from "./rootfs.ts";
+import { Sandboxes, sandboxStatus } from "./sandboxes.ts";
 
 export interface OciRuntimeOptions {
   /** This node's folder, inside the machine's. */
@@ -82,11 +66,6 @@ export interface OciRuntimeOptions {
   logger: Logger;
 }
 
-interface Sandbox {
-  record: SandboxRecord;
-  folder: SandboxFolder;
-}
-
 interface Container {
   record: ContainerRecord;
   folder: ContainerFolder;
@@ -96,7 +75,8 @@ interface Container {
   lifeline: Socket | undefined;
   exited: Promise<ContainerStatus>;
   resolveExited: (status: ContainerStatus) => void;
-  isStarting: boolean;
+  /** Settles when the start that is under way has succeeded or failed. */
+  starting: Promise<void> | undefined;
   wasAttached: boolean;
   /** How many calls wait for the exit. */
   waiting: number;
@@ -105,21 +85,24 @@ interface Container {
 export class OciRuntime implements ContainerRuntime {
   readonly name = "pinnace";
   readonly #options: OciRuntimeOptions;
-  readonly #sandboxes = new Map<SandboxId, Sandbox>();
+  readonly #sandboxes: Sandboxes;
+  readonly #bundles: ContainerBundles;
   readonly #containers = new Map<ContainerId, Container>();
   readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
-  readonly #mountPointLayers = new Map<string, string>();
   #isClosed = false;
 
   constructor(options: OciRuntimeOptions) {
     this.#options = options;
+    const { machine, clock } = options;
+    this.#sandboxes = new Sandboxes({ machine, clock, run: () => this.#run });
+    this.#bundles = new ContainerBundles(machine);
   }
 
   async open(): Promise<void> {
     await this.#machine.open();
-    for (const name of ["sandboxes", "containers", "runtime"]) makeFolder(join(this.#run, name));
-    makeFolder(this.#disk);
-    await this.#adopt();
+    for (const folder of [join(this.#run, "containers"), this.#runtimeRoot, this.#disk]) makeFolder(folder);
+    await this.#sandboxes.adopt();
+    await this.#adoptContainers();
     await this.#removeOrphanedLayers();
   }
 
@@ -137,87 +120,38 @@ export class OciRuntime implements ContainerRuntime {
 
   async createSandbox(config: SandboxConfig): Promise<SandboxId> {
     const id = this.#newId() as SandboxId;
-    const folder = new SandboxFolder(this.#run, id);
-    const record: SandboxRecord = { id, config, createdAtMs: this.#options.clock.now(), isStopped: false };
-    const sandbox: Sandbox = { record, folder };
-    makeFolder(folder.path);
-    try {
-      // Written first: whatever comes after is found and taken away again should this process die here.
-      writeRecord(folder.record, record);
-      this.#machine.cgroups.create(config.cgroupParent, config.resources);
-      const ownsIpc = config.namespaces?.ipc !== "node";
-      createNamespaces({
-        ipc: ownsIpc ? folder.ipc : undefined,
-        uts: config.namespaces?.uts === "node" ? undefined : { file: folder.uts, hostname: config.hostname },
-      });
-      if (ownsIpc) {
-        makeFolder(folder.shm);
-        const flags = msNosuid | msNodev | msNoexec;
-        mount({ source: "shm", target: folder.shm, type: "tmpfs", flags, data: "mode=1777,size=65536k" });
-      }
-      writeFileSync(folder.hostname, `${config.hostname}\n`);
-      if (config.dns) writeFileSync(folder.resolvConf, resolvConf(config.dns));
-      if (config.namespaces?.pid === "pod") {
-        record.pidHolder = await startPidHolder({
-          machine: this.#machine,
-          folder: folder.pause,
-          runtimeRoot: this.#runtimeRoot,
-          id,
-          cgroupPath: `${config.cgroupParent}/${id}`,
-        });
-        writeRecord(folder.record, record);
-      }
-    } catch (error) {
-      await this.#takeDownSandbox(sandbox);
-      throw error;
-    }
-    this.#sandboxes.set(id, sandbox);
+    await this.#sandboxes.create(id, config);
     return id;
   }
 
   async stopSandbox(id: SandboxId): Promise<void> {
-    const sandbox = this.#sandboxes.get(id);
+    const sandbox = this.#sandboxes.find(id);
     if (!sandbox) return;
     await Promise.all(this.#containersOf(id).map((each) => this.#stop(each, { gracePeriodSeconds: 0 })));
-    if (sandbox.record.isStopped) return;
-    sandbox.record.isStopped = true;
-    writeRecord(sandbox.folder.record, sandbox.record);
+    this.#sandboxes.markStopped(sandbox);
   }
 
   async removeSandbox(id: SandboxId): Promise<void> {
-    const sandbox = this.#sandboxes.get(id);
+    const sandbox = this.#sandboxes.find(id);
     if (!sandbox) return;
     await this.stopSandbox(id);
     await Promise.all(this.#containersOf(id).map((each) => this.removeContainer(each.record.id)));
-    await this.#takeDownSandbox(sandbox);
-    this.#sandboxes.delete(id);
-  }
-
-  async #takeDownSandbox({ record, folder }: Sandbox): Promise<void> {
-    if (record.pidHolder) signalProcess(record.pidHolder, 9);
-    unmount(join(folder.pause, "rootfs"));
-    unmount(folder.shm);
-    releaseNamespace(folder.ipc);
-    releaseNamespace(folder.uts);
-    this.#machine.cgroups.kill(record.config.cgroupParent);
-    await this.#machine.cgroups.remove(record.config.cgroupParent);
-    await rm(join(this.#runtimeRoot, record.id), { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
-    await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
+    await this.#sandboxes.remove(sandbox);
   }
 
   sandboxStatus(id: SandboxId): SandboxStatus | undefined {
-    const sandbox = this.#sandboxes.get(id);
-    return sandbox && sandboxStatus(sandbox.record);
+    const sandbox = this.#sandboxes.find(id);
+    return sandbox && sandboxStatus(sandbox);
   }
 
   listSandboxes(): SandboxStatus[] {
-    return [...this.#sandboxes.values()].map(({ record }) => sandboxStatus(record));
+    return this.#sandboxes.list();
   }
 
   // Containers
 
   async createContainer(sandboxId: SandboxId, config: ContainerConfig): Promise<ContainerId> {
-    const sandbox = this.#sandbox(sandboxId);
+    const sandbox = this.#sandboxes.get(sandboxId);
     if (sandbox.record.isStopped) throw new RuntimeError("FailedPrecondition", `sandbox ${sandboxId} is stopped`);
     const image = await this.#options.images.rootfs(config.imageId);
     const id = this.#newId() as ContainerId;
@@ -236,8 +170,14 @@ export class OciRuntime implements ContainerRuntime {
     makeFolder(folder.path);
     let record: ContainerRecord;
     try {
-      const bundle = this.#bundle(sandbox, draft, folder, image.layers, image.config);
-      record = { ...draft, mountPoints: this.#mountPoints(config.imageId, bundle.mounts, image.layers) };
+      const bundle = this.#bundles.compile({ sandbox, config, folder, image, cgroupPath: draft.cgroupPath });
+      const mountPoints = this.#bundles.mountPoints(
+        join(this.#run, "mount-points"),
+        bundle,
+        config.imageId,
+        image.layers,
+      );
+      record = { ...draft, mountPoints };
       writeFileSync(folder.config, JSON.stringify(bundle));
       writeRecord(folder.record, record);
     } catch (error) {
@@ -249,96 +189,31 @@ export class OciRuntime implements ContainerRuntime {
     return id;
   }
 
-  #bundle(
-    sandbox: Sandbox,
-    record: Omit<ContainerRecord, "mountPoints">,
-    folder: ContainerFolder,
-    layers: string[],
-    image: ImageConfig,
-  ): ReturnType<typeof compileBundle> {
-    const { config } = record;
-    const passwd = readImageFile(layers, "etc/passwd") ?? "";
-    const user = resolveUser(image.user, config.security, passwd, readImageFile(layers, "etc/group") ?? "");
-    const sandboxConfig = sandbox.record.config;
-    const kinds = sandboxConfig.namespaces ?? {};
-    const visible = (path: string | undefined) => path && this.#machine.visiblePath(path);
-    const sandboxFiles: Mount[] = [{ hostPath: sandbox.folder.hostname, containerPath: "/etc/hostname" }];
-    if (sandboxConfig.dns)
-      sandboxFiles.push({ hostPath: sandbox.folder.resolvConf, containerPath: "/etc/resolv.conf" });
-    const volumes = (image.volumes ?? [])
-      .filter((path) => !config.mounts?.some((each) => each.containerPath === path))
-      .map((path, i) => ({ hostPath: join(folder.volumes, String(i)), containerPath: path }));
-    const profile = config.security?.seccomp;
-    return compileBundle({
-      config: { ...config, mounts: [...(config.mounts ?? []), ...volumes] },
-      sandbox: sandboxConfig,
-      image,
-      user,
-      home: homeOf(user.uid, passwd),
-      rootfs: folder.rootfs,
-      cgroupPath: record.cgroupPath,
-      cgroupKind: this.#machine.cgroups.mounts.kind,
-      namespaces: {
-        network: visible(sandboxConfig.networkNamespacePath),
-        ipc: kinds.ipc === "node" ? undefined : visible(sandbox.folder.ipc),
-        uts: kinds.uts === "node" ? undefined : visible(sandbox.folder.uts),
-        pid: this.#pidNamespace(sandbox.record),
-      },
-      shm: kinds.ipc === "node" ? undefined : sandbox.folder.shm,
-      sandboxFiles,
-      machineDevices: devicesFor(config),
-      localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
-      openFilesLimit: this.#machine.openFilesLimit,
-      availableCapabilities: this.#machine.capabilities,
-    });
-  }
-
-  /** Looked up once for all containers of an image with the same mounts. */
-  #mountPoints(imageId: string, mounts: readonly OciMount[], layers: readonly string[]): string {
-    const key = JSON.stringify([imageId, ...mounts.map((each) => [each.destination, each.type])]);
-    let layer = this.#mountPointLayers.get(key);
-    if (layer === undefined || !existsSync(layer)) {
-      layer = mountPointLayer(join(this.#run, "mount-points"), mounts, layers);
-      this.#mountPointLayers.set(key, layer);
-    }
-    return layer;
-  }
-
-  #pidNamespace(record: SandboxRecord): string {
-    const kind = record.config.namespaces?.pid ?? "container";
-    if (kind === "node") return "machine";
-    if (kind === "container") return "new";
-    if (!record.pidHolder || startTicks(record.pidHolder.pid) !== record.pidHolder.startTicks) {
-      throw new RuntimeError("FailedPrecondition", "the pod's PID namespace has ended; it needs a new sandbox");
-    }
-    return `/proc/${record.pidHolder.pid}/ns/pid`;
-  }
-
   async startContainer(id: ContainerId): Promise<void> {
     const container = this.#container(id);
-    if (container.state.kind !== "created" || container.isStarting) {
+    if (container.state.kind !== "created" || container.starting) {
       throw new RuntimeError("FailedPrecondition", `container ${id} was started before`);
     }
-    container.isStarting = true;
+    const starting = this.#startOrFail(container);
+    container.starting = starting.catch(() => {});
+    await starting;
+  }
+
+  async #startOrFail(container: Container): Promise<void> {
     try {
       await this.#machine.starts.run(() => this.#start(container));
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      container.lifeline?.destroy();
-      container.lifeline = undefined;
       await this.#takeDownProcess(container);
-      const finishedAtMs = this.#options.clock.now();
       this.#setExited(container, {
         kind: "exited",
         exitCode: startErrorCode,
         reason: "StartError",
         message,
         startedAtMs: 0,
-        finishedAtMs,
+        finishedAtMs: this.#options.clock.now(),
       });
       throw isRuntimeError(error) ? error : new RuntimeError("StartError", message, { cause: error });
-    } finally {
-      container.isStarting = false;
     }
   }
 
@@ -375,16 +250,13 @@ export class OciRuntime implements ContainerRuntime {
     if (container.lifeline?.destroyed) await this.#conmonEnded(container);
   }
 
-  /** As upstream's runtimes: an image's VOLUME is a folder outside the root, filled from the image. */
+  /** A volume of the image begins with what the image has there. */
   async #fillVolumes(folder: ContainerFolder, image: ImageConfig, config: ContainerConfig): Promise<void> {
-    const paths = (image.volumes ?? []).filter((path) => !config.mounts?.some((each) => each.containerPath === path));
-    for (const [i, path] of paths.entries()) {
-      const target = join(folder.volumes, String(i));
-      makeFolder(target);
-      const source = join(folder.rootfs, path);
-      const found = lstatSync(source, { throwIfNoEntry: false });
-      if (found?.isDirectory())
-        await cp(source, target, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+    for (const { hostPath, containerPath } of volumeMounts(image, config, folder)) {
+      makeFolder(hostPath);
+      const source = join(folder.rootfs, containerPath);
+      if (!lstatSync(source, { throwIfNoEntry: false })?.isDirectory()) continue;
+      await cp(source, hostPath, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
     }
   }
 
@@ -393,6 +265,8 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async #stop(container: Container, options: StopOptions): Promise<void> {
+    // What is being started is stopped when it has started.
+    await container.starting;
     if (container.state.kind !== "running" || !container.started) return;
     const { started, record } = container;
     options.abort?.throwIfAborted();
@@ -446,6 +320,7 @@ export class OciRuntime implements ContainerRuntime {
   /** Everything of a container but its folder and record. */
   async #takeDownProcess(container: Container): Promise<void> {
     container.lifeline?.destroy();
+    container.lifeline = undefined;
     const { record, folder } = container;
     this.#machine.cgroups.kill(record.cgroupPath);
     await this.#machine.cgroups.remove(record.cgroupPath);
@@ -492,7 +367,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async sandboxStats(id: SandboxId): Promise<ContainerStats | undefined> {
-    return this.#machine.cgroups.stats(this.#sandbox(id).record.config.cgroupParent);
+    return this.#machine.cgroups.stats(this.#sandboxes.get(id).record.config.cgroupParent);
   }
 
   async reopenLog(id: ContainerId): Promise<void> {
@@ -533,7 +408,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async connectToPort(id: SandboxId, port: number, signal?: AbortSignal): Promise<Duplex> {
-    const { config } = this.#sandbox(id).record;
+    const { config } = this.#sandboxes.get(id).record;
     const path = config.networkNamespacePath ?? "/proc/self/ns/net";
     try {
       return await connected(connectIn(path, "127.0.0.1", port), signal);
@@ -624,17 +499,7 @@ export class OciRuntime implements ContainerRuntime {
 
   // Adoption
 
-  async #adopt(): Promise<void> {
-    for (const id of readdirSync(join(this.#run, "sandboxes"))) {
-      const folder = new SandboxFolder(this.#run, id);
-      const record = readRecord<SandboxRecord>(folder.record);
-      if (record) this.#sandboxes.set(record.id, { record, folder });
-      else await rm(folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
-      if (record && !record.isStopped && !isIntact(record, folder)) {
-        record.isStopped = true;
-        writeRecord(folder.record, record);
-      }
-    }
+  async #adoptContainers(): Promise<void> {
     for (const id of readdirSync(join(this.#run, "containers"))) {
       const folder = new ContainerFolder(this.#run, this.#disk, id);
       const record = readRecord<ContainerRecord>(folder.record);
@@ -662,8 +527,7 @@ export class OciRuntime implements ContainerRuntime {
     }
     container.started = readRecord<StartedRecord>(folder.started) ?? this.#interruptedStart(record, folder);
     if (!container.started) {
-      // Interrupted before its process ran: as good as only created.
-      if (existsSync(folder.lifeline)) await this.#takeDownProcess(container);
+      if (existsSync(folder.lifeline)) await this.#undoStart(container);
       return;
     }
     container.state = { kind: "running", pid: container.started.pid, startedAtMs: container.started.startedAtMs };
@@ -673,6 +537,15 @@ export class OciRuntime implements ContainerRuntime {
       container.lifeline?.destroy();
       await this.#conmonEnded(container);
     }
+  }
+
+  /** The server died before the container's process ran: it is as good as only created. */
+  async #undoStart(container: Container): Promise<void> {
+    const { folder } = container;
+    await this.#takeDownProcess(container);
+    for (let waitMs = 1; isConmonAlive(folder) && waitMs < 1000; waitMs *= 2) await sleep(this.#options.clock, waitMs);
+    for (const file of [folder.exitFile, folder.pidFile, folder.conmonPidFile, folder.lifeline])
+      rmSync(file, { force: true });
   }
 
   /** The server died between letting the container's process go and writing that down. */
@@ -711,12 +584,6 @@ export class OciRuntime implements ContainerRuntime {
     return Array.from({ length: 16 }, () => random.int(65_536).toString(16).padStart(4, "0")).join("");
   }
 
-  #sandbox(id: SandboxId): Sandbox {
-    const sandbox = this.#sandboxes.get(id);
-    if (!sandbox) throw new RuntimeError("NotFound", `sandbox "${id}" not found`);
-    return sandbox;
-  }
-
   #container(id: ContainerId): Container {
     const container = this.#containers.get(id);
     if (!container) throw new RuntimeError("NotFound", `container "${id}" not found`);
@@ -736,7 +603,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   #status({ record, state }: Container): ContainerStatus {
-    const podUid = this.#sandboxes.get(record.sandbox)?.record.config.pod.uid ?? "";
+    const podUid = this.#sandboxes.find(record.sandbox)?.record.config.pod.uid ?? "";
     return {
       id: record.id,
       sandbox: record.sandbox,
@@ -750,9 +617,6 @@ export class OciRuntime implements ContainerRuntime {
 }
 
 const startErrorCode = 128;
-/** The filesystem type of a file that holds a namespace. */
-const nsfs = 0x6e736673;
-
 function newContainer(record: ContainerRecord, folder: ContainerFolder, state: ContainerState): Container {
   const { promise, resolve } = deferred<ContainerStatus>();
   return {
@@ -763,7 +627,7 @@ function newContainer(record: ContainerRecord, folder: ContainerFolder, state: C
     lifeline: undefined,
     exited: promise,
     resolveExited: resolve,
-    isStarting: false,
+    starting: undefined,
     wasAttached: false,
     waiting: 0,
   };
@@ -781,15 +645,6 @@ function isRunning(container: Container): boolean {
   return container.state.kind === "running";
 }
 
-function sandboxStatus(record: SandboxRecord): SandboxStatus {
-  return {
-    id: record.id,
-    config: record.config,
-    createdAtMs: record.createdAtMs,
-    state: record.isStopped ? "stopped" : "ready",
-  };
-}
-
 function logPath(container: Container): string {
   return container.record.config.logPath ?? container.folder.ownLog;
 }
@@ -798,51 +653,6 @@ function isConmonAlive(folder: ContainerFolder): boolean {
   const pid = Number(readText(folder.conmonPidFile));
   // The FIFO is the real sign; this only spares it where the machine was restarted and the number means another process.
   return pid > 0 && (readText(`/proc/${pid}/cmdline`) ?? "").includes(folder.id);
-}
-
-/** False when a namespace that the sandbox had is gone, as after a reboot. */
-function isIntact(record: SandboxRecord, folder: SandboxFolder): boolean {
-  const { config } = record;
-  const holds = (path: string) => {
-    try {
-      return statfsSync(path).type === nsfs;
-    } catch {
-      return false;
-    }
-  };
-  if (config.networkNamespacePath && !holds(config.networkNamespacePath)) return false;
-  if (config.namespaces?.ipc !== "node" && !holds(folder.ipc)) return false;
-  if (config.namespaces?.uts !== "node" && !holds(folder.uts)) return false;
-  const { pidHolder } = record;
-  return (
-    config.namespaces?.pid !== "pod" || (pidHolder !== undefined && startTicks(pidHolder.pid) === pidHolder.startTicks)
-  );
-}
-
-function resolvConf(dns: NonNullable<SandboxConfig["dns"]>): string {
-  const lines = [];
-  if (dns.searches.length > 0) lines.push(`search ${dns.searches.join(" ")}`);
-  for (const server of dns.servers) lines.push(`nameserver ${server}`);
-  if (dns.options.length > 0) lines.push(`options ${dns.options.join(" ")}`);
-  return lines.map((line) => `${line}\n`).join("");
-}
-
-function readSeccomp(path: string): SeccompProfile {
-  try {
-    return JSON.parse(readFileSync(path, "utf8")) as SeccompProfile;
-  } catch (error) {
-    throw new RuntimeError("InvalidArgument", `cannot load seccomp profile ${path}: ${(error as Error).message}`, {
-      cause: error,
-    });
-  }
-}
-
-function devicesFor(config: ContainerConfig): Device[] {
-  if (config.security?.privileged) return machineDevices();
-  return (config.devices ?? []).map(({ hostPath, containerPath, permissions }) => ({
-    ...deviceAt(hostPath, permissions),
-    path: containerPath,
-  }));
 }
 
 function connected(socket: Socket, signal?: AbortSignal): Promise<Socket> {

@@ -1,0 +1,119 @@
+/** Gathers from sandbox, image and machine what a container's bundle is compiled of. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ImageConfig, ImageRootfs } from "../../images/image-service.ts";
+import { type ContainerConfig, type Mount, RuntimeError } from "../container-runtime.ts";
+import { type Bundle, compileBundle, type Device } from "./bundle.ts";
+import { deviceAt, machineDevices } from "./devices.ts";
+import type { ContainerFolder, SandboxRecord } from "./folders.ts";
+import type { OciMachine } from "./machine.ts";
+import { mountPointLayer } from "./mount-points.ts";
+import { startTicks } from "./processes.ts";
+import { readImageFile } from "./rootfs.ts";
+import type { Sandbox } from "./sandboxes.ts";
+import type { SeccompProfile } from "./seccomp-default.ts";
+import { homeOf, resolveUser } from "./users.ts";
+
+export interface ContainerParts {
+  sandbox: Sandbox;
+  config: ContainerConfig;
+  folder: ContainerFolder;
+  image: ImageRootfs;
+  cgroupPath: string;
+}
+
+export class ContainerBundles {
+  readonly #machine: OciMachine;
+  /** By image and mounts: looked up once for all containers that have the same. */
+  readonly #mountPointLayers = new Map<string, string>();
+
+  constructor(machine: OciMachine) {
+    this.#machine = machine;
+  }
+
+  /** Throws a RuntimeError of reason "InvalidArgument" for a user, device, capability or profile that does not exist. */
+  compile({ sandbox, config, folder, image, cgroupPath }: ContainerParts): Bundle {
+    const machine = this.#machine;
+    const passwd = readImageFile(image.layers, "etc/passwd") ?? "";
+    const group = readImageFile(image.layers, "etc/group") ?? "";
+    const user = resolveUser(image.config.user, config.security, passwd, group);
+    const sandboxConfig = sandbox.record.config;
+    const { ipc, uts } = sandboxConfig.namespaces ?? {};
+    const visible = (path: string | undefined) => path && machine.visiblePath(path);
+    const profile = config.security?.seccomp;
+    return compileBundle({
+      config: { ...config, mounts: [...(config.mounts ?? []), ...volumeMounts(image.config, config, folder)] },
+      sandbox: sandboxConfig,
+      image: image.config,
+      user,
+      home: homeOf(user.uid, passwd),
+      rootfs: folder.rootfs,
+      cgroupPath,
+      cgroupKind: machine.cgroups.mounts.kind,
+      namespaces: {
+        network: visible(sandboxConfig.networkNamespacePath),
+        ipc: ipc === "node" ? undefined : visible(sandbox.folder.ipc),
+        uts: uts === "node" ? undefined : visible(sandbox.folder.uts),
+        pid: pidNamespace(sandbox.record),
+      },
+      shm: ipc === "node" ? undefined : sandbox.folder.shm,
+      sandboxFiles: sandboxFiles(sandbox),
+      machineDevices: devicesFor(config),
+      localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
+      openFilesLimit: machine.openFilesLimit,
+      availableCapabilities: machine.capabilities,
+    });
+  }
+
+  /** The layer in which the bundle's mounts have their places. */
+  mountPoints(folder: string, bundle: Bundle, imageId: string, layers: readonly string[]): string {
+    const key = JSON.stringify([imageId, ...bundle.mounts.map((mount) => [mount.destination, mount.type])]);
+    let layer = this.#mountPointLayers.get(key);
+    if (layer === undefined || !existsSync(layer)) {
+      layer = mountPointLayer(folder, bundle.mounts, layers);
+      this.#mountPointLayers.set(key, layer);
+    }
+    return layer;
+  }
+}
+
+/** As upstream's runtimes: an image's VOLUME is a folder outside the root, unless something is mounted there. */
+export function volumeMounts(image: ImageConfig, config: ContainerConfig, folder: ContainerFolder): Mount[] {
+  return (image.volumes ?? [])
+    .filter((path) => !config.mounts?.some((each) => each.containerPath === path))
+    .map((path, i) => ({ hostPath: join(folder.volumes, String(i)), containerPath: path }));
+}
+
+function sandboxFiles({ record, folder }: Sandbox): Mount[] {
+  const files: Mount[] = [{ hostPath: folder.hostname, containerPath: "/etc/hostname" }];
+  if (record.config.dns) files.push({ hostPath: folder.resolvConf, containerPath: "/etc/resolv.conf" });
+  return files;
+}
+
+function pidNamespace({ config, pidHolder }: SandboxRecord): string {
+  const kind = config.namespaces?.pid ?? "container";
+  if (kind === "node") return "machine";
+  if (kind === "container") return "new";
+  if (!pidHolder || startTicks(pidHolder.pid) !== pidHolder.startTicks) {
+    throw new RuntimeError("FailedPrecondition", "the pod's PID namespace has ended; it needs a new sandbox");
+  }
+  return `/proc/${pidHolder.pid}/ns/pid`;
+}
+
+function devicesFor(config: ContainerConfig): Device[] {
+  if (config.security?.privileged) return machineDevices();
+  return (config.devices ?? []).map(({ hostPath, containerPath, permissions }) => ({
+    ...deviceAt(hostPath, permissions),
+    path: containerPath,
+  }));
+}
+
+function readSeccomp(path: string): SeccompProfile {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as SeccompProfile;
+  } catch (error) {
+    throw new RuntimeError("InvalidArgument", `cannot load seccomp profile ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
