@@ -132,23 +132,26 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
   image
     .command("load <archive>")
     .description("take images from a docker or OCI archive")
-    .action(async (archive) => {
+    .option(...name)
+    .action(async (archive, options) => {
       const { loadImages } = await import("./commands/image.ts");
-      await loadImages(archive, print);
+      await loadImages(archive, named(options), print);
     });
   image
     .command("ls")
     .description("list images")
-    .action(async () => {
+    .option(...name)
+    .action(async (options) => {
       const { listImages } = await import("./commands/image.ts");
-      await listImages(print);
+      await listImages(named(options), print);
     });
   image
     .command("rm <image...>")
     .description("remove images")
-    .action(async (references) => {
+    .option(...name)
+    .action(async (references, options) => {
       const { removeImages } = await import("./commands/image.ts");
-      await removeImages(references, print);
+      await removeImages(references, named(options), print);
     });
   program
     .command("demo")

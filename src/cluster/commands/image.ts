@@ -1,5 +1,5 @@
 /** `pinnace image`: the images that this machine's clusters share. */
-
+import { existsSync } from "node:fs";
 import { silentLogger } from "../../base/logger.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
@@ -10,10 +10,15 @@ import { defaultClusterName } from "./up.ts";
 
 type Print = (line: string) => void;
 
+/** Whose mirrors, credentials and substitutions count; the images themselves are all clusters'. */
+interface WhichCluster {
+  name?: string;
+}
+
 /** Uses the mirrors and credentials of the cluster's configuration. */
 export async function pullImage(
   reference: string,
-  { name = defaultClusterName }: { name?: string },
+  { name = defaultClusterName }: WhichCluster,
   print: Print,
 ): Promise<void> {
   await withStore(name, async (store) => {
@@ -23,14 +28,19 @@ export async function pullImage(
   });
 }
 
-export async function loadImages(archive: string, print: Print): Promise<void> {
-  await withStore(defaultClusterName, async (store) => {
+export async function loadImages(
+  archive: string,
+  { name = defaultClusterName }: WhichCluster,
+  print: Print,
+): Promise<void> {
+  if (!existsSync(archive)) throw new Error(`there is no file ${archive}`);
+  await withStore(name, async (store) => {
     for (const image of await store.load(archive)) print(`Loaded ${image.names.join(", ") || image.id}`);
   });
 }
 
-export async function listImages(print: Print): Promise<void> {
-  await withStore(defaultClusterName, async (store) => {
+export async function listImages({ name = defaultClusterName }: WhichCluster, print: Print): Promise<void> {
+  await withStore(name, async (store) => {
     const rows = store
       .list()
       .flatMap((image) =>
@@ -44,8 +54,12 @@ export async function listImages(print: Print): Promise<void> {
   });
 }
 
-export async function removeImages(references: readonly string[], print: Print): Promise<void> {
-  await withStore(defaultClusterName, async (store) => {
+export async function removeImages(
+  references: readonly string[],
+  { name = defaultClusterName }: WhichCluster,
+  print: Print,
+): Promise<void> {
+  await withStore(name, async (store) => {
     for (const reference of references) {
       if (!store.status(reference)) throw new Error(`there is no image ${reference} on this machine`);
       await store.remove(reference);
