@@ -81,7 +81,7 @@ export interface StoredImage {
   username?: string;
   /** When a container last used it; for garbage collection. */
   lastUsedAtMs: number;
-  /** Never collected: images assembled on this machine cannot be pulled again. */
+  /** Never collected. Nothing is pinned by itself: images assembled on this machine are assembled again when they are needed. */
   pinned: boolean;
 }
 

@@ -19,8 +19,10 @@ import {
 } from "./image-config.ts";
 import { ImageError, type PullOptions, type RegistryCredentials } from "./image-service.ts";
 import type { FetchedImage, ImageSource, ImageTarget } from "./image-store.ts";
+import { PullProgressMeter } from "./pull-progress.ts";
 import { formatReference, type ImageReference } from "./reference.ts";
 import { Authorizer } from "./registry-auth.ts";
+import { isNoTls, readAtMost, retryAfterMs, serverMessage, TransferError, unreachable } from "./registry-errors.ts";
 
 export interface RegistryConfig {
   /** Asked first, in order: `https://mirror.example` or `http://127.0.0.1:5000`. A path is kept. */
@@ -89,7 +91,7 @@ export class RegistryClient implements ImageSource {
         `mismatched image rootfs and manifest layers: ${diffIds.length} and ${manifest.layers.length}`,
       );
     }
-    const progress = new Progress(manifest.layers, options.onProgress);
+    const progress = new PullProgressMeter(manifest.layers, options.onProgress);
     // One layer's failure stops the others.
     const failure = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal;
@@ -408,111 +410,10 @@ interface Access {
   repository: string;
 }
 
-/** Worth another attempt. */
-class TransferError extends Error {
-  readonly retryAfterMs: number | undefined;
-
-  constructor(message: string, retryAfterMs?: number) {
-    super(message);
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
-class Progress {
-  readonly #total: number;
-  readonly #bytes = new Map<string, number>();
-  readonly #report: PullOptions["onProgress"];
-
-  constructor(layers: readonly Descriptor[], report: PullOptions["onProgress"]) {
-    this.#total = layers.reduce((sum, layer) => sum + Math.max(0, layer.size), 0);
-    this.#report = report;
-  }
-
-  set(digest: string, bytes: number): void {
-    if (!this.#report) return;
-    this.#bytes.set(digest, bytes);
-    let downloadedBytes = 0;
-    for (const each of this.#bytes.values()) downloadedBytes += each;
-    this.#report({ downloadedBytes, totalBytes: this.#total });
-  }
-}
-
 const attempts = 5;
 const largestManifest = 8 << 20;
 
 function isLoopback(host: string): boolean {
   const name = host.replace(/:\d+$/, "");
   return name === "localhost" || name === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(name);
-}
-
-async function readAtMost(response: Response, maximum: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += (chunk as Uint8Array).length;
-    if (size > maximum) throw new ImageError("Corrupt", `${response.url} is larger than ${maximum} bytes`);
-    chunks.push(chunk as Uint8Array);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** The registry's own words, when it has some. */
-async function serverMessage(response: Response): Promise<string | undefined> {
-  try {
-    const { errors } = JSON.parse((await readAtMost(response, 64 << 10)).toString("utf8")) as {
-      errors?: { code?: string; message?: string }[];
-    };
-    const first = errors?.[0];
-    return first && `${(first.code ?? "").toLowerCase()}: ${first.message ?? ""}`;
-  } catch {
-    return undefined;
-  }
-}
-
-function retryAfterMs(response: Response): number | undefined {
-  const seconds = Number(response.headers.get("retry-after"));
-  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
-}
-
-/** In the words in which Go's network library, and so the kubelet, reports it. */
-function unreachable(method: string, url: string, error: unknown): ImageError {
-  const cause = rootCause(error);
-  const { host, hostname } = new URL(url);
-  const code = (cause as NodeJS.ErrnoException).code ?? "";
-  const words: Record<string, string> = {
-    ENOTFOUND: `dial tcp: lookup ${hostname}: no such host`,
-    EAI_AGAIN: `dial tcp: lookup ${hostname}: Temporary failure in name resolution`,
-    ECONNREFUSED: `dial tcp ${host}: connect: connection refused`,
-    EHOSTUNREACH: `dial tcp ${host}: connect: no route to host`,
-    ENETUNREACH: `dial tcp ${host}: connect: network is unreachable`,
-    ETIMEDOUT: `dial tcp ${host}: i/o timeout`,
-    UND_ERR_CONNECT_TIMEOUT: `dial tcp ${host}: i/o timeout`,
-    ECONNRESET: `read tcp ${host}: connection reset by peer`,
-  };
-  const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO/.test(code);
-  const what = isCertificate
-    ? `tls: failed to verify certificate: x509: ${cause.message}`
-    : (words[code] ?? cause.message);
-  return new ImageError("RegistryUnavailable", `failed to do request: ${method} "${url}": ${what}`, {
-    cause: error as Error,
-  });
-}
-
-function rootCause(error: unknown): Error {
-  let current = error as Error & { errors?: Error[] };
-  for (let depth = 0; depth < 5; depth++) {
-    const next = (current.cause ?? current.errors?.[0]) as typeof current | undefined;
-    if (!next) break;
-    current = next;
-  }
-  return current;
-}
-
-function isNoTls(error: unknown): boolean {
-  const { code, message } = rootCause(error) as NodeJS.ErrnoException;
-  return (
-    code === "ERR_SSL_WRONG_VERSION_NUMBER" ||
-    code === "ERR_SSL_PACKET_LENGTH_TOO_LONG" ||
-    /wrong version number|packet length/.test(message)
-  );
 }
