@@ -9,7 +9,6 @@ const labelValueFormat = `(${qualifiedNameFormat})?`;
 const configMapKeyFormat = "[-._a-zA-Z0-9]+";
 const cIdentifierFormat = "[A-Za-z_][A-Za-z0-9_]*";
 const httpHeaderNameFormat = "[-A-Za-z0-9]+";
-const httpPathFormat = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
 
 const whole = (format: string) => new RegExp(`^${format}$`);
 const dns1123LabelPattern = whole(dns1123LabelFormat);
@@ -21,7 +20,6 @@ const labelValuePattern = whole(labelValueFormat);
 const configMapKeyPattern = whole(configMapKeyFormat);
 const cIdentifierPattern = whole(cIdentifierFormat);
 const httpHeaderNamePattern = whole(httpHeaderNameFormat);
-const httpPathPattern = whole(httpPathFormat);
 
 const dns1123LabelMessage =
   "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
@@ -198,30 +196,6 @@ export function httpHeaderNameProblems(value: string): string[] {
 export function pathSegmentProblems(value: string): string[] {
   if (value === "." || value === "..") return [`may not be '${value}'`];
   return ["/", "%"].filter((part) => value.includes(part)).map((part) => `may not contain '${part}'`);
-}
-
-/** `example.com` at least, with two segments. */
-export function fullyQualifiedNameProblems(value: string): string[] {
-  if (value === "") return ["Required value"];
-  const problems = dns1123SubdomainProblems(value);
-  if (problems.length > 0) return problems;
-  return value.split(".").length < 3 ? ["should be a domain with at least three segments separated by dots"] : [];
-}
-
-/** `example.com/path`, as signer names and readiness gates have it; the complaint is about the form only. */
-export function domainPrefixedPathProblems(value: string): { value: string; problem: string }[] {
-  if (value === "") return [{ value, problem: "Required value" }];
-  const slash = value.indexOf("/");
-  if (slash <= 0 || slash === value.length - 1) {
-    return [{ value, problem: 'must be a domain-prefixed path (such as "acme.io/foo")' }];
-  }
-  const host = value.slice(0, slash);
-  const path = value.slice(slash + 1);
-  const problems = dns1123SubdomainProblems(host).map((problem) => ({ value: host, problem }));
-  if (!httpPathPattern.test(path)) {
-    problems.push({ value: path, problem: regexMessage("Invalid path", httpPathFormat) });
-  }
-  return problems;
 }
 
 /** What a generateName prefix must fulfil: the rule of the name itself, a trailing dash forgiven. */

@@ -3,6 +3,7 @@ import type { Endpoints as EndpointsObject } from "../../api/core/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { validateEndpoints } from "./endpoints-validation.ts";
 
 const maximumShown = 3;
 
@@ -12,6 +13,7 @@ export const endpoints = defineResource<EndpointsObject>({
   defaults(object) {
     for (const subset of object.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= "TCP";
   },
+  validate: validateEndpoints,
   deprecationWarning: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   columns: [name, text("Endpoints", addressesText), age],
 });

@@ -1,10 +1,28 @@
 /** EndpointSlices: the addresses behind a Service, in pieces. */
-import type { EndpointSlice } from "../../api/discovery/v1.ts";
+import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/discovery/v1.ts";
+import { duplicate, type FieldError, FieldPath, invalid, required, tooMany } from "../../apimachinery/field-error.ts";
+import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { invalidIpMessage, ipFamilyOf, validNonSpecialIp } from "../validation/ip.ts";
+import {
+  each,
+  obeys,
+  optionalOneOf,
+  requiredOneOf,
+  unchanged,
+  validDnsLabel,
+  validDnsSubdomain,
+  validPort,
+} from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
 const maximumShown = 3;
+const maximumEndpoints = 1000;
+const maximumAddresses = 100;
+const maximumPorts = 20_000;
+const root = FieldPath.root;
 
 export const endpointSlices = defineResource<EndpointSlice>({
   ...served("discovery.k8s.io/v1", "endpointslices"),
@@ -14,7 +32,25 @@ export const endpointSlices = defineResource<EndpointSlice>({
       port.name ??= "";
       port.protocol ??= "TCP";
     }
+    for (const endpoint of slice.endpoints ?? []) endpoint.conditions ??= {};
   },
+  beforeCreate(slice) {
+    slice.metadata.generation = 1;
+  },
+  beforeUpdate(next, previous) {
+    const same =
+      semanticallyEqual(next.endpoints, previous.endpoints) &&
+      semanticallyEqual(next.ports, previous.ports) &&
+      semanticallyEqual(next.metadata.labels, previous.metadata.labels);
+    if (!same) next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
+  },
+  validate: (slice, previous) => [
+    ...requiredOneOf(slice.addressType, ["FQDN", "IPv4", "IPv6"], root.child("addressType")),
+    ...validEndpoints(slice),
+    ...validPorts(slice.ports, root.child("ports")),
+    ...(previous ? unchanged(slice.addressType, previous.addressType, root.child("addressType")) : []),
+  ],
+  warnings: ({ addressType }) => (addressType === "FQDN" ? ["spec.addressType: FQDN endpoints are deprecated"] : []),
   columns: [
     name,
     text("AddressType", (slice) => slice.addressType ?? ""),
@@ -30,4 +66,51 @@ function firstFew(items: readonly string[]): string {
   if (items.length === 0) return unset;
   const shown = items.slice(0, maximumShown).join(",");
   return items.length > maximumShown ? `${shown} + ${items.length - maximumShown} more...` : shown;
+}
+
+function validEndpoints({ addressType, endpoints }: EndpointSlice): FieldError[] {
+  const path = root.child("endpoints");
+  if ((endpoints?.length ?? 0) > maximumEndpoints) return [tooMany(path, endpoints!.length, maximumEndpoints)];
+  return each(endpoints, path, (endpoint, at) => [
+    ...validAddresses(endpoint.addresses, addressType, at.child("addresses")),
+    ...validPlace(endpoint, at),
+  ]);
+}
+
+function validAddresses(addresses: readonly string[] | undefined | null, type: string, path: FieldPath): FieldError[] {
+  if (!addresses?.length) return [required(path, "must contain at least 1 address")];
+  if (addresses.length > maximumAddresses) return [tooMany(path, addresses.length, maximumAddresses)];
+  return each(addresses, path, (address, at) => {
+    if (type === "FQDN") return validDnsSubdomain(address, at);
+    const family = ipFamilyOf(address);
+    if (!family) return [invalid(at, address, invalidIpMessage)];
+    if ((type === "IPv4" || type === "IPv6") && family !== type) {
+      return [invalid(at, address, `must be an ${type} address`)];
+    }
+    return validNonSpecialIp(address, at);
+  });
+}
+
+function validPlace({ hostname, nodeName, hints }: Endpoint, path: FieldPath): FieldError[] {
+  return [
+    ...(hostname === undefined ? [] : validDnsLabel(hostname, path.child("hostname"))),
+    ...(nodeName === undefined ? [] : obeys(nodeName, dns1123SubdomainProblems, path.child("nodeName"))),
+    ...each(hints?.forZones, path.child("hints", "forZones"), ({ name: zone }, at) =>
+      zone ? [] : [required(at.child("name"))],
+    ),
+  ];
+}
+
+function validPorts(ports: readonly EndpointPort[] | undefined | null, path: FieldPath): FieldError[] {
+  if ((ports?.length ?? 0) > maximumPorts) return [tooMany(path, ports!.length, maximumPorts)];
+  const names = new Set<string>();
+  return each(ports, path, ({ name: portName = "", protocol, port, appProtocol }, at) => {
+    const errors = portName ? validDnsLabel(portName, at.child("name")) : [];
+    if (names.has(portName)) errors.push(duplicate(at.child("name"), portName));
+    names.add(portName);
+    errors.push(...optionalOneOf(protocol, ["SCTP", "TCP", "UDP"], at.child("protocol")));
+    if (port !== undefined) errors.push(...validPort(port, at.child("port")));
+    if (appProtocol !== undefined) errors.push(...obeys(appProtocol, qualifiedNameProblems, at.child("appProtocol")));
+    return errors;
+  });
 }

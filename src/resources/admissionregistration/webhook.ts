@@ -1,0 +1,180 @@
+/** Webhook configurations: whom the API server asks before it stores an object. */
+import type {
+  MutatingWebhook,
+  MutatingWebhookConfiguration,
+  RuleWithOperations,
+  ValidatingWebhook,
+  ValidatingWebhookConfiguration,
+} from "../../api/admissionregistration/v1.ts";
+import { duplicate, type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
+import { dns1035LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { age, integer, name } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { validLabelSelector } from "../validation/label-selector.ts";
+import { each, obeys, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
+
+type Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration;
+type Webhook = ValidatingWebhook & Partial<Pick<MutatingWebhook, "reinvocationPolicy">>;
+
+const webhooksPath = FieldPath.root.child("webhooks");
+const reviewVersions = ["v1", "v1beta1"];
+const group = "admissionregistration.k8s.io/v1";
+
+const shared = {
+  beforeCreate(configuration: Configuration) {
+    configuration.metadata.generation = 1;
+  },
+  beforeUpdate(next: Configuration, previous: Configuration) {
+    if (!semanticallyEqual(next.webhooks, previous.webhooks)) {
+      next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
+    }
+  },
+  validate: ({ webhooks }: Configuration) => validWebhooks(webhooks),
+  // Who relies on a webhook must know that nobody asks it.
+  warnings: ({ webhooks }: Configuration) =>
+    webhooks?.length ? ["this API server stores webhook configurations but does not call webhooks yet"] : [],
+};
+
+export const validatingWebhookConfigurations = defineResource<ValidatingWebhookConfiguration>({
+  ...served(group, "validatingwebhookconfigurations"),
+  ...shared,
+  defaults: ({ webhooks }) => webhooks?.forEach(defaultWebhook),
+  columns: [name, integer("Webhooks", ({ webhooks }) => webhooks?.length), age],
+});
+
+export const mutatingWebhookConfigurations = defineResource<MutatingWebhookConfiguration>({
+  ...served(group, "mutatingwebhookconfigurations"),
+  ...shared,
+  defaults({ webhooks }) {
+    for (const webhook of webhooks ?? []) {
+      defaultWebhook(webhook);
+      webhook.reinvocationPolicy ??= "Never";
+    }
+  },
+  columns: [name, integer("Webhooks", ({ webhooks }) => webhooks?.length), age],
+});
+
+function defaultWebhook(webhook: Webhook): void {
+  webhook.failurePolicy ??= "Fail";
+  webhook.matchPolicy ??= "Equivalent";
+  webhook.namespaceSelector ??= {};
+  webhook.objectSelector ??= {};
+  webhook.timeoutSeconds ??= 10;
+  for (const rule of webhook.rules ?? []) rule.scope ??= "*";
+  if (webhook.clientConfig?.service) webhook.clientConfig.service.port ??= 443;
+}
+
+function validWebhooks(webhooks: readonly Webhook[] | undefined): FieldError[] {
+  const names = new Set<string>();
+  return each(webhooks, webhooksPath, (webhook, path) => {
+    const errors = validWebhook(webhook, path);
+    errors.push(...validReviewVersions(webhook.admissionReviewVersions, path.child("admissionReviewVersions")));
+    if (names.has(webhook.name)) errors.push(duplicate(path.child("name"), webhook.name));
+    names.add(webhook.name);
+    return errors;
+  });
+}
+
+function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
+  const errors = validQualifiedName(webhook.name ?? "", path.child("name"));
+  errors.push(...each(webhook.rules, path.child("rules"), validRule));
+  errors.push(...optionalOneOf(webhook.failurePolicy, ["Fail", "Ignore"], path.child("failurePolicy")));
+  errors.push(...optionalOneOf(webhook.matchPolicy, ["Equivalent", "Exact"], path.child("matchPolicy")));
+  const effectsPath = path.child("sideEffects");
+  if (!webhook.sideEffects) errors.push(required(effectsPath, "must specify one of None, NoneOnDryRun"));
+  else errors.push(...oneOf(webhook.sideEffects, ["None", "NoneOnDryRun"], effectsPath));
+  const timeout = webhook.timeoutSeconds ?? 1;
+  if (timeout < 1 || timeout > 30) {
+    errors.push(invalid(path.child("timeoutSeconds"), timeout, "the timeout value must be between 1 and 30 seconds"));
+  }
+  errors.push(...validLabelSelector(webhook.namespaceSelector, path.child("namespaceSelector")));
+  errors.push(...validLabelSelector(webhook.objectSelector, path.child("objectSelector")));
+  if (webhook.reinvocationPolicy !== undefined) {
+    errors.push(...oneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], path.child("reinvocationPolicy")));
+  }
+  return [...errors, ...validClient(webhook.clientConfig, path.child("clientConfig"))];
+}
+
+function validQualifiedName(value: string, path: FieldPath): FieldError[] {
+  if (!value) return [required(path)];
+  const errors = obeys(value, dns1123SubdomainProblems, path);
+  if (errors.length > 0) return errors;
+  if (value.split(".").length >= 3) return [];
+  return [invalid(path, value, "should be a domain with at least three segments separated by dots")];
+}
+
+function validRule(rule: RuleWithOperations, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const field of ["operations", "apiGroups", "apiVersions", "resources"] as const) {
+    const values = rule[field] ?? [];
+    const at = path.child(field);
+    if (values.length === 0) errors.push(required(at));
+    if (field !== "resources" && values.length > 1 && values.includes("*")) {
+      const what = { operations: "operations", apiGroups: "API groups", apiVersions: "API versions" }[field];
+      errors.push(invalid(at, values, `if '*' is present, must not specify other ${what}`));
+    }
+    if (field === "operations") {
+      const known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+      errors.push(...each(values, at, (value, one) => oneOf(value, known, one)));
+    }
+    if (field === "apiVersions" || field === "resources") {
+      errors.push(...each(values, at, (value, one) => (value ? [] : [required(one)])));
+    }
+  }
+  return [...errors, ...optionalOneOf(rule.scope, ["*", "Cluster", "Namespaced"], path.child("scope"))];
+}
+
+function validClient(client: Webhook["clientConfig"] | undefined, path: FieldPath): FieldError[] {
+  const { url, service } = client ?? {};
+  if ((url === undefined) === (service === undefined)) {
+    return [required(path, "exactly one of url or service is required")];
+  }
+  if (url !== undefined) return validUrl(url, path.child("url"));
+  const servicePath = path.child("service");
+  const errors: FieldError[] = [];
+  if (!service!.name) errors.push(required(servicePath.child("name"), "service name is required"));
+  if (!service!.namespace) errors.push(required(servicePath.child("namespace"), "service namespace is required"));
+  for (const problem of service!.port === undefined ? [] : validPort(service!.port, servicePath.child("port"))) {
+    errors.push({
+      ...problem,
+      message: problem.message.replace("must be between", "port is not valid: must be between"),
+    });
+  }
+  return errors;
+}
+
+function validUrl(text: string, path: FieldPath): FieldError[] {
+  const form = "; desired format: https://host[/path]";
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return [required(path, `url must be a valid URL: parse ${JSON.stringify(text)}: invalid URI${form}`)];
+  }
+  const errors: FieldError[] = [];
+  if (url.protocol !== "https:") {
+    errors.push(invalid(path, url.protocol.replace(":", ""), `'https' is the only allowed URL scheme${form}`));
+  }
+  if (!url.host) errors.push(invalid(path, url.host, `host must be specified${form}`));
+  if (url.username) errors.push(invalid(path, url.username, "user information is not permitted in the URL"));
+  if (url.hash) errors.push(invalid(path, url.hash.slice(1), "fragments are not permitted in the URL"));
+  if (url.search) errors.push(invalid(path, url.search.slice(1), "query parameters are not permitted in the URL"));
+  return errors;
+}
+
+function validReviewVersions(versions: readonly string[] | undefined | null, path: FieldPath): FieldError[] {
+  const list = reviewVersions.join(", ");
+  if (!versions?.length) return [required(path, `must specify one of ${list}`)];
+  const seen = new Set<string>();
+  const errors = each(versions, path, (version, at) => {
+    if (seen.has(version)) return [invalid(at, version, "duplicate version")];
+    seen.add(version);
+    return obeys(version, dns1035LabelProblems, at);
+  });
+  if (!versions.some((version) => reviewVersions.includes(version))) {
+    errors.push(invalid(path, versions, `must include at least one of ${list}`));
+  }
+  return errors;
+}

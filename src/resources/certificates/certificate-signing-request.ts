@@ -1,0 +1,148 @@
+/** CertificateSigningRequests: certificates that someone asks for, and others approve and sign. */
+import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
+import {
+  duplicate,
+  type FieldError,
+  type FieldPath,
+  invalid,
+  required,
+  spec as specPath,
+} from "../../apimachinery/field-error.ts";
+import { dns1123LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
+import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import { age, name, none, text } from "../printing/columns.ts";
+import { humanDuration } from "../printing/human-duration.ts";
+import { served } from "../served.ts";
+import { each, oneOf, unchanged } from "../validation/rules.ts";
+
+const shortestSeconds = 600;
+const usages = [
+  "any",
+  "cert sign",
+  "client auth",
+  "code signing",
+  "content commitment",
+  "crl sign",
+  "data encipherment",
+  "decipher only",
+  "digital signature",
+  "email protection",
+  "encipher only",
+  "ipsec end system",
+  "ipsec tunnel",
+  "ipsec user",
+  "key agreement",
+  "key encipherment",
+  "microsoft sgc",
+  "netscape sgc",
+  "ocsp signing",
+  "s/mime",
+  "server auth",
+  "signing",
+  "timestamping",
+];
+
+const resource = served("certificates.k8s.io/v1", "certificatesigningrequests");
+
+/** `approval` writes the conditions alone; `status` everything but the decision. */
+const subresources: readonly SubresourceDefinition<CertificateSigningRequest>[] = resource.subresources.map(
+  (subresource) => ({
+    ...subresource,
+    part: (sent: CertificateSigningRequest, previous: CertificateSigningRequest) => ({
+      ...previous,
+      status: { ...previous.status, conditions: sent.status?.conditions ?? [] },
+    }),
+  }),
+);
+
+export const certificateSigningRequests = defineResource<CertificateSigningRequest>({
+  ...resource,
+  subresources,
+  beforeCreate(request, { user }) {
+    request.spec.username = user;
+    request.status = {};
+  },
+  beforeUpdate(next, previous, { now, subresource }) {
+    if (subresource !== "approval") return;
+    for (const condition of next.status?.conditions ?? []) {
+      condition.lastUpdateTime ??= rfc3339(now);
+      const before = previous.status?.conditions?.find(({ type }) => type === condition.type);
+      condition.lastTransitionTime ??= before?.lastTransitionTime ?? rfc3339(now);
+    }
+  },
+  validate: (next, previous) => [
+    ...validRequest(next),
+    ...(previous ? unchanged(next.spec, previous.spec, specPath) : []),
+  ],
+  fieldSelectors: { "spec.signerName": ({ spec }) => spec.signerName ?? "" },
+  columns: [
+    name,
+    age,
+    text("SignerName", ({ spec }) => spec.signerName || none),
+    text("Requestor", ({ spec }) => spec.username || none),
+    text("RequestedDuration", ({ spec }) =>
+      spec.expirationSeconds === undefined ? none : humanDuration(spec.expirationSeconds * 1000),
+    ),
+    text("Condition", conditionText),
+  ],
+});
+
+function conditionText({ status }: CertificateSigningRequest): string {
+  const types = (status?.conditions ?? []).map(({ type }) => type);
+  const words = ["Denied", "Approved", "Failed"].filter((type) => types.includes(type));
+  const decided = words.includes("Denied") ? words.filter((word) => word !== "Approved") : words;
+  if (!types.includes("Denied") && !types.includes("Approved")) decided.unshift("Pending");
+  if (status?.certificate) decided.push("Issued");
+  return decided.join(",");
+}
+
+function validRequest({ spec }: CertificateSigningRequest): FieldError[] {
+  const requestPath = specPath.child("request");
+  const errors: FieldError[] = [];
+  if (!isCertificateRequest(spec.request)) {
+    errors.push(invalid(requestPath, spec.request ?? "", "PEM block type must be CERTIFICATE REQUEST"));
+  }
+  const usagesPath = specPath.child("usages");
+  if (!spec.usages?.length) errors.push(required(usagesPath));
+  const seen = new Set<string>();
+  errors.push(
+    ...each(spec.usages, usagesPath, (usage, at) => {
+      const found = oneOf(usage, usages, at);
+      if (seen.has(usage)) found.push(duplicate(at, usage));
+      seen.add(usage);
+      return found;
+    }),
+  );
+  errors.push(...validSignerName(spec.signerName ?? "", specPath.child("signerName")));
+  if (spec.expirationSeconds !== undefined && spec.expirationSeconds < shortestSeconds) {
+    const detail = `may not specify a duration less than ${shortestSeconds} seconds (10 minutes)`;
+    errors.push(invalid(specPath.child("expirationSeconds"), spec.expirationSeconds, detail));
+  }
+  return errors;
+}
+
+function isCertificateRequest(encoded: string | undefined): boolean {
+  try {
+    return /^-----BEGIN (NEW )?CERTIFICATE REQUEST-----/m.test(atob(encoded ?? ""));
+  } catch {
+    return false;
+  }
+}
+
+function validSignerName(signer: string, path: FieldPath): FieldError[] {
+  if (!signer) return [required(path)];
+  const [domain = "", rest] = signer.split(/\/(.*)/s);
+  if (rest === undefined) {
+    return [invalid(path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'")];
+  }
+  const errors = dns1123SubdomainProblems(domain).map((problem) =>
+    invalid(path, domain, `validating label "${domain}": ${problem}`),
+  );
+  if (domain.split(".").length < 2)
+    errors.push(invalid(path, domain, "should be a domain with at least two segments separated by dots"));
+  if (!rest || rest.split(".").some((label) => dns1123LabelProblems(label).length > 0)) {
+    errors.push(invalid(path, rest, "validating path: must be of lower case labels separated by dots"));
+  }
+  return errors;
+}

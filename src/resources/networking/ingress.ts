@@ -1,0 +1,157 @@
+/** Ingresses: which Service answers for which host and path. */
+import type { HTTPIngressPath, Ingress, IngressBackend, IngressRule } from "../../api/networking/v1.ts";
+import {
+  type FieldError,
+  FieldPath,
+  invalid,
+  notSupported,
+  required,
+  spec as specPath,
+  status as statusPath,
+} from "../../apimachinery/field-error.ts";
+import {
+  dns1035LabelProblems,
+  dns1123SubdomainProblems,
+  pathSegmentProblems,
+  portNameProblems,
+  wildcardDns1123SubdomainProblems,
+} from "../../apimachinery/name-validation.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { parseIp } from "../../base/ip.ts";
+import { bumpGenerationOnSpecChange, firstGeneration } from "../apps/workload.ts";
+import { age, name, none, text } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { validIp } from "../validation/ip.ts";
+import { each, obeys, validDnsSubdomain, validPort } from "../validation/rules.ts";
+
+const classAnnotation = "kubernetes.io/ingress.class";
+const pathTypes = ["Exact", "ImplementationSpecific", "Prefix"];
+const hostsShown = 3;
+
+export const ingresses = defineResource<Ingress>({
+  ...served("networking.k8s.io/v1", "ingresses"),
+  allowCreateOnUpdate: true,
+  beforeCreate: firstGeneration<Ingress>({ loadBalancer: {} }),
+  beforeUpdate: bumpGenerationOnSpecChange,
+  validate: (next, previous) => [...validIngress(next), ...(previous ? [] : agreeingClass(next))],
+  validateStatus: ({ status }) =>
+    each(status.loadBalancer?.ingress, statusPath.child("loadBalancer", "ingress"), ({ ip, hostname }, at) => [
+      ...(ip ? validIp(ip, at.child("ip")) : []),
+      ...(hostname ? validHost(hostname, at.child("hostname")) : []),
+    ]),
+  columns: [
+    name,
+    text("Class", ({ spec }) => spec.ingressClassName ?? none),
+    text("Hosts", ({ spec }) => hostsText(spec.rules ?? [])),
+    text("Address", addressText),
+    text("Ports", ({ spec }) => (spec.tls?.length ? "80, 443" : "80")),
+    age,
+  ],
+});
+
+function hostsText(rules: readonly IngressRule[]): string {
+  const hosts = rules.flatMap(({ host }) => (host ? [host] : []));
+  if (hosts.length === 0) return "*";
+  const shown = hosts.slice(0, hostsShown).join(",");
+  return hosts.length >= hostsShown && rules.length > hostsShown
+    ? `${shown} + ${rules.length - hostsShown} more...`
+    : shown;
+}
+
+function addressText({ status }: Ingress): string {
+  const addresses = (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip || hostname || []);
+  return [...new Set(addresses)].sort().join(",");
+}
+
+function agreeingClass({ metadata, spec }: Ingress): FieldError[] {
+  const annotated = metadata.annotations?.[classAnnotation];
+  if (annotated === undefined || spec.ingressClassName === undefined || annotated === spec.ingressClassName) return [];
+  const path = FieldPath.root.child("annotations").child(classAnnotation);
+  return [invalid(path, annotated, "must match `ingressClassName` when both are specified")];
+}
+
+function validIngress({ spec }: Ingress): FieldError[] {
+  const errors: FieldError[] = [];
+  if (!spec.rules?.length && !spec.defaultBackend) {
+    errors.push(invalid(specPath, null, "either `defaultBackend` or `rules` must be specified"));
+  }
+  if (spec.defaultBackend) errors.push(...validBackend(spec.defaultBackend, specPath.child("defaultBackend")));
+  const rulesPath = specPath.child("rules");
+  errors.push(
+    ...each(spec.rules, rulesPath, ({ host, http }, at) => [
+      ...(host ? validHost(host, at.child("host")) : []),
+      // Upstream speaks of the first rule, whichever it is.
+      ...(http ? validPaths(http.paths, rulesPath.index(0).child("http", "paths")) : []),
+    ]),
+  );
+  errors.push(
+    ...each(spec.tls, specPath.child("tls"), ({ hosts, secretName }, at) => [
+      ...each(hosts, at.child("hosts"), (host, hostPath) => obeys(host, hostRule(host), hostPath)),
+      ...(secretName ? validDnsSubdomain(secretName, at.child("secretName")) : []),
+    ]),
+  );
+  if (spec.ingressClassName !== undefined) {
+    errors.push(...validDnsSubdomain(spec.ingressClassName, specPath.child("ingressClassName")));
+  }
+  return errors;
+}
+
+const hostRule = (host: string) => (host.includes("*") ? wildcardDns1123SubdomainProblems : dns1123SubdomainProblems);
+
+function validHost(host: string, path: FieldPath): FieldError[] {
+  const errors = parseIp(host) ? [invalid(path, host, "must be a DNS name, not an IP address")] : [];
+  return [...errors, ...obeys(host, hostRule(host), path)];
+}
+
+function validPaths(paths: readonly HTTPIngressPath[] | undefined | null, path: FieldPath): FieldError[] {
+  if (!paths?.length) return [required(path)];
+  return each(paths, path, (one, at) => {
+    if (!one.pathType) return [required(at.child("pathType"), "pathType must be specified")];
+    return [...validPath(one, at), ...validBackend(one.backend, at.child("backend"))];
+  });
+}
+
+function validPath({ path: value = "", pathType }: HTTPIngressPath, at: FieldPath): FieldError[] {
+  const path = at.child("path");
+  const absolute = value.startsWith("/") ? [] : [invalid(path, value, "must be an absolute path")];
+  switch (pathType) {
+    case "Exact":
+    case "Prefix":
+      return [
+        ...absolute,
+        ...["//", "/./", "/../", "%2f", "%2F"]
+          .filter((part) => value.includes(part))
+          .map((part) => invalid(path, value, `must not contain '${part}'`)),
+        ...["/..", "/."]
+          .filter((end) => value.endsWith(end))
+          .map((end) => invalid(path, value, `cannot end with '${end}'`)),
+      ];
+    case "ImplementationSpecific":
+      return value ? absolute : [];
+    default:
+      return [notSupported(at.child("pathType"), pathType, pathTypes)];
+  }
+}
+
+function validBackend(backend: IngressBackend | undefined, path: FieldPath): FieldError[] {
+  const { service, resource } = backend ?? {};
+  if (service && resource) return [invalid(path, "", "cannot set both resource and service backends")];
+  if (resource) {
+    const resourcePath = path.child("resource");
+    return (["kind", "name"] as const).flatMap((field) =>
+      resource[field]
+        ? obeys(resource[field], pathSegmentProblems, resourcePath.child(field))
+        : [required(resourcePath.child(field))],
+    );
+  }
+  if (!service) return [invalid(path, "", "resource or service backend is required")];
+  const servicePath = path.child("service");
+  const errors = service.name
+    ? obeys(service.name, dns1035LabelProblems, servicePath.child("name"))
+    : [required(servicePath.child("name"))];
+  const { name: portName, number } = service.port ?? {};
+  if (portName && number) return [...errors, invalid(path, "", "cannot set both port name & port number")];
+  if (portName) return [...errors, ...obeys(portName, portNameProblems, servicePath.child("port", "name"))];
+  if (number) return [...errors, ...validPort(number, servicePath.child("port", "number"))];
+  return [...errors, required(path, "port name or number is required")];
+}

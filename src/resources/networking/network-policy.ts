@@ -1,0 +1,97 @@
+/** NetworkPolicies: which connections pods may have. */
+import type { IPBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from "../../api/networking/v1.ts";
+import {
+  type FieldError,
+  type FieldPath,
+  forbidden,
+  invalid,
+  required,
+  spec as specPath,
+} from "../../apimachinery/field-error.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { formatLabelSelector } from "../../apimachinery/selectors.ts";
+import { cidrContains, parseCidr } from "../../base/ip.ts";
+import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
+import { validPortNumberOrName } from "../core/port-number-or-name.ts";
+import { age, name, text } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { validCidr } from "../validation/ip.ts";
+import { validLabelSelector } from "../validation/label-selector.ts";
+import { each, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
+
+export const networkPolicies = defineResource<NetworkPolicy>({
+  ...served("networking.k8s.io/v1", "networkpolicies"),
+  defaults({ spec }) {
+    for (const rule of [...(spec.ingress ?? []), ...(spec.egress ?? [])]) {
+      for (const port of rule.ports ?? []) port.protocol ??= "TCP";
+    }
+    if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ["Ingress", "Egress"] : ["Ingress"];
+  },
+  beforeCreate(policy) {
+    policy.metadata.generation = 1;
+  },
+  beforeUpdate: bumpGenerationOnSpecChange,
+  validate: ({ spec }) => [
+    ...validLabelSelector(spec.podSelector, specPath.child("podSelector")),
+    ...each(spec.ingress, specPath.child("ingress"), ({ ports, from }, at) => [
+      ...each(ports, at.child("ports"), validPolicyPort),
+      ...each(from, at.child("from"), validPeer),
+    ]),
+    ...each(spec.egress, specPath.child("egress"), ({ ports, to }, at) => [
+      ...each(ports, at.child("ports"), validPolicyPort),
+      ...each(to, at.child("to"), validPeer),
+    ]),
+    ...validTypes(spec.policyTypes ?? []),
+  ],
+  columns: [name, text("Pod-Selector", ({ spec }) => formatLabelSelector(spec.podSelector)), age],
+});
+
+function validTypes(types: readonly string[]): FieldError[] {
+  const path = specPath.child("policyTypes");
+  if (types.length > 2) return [invalid(path, types, "may not specify more than two policyTypes")];
+  return each(types, path, (type, at) => oneOf(type, ["Egress", "Ingress"], at));
+}
+
+function validPolicyPort({ protocol, port, endPort }: NetworkPolicyPort, path: FieldPath): FieldError[] {
+  const errors = optionalOneOf(protocol, ["SCTP", "TCP", "UDP"], path.child("protocol"));
+  const endPath = path.child("endPort");
+  if (port !== undefined) errors.push(...validPortNumberOrName(port, path.child("port")));
+  if (endPort === undefined) return errors;
+  if (port === undefined)
+    return [...errors, invalid(endPath, endPort, "may not be specified when `port` is not specified")];
+  if (typeof port === "string") {
+    return [...errors, invalid(endPath, endPort, "may not be specified when `port` is non-numeric")];
+  }
+  if (endPort < port) errors.push(invalid(endPath, port, "must be greater than or equal to `port`"));
+  return [...errors, ...validPort(endPort, endPath)];
+}
+
+function validPeer({ podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer, path: FieldPath): FieldError[] {
+  const errors = [
+    ...validLabelSelector(podSelector, path.child("podSelector")),
+    ...validLabelSelector(namespaceSelector, path.child("namespaceSelector")),
+    ...(ipBlock ? validBlock(ipBlock, path.child("ipBlock")) : []),
+  ];
+  if (!podSelector && !namespaceSelector && !ipBlock) errors.push(required(path, "must specify a peer"));
+  else if (ipBlock && (podSelector || namespaceSelector)) {
+    errors.push(forbidden(path, "may not specify both ipBlock and another peer"));
+  }
+  return errors;
+}
+
+function validBlock({ cidr, except }: IPBlock, path: FieldPath): FieldError[] {
+  const cidrPath = path.child("cidr");
+  if (!cidr) return [required(cidrPath)];
+  const errors = validCidr(cidr, cidrPath);
+  const whole = parseCidr(cidr);
+  if (!whole) return errors;
+  return [
+    ...errors,
+    ...each(except, path.child("except"), (text, at) => {
+      const part = parseCidr(text);
+      if (!part) return validCidr(text, at);
+      const isPart = part.prefixLength > whole.prefixLength && cidrContains(whole, part.address);
+      return isPart ? [] : [invalid(at, text, "must be a strict subset of `cidr`")];
+    }),
+  ];
+}

@@ -1,0 +1,64 @@
+/** ServiceCIDRs and IPAddresses: from where, and to whom, Services' addresses are given. */
+import type { IPAddress, ServiceCIDR } from "../../api/networking/v1.ts";
+import { type FieldError, FieldPath, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { familyOf, formatIp, parseIp } from "../../base/ip.ts";
+import { age, name, none, text } from "../printing/columns.ts";
+import { served } from "../served.ts";
+import { invalidIpMessage, validCidr } from "../validation/ip.ts";
+import { each, unchanged } from "../validation/rules.ts";
+
+export const ipAddresses = defineResource<IPAddress>({
+  ...served("networking.k8s.io/v1", "ipaddresses"),
+  validateName: (address) => {
+    const bytes = parseIp(address);
+    if (!bytes) return [invalidIpMessage];
+    return formatIp(bytes) === address ? [] : ["must be a canonical format IP address"];
+  },
+  beforeUpdate() {},
+  validate: ({ spec }, previous) => [
+    ...validParent(spec),
+    ...(previous ? unchanged(spec.parentRef, previous.spec.parentRef, specPath.child("parentRef")) : []),
+  ],
+  fieldSelectors: { "spec.parentRef.name": ({ spec }) => spec.parentRef?.name ?? "" },
+  columns: [
+    name,
+    text("ParentRef", ({ spec }) => {
+      const { group, resource, namespace, name: parent } = spec.parentRef ?? { resource: "", name: "" };
+      const kind = group ? `${resource}.${group}` : resource;
+      return [kind, ...(namespace ? [namespace] : []), parent].join("/");
+    }),
+  ],
+});
+
+function validParent({ parentRef }: IPAddress["spec"]): FieldError[] {
+  const path = specPath.child("parentRef");
+  if (!parentRef) return [required(path)];
+  return (["resource", "name"] as const).flatMap((field) => (parentRef[field] ? [] : [required(path.child(field))]));
+}
+
+export const serviceCidrs = defineResource<ServiceCIDR>({
+  ...served("networking.k8s.io/v1", "servicecidrs"),
+  beforeCreate(range) {
+    range.status = {};
+  },
+  beforeUpdate() {},
+  validate: ({ spec }, previous) => [
+    ...validRanges(spec.cidrs),
+    ...(previous ? unchanged(spec.cidrs, previous.spec.cidrs, FieldPath.root.child("spec", "cidrs")) : []),
+  ],
+  columns: [name, text("CIDRs", ({ spec }) => spec.cidrs?.join(",") || none), age],
+});
+
+function validRanges(cidrs: readonly string[] | undefined): FieldError[] {
+  const path = specPath.child("cidrs");
+  if (!cidrs?.length) return [required(path, "at least one CIDR required")];
+  if (cidrs.length > 2) return [invalid(path, cidrs, "may only hold up to 2 values")];
+  const errors = each(cidrs, path, validCidr);
+  if (cidrs.length === 2 && new Set(cidrs.map(familyOf)).size === 1) {
+    errors.push(
+      invalid(path, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"),
+    );
+  }
+  return errors;
+}
