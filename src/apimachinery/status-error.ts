@@ -50,7 +50,12 @@ export class StatusError extends Error {
   }
 
   /** The reverse of toStatus, for clients. */
-  static fromStatus(status: { code?: number; reason?: string; message?: string; details?: StatusDetails }): StatusError {
+  static fromStatus(status: {
+    code?: number;
+    reason?: string;
+    message?: string;
+    details?: StatusDetails;
+  }): StatusError {
     return new StatusError(status.code ?? 500, status.reason ?? "", status.message ?? "", status.details);
   }
 }
@@ -60,20 +65,39 @@ function detailsOf(resource: GroupResource, name: string): StatusDetails {
 }
 
 export function notFoundError(resource: GroupResource, name: string): StatusError {
-  return new StatusError(404, "NotFound", `${groupResourceText(resource)} "${name}" not found`, detailsOf(resource, name));
+  return new StatusError(
+    404,
+    "NotFound",
+    `${groupResourceText(resource)} "${name}" not found`,
+    detailsOf(resource, name),
+  );
 }
 
 export function alreadyExistsError(resource: GroupResource, name: string): StatusError {
-  return new StatusError(409, "AlreadyExists", `${groupResourceText(resource)} "${name}" already exists`, detailsOf(resource, name));
+  return new StatusError(
+    409,
+    "AlreadyExists",
+    `${groupResourceText(resource)} "${name}" already exists`,
+    detailsOf(resource, name),
+  );
 }
 
 export function conflictError(resource: GroupResource, name: string, why: string): StatusError {
-  return new StatusError(409, "Conflict", `Operation cannot be fulfilled on ${groupResourceText(resource)} "${name}": ${why}`, detailsOf(resource, name));
+  return new StatusError(
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${groupResourceText(resource)} "${name}": ${why}`,
+    detailsOf(resource, name),
+  );
 }
 
 /** What a writer with an old resourceVersion gets. */
 export function modifiedConflictError(resource: GroupResource, name: string): StatusError {
-  return conflictError(resource, name, "the object has been modified; please apply your changes to the latest version and try again");
+  return conflictError(
+    resource,
+    name,
+    "the object has been modified; please apply your changes to the latest version and try again",
+  );
 }
 
 export function forbiddenError(resource: GroupResource, name: string, why: string): StatusError {
@@ -82,7 +106,11 @@ export function forbiddenError(resource: GroupResource, name: string, why: strin
 }
 
 /** 422 with one cause per field error. `kind` is the object's kind, `group` its group. */
-export function invalidError(kind: { group: string; kind: string }, name: string, errors: readonly FieldError[]): StatusError {
+export function invalidError(
+  kind: { group: string; kind: string },
+  name: string,
+  errors: readonly FieldError[],
+): StatusError {
   const texts = [...new Set(errors.map((e) => (e.field ? `${e.field}: ${e.message}` : e.message)))];
   const list = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
   const title = kind.group ? `${kind.kind}.${kind.group}` : kind.kind;
@@ -99,7 +127,12 @@ export function badRequestError(message: string): StatusError {
 }
 
 export function methodNotSupportedError(resource: GroupResource, verb: string): StatusError {
-  return new StatusError(405, "MethodNotAllowed", `${verb} is not supported on resources of kind "${groupResourceText(resource)}"`, detailsOf(resource, ""));
+  return new StatusError(
+    405,
+    "MethodNotAllowed",
+    `${verb} is not supported on resources of kind "${groupResourceText(resource)}"`,
+    detailsOf(resource, ""),
+  );
 }
 
 /** The requested revision was compacted away. */
@@ -108,7 +141,13 @@ export function goneError(message: string): StatusError {
 }
 
 export function internalError(message: string, options?: ErrorOptions): StatusError {
-  return new StatusError(500, "InternalError", `Internal error occurred: ${message}`, { causes: [{ message }] }, options);
+  return new StatusError(
+    500,
+    "InternalError",
+    `Internal error occurred: ${message}`,
+    { causes: [{ message }] },
+    options,
+  );
 }
 
 export const isNotFound = (error: unknown): boolean => hasReason(error, "NotFound");

@@ -1,7 +1,7 @@
-/** Paths that anyone may read, so that load balancers and people without a login can ask for health and version. */
+/** Paths that anyone may read, so that load balancers can ask for health. */
 import { type Authorizer, allow } from "../../apiserver/authorization.ts";
 
-const paths = new Set(["/healthz", "/livez", "/readyz", "/version", "/version/"]);
+const paths = new Set(["/healthz", "/livez", "/readyz"]);
 
 export const alwaysAllowPathsAuthorizer: Authorizer = {
   name: "always-allow-paths",
