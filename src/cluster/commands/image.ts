@@ -35,7 +35,7 @@ export async function loadImages(
 ): Promise<void> {
   if (!existsSync(archive)) throw new Error(`there is no file ${archive}`);
   await withStore(name, async (store) => {
-    for (const image of await store.load(archive)) print(`Loaded ${image.names.join(", ") || image.id}`);
+    for (const image of await store.load(archive)) print(`Loaded ${image.loadedAs.join(", ") || image.id}`);
   });
 }
 

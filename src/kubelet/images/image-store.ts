@@ -245,13 +245,16 @@ export class ImageStore implements ImageService {
   }
 
   /** Takes in what `docker save` wrote, or an OCI archive. Rejects with reason "Corrupt" when it is neither. */
-  async load(file: string): Promise<StoredImage[]> {
+  async load(file: string): Promise<(StoredImage & { loadedAs: string[] })[]> {
     const temporary = join(this.#options.folder, "loading", this.#options.random.uuid());
     const target = { content: this.content, layers: this.layers };
     using _loading = await lock(this.#contentLock, "shared", this.#options.clock);
     this.#refresh();
     const loaded = await loadArchive(file, temporary, target, this.#options.findProgram);
-    return loaded.map(({ image, references }) => this.add(image, references));
+    return loaded.map(({ image, references }) => ({
+      ...this.add(image, references),
+      loadedAs: references.map(formatReference),
+    }));
   }
 
   list(): StoredImage[] {
