@@ -192,6 +192,16 @@ describeReal(`real nodes${because}`, () => {
         ),
     ));
 
+  test.each([0, 40, 80, 160])("a cluster may be stopped %i ms after its pods were asked for", (delayMs) =>
+    leavingNothing(
+      () => library.startCluster({ nodes: 1, simulated: false }),
+      async (cluster) => {
+        await cluster.client.create(library.Deployments, echo(4));
+        await new Promise((done) => setTimeout(done, delayMs));
+      },
+    ),
+  );
+
   test("containers go on while a kept cluster is away", async () => {
     const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
     try {

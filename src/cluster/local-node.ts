@@ -53,7 +53,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   const folders = foldersOf(paths, node);
   await runtime.open(signal);
   const nodeNetnsOf = node.kind === "local" ? { nodeNetnsPath: nodeNetnsPath(plan.name, node.name) } : {};
-  return startKubelet({
+  const kubelet = startKubelet({
     node: {
       name: node.name,
       ips: [node.address],
@@ -84,6 +84,8 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
         : connectFromHere(port, address),
     ...(node.kind === "simulated" ? { runAction: simulatedAction } : {}),
   });
+  // Containers go on; only nobody in this process hears of their ends any more.
+  return { ...kubelet, stopped: kubelet.stopped.then(() => runtime.close()) };
 }
 
 /** The host's file is read for each pod: it changes when a laptop moves. */

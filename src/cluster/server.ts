@@ -81,7 +81,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode
       ? { address: controlNode.address, port: 6443 }
-      : { address: plan.apiServer.address, port: plan.apiServer.port };
+      : { address: advertisedAddress(plan), port: plan.apiServer.port };
     const starting = startControlPlane({
       ...surroundings,
       ...options,
@@ -144,6 +144,11 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
 }
 
 const closingPatienceMs = 3000;
+
+/** Where no node is local, nobody asks there; yet an endpoint must not be a loopback address. */
+function advertisedAddress({ apiServer, network }: ClusterPlan): string {
+  return apiServer.address.startsWith("127.") ? network.hostAddress : apiServer.address;
+}
 
 function lanSpec({ name, network, nodes }: ClusterPlan) {
   const { lan, hostAddress, podCIDR } = network;

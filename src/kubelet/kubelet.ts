@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Nodes, Pods, Services } from "../api/resources.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
@@ -63,6 +63,9 @@ export interface KubeletOptions {
   runAction?: RunAction;
   logLimits?: LogLimits;
 }
+
+/** How long what is half made may take to be finished. */
+const stopPatienceMs = 3000;
 
 export interface Kubelet {
   /** The node is registered and says Ready, and the pods of a kubelet before this one are adopted. */
@@ -138,12 +141,22 @@ class RunningKubelet {
     this.stopped = new Promise((resolve) => {
       const stop = () => {
         this.#ending.abort(options.signal.reason);
-        for (const executor of this.#executors.values()) executor.close();
-        void this.#informers.stopped().then(resolve);
+        void this.#closeExecutors().then(resolve);
       };
       if (options.signal.aborted) stop();
       else options.signal.addEventListener("abort", stop, { once: true });
     });
+  }
+
+  /** What is half made is finished first: nobody else knows of it. */
+  async #closeExecutors(): Promise<void> {
+    const executors = [...this.#executors.values()];
+    for (const executor of executors) executor.close();
+    const settled = Promise.all([...executors.map((executor) => executor.settled()), this.#informers.stopped()]);
+    const patience = new AbortController();
+    const { clock } = this.#options;
+    await Promise.race([settled, sleep(clock, stopPatienceMs, patience.signal).catch(() => {})]);
+    patience.abort();
   }
 
   async start(): Promise<void> {

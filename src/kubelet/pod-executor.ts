@@ -101,6 +101,15 @@ const maximumTerminationMessageBytes = 4096;
 const maximumFallbackBytes = 2048;
 const maximumFallbackLines = 80;
 
+/** Not stopContainer and the hooks: they may take as long as their grace, and the next kubelet repeats them. */
+const changesMachine: ReadonlySet<PodEffect["kind"]> = new Set([
+  "createSandbox",
+  "prepareVolumes",
+  "startContainer",
+  "release",
+  "remove",
+]);
+
 interface Stop {
   deadlineMs: number;
   /** Ends the preStop hook. */
@@ -122,6 +131,8 @@ export class PodExecutor {
   #refreshTimer: Timer | undefined;
   #refreshing = false;
   #removal: Promise<void> = Promise.resolve();
+  /** Work that leaves something behind on the machine when its process ends under it. */
+  readonly #unfinished = new Set<Promise<void>>();
   #isWorking = false;
 
   constructor(state: PodState, node: PodSurroundings) {
@@ -144,13 +155,18 @@ export class PodExecutor {
     this.dispatch({ kind: "timePassed" });
   }
 
-  /** The node stops looking after the pod; its containers run on. */
+  /** The node stops looking after the pod; its containers run on. What was begun on the machine is finished: see `settled`. */
   close(): void {
     this.#ending.abort();
     this.#wake?.[Symbol.dispose]();
     this.#refreshTimer?.[Symbol.dispose]();
     for (const probe of this.#probes.values()) probe.stop();
     this.#probes.clear();
+  }
+
+  /** Resolves when nothing is being made or taken away any more. To be asked after `close`. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#unfinished);
   }
 
   dispatch(event: PodEvent): void {
@@ -214,7 +230,16 @@ export class PodExecutor {
 
   #apply(effect: PodEffect): void {
     if (effect.kind === "event") this.#record(effect.container, effect.type, effect.reason, effect.message);
-    else this.#background(this.#perform(effect));
+    else if (!this.#node.signal.aborted) this.#begin(effect);
+  }
+
+  #begin(effect: Exclude<PodEffect, { kind: "event" }>): void {
+    const work = this.#perform(effect);
+    this.#background(work);
+    if (!changesMachine.has(effect.kind)) return;
+    this.#unfinished.add(work);
+    const forget = () => this.#unfinished.delete(work);
+    work.then(forget, forget);
   }
 
   #perform(effect: Exclude<PodEffect, { kind: "event" }>): Promise<void> {
@@ -265,7 +290,8 @@ export class PodExecutor {
   }
 
   async #makeSandbox(attempt: number): Promise<PodEvent> {
-    const { runtime, network, facts, nodeNetnsPath } = this.#node;
+    const { runtime, network, facts, nodeNetnsPath, signal } = this.#node;
+    signal.throwIfAborted();
     const { pod } = this.#state;
     try {
       if (attempt > 0)
