@@ -95,14 +95,6 @@ export function invalid(path: FieldPath, value: unknown, detail: string): FieldE
   };
 }
 
-export function typeInvalid(path: FieldPath, value: unknown, detail: string): FieldError {
-  return {
-    reason: "FieldValueTypeInvalid",
-    field: path.toString(),
-    message: `Invalid value: ${printed(value)}${detail ? `: ${detail}` : ""}`,
-  };
-}
-
 export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
   const list = supported.map((s) => JSON.stringify(s)).join(", ");
   return {

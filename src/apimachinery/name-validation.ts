@@ -7,7 +7,7 @@ const wildcardDns1123SubdomainFormat = `\\*\\.${dns1123SubdomainFormat}`;
 const qualifiedNameFormat = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const labelValueFormat = `(${qualifiedNameFormat})?`;
 const configMapKeyFormat = "[-._a-zA-Z0-9]+";
-const cIdentifierFormat = "[A-Za-z_][A-Za-z0-9_]*";
+const _cIdentifierFormat = "[A-Za-z_][A-Za-z0-9_]*";
 const httpHeaderNameFormat = "[-A-Za-z0-9]+";
 
 const whole = (format: string) => new RegExp(`^${format}$`);
@@ -18,7 +18,6 @@ const wildcardPattern = whole(wildcardDns1123SubdomainFormat);
 const qualifiedNamePattern = whole(qualifiedNameFormat);
 const labelValuePattern = whole(labelValueFormat);
 const configMapKeyPattern = whole(configMapKeyFormat);
-const cIdentifierPattern = whole(cIdentifierFormat);
 const httpHeaderNamePattern = whole(httpHeaderNameFormat);
 
 const dns1123LabelMessage =
@@ -34,8 +33,6 @@ const qualifiedNameMessage =
 const labelValueMessage =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const configMapKeyMessage = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
-const cIdentifierMessage =
-  "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters or '_'";
 const httpHeaderNameMessage = "a valid HTTP header must consist of alphanumeric characters or '-'";
 
 /** `message (e.g. 'a',  or 'b', regex used for validation is '...')`; two spaces as upstream has them. */
@@ -178,12 +175,6 @@ export function environmentVariableNameProblems(value: string): string[] {
     problems.push("a valid environment variable name must consist only of printable ASCII characters other than '='");
   }
   return problems;
-}
-
-export function cIdentifierProblems(value: string): string[] {
-  return cIdentifierPattern.test(value)
-    ? []
-    : [regexMessage(cIdentifierMessage, cIdentifierFormat, "my_name", "MY_NAME", "MyName")];
 }
 
 export function httpHeaderNameProblems(value: string): string[] {

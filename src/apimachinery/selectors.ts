@@ -385,11 +385,6 @@ export function parseFieldSelector(text: string): FieldRequirement[] {
   return requirements;
 }
 
-/** The text parseFieldSelector reads, with commas, equals signs and backslashes in the value escaped. */
-export function fieldSelectorText({ field, operator, value }: FieldRequirement): string {
-  return `${field}${operator}${value.replace(/[\\,=]/g, "\\$&")}`;
-}
-
 /** Splits at commas that no backslash precedes. */
 function splitFieldTerms(text: string): string[] {
   const terms: string[] = [];

@@ -135,11 +135,6 @@ export function methodNotSupportedError(resource: GroupResource, verb: string): 
   );
 }
 
-/** The requested revision was compacted away. */
-export function goneError(message: string): StatusError {
-  return new StatusError(410, "Expired", message);
-}
-
 export function internalError(message: string, options?: ErrorOptions): StatusError {
   return new StatusError(
     500,

@@ -1,5 +1,5 @@
 /** Decides everything a configuration leaves open. Pure: what is taken on the machine comes as an argument. */
-import { addressAt, cidr, cidrContains, cidrSize, cidrsOverlap, formatIp, ip, networkOf } from "../../base/ip.ts";
+import { addressAt, cidr, cidrSize, cidrsOverlap, formatIp, networkOf } from "../../base/ip.ts";
 import {
   type ClusterConfig,
   type ClusterPlan,
@@ -159,9 +159,4 @@ function nextPodCidr(podCIDR: string, taken: readonly string[]): string {
     if (!taken.some((other) => cidrsOverlap(cidr(other), cidr(candidate)))) return candidate;
   }
   throw new PlanError(`network.podCIDR ${podCIDR} has no /${size} left for another node; choose a larger one`);
-}
-
-/** Whether `address` belongs to the plan's LAN: what a client on this machine can reach. */
-export function isOnLan(plan: ClusterPlan, address: string): boolean {
-  return cidrContains(cidr(plan.network.lan), ip(address));
 }

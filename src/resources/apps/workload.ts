@@ -11,7 +11,6 @@ import {
   required,
   spec as specPath,
 } from "../../apimachinery/field-error.ts";
-import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import type { WriteContext } from "../../apimachinery/resource-definition.ts";
 import { type LabelMatcher, labelSelectorMatcher, SelectorError } from "../../apimachinery/selectors.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
@@ -112,8 +111,5 @@ export function atMostCount(
 export function templateWarnings(template: PodTemplateSpec | undefined, path: FieldPath): string[] {
   return template?.spec ? podSpecWarnings(template.spec, path.child("spec")) : [];
 }
-
-/** Pods get their host name from the name of what owns them. */
-export const podNameProblems = dns1123SubdomainProblems;
 
 export type Validator<T> = (next: T, previous: T | undefined, context: WriteContext) => FieldError[];

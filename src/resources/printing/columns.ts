@@ -47,11 +47,6 @@ export function labelsText(labels: Readonly<Record<string, string>> | undefined)
   return pairs.length === 0 ? none : pairs.sort().join(",");
 }
 
-/** Comma-joined; `<none>` when empty. */
-export function listText(items: readonly string[] | undefined): string {
-  return items?.length ? items.join(",") : none;
-}
-
 /** Names or images of a template's containers, as wide columns show them. */
 export const containerNames = <T>(
   containers: (object: T) => readonly { name?: string }[] | null | undefined,
@@ -60,9 +55,3 @@ export const containerNames = <T>(
 export const containerImages = <T>(
   containers: (object: T) => readonly { image?: string }[] | null | undefined,
 ): Column<T> => wide(text("Images", (object) => (containers(object) ?? []).map((c) => c.image ?? "").join(",")));
-
-export function truncateEndpoints(items: readonly string[], total: number, maximum = 3): string {
-  if (total === 0) return none;
-  const shown = items.slice(0, maximum).join(",");
-  return total > maximum ? `${shown} + ${total - maximum} more...` : shown;
-}

@@ -18,14 +18,6 @@ export function validIp(value: string, path: FieldPath): FieldError[] {
   return parseIp(value) ? [] : [invalid(path, value, invalidIpMessage)];
 }
 
-/** As validIp, and written the one way that RFC 5952 recommends. */
-export function validCanonicalIp(value: string, path: FieldPath): FieldError[] {
-  const bytes = parseIp(value);
-  if (!bytes) return [invalid(path, value, invalidIpMessage)];
-  const canonical = formatIp(bytes);
-  return canonical === value ? [] : [invalid(path, value, `must be in canonical form ("${canonical}")`)];
-}
-
 export function validCidr(value: string, path: FieldPath): FieldError[] {
   return parseCidr(value) ? [] : [invalid(path, value, invalidCidrMessage)];
 }

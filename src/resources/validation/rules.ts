@@ -1,12 +1,5 @@
 /** Small rules that validators are put together from. Each returns the mistakes it finds, in upstream's words. */
-import {
-  type FieldError,
-  type FieldPath,
-  forbidden,
-  invalid,
-  notSupported,
-  required,
-} from "../../apimachinery/field-error.ts";
+import { type FieldError, type FieldPath, invalid, notSupported, required } from "../../apimachinery/field-error.ts";
 import {
   dns1123LabelProblems,
   dns1123SubdomainProblems,
@@ -51,14 +44,6 @@ export function optionalOneOf(value: string | undefined, supported: readonly str
 
 export function unchanged(next: unknown, previous: unknown, path: FieldPath): FieldError[] {
   return semanticallyEqual(next, previous) ? [] : [invalid(path, next, immutableMessage)];
-}
-
-export function present(value: unknown, path: FieldPath, detail = ""): FieldError[] {
-  return value === undefined || value === null || value === "" ? [required(path, detail)] : [];
-}
-
-export function absent(value: unknown, path: FieldPath, detail: string): FieldError[] {
-  return value === undefined || value === null || value === "" ? [] : [forbidden(path, detail)];
 }
 
 /** One Invalid per complaint of a naming rule. */
