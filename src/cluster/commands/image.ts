@@ -24,7 +24,7 @@ export async function pullImage(
   await withStore(name, async (store) => {
     print(`Pulling ${reference}`);
     const image = await store.pull(reference);
-    print(`${image.names[0] ?? reference} ${image.id} (${megabytes(image.sizeBytes)})`);
+    print(`${store.resolve(reference).image} ${image.id} (${megabytes(image.sizeBytes)})`);
   });
 }
 
