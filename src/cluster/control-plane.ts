@@ -19,10 +19,13 @@ import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
 import { selfSubjectReview, tokenReview } from "../apiserver-plugins/reviews/identity-reviews.ts";
+import { selfSubjectRulesReview } from "../apiserver-plugins/reviews/rules-review.ts";
 import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
 import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
 import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
 import { serviceAccountToken } from "../apiserver-plugins/subresources/service-account-token.ts";
+import { bindings } from "../apiserver-plugins/virtual/bindings.ts";
+import { componentStatuses } from "../apiserver-plugins/virtual/component-statuses.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
@@ -77,10 +80,21 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reader = new RegistryReader(access.registry);
       return admissionPlugins({ objects: reader, random });
     },
-    virtualResources: ({ pipeline }) => [
+    virtualResources: (access) => [
+      bindings(access),
+      // The parts of one process fare as it does; the store answers for itself.
+      componentStatuses({
+        scheduler: () => "ok",
+        "controller-manager": () => "ok",
+        "etcd-0": async () => {
+          await store.get("/registry/health");
+          return "ok";
+        },
+      }),
       selfSubjectReview(clock),
-      tokenReview(() => pipeline.authenticators),
-      ...accessReviews(() => pipeline.authorizers),
+      tokenReview(() => access.pipeline.authenticators),
+      ...accessReviews(() => access.pipeline.authorizers),
+      selfSubjectRulesReview((user, namespace) => [...roles.rulesFor(user, namespace)].map(({ rule }) => rule)),
     ],
     subresources: new Map<string, SubresourceHandler>([
       ["namespaces/finalize", namespaceFinalize],

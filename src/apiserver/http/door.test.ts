@@ -156,7 +156,7 @@ describe("addresses", () => {
 });
 
 describe("who asks", () => {
-  test("without a certificate one is nobody, and may ask for health and version alone", async () => {
+  test("without a certificate one is nobody, and may ask for health alone", async () => {
     const ask = (path: string) =>
       new Promise<number>((resolve, reject) => {
         httpsRequest(api.url + path, { ca: tls.ca, agent: false }, (response) => {
@@ -167,7 +167,7 @@ describe("who asks", () => {
           .end();
       });
     expect(await ask("/readyz")).toBe(200);
-    expect(await ask("/version")).toBe(200);
+    expect(await ask("/livez")).toBe(200);
     expect(await ask(maps)).toBe(403);
   });
 
