@@ -7,7 +7,6 @@ const wildcardDns1123SubdomainFormat = `\\*\\.${dns1123SubdomainFormat}`;
 const qualifiedNameFormat = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const labelValueFormat = `(${qualifiedNameFormat})?`;
 const configMapKeyFormat = "[-._a-zA-Z0-9]+";
-const _cIdentifierFormat = "[A-Za-z_][A-Za-z0-9_]*";
 const httpHeaderNameFormat = "[-A-Za-z0-9]+";
 
 const whole = (format: string) => new RegExp(`^${format}$`);

@@ -15,8 +15,6 @@ export type Body =
   | { kind: "bytes"; bytes: Uint8Array; mediaType: string | undefined }
   | { kind: "object"; object: object };
 
-const emptyBody: Body = { kind: "bytes", bytes: new Uint8Array(0), mediaType: undefined };
-
 /** The kind a request expects, and the schema that its fields are read by. */
 export interface ExpectedKind extends GroupVersionKind {
   schema?: string | undefined;

@@ -69,13 +69,13 @@ export interface Kubeconfig {
 }
 
 /** The files that $KUBECONFIG names, or the default one. */
-export function kubeconfigFiles(environment: NodeJS.ProcessEnv = process.env): string[] {
+function kubeconfigFiles(environment: NodeJS.ProcessEnv = process.env): string[] {
   const named = environment["KUBECONFIG"]?.split(delimiter).filter((file) => file !== "");
   return named?.length ? named : [join(homedir(), ".kube", "config")];
 }
 
-/** Reads and merges files; those that do not exist count as empty. */
-export async function loadKubeconfig(files: readonly string[]): Promise<Kubeconfig> {
+/** Reads and merges files, by default those that kubectl would read; those that do not exist count as empty. */
+export async function loadKubeconfig(files: readonly string[] = kubeconfigFiles()): Promise<Kubeconfig> {
   const { parse } = await import("yaml");
   const merged = {
     currentContext: undefined as string | undefined,
