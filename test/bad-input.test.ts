@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { findProgram } from "../src/cluster/prerequisites.ts";
 import { eventually, whyNoCluster } from "../src/testing/cluster-fixture.ts";
 import { type MachineState, machineState, newSince } from "../src/testing/leftovers.ts";
-import { freePort } from "../src/testing/registry.ts";
+import { freePorts } from "../src/testing/registry.ts";
 
 const command = resolve("dist/bin/pinnace.mjs");
 const name = `b${process.pid}`;
@@ -108,7 +108,7 @@ describe.skipIf(whyNoCluster() !== undefined)("bad input", () => {
       const { stderr } = await pinnace("up", "--name", name, "--config", configFile(`network: { lan: ${lan} }\n`));
       expect(stderr).toMatch(/overlaps .*, a network of this machine \(\w+\); choose another network\.lan/);
     }
-    const port = await freePort();
+    const [port = 0] = await freePorts(1);
     const other = createServer().listen(port, "127.0.0.1");
     try {
       const { stderr } = await pinnace("up", "--name", name, "--config", configFile(`apiServer: { port: ${port} }\n`));
@@ -127,7 +127,7 @@ describe.skipIf(whyNoCluster() !== undefined)("bad input", () => {
   });
 
   test("a port taken while the server was dead is named, and nothing is lost", async () => {
-    const port = await freePort();
+    const [port = 0] = await freePorts(1);
     await pinnace("up", "--name", name, "--nodes", "1", "--config", configFile(`apiServer: { port: ${port} }\n`));
     kubectl("create", "configmap", "kept");
     process.kill((await statusOf()).server.pid, "SIGKILL");

@@ -8,7 +8,7 @@ import {
   archive,
   canRunRegistry,
   corruptLayer,
-  freePort,
+  freePorts,
   push,
   registryUser,
   startRegistry,
@@ -16,12 +16,9 @@ import {
   writeImage,
 } from "../src/testing/registry.ts";
 
-const [openPort, closedPort, knownPort, deadPort] = [
-  await freePort(),
-  await freePort(),
-  await freePort(),
-  await freePort(),
-];
+const [openPort = 0, closedPort = 0, knownPort = 0] = await freePorts(3);
+// Nothing listens there.
+const dead = "127.0.0.1:1";
 const config = `
 nodes:
 - name: control-plane
@@ -40,7 +37,7 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
   describeCluster("images", { config }, (cluster) => {
     const folder = mkdtempSync(join(tmpdir(), "pinnace-registry-"));
     const registries: TestRegistry[] = [];
-    const [open, closed, known, dead] = [openPort, closedPort, knownPort, deadPort].map((port) => `127.0.0.1:${port}`);
+    const [open, closed, known] = [openPort, closedPort, knownPort].map((port) => `127.0.0.1:${port}`);
     const layout = join(folder, "layout");
     const bad = join(folder, "bad");
     let digest: string;
