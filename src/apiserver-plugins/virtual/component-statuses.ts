@@ -1,5 +1,7 @@
 /** ComponentStatuses: how the parts of the control plane fare. Deprecated since v1.19, and still what `kubectl get cs` asks for. */
 import type { ComponentStatus } from "../../api/core/v1.ts";
+import type { KubeObject } from "../../api/object.ts";
+import type { Column } from "../../apimachinery/resource-definition.ts";
 import { notFoundError } from "../../apimachinery/status-error.ts";
 import type { VirtualResource } from "../../apiserver/virtual-resource.ts";
 
@@ -28,6 +30,12 @@ export function componentStatuses(checks: Readonly<Record<string, ComponentCheck
       scope: "Cluster",
       verbs: ["get", "list"],
       deprecationWarning: "v1 ComponentStatus is deprecated in v1.19+",
+      columns: [
+        column("Name", (status) => status.metadata.name, "name"),
+        column("Status", (status) => (healthy(status)?.status === "True" ? "Healthy" : "Unhealthy")),
+        column("Message", (status) => healthy(status)?.message ?? ""),
+        column("Error", (status) => healthy(status)?.error ?? ""),
+      ],
     },
     async get({ name }) {
       if (!Object.hasOwn(checks, name)) throw notFoundError({ group: "", resource: "componentstatuses" }, name);
@@ -35,6 +43,15 @@ export function componentStatuses(checks: Readonly<Record<string, ComponentCheck
     },
     list: () => Promise.all(Object.keys(checks).sort().map(statusOf)),
   };
+}
+
+function column(name: string, cell: (status: ComponentStatus) => string, format = ""): Column<KubeObject> {
+  // The one kind that these rows are made of.
+  return { name, type: "string", format, cell: (object) => cell(object as unknown as ComponentStatus) };
+}
+
+function healthy({ conditions }: ComponentStatus) {
+  return conditions?.find(({ type }) => type === "Healthy");
 }
 
 async function healthOf(check: ComponentCheck): Promise<{ status: string; message: string; error?: string }> {
