@@ -16,9 +16,9 @@ import {
   writeImage,
 } from "../src/testing/registry.ts";
 
-const [openPort = 0, closedPort = 0, knownPort = 0] = await freePorts(3);
+const [openPort = 0, closedPort = 0, knownPort = 0, deadPort = 0] = await freePorts(4);
 // Nothing listens there.
-const dead = "127.0.0.1:1";
+const dead = `127.0.0.1:${deadPort}`;
 const config = `
 nodes:
 - name: control-plane
