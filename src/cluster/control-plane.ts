@@ -9,6 +9,7 @@ import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
+import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
 import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
@@ -96,6 +97,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...accessReviews(() => access.pipeline.authorizers),
       selfSubjectRulesReview((user, namespace) => [...roles.rulesFor(user, namespace)].map(({ rule }) => rule)),
     ],
+    paths: openIdDiscovery(tokens),
     subresources: new Map<string, SubresourceHandler>([
       ["namespaces/finalize", namespaceFinalize],
       ["pods/binding", podBinding],

@@ -1,5 +1,7 @@
 /** Requests for resources that nothing is stored of. */
+import type { KubeObject } from "../../api/object.ts";
 import { methodNotSupportedError } from "../../apimachinery/status-error.ts";
+import type { Entry } from "../../storage/watch-cache.ts";
 import type { Answer } from "../answer.ts";
 import { type Body, decodeBody } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
@@ -36,10 +38,16 @@ export async function readVirtual(
   const request = { context, namespace, name, query: {} };
   if (name) {
     if (!virtual.get) throw methodNotSupportedError(resource.groupResource, "get");
-    return { kind: "object", code: 200, object: await virtual.get(request) };
+    return { kind: "object", code: 200, object: await virtual.get(request), resource };
   }
   if (!virtual.list) throw methodNotSupportedError(resource.groupResource, "list");
-  const items = await virtual.list(request);
-  const { listKind: kind, apiVersion } = resource;
-  return { kind: "object", code: 200, object: { kind, apiVersion, metadata: {}, items } };
+  const items = (await virtual.list(request)) as readonly KubeObject[];
+  const entries = items.map((object) => entryOf(object));
+  return { kind: "list", resource, entries, revision: 0, continue: undefined, remaining: undefined };
+}
+
+/** As if it stood in a cache, for those who render lists. */
+function entryOf(object: KubeObject): Entry<KubeObject> {
+  const { name } = object.metadata;
+  return { key: name, object, modRevision: 0, encoded: (encoder) => encoder.encode(object) };
 }

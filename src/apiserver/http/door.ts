@@ -103,7 +103,6 @@ export class HttpDoor {
     if (info.subresource && !subresource) throw unknownPath();
     const verb = info.verb;
     const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb) && hasTarget(info);
-    if (resource.definition.deprecationWarning) warnings.push(resource.definition.deprecationWarning);
     if (
       !allowed ||
       (exchange.method === "HEAD" && info.subresource !== "proxy") ||
@@ -111,6 +110,7 @@ export class HttpDoor {
     ) {
       throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
     }
+    if (resource.definition.deprecationWarning) warnings.push(resource.definition.deprecationWarning);
     const userAgent = exchange.headers["user-agent"];
     const context: RequestContext = {
       user,

@@ -30,7 +30,12 @@ export interface NonResourceOptions {
   extra: ReadonlyMap<string, NonResourceHandler>;
 }
 
-export type NonResourceHandler = (exchange: Exchange, info: RequestInfo, user: UserInfo) => void | Promise<void>;
+export type NonResourceHandler = (
+  exchange: Exchange,
+  info: RequestInfo,
+  user: UserInfo,
+  auditId: string,
+) => void | Promise<void>;
 
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -73,7 +78,7 @@ export class NonResourceRoutes {
   async serve(exchange: Exchange, info: RequestInfo, auditId: string, user: UserInfo): Promise<void> {
     const path = info.path.length > 1 && info.path.endsWith("/") ? info.path.slice(0, -1) : info.path;
     const extra = this.#options.extra.get(info.path);
-    if (extra) return extra(exchange, info, user);
+    if (extra) return extra(exchange, info, user, auditId);
     const [, root = "", ...rest] = path.split("/");
     switch (root) {
       case "":

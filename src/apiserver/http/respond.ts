@@ -188,12 +188,12 @@ export function tableOf(
 }
 
 export function listMetadata(answer: ListAnswer): {
-  resourceVersion: string;
+  resourceVersion?: string;
   continue?: string;
   remainingItemCount?: number;
 } {
   return {
-    resourceVersion: String(answer.revision),
+    ...(answer.revision > 0 ? { resourceVersion: String(answer.revision) } : {}),
     ...(answer.continue ? { continue: answer.continue } : {}),
     ...(answer.remaining !== undefined ? { remainingItemCount: answer.remaining } : {}),
   };
