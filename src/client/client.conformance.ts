@@ -1,7 +1,7 @@
 /** What every Client must do, whichever way it reaches the API. Implementations run it from their own tests. */
 import { describe, expect, test } from "vitest";
 import type { ConfigMap } from "../api/core/v1.ts";
-import { ConfigMaps, Namespaces, Pods } from "../api/resources.ts";
+import { ConfigMaps, Deployments, Namespaces, Pods } from "../api/resources.ts";
 import {
   isAlreadyExists,
   isConflict,
@@ -12,10 +12,16 @@ import {
 } from "../apimachinery/status-error.ts";
 import type { Client, WatchEvent } from "./client.ts";
 
-/** `fresh` yields a client of a server whose namespace `default` is empty of ConfigMaps, and how to end both. */
-export function clientConformance(name: string, fresh: () => Promise<{ client: Client; end(): Promise<void> }>): void {
-  const withClient = async (run: (client: Client) => Promise<void>) => {
-    const { client, end } = await fresh();
+/**
+ * `fresh` yields a client of a server whose namespace `default` is empty of ConfigMaps, and how to end both.
+ * A forgetful server has a past, but no record of it.
+ */
+export function clientConformance(
+  name: string,
+  fresh: (isForgetful: boolean) => Promise<{ client: Client; end(): Promise<void> }>,
+): void {
+  const withClient = async (run: (client: Client) => Promise<void>, isForgetful = false) => {
+    const { client, end } = await fresh(isForgetful);
     try {
       await run(client);
     } finally {
@@ -149,20 +155,18 @@ export function clientConformance(name: string, fresh: () => Promise<{ client: C
         await long.closed;
       }));
 
-    test("a resourceVersion from the distant past is answered with 410", () =>
+    test("what has been forgotten is answered with 410: list again", () =>
       withClient(async (client) => {
-        const failures: unknown[] = [];
-        try {
-          const handle = await client.watch(ConfigMaps, { resourceVersion: "1" }, () => {});
-          handle.closed.catch((error) => failures.push(error));
-          await Promise.race([handle.closed.catch(() => {}), new Promise((resolve) => setTimeout(resolve, 300))]);
-          handle.stop();
-        } catch (error) {
-          failures.push(error);
-        }
-        // The store may still remember: then there is nothing to complain about.
-        for (const failure of failures) expect(failure).toSatisfy(isGone);
-      }));
+        const { metadata } = await client.list(ConfigMaps);
+        // Said at once, or as the watch's end.
+        const watching = client.watch(ConfigMaps, { resourceVersion: "1" }, () => {});
+        await expect(watching.then(({ closed }) => closed)).rejects.toSatisfy(isGone);
+        const past = { resourceVersion: "1", resourceVersionMatch: "Exact" } as const;
+        await expect(client.list(ConfigMaps, past)).rejects.toSatisfy(isGone);
+        const handle = await client.watch(ConfigMaps, { resourceVersion: metadata.resourceVersion }, () => {});
+        handle.stop();
+        await handle.closed;
+      }, true));
 
     test("a dry run tells what would be and leaves nothing", () =>
       withClient(async (client) => {
@@ -194,6 +198,102 @@ export function clientConformance(name: string, fresh: () => Promise<{ client: C
       withClient(async (client) => {
         await client.create(Namespaces, { metadata: { name: "mine" }, spec: {} });
         expect((await client.get(Namespaces, { name: "mine" })).status?.phase).toBe("Active");
+      }));
+
+    test("errors say which object and which field", () =>
+      withClient(async (client) => {
+        const none = await client.get(ConfigMaps, ref("none")).catch((error) => error);
+        expect(none.toStatus()).toEqual({
+          kind: "Status",
+          apiVersion: "v1",
+          metadata: {},
+          status: "Failure",
+          code: 404,
+          reason: "NotFound",
+          message: 'configmaps "none" not found',
+          details: { name: "none", kind: "configmaps" },
+        });
+        const metadata = { name: "p", namespace: "default" };
+        const pod = client.create(Pods, { metadata, spec: { containers: [{ name: "Not a name", image: "i" }] } });
+        const { details } = await pod.catch((error) => error);
+        expect(details.causes).toMatchObject([{ reason: "FieldValueInvalid", field: "spec.containers[0].name" }]);
+      }));
+
+    test("fields that do not exist are refused when asked to be strict", () =>
+      withClient(async (client) => {
+        const odd = { ...map("a"), dta: {} };
+        await expect(client.create(ConfigMaps, odd, { fieldValidation: "Strict" })).rejects.toMatchObject({
+          reason: "BadRequest",
+          message: expect.stringContaining('unknown field "dta"'),
+        });
+        expect(await client.create(ConfigMaps, odd)).not.toHaveProperty("dta");
+      }));
+
+    test("a field that another manager applied is a conflict, until forced", () =>
+      withClient(async (client) => {
+        const apply = (value: string, fieldManager: string, force = false) => {
+          const body = { apiVersion: "v1", kind: "ConfigMap", ...map("a", { x: value }) };
+          return client.patch(ConfigMaps, ref("a"), { type: "apply", body, force }, { fieldManager });
+        };
+        await apply("1", "one");
+        const conflict = await apply("2", "two").catch((error) => error);
+        expect(conflict).toSatisfy(isConflict);
+        expect(conflict.details.causes).toMatchObject([{ reason: "FieldManagerConflict", field: ".data.x" }]);
+        expect((await apply("2", "two", true)).data).toEqual({ x: "2" });
+      }));
+
+    test("subresources: a pod is bound, a scale is put, a status is patched", () =>
+      withClient(async (client) => {
+        const metadata = { name: "p", namespace: "default" };
+        await client.create(Pods, { metadata, spec: { containers: [{ name: "c", image: "i" }] } });
+        const binding = { apiVersion: "v1", kind: "Binding", metadata, target: { kind: "Node", name: "n1" } };
+        await client.createSubresource(Pods, ref("p"), "binding", binding);
+        expect((await client.get(Pods, ref("p"))).spec.nodeName).toBe("n1");
+        const body = { status: { phase: "Running" } };
+        const patched = await client.patch(Pods, ref("p"), { type: "merge", body }, { subresource: "status" });
+        expect(patched.status?.phase).toBe("Running");
+
+        const labels = { app: "web" };
+        const template = { metadata: { labels }, spec: { containers: [{ name: "c", image: "i" }] } };
+        const spec = { replicas: 1, selector: { matchLabels: labels }, template };
+        await client.create(Deployments, { metadata: { name: "web", namespace: "default" }, spec });
+        const scale = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: ref("web"), spec: { replicas: 3 } };
+        const answer = await client.updateSubresource(Deployments, ref("web"), "scale", scale);
+        expect(answer).toMatchObject({ kind: "Scale", spec: { replicas: 3 } });
+        expect((await client.get(Deployments, ref("web"))).spec.replicas).toBe(3);
+      }));
+
+    test("names can be generated, and any text can be kept, a lot of it too", () =>
+      withClient(async (client) => {
+        const handled = collector<ConfigMap>();
+        const handle = await client.watch(ConfigMaps, { namespace: "default" }, handled.receive);
+        const text = `žluťoučký "kůň"\n\u2028🚢 ${"x".repeat(700_000)}`;
+        const created = await client.create(ConfigMaps, {
+          metadata: { generateName: "any-", namespace: "default" },
+          data: { text },
+        });
+        expect(created.metadata.name).toMatch(/^any-[a-z0-9]{5}$/);
+        await handled.until(1);
+        expect((handled.events[0] as { object: ConfigMap }).object.data?.["text"]).toBe(text);
+        handle.stop();
+      }));
+
+    test("many calls at once do not mix up their answers", () =>
+      withClient(async (client) => {
+        const names = Array.from({ length: 200 }, (_, i) => `m-${i}`);
+        const created = await Promise.all(names.map((each) => client.create(ConfigMaps, map(each, { of: each }))));
+        expect(created.map(({ data }) => data?.["of"])).toEqual(names);
+        const read = await Promise.all(names.map((each) => client.get(ConfigMaps, ref(each))));
+        expect(read.map(({ data }) => data?.["of"])).toEqual(names);
+      }));
+
+    test("a signal that has aborted stops a call before it begins", () =>
+      withClient(async (client) => {
+        const signal = AbortSignal.abort(new Error("enough"));
+        await expect(client.list(ConfigMaps, { signal })).rejects.toThrow("enough");
+        await expect(client.create(ConfigMaps, map("a"), { signal })).rejects.toThrow("enough");
+        await expect(client.watch(ConfigMaps, { signal }, () => {})).rejects.toThrow("enough");
+        await expect(client.get(ConfigMaps, ref("a"))).rejects.toSatisfy(isNotFound);
       }));
 
     test("a subresource that is not served is refused with a Status", () =>

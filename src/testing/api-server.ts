@@ -3,10 +3,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { isAlreadyExists } from "../apimachinery/status-error.ts";
 import { ApiServer, type ApiServerOptions } from "../apiserver/server.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
+import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import type { Client } from "../client/client.ts";
@@ -44,6 +47,10 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     authenticators: [clientCertificateAuthenticator],
     authorizers: [mastersAuthorizer, alwaysAllowPathsAuthorizer],
     definitions: allDefinitions,
+    subresources: new Map([
+      ["namespaces/finalize", namespaceFinalize],
+      ["pods/binding", podBinding],
+    ]),
     ...options,
     store,
     clock,
@@ -70,7 +77,11 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const client = server.client(admin, "test");
   if (server.registry.find("", "v1", "namespaces")) {
     const namespaces = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", scope: "Cluster" } as const;
-    for (const name of ["default", "kube-system"]) await client.create(namespaces, { metadata: { name } });
+    for (const name of ["default", "kube-system"]) {
+      await client.create(namespaces, { metadata: { name } }).catch((error) => {
+        if (!isAlreadyExists(error)) throw error; // The store was another server's before.
+      });
+    }
   }
   const close = async () => {
     await server.close();
@@ -78,6 +89,20 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     rmSync(folder, { recursive: true, force: true });
   };
   return { server, store, client, url, pki, kubeconfig, close, [Symbol.asyncDispose]: close };
+}
+
+/** A server that has state, and no memory of how it came about: whoever asks for old revisions is told that they are gone. */
+export async function startForgetfulApiServer(): Promise<TestApiServer> {
+  const store = new MemoryStore({ clock: systemClock });
+  const before = await startTestApiServer({ store });
+  await before.close();
+  await store.compact(store.revision);
+  const server = await startTestApiServer({ store });
+  const close = async () => {
+    await server.close();
+    await store.close();
+  };
+  return { ...server, close, [Symbol.asyncDispose]: close };
 }
 
 function kubeconfigText(server: string, pki: ClusterPki): string {
