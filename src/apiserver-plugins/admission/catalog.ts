@@ -5,6 +5,7 @@ import type { Random } from "../../base/random.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
+import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { priority } from "./priority.ts";
 import { runtimeClass } from "./runtime-class.ts";
@@ -22,6 +23,7 @@ export interface AdmissionOptions {
 export function admissionPlugins({ objects, random, furtherTokenVolumeSources }: AdmissionOptions): AdmissionPlugin[] {
   return [
     namespaceLifecycle(objects),
+    limitRanger(objects),
     serviceAccountAdmission({ objects, random, furtherSources: furtherTokenVolumeSources ?? [] }),
     taintNodesByCondition,
     priority(objects),
