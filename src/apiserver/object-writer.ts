@@ -223,7 +223,9 @@ export class ObjectWriter {
       } finally {
         finish?.(written);
       }
-      if (given !== undefined || round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
+      // A patch is made anew of what stands now; if it named a version itself, the next round refuses it.
+      const final = given !== undefined && !request.unconditional;
+      if (final || round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
     }
   }
 
