@@ -1,10 +1,17 @@
 /** Everything that the composition root writes when a cluster starts, in the order to write it. */
 import type { BootstrapObject } from "./bootstrap-object.ts";
+import { defaultClusterRoles } from "./cluster-roles.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
 import { defaultRoles } from "./roles.ts";
 
 export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
-  return [...systemNamespaces, ...systemPriorityClasses, ...defaultRoles, ...kubernetesService(options)];
+  return [
+    ...systemNamespaces,
+    ...systemPriorityClasses,
+    ...defaultClusterRoles,
+    ...defaultRoles,
+    ...kubernetesService(options),
+  ];
 }
