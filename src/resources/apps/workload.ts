@@ -11,7 +11,6 @@ import {
   required,
   spec as specPath,
 } from "../../apimachinery/field-error.ts";
-import type { WriteContext } from "../../apimachinery/resource-definition.ts";
 import { type LabelMatcher, labelSelectorMatcher, SelectorError } from "../../apimachinery/selectors.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
 import { podSpecWarnings } from "../core/pod-spec/warnings.ts";
@@ -111,5 +110,3 @@ export function atMostCount(
 export function templateWarnings(template: PodTemplateSpec | undefined, path: FieldPath): string[] {
   return template?.spec ? podSpecWarnings(template.spec, path.child("spec")) : [];
 }
-
-export type Validator<T> = (next: T, previous: T | undefined, context: WriteContext) => FieldError[];

@@ -7,7 +7,7 @@ import { ageText, name, text, unknown, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { obeys } from "../validation/rules.ts";
 
-export const eventFieldSelectors = {
+const eventFieldSelectors = {
   "involvedObject.kind": (event: Event) => event.involvedObject?.kind ?? "",
   "involvedObject.namespace": (event: Event) => event.involvedObject?.namespace ?? "",
   "involvedObject.name": (event: Event) => event.involvedObject?.name ?? "",

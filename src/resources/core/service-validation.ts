@@ -25,7 +25,7 @@ const kubeletPort = 10250;
 const sourceRangesAnnotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
 const loadBalancerOnly = "may only be used when `type` is 'LoadBalancer'";
 const notForExternalName = "may not be set for ExternalName services";
-export const fixedMessage = "may not change once set";
+const fixedMessage = "may not change once set";
 
 export function validateService(next: Service, previous: Service | undefined): FieldError[] {
   return [...(previous ? validChange(next, previous) : []), ...validService(next)];

@@ -4,7 +4,7 @@ import { type FieldError, type FieldPath, invalid } from "../../apimachinery/fie
 import { cidr, cidrContains, formatIp, type IpBytes, parseCidr, parseIp } from "../../base/ip.ts";
 
 export const invalidIpMessage = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-export const invalidCidrMessage = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+const invalidCidrMessage = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 export type IpFamily = "IPv4" | "IPv6";
 
