@@ -399,6 +399,21 @@ describe("server-side apply, whatever is applied", () => {
     );
   });
 
+  it("lets two managers claim an empty map that is not stored, again and again", () => {
+    const service = (labels: Record<string, string>) => ({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "s", labels, finalizers: [] },
+      spec: {},
+    });
+    const emptied = play([
+      { manager: "alice", config: service({ x: "1" }), how: "apply" },
+      { manager: "carol", config: service({}), how: "apply" },
+    ]).apply("alice", service({}), { force: true });
+    const { object } = emptied;
+    expect(emptied.apply("alice", service({})).object).toBe(object);
+  });
+
   it("leaves no field to a manager that the object does not have", () => {
     fc.assert(
       fc.property(steps, (script) => {

@@ -70,7 +70,11 @@ export function applyPatch(input: ApplyInput): Applied {
     object = (removeUnowned(object, last, owned, schema) ?? {}) as object;
   }
 
-  const comparison = compareObjects(live, object, type);
+  const compared = compareObjects(live, object, type);
+  // An empty map has no place in what is stored: claiming one that is not there changes nothing, and nobody can mind.
+  const isUnchanged =
+    live !== undefined && compared.changed !== undefined && sameObject(conform<typeof live>(object, type).object, live);
+  const comparison = isUnchanged ? { ...compared, changed: undefined, removed: undefined } : compared;
   if (!force) {
     const conflicts = findConflicts(others, comparison.changed);
     const serious =
