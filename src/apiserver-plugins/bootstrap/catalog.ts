@@ -4,14 +4,7 @@ import { defaultClusterRoles } from "./cluster-roles.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
-import { defaultRoles } from "./roles.ts";
 
 export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
-  return [
-    ...systemNamespaces,
-    ...systemPriorityClasses,
-    ...defaultClusterRoles,
-    ...defaultRoles,
-    ...kubernetesService(options),
-  ];
+  return [...systemNamespaces, ...systemPriorityClasses, ...defaultClusterRoles, ...kubernetesService(options)];
 }
