@@ -153,7 +153,8 @@ describeCluster("pods", {}, (cluster) => {
       "-c",
       script,
     ]);
-    expect(output.stdout.match(/echo-\w+-\w+/g)).toHaveLength(2);
+    // Where the pod ends before kubectl has attached, kubectl prints its log, perhaps behind what it had heard already.
+    expect(output.stdout.match(/echo-\w+-\w+/g)?.length).toBeGreaterThanOrEqual(2);
   });
 
   test("a Service without endpoints refuses connections at once", async () => {

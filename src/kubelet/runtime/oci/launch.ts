@@ -119,6 +119,8 @@ async function letGo({ machine, runtimeRoot, folder, clock }: LaunchRequest, pid
   try {
     for (const waitMs of [0, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]) {
       if (waitMs > 0) await sleep(clock, waitMs);
+      // Looked at first: a short command may have gone on and ended by the time its byte is read.
+      const isAlive = startTicks(pid) !== undefined;
       try {
         fd ??= openSync(fifo, (isReader ? constants.O_WRONLY : constants.O_RDONLY) | constants.O_NONBLOCK);
         if ((isReader ? writeSync(fd, "0") : readSync(fd, Buffer.alloc(1))) === 1) {
@@ -131,7 +133,7 @@ async function letGo({ machine, runtimeRoot, folder, clock }: LaunchRequest, pid
         if (code !== "ENXIO" && code !== "EAGAIN") throw error;
         // It has not opened its end yet.
       }
-      if (!startTicks(pid)) break;
+      if (!isAlive) break;
     }
   } finally {
     if (fd !== undefined) closeSync(fd);
