@@ -1,6 +1,6 @@
 /** GET of a collection with watch: where it begins, what it selects, when it ends. How events travel is the door's matter. */
 import type { KubeObject } from "../../api/object.ts";
-import type { StatusError } from "../../apimachinery/status-error.ts";
+import { internalError, type StatusError } from "../../apimachinery/status-error.ts";
 import type { Timer } from "../../base/clock.ts";
 import { CompactedError } from "../../storage/store.ts";
 import type { CacheWatch, WatchBatch, WatchRequest, WatchSink, WatchStart } from "../../storage/watch-cache.ts";
@@ -16,6 +16,8 @@ export interface WatchReceiver {
   deliver(batch: WatchBatch<KubeObject>): boolean;
   /** The watch is over: with an error to tell the client of, or without. Called once, never after `stop()`. */
   ended(error: StatusError | undefined): void;
+  /** The receiver was held back for too long, and nothing more will be kept for it. In the place of `ended`. */
+  dropped?(): void;
 }
 
 export interface OpenWatch {
@@ -57,7 +59,13 @@ export async function watch(
   };
   const sink: WatchSink<KubeObject> = {
     deliver: (batch) => over || receiver.deliver(batch),
-    ended: () => finish(undefined),
+    ended: (end) => {
+      if (end.kind === "full" && receiver.dropped && !over) {
+        over = true;
+        timer?.[Symbol.dispose]();
+        receiver.dropped();
+      } else finish(end.kind === "failed" ? internalError(end.error.message) : undefined);
+    },
   };
   try {
     stream = await cache.watch(request, sink);

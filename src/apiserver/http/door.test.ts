@@ -255,6 +255,13 @@ describe("watches", () => {
     for (let i = 0; i < 300; i++)
       await api.client.create(ConfigMaps, { metadata: { name: `flood-${i}`, namespace: "default" }, data });
     await all;
+    const dropped = new Promise((resolve) => stuck.once("close", resolve));
+    for (let round = 0; round < 30; round++) {
+      const patch = { type: "merge", body: { data: { round: String(round) } } } as const;
+      const names = Array.from({ length: 300 }, (_, i) => `flood-${i}`);
+      await Promise.all(names.map((name) => api.client.patch(ConfigMaps, { name, namespace: "default" }, patch)));
+    }
+    await dropped;
     session.destroy();
   });
 

@@ -115,6 +115,8 @@ export async function streamWatch(
       if (error) exchange.write(format.error(error));
       exchange.end();
     },
+    // What waits in its socket would wait for ever: the client finds the stream broken, and lists again.
+    dropped: () => exchange.abort(),
   };
   watch = await open(receiver);
   exchange.onClose(() => watch.stop());

@@ -41,6 +41,7 @@ export async function serveWebSocketWatch(
       });
     },
   };
+  receiver.dropped = () => socket.destroy();
   watch = await open(receiver);
   server.handleUpgrade(incoming, socket, head, (client) => {
     client.on("error", () => client.terminate());
