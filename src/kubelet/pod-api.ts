@@ -64,6 +64,13 @@ export function createPodApi({ runtime, folders, now, find }: PodApiOptions): Po
     return container.run.id;
   }
 
+  /** The runtime lets the first client of an interactive container read what it printed, even when it has ended. */
+  function attachable(ref: ObjectRef, name: string | undefined): ContainerId {
+    const state = find(ref);
+    const run = state && containerOf(state, name).run;
+    return run?.kind === "exited" ? run.id : running(ref, name);
+  }
+
   return {
     async logs(ref, name, options, signal) {
       const state = podOf(ref);
@@ -94,7 +101,7 @@ export function createPodApi({ runtime, folders, now, find }: PodApiOptions): Po
     },
 
     async attach(ref, name, request) {
-      await runtime.attach(running(ref, name), request);
+      await runtime.attach(attachable(ref, name), request);
     },
 
     async portForward(ref, port, signal) {

@@ -431,6 +431,15 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         expect(await stdout).toMatch(/^(tick\n)+$/);
       });
 
+      test("an interactive container that is over before its client comes gives it its whole output, once", async () => {
+        const id = await run("echo all; echo of it >&2", { stdin: true, stdinOnce: true });
+        await exitOf(id);
+        const { streams, stdout, stderr } = pipes();
+        await runtime.attach(id, { ...streams, fromStart: true });
+        expect([await stdout, await stderr]).toEqual(["all\n", "of it\n"]);
+        await expect(runtime.attach(id, { ...pipes().streams, fromStart: true })).rejects.toThrow("is not running");
+      });
+
       test("stdinOnce closes the container's input with the first client's", async () => {
         const id = await run("cat; echo the end", { stdin: true, stdinOnce: true });
         const { streams, stdout } = pipes();

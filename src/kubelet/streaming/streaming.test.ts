@@ -51,6 +51,10 @@ async function run(command: string[], streams: CommandStreams): Promise<number> 
     case "flood":
       for (let i = 0; i < 4096; i++) await write(streams.stdout, Buffer.alloc(4096, "x"));
       return 0;
+    case "burst":
+      for (let i = 0; i < 1000; i++) streams.stdout?.write(`line ${i}\n`);
+      streams.stdout?.end();
+      return 0;
     case "sizes":
       void (async () => {
         for await (const size of streams.resize ?? []) seenSizes.push(size);
@@ -167,6 +171,11 @@ describe.runIf(findProgram("kubectl")).each(["websocket", "spdy"] as const)("kub
   test("sixteen megabytes arrive whole", async () => {
     const { code, stdout } = await kubectl(["exec", "web", "--", "flood"], protocol);
     expect([code, stdout.length]).toEqual([0, 16 << 20]);
+  });
+
+  test("the command's end does not overtake what it printed last", async () => {
+    const { code, stdout } = await kubectl(["exec", "web", "--", "burst"], protocol);
+    expect([code, stdout.split("\n").length]).toEqual([0, 1001]);
   });
 
   test("a client that goes away ends the command", async () => {

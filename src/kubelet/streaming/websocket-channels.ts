@@ -1,6 +1,7 @@
 /** The channels of one command in WebSocket messages (KEP-4006): each message begins with the number of its channel. */
 import type { IncomingMessage } from "node:http";
 import { type Duplex, Readable, Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { type RawData, WebSocket, WebSocketServer } from "ws";
 import type { CommandStreams, WantedStreams } from "./remote-command.ts";
 import { terminalSizes } from "./terminal-sizes.ts";
@@ -61,7 +62,12 @@ function channelsOf(webSocket: WebSocket, wanted: WantedStreams): CommandChannel
     sizes?.take(undefined);
     gone.abort(new Error("the client went away"));
   });
-  const output = (number: number) => outputOf(webSocket, number);
+  const outputs: Writable[] = [];
+  const output = (number: number) => {
+    const writable = outputOf(webSocket, number);
+    outputs.push(writable);
+    return writable;
+  };
   return {
     streams: {
       ...(stdin ? { stdin: stdin.readable } : {}),
@@ -70,15 +76,18 @@ function channelsOf(webSocket: WebSocket, wanted: WantedStreams): CommandChannel
       ...(sizes ? { resize: terminalSizes(sizes.readable) } : {}),
       signal: gone.signal,
     },
-    finish: (outcome) =>
-      new Promise((resolve) => {
+    async finish(outcome) {
+      // The outcome overtakes nothing: a client takes it for the end.
+      await Promise.all(outputs.map((writable) => finished(writable.end()).catch(() => {})));
+      await new Promise<void>((resolve) => {
         if (webSocket.readyState === WebSocket.CLOSED) return resolve();
         webSocket.once("close", () => resolve());
         webSocket.send(Buffer.concat([Buffer.of(channel.error), Buffer.from(outcome)]), { binary: true }, () =>
           webSocket.close(1000),
         );
         webSocket.resume();
-      }),
+      });
+    },
   };
 }
 

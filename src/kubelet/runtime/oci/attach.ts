@@ -32,7 +32,7 @@ export async function attach(target: AttachTarget, request: AttachRequest): Prom
     fromStart: request.fromStart ?? false,
     deliver: ({ stream, bytes }) => write(stream === "stderr" ? request.stderr : request.stdout, bytes, over.signal),
   });
-  const input = request.stdin && target.stdin ? new AttachedInput(target.folder, target.clock) : undefined;
+  const input = request.stdin && target.stdin ? attachedInput(target) : undefined;
   try {
     if (input) void input.feed(request.stdin!, over.signal);
     if (request.resize && target.tty) void follow(request.resize, (size) => resizeTerminal(target.folder, size));
@@ -45,6 +45,17 @@ export async function attach(target: AttachTarget, request: AttachRequest): Prom
     output.close();
     request.stdout?.end();
     request.stderr?.end();
+  }
+}
+
+/** Undefined when the container has just ended: its output is still to be had. */
+function attachedInput({ folder, clock }: AttachTarget): AttachedInput | undefined {
+  try {
+    return new AttachedInput(folder, clock);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    throw error;
   }
 }
 

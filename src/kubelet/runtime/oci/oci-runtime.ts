@@ -390,9 +390,11 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async attach(id: ContainerId, request: AttachRequest): Promise<void> {
-    const container = this.#running(id);
+    const container = this.#container(id);
     const { config } = container.record;
     const fromStart = (request.fromStart ?? false) && (config.stdinOnce ?? false) && !container.wasAttached;
+    // The one client of a short command gets all of its output, though the command may be over before the client is there.
+    if (!(fromStart && container.state.kind === "exited")) this.#running(id);
     container.wasAttached = true;
     await attach(
       {
@@ -401,7 +403,7 @@ export class OciRuntime implements ContainerRuntime {
         logPath: logPath(container),
         stdin: config.stdin ?? false,
         tty: config.tty ?? false,
-        exited: container.exited,
+        exited: this.#exitOf(container),
       },
       { ...request, fromStart },
     );
