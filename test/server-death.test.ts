@@ -32,6 +32,19 @@ spec:
     nodePort: 30080
 `;
 
+/** Asks for the Service by its name without pause and writes down what came of it. */
+const asker = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: asker
+spec:
+  containers:
+  - name: asker
+    image: busybox
+    command: [sh, -c, "while :; do curl -s --max-time 5 -o /dev/null http://web && echo answered || echo failed; sleep 0.05; done"]
+`;
+
 describeCluster("a server killed with SIGKILL", {}, (cluster) => {
   const statusOf = async () => JSON.parse(await cluster.pinnace("status", "-o", "json"));
 
@@ -47,10 +60,27 @@ describeCluster("a server killed with SIGKILL", {}, (cluster) => {
     const answer = () => cluster.host("curl", "-s", "--max-time", "2", `http://${worker}:30080`);
     await eventually(answer, (text) => expect(text).toContain("web-"));
 
+    await cluster.apply(asker);
+    await eventually(
+      () => cluster.kubectl`logs asker`,
+      (text) => expect(text).toMatch(/answered\n$/),
+    );
+    const address = await cluster.kubectl`get service web -o ${"jsonpath={.spec.clusterIP}"}`;
+    const dns = await cluster.kubectl`get service kube-dns -n kube-system -o ${"jsonpath={.spec.clusterIP}"}`;
+    const namespace = ["ip", "netns", "exec", `pinnace-${cluster.name}.worker-1`] as const;
+    const resolve = (...flags: string[]) =>
+      cluster.host(...namespace, "dig", `@${dns}`, "+short", "+tries=1", ...flags, "web.default.svc.cluster.local");
+
     process.kill(server.pid, "SIGKILL");
-    for (let i = 0; i < 10; i++) expect(await answer()).toContain("web-");
+    for (let i = 0; i < 10; i++) {
+      expect(await answer()).toContain("web-");
+      expect(await resolve()).toBe(`${address}\n`);
+    }
+    expect(await resolve("+tcp")).toBe(`${address}\n`);
 
     await cluster.pinnace("up");
+    expect(await resolve()).toBe(`${address}\n`);
+    expect(await cluster.kubectl`logs asker`).not.toContain("failed");
     expect(await cluster.kubectl`get configmap kept -o ${"jsonpath={.data.a}"}`).toBe("1");
     expect(await cluster.kubectl`get pods -l app=web -o ${identity}`).toBe(before);
     expect((await statusOf()).server.pid).not.toBe(server.pid);

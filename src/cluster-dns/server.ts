@@ -2,11 +2,15 @@
 import type { Socket as UdpSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import type { Namespace, Service } from "../api/core/v1.ts";
+import type { EndpointSlice } from "../api/discovery/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
 import { EndpointSlices, Namespaces, Services } from "../api/resources.ts";
 import type { Clock } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
+import { familyOf } from "../base/ip.ts";
 import type { Logger } from "../base/logger.ts";
-import { listenIn, udpSocketIn } from "../base/node/netns.ts";
+import { boundSocketIn, listenOn, udpSocketOn } from "../base/node/netns.ts";
 import type { Random } from "../base/random.ts";
 import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
 import type { InformerCache } from "../controller-runtime/informer-cache.ts";
@@ -18,7 +22,8 @@ import { respond } from "./respond.ts";
 import { Zone } from "./zone.ts";
 
 export interface ClusterDnsOptions {
-  cache: InformerCache;
+  /** Fills the zone, and may keep it filled. Resolves when every name that there is can be asked for. */
+  inform(zone: Zone): Promise<void>;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -26,17 +31,26 @@ export interface ClusterDnsOptions {
   domain?: string;
   /** Of the kube-dns Service. */
   serviceAddresses: readonly string[];
-  /** Where to serve: an address of a node, in the node's namespace. The endpoints of the kube-dns Service. */
-  listen: readonly DnsListener[];
+  /** Where to serve: the endpoints of the kube-dns Service. */
+  listen: readonly DnsSockets[];
   /** Resolvers for everything else. Default: the nameservers of this machine's /etc/resolv.conf, read when they are needed. */
   resolvers?: () => readonly string[];
 }
 
-export interface DnsListener {
-  netnsPath: string;
+/** Bound sockets, by their descriptors. */
+export interface DnsSockets {
   address: string;
-  /** Default 53. */
-  port?: number;
+  udp: number;
+  tcp: number;
+}
+
+/**
+ * Sockets on an address of a node, in the node's namespace. Who serves next may bind the same address before the present
+ * one lets go of it, so that no question meets a closed door.
+ */
+export function bindDnsSockets(netnsPath: string, address: string, port = 53): DnsSockets {
+  const bind = (protocol: "udp" | "tcp") => boundSocketIn(netnsPath, protocol, address, port, { isShared: true });
+  return { address, udp: bind("udp"), tcp: bind("tcp") };
 }
 
 export class ClusterDns {
@@ -47,11 +61,11 @@ export class ClusterDns {
     this.#options = options;
   }
 
-  /** Resolves when every listener serves and every name that there is can be asked for. Rejects when an address cannot be had. */
+  /** Resolves when every socket is served and every name that there is can be asked for. */
   async start(): Promise<void> {
-    const { cache, clock, random, log, domain = "cluster.local", serviceAddresses, listen } = this.#options;
+    const { inform, clock, random, log, domain = "cluster.local", serviceAddresses, listen } = this.#options;
     const zone = new Zone(domain);
-    const informed = informZone(zone, cache);
+    const informed = inform(zone);
     const own = [...serviceAddresses, ...listen.map(({ address }) => address)];
     const resolvers = this.#options.resolvers ?? hostResolvers(clock, own);
     const forward = new ForwardPlugin({ resolvers, clock, random, log });
@@ -63,7 +77,7 @@ export class ClusterDns {
     ]);
     await informed;
     try {
-      for (const listener of listen) await this.#serve(listener, ask);
+      for (const sockets of listen) await this.#serve(sockets, ask);
     } catch (error) {
       await this.close();
       throw error;
@@ -74,13 +88,13 @@ export class ClusterDns {
     return this.#owner.close();
   }
 
-  async #serve({ netnsPath, address, port = 53 }: DnsListener, ask: Next): Promise<void> {
-    const udp = await udpSocketIn(netnsPath, address, port);
+  async #serve(sockets: DnsSockets, ask: Next): Promise<void> {
+    const udp = await udpSocketOn(sockets.udp, familyOf(sockets.address));
     this.#owner.own(() => void udp.close());
     serveUdp(udp, ask);
     const tcp = createServer();
     this.#owner.own(serveTcp(tcp, ask));
-    await listenIn(tcp, netnsPath, address, port);
+    await listenOn(tcp, sockets.tcp);
   }
 }
 
@@ -101,6 +115,24 @@ export async function informZone(zone: Zone, cache: InformerCache): Promise<void
     for (const key of keys) if (key) restate(key);
   });
   await Promise.all([services.synced, slices.synced, namespaces.synced]);
+}
+
+/** Makes the zone what the cluster was when these were read. */
+export function fillZone(
+  zone: Zone,
+  namespaces: readonly DeepReadonly<Namespace>[],
+  services: readonly DeepReadonly<Service>[],
+  slices: readonly DeepReadonly<EndpointSlice>[],
+): void {
+  for (const { metadata } of namespaces) zone.addNamespace(metadata.name);
+  const slicesOf = new Map<ObjectKey, DeepReadonly<EndpointSlice>[]>();
+  for (const slice of slices) {
+    const key = serviceOf(slice);
+    const known = key && slicesOf.get(key);
+    if (known) known.push(slice);
+    else if (key) slicesOf.set(key, [slice]);
+  }
+  for (const service of services) zone.state(keyOf(service), service, slicesOf.get(keyOf(service)) ?? []);
 }
 
 const serviceIndex = "service";

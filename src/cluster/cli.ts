@@ -91,6 +91,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
           configFile: options.config,
           nodes: options.nodes,
           roles: options.roles,
+          entry,
           onWarm,
         }),
       );
@@ -160,6 +161,13 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     .action(async (options) => {
       const { demo } = await import("./commands/demo.ts");
       await demo({ ...named(options), entry, print });
+    });
+  program
+    .command("dns-standby", { hidden: true })
+    .argument("<folder>")
+    .action(async (folder) => {
+      const { dnsStandby } = await import("./commands/dns-standby.ts");
+      await dnsStandby(folder);
     });
   return program;
 }

@@ -3,9 +3,10 @@
 import { EndpointSlices, Endpoints, Services } from "../api/resources.ts";
 import type { Owner } from "../base/disposal.ts";
 import type { Client } from "../client/client.ts";
-import { ClusterDns } from "../cluster-dns/server.ts";
+import { bindDnsSockets, ClusterDns, informZone } from "../cluster-dns/server.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { type DnsStandbyOptions, endDnsStandby, keepDnsStandby } from "./dns-standby.ts";
 import { ensureObject } from "./ensure-object.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -15,6 +16,8 @@ export interface ClusterDnsOptions extends Surroundings {
   clientOf(component: string): Client;
   /** Where DNS listens: on this node's LAN address. Undefined: a cluster without local nodes has nobody who could ask. */
   node: NodePlan | undefined;
+  /** Who answers when this process dies. Undefined: nobody. */
+  standby: DnsStandbyOptions | undefined;
   owner: Owner;
 }
 
@@ -26,22 +29,27 @@ const metadata = { name: "kube-dns", namespace: "kube-system" };
 
 /** Resolves when names can be asked for. */
 export async function startClusterDns(options: ClusterDnsOptions): Promise<void> {
-  const { plan, node, clientOf, clock, random, signal, owner } = options;
+  const { plan, node, standby, clientOf, clock, random, signal, owner } = options;
   const log = options.log.with({ component: "dns" });
   const client = clientOf("kube-dns");
   if (!node) return;
   const cache = new InformerCache({ client, clock, log, signal });
+  const sockets = bindDnsSockets(nodeNetnsPath(plan.name, node.name), node.address);
   const dns = new ClusterDns({
-    cache,
+    inform: (zone) => informZone(zone, cache),
     clock,
     random,
     log,
     domain: plan.network.dnsDomain,
     serviceAddresses: [plan.network.dnsAddress],
-    listen: [{ netnsPath: nodeNetnsPath(plan.name, node.name), address: node.address }],
+    listen: [sockets],
   });
   await Promise.all([dns.start(), writeService(client, plan, node)]);
   owner.own(() => dns.close());
+  if (standby) {
+    endDnsStandby(standby.paths);
+    owner.own(keepDnsStandby(standby, sockets));
+  }
 }
 
 /** Under CoreDNS' names, so that what looks for cluster DNS finds it. Without a selector: the endpoint is ours to write. */

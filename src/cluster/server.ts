@@ -22,6 +22,7 @@ import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 
 import { startClusterDns } from "./dns.ts";
+import type { DnsStandbyOptions } from "./dns-standby.ts";
 
 import { openImageStore } from "./image-store.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
@@ -39,6 +40,8 @@ export interface ServerOptions extends Omit<Surroundings, "signal"> {
   roles: ReadonlySet<Role>;
   /** Instead of the one in the cluster's folder. Closed with the server. */
   store?: Store;
+  /** Who answers names when this process dies. Default: nobody. */
+  dnsStandby?: DnsStandbyOptions;
   onProgress(text: string): void;
   /** Rejects with a StuckStartError after so long without progress. Default: 60. */
   timeoutSeconds?: number;
@@ -126,7 +129,17 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       );
     if (roles.has("dns"))
       usable.push(
-        watch.until("cluster DNS", startClusterDns({ ...surroundings, plan, clientOf, node: controlNode, owner })),
+        watch.until(
+          "cluster DNS",
+          startClusterDns({
+            ...surroundings,
+            plan,
+            clientOf,
+            node: controlNode,
+            standby: options.dnsStandby,
+            owner,
+          }),
+        ),
       );
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);

@@ -26,6 +26,8 @@ export interface ClusterPaths {
   serverLog: string;
   /** Identity of the running server. */
   server: string;
+  /** Identity of the process that answers names when the server dies. */
+  dnsStandby: string;
   /** Present from the moment a `down` began until its end. */
   goingDown: string;
   /** Images, shared by all clusters of the machine. */
@@ -45,6 +47,7 @@ export function clusterPaths(name: string, home = pinnaceHome()): ClusterPaths {
     kubeconfig: join(root, "kubeconfig"),
     serverLog: join(root, "server.log"),
     server: join(root, "server.json"),
+    dnsStandby: join(root, "dns-standby.json"),
     goingDown: join(root, "going-down"),
     images: join(home, "images"),
   };

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../base/clock.ts";
 import { unmountAll } from "../base/node/mounts.ts";
+import { dnsStandbyVerb } from "./dns-standby.ts";
 import { takeDownLan } from "./network/lan.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 
@@ -42,13 +43,14 @@ function* processesIn(cgroups: readonly string[]): Iterable<number> {
   }
 }
 
-/** conmon is in no pod's cgroup, but works for the cluster's folder, which its command line names. */
+/** conmon and the standby of DNS are in no pod's cgroup, but work for the cluster's folder, which their command lines name. */
 function* processesOf(root: string): Iterable<number> {
   for (const pid of entriesOf("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     const command = readText(`/proc/${pid}/cmdline`);
     const program = command.split("\0")[0] ?? "";
-    if (/(^|\/)(conmon|crun|runc)$/.test(program) && command.includes(`${root}/`)) yield Number(pid);
+    const isOurs = /(^|\/)(conmon|crun|runc)$/.test(program) || command.includes(`\0${dnsStandbyVerb}\0`);
+    if (isOurs && command.includes(`${root}/`)) yield Number(pid);
   }
 }
 

@@ -77,9 +77,13 @@ export function listNetns(prefix: string): string[] {
 }
 
 /** Makes `server` listen on an address of the namespace. Rejects as `server.listen` would, with EADDRINUSE and the like. */
-export function listenIn(server: Server, path: string, address: string, port: number): Promise<void> {
+export async function listenIn(server: Server, path: string, address: string, port: number): Promise<void> {
+  await listenOn(server, boundSocketIn(path, "tcp", address, port));
+}
+
+/** Makes `server` listen on a bound socket, which it owns from now on. */
+export function listenOn(server: Server, fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fd = boundSocketIn(path, "tcp", address, port);
     server.once("error", reject);
     server.listen({ fd }, () => {
       server.removeListener("error", reject);
@@ -89,10 +93,14 @@ export function listenIn(server: Server, path: string, address: string, port: nu
 }
 
 /** A UDP socket bound to an address of the namespace. */
-export function udpSocketIn(path: string, address: string, port: number): Promise<UdpSocket> {
+export async function udpSocketIn(path: string, address: string, port: number): Promise<UdpSocket> {
+  return udpSocketOn(boundSocketIn(path, "udp", address, port), familyOf(address));
+}
+
+/** A socket around the descriptor of a bound one, which it owns from now on. */
+export function udpSocketOn(fd: number, family: ReturnType<typeof familyOf>): Promise<UdpSocket> {
   return new Promise((resolve, reject) => {
-    const fd = boundSocketIn(path, "udp", address, port);
-    const socket = createSocket(familyOf(address) === "ipv4" ? "udp4" : "udp6");
+    const socket = createSocket(family === "ipv4" ? "udp4" : "udp6");
     socket.once("error", reject);
     socket.bind({ fd }, () => {
       socket.removeListener("error", reject);
@@ -112,11 +120,21 @@ export function spawnIn(path: string, command: string, args: readonly string[], 
   return inNetns(path, () => spawn(command, args, options));
 }
 
-/** The descriptor of a socket bound to an address of the namespace; TCP ones do not listen yet. */
-export function boundSocketIn(path: string, protocol: "tcp" | "udp", address: string, port: number): number {
+/**
+ * The descriptor of a socket bound to an address of the namespace; TCP ones do not listen yet. Several that are `isShared`
+ * may be bound to the same address: the kernel deals what comes out among them.
+ */
+export function boundSocketIn(
+  path: string,
+  protocol: "tcp" | "udp",
+  address: string,
+  port: number,
+  { isShared = false } = {},
+): number {
   return inNetns(path, () => {
     const fd = openSocket(protocol, address);
     try {
+      if (isShared) setOption(fd, solSocket, soReuseport, 1);
       if (protocol === "tcp") setOption(fd, solSocket, soReuseaddr, 1);
       if (familyOf(address) === "ipv6") setOption(fd, ipprotoIpv6, ipv6V6only, 1);
       const name = socketAddress(address, port);
@@ -228,5 +246,6 @@ const sockNonblock = 0o4000;
 const sockCloexec = 0o2000000;
 const solSocket = 1;
 const soReuseaddr = 2;
+const soReuseport = 15;
 const ipprotoIpv6 = 41;
 const ipv6V6only = 26;

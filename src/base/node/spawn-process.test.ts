@@ -42,6 +42,12 @@ test("a program inherits no descriptor that was not meant for it, and no ignored
   expect(ignored.split("\t")[1]).toBe("0000000000000000");
 });
 
+test("a program works in the folder that it is given", async () => {
+  const { readers, exited } = spawnProcess({ file: "/bin/pwd", args: [], cwd: "/usr/lib", fds: { 1: "pipe-out" } });
+  expect(await text(readers[1]!)).toBe("/usr/lib\n");
+  await exited;
+});
+
 test("fifty programs at once all end", async () => {
   const exits = await Promise.all(
     Array.from({ length: 50 }, (_, i) => spawnProcess({ file: "/bin/sh", args: ["-c", `exit ${i}`] }).exited),

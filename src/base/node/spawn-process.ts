@@ -21,6 +21,8 @@ export interface SpawnRequest {
    * Number them without gaps.
    */
   fds?: Readonly<Record<number, "pipe-in" | "pipe-out" | number>>;
+  /** The folder that it works in. Default: this process's. */
+  cwd?: string;
   /** A session of its own, away from this process's terminal and its signals. */
   newSession?: boolean;
   /** The program forks and ends soon, leaving a daemon with its descriptors: wait for the program, not for them. */
@@ -108,6 +110,7 @@ function posixSpawn(c: Functions, request: SpawnRequest, wanted: Map<number, num
       attributes,
       spawnSetSigDefault | spawnSetSigMask | (request.newSession ? spawnSetSid : 0),
     );
+    if (request.cwd) c.posix_spawn_file_actions_addchdir_np(actions, request.cwd);
     for (const fd of [0, 1, 2]) {
       if (!wanted.has(fd)) c.posix_spawn_file_actions_addopen(actions, fd, "/dev/null", oRdwr, 0);
     }
@@ -191,6 +194,7 @@ const names = [
   "posix_spawn",
   "posix_spawn_file_actions_init",
   "posix_spawn_file_actions_destroy",
+  "posix_spawn_file_actions_addchdir_np",
   "posix_spawn_file_actions_adddup2",
   "posix_spawn_file_actions_addopen",
   "posix_spawn_file_actions_addclose",
@@ -221,6 +225,9 @@ function functions(): Functions {
     ),
     posix_spawn_file_actions_init: library.func("int posix_spawn_file_actions_init(void *actions)"),
     posix_spawn_file_actions_destroy: library.func("int posix_spawn_file_actions_destroy(void *actions)"),
+    posix_spawn_file_actions_addchdir_np: library.func(
+      "int posix_spawn_file_actions_addchdir_np(void *actions, str path)",
+    ),
     posix_spawn_file_actions_adddup2: library.func(
       "int posix_spawn_file_actions_adddup2(void *actions, int from, int to)",
     ),

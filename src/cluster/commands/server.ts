@@ -17,6 +17,8 @@ export interface ServerOptions {
   configFile?: string | undefined;
   nodes?: number | undefined;
   roles?: readonly string[] | undefined;
+  /** The script that runs `pinnace`. */
+  entry: string;
   /** Called a moment after the cluster was usable, and at the end. */
   onWarm(): void;
 }
@@ -50,6 +52,7 @@ export async function server(options: ServerOptions): Promise<number> {
       clock: systemClock,
       random: systemRandom,
       log,
+      dnsStandby: { paths, command: [process.execPath, options.entry] },
       onProgress: (text) => tell({ kind: "progress", text }),
       ...(given ? { timeoutSeconds: given.timeoutSeconds } : {}),
     });

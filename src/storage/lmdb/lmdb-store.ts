@@ -2,7 +2,9 @@
 import { mkdir } from "node:fs/promises";
 import { open as openLmdb } from "lmdb";
 import { type GroupCommitOptions, GroupCommitStore } from "../group-commit.ts";
+import { prefixEnd } from "../ordered-map.ts";
 import type { Snapshot } from "../snapshot.ts";
+import type { StoredValue } from "../store.ts";
 import { checkLmdbFile } from "./check-file.ts";
 import { type Databases, LmdbEngine } from "./lmdb-engine.ts";
 import { takeLock } from "./lock-file.ts";
@@ -55,15 +57,33 @@ export class LmdbStore extends GroupCommitStore {
     }
   }
 
+  /**
+   * What stands under each prefix, read beside whoever owns the folder or after it died. Takes no lock and changes nothing.
+   * Throws when there is no store, CorruptedError when it is damaged.
+   */
+  static async peek(folder: string, prefixes: readonly string[]): Promise<StoredValue[][]> {
+    const databases = openDatabases(`${folder}/data.mdb`, { readOnly: true });
+    try {
+      const engine = new LmdbEngine(databases, folder, async () => {});
+      return prefixes.map((prefix) => {
+        const { values } = engine.range(prefix, prefixEnd(prefix)!, engine.revision, Number.POSITIVE_INFINITY);
+        return values.map((stored) => ({ ...stored, value: Buffer.from(stored.value) }));
+      });
+    } finally {
+      await databases.root.close();
+    }
+  }
+
   /** Reads everything there is and rejects with CorruptedError at the first record that is not what was written. */
   verify(): Promise<void> {
     return this.#engine.verify();
   }
 }
 
-function openDatabases(path: string): Databases {
+function openDatabases(path: string, { readOnly = false } = {}): Databases {
   const root = openLmdb<Buffer, Buffer>({
     path,
+    readOnly,
     noSubdir: true,
     encoding: "binary",
     keyEncoding: "binary",

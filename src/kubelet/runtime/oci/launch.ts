@@ -41,6 +41,8 @@ export async function launch(request: LaunchRequest): Promise<StartedRecord> {
         file,
         args,
         env: { PATH: process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin", _OCI_SYNCPIPE: "3", XDG_RUNTIME_DIR: "" },
+        // conmon marks a container that ran out of memory by a file where it works.
+        cwd: folder.path,
         fds: { 2: "pipe-out", 3: "pipe-out", 4: writer },
         newSession: true,
         becomesDaemon: true,
