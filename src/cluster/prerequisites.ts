@@ -1,5 +1,6 @@
 /** What the machine must offer for nodes with real containers, how each thing is checked, and the line that provides it. */
 import { accessSync, constants, readFileSync } from "node:fs";
+import { release } from "node:os";
 import { delimiter, join } from "node:path";
 
 export interface Prerequisite {
@@ -147,7 +148,7 @@ function kernelFeatures(): KernelFeature[] {
     {
       name: "overlayfs",
       purpose: "stacks image layers into a container's root",
-      isThere: () => filesystems().includes("overlay"),
+      isThere: () => filesystems().includes("overlay") || hasModule("overlay"),
       remedy: "modprobe overlay",
     },
     {
@@ -175,6 +176,16 @@ function exists(path: string): boolean {
   try {
     accessSync(path);
     return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The kernel loads a module of its own when it is first needed. */
+function hasModule(name: string): boolean {
+  try {
+    const files = readFileSync(`/lib/modules/${release()}/modules.dep`, "utf8");
+    return new RegExp(`/${name}\\.ko(\\.\\w+)?:`).test(files);
   } catch {
     return false;
   }
