@@ -27,6 +27,8 @@ import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
 import { serviceAccountToken } from "../apiserver-plugins/subresources/service-account-token.ts";
 import { bindings } from "../apiserver-plugins/virtual/bindings.ts";
 import { componentStatuses } from "../apiserver-plugins/virtual/component-statuses.ts";
+import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
+import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
@@ -52,6 +54,8 @@ export interface ControlPlaneOptions extends Surroundings {
   apiAddress: { address: string; port: number };
   /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
   nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
+  /** Connects from where Services' addresses lead somewhere. Absent: this process goes to endpoints itself. */
+  dialService: Dial | undefined;
 }
 
 /** Serves nothing yet: `server.listen` opens the doors. Resolves when the objects every cluster has are there. */
@@ -66,6 +70,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const tokens = createTokenAuthority({ privateKeyPem: pki.serviceAccountKeyPem, issuer, clock, random });
   const roles = new RbacIndex();
   let reader: RegistryReader | undefined;
+  const readers = () => reader!;
+  const router = options.dialService ? clusterIpRouter(readers, options.dialService) : endpointRouter(readers, random);
+  const webhooks = new WebhookCaller({ router, clock });
   const server = new ApiServer({
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
     store,
@@ -113,7 +120,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const control: ControlPlane = {
     server,
     clientOf: (component) => server.client(componentUser(component), component),
-    close: () => server.close(),
+    async close() {
+      webhooks.close();
+      await server.close();
+    },
   };
   const following = followRoles(
     roles,

@@ -1,13 +1,15 @@
 /** One server process of a cluster: constructs every part, and says in which order they start and when the cluster is usable. */
 import { setMaxListeners } from "node:events";
+import { connect, isIP } from "node:net";
 
 import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
+import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
-import { boundSocketIn } from "../base/node/netns.ts";
+import { boundSocketIn, connectIn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
 import { controllerCatalog } from "../controller-manager/catalog.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
@@ -91,6 +93,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       store,
       apiAddress,
       nodeSubresources: nodeSubresources(kubelets),
+      dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });
     const control = await watch.until("the API server's own objects", starting);
     owner.own(() => control.close());
@@ -157,6 +160,11 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
 }
 
 const closingPatienceMs = 3000;
+
+/** The control plane's node knows the ways to Services and pods; names are looked up where this process runs. */
+function dialFrom(netns: string): Dial {
+  return (host, port) => (isIP(host) ? connectIn(netns, host, port) : connect({ host, port }));
+}
 
 /** Where no node is local, nobody asks there; yet an endpoint must not be a loopback address. */
 function advertisedAddress({ apiServer, network }: ClusterPlan): string {
