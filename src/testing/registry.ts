@@ -61,8 +61,12 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** An OCI layout with one image: this machine's busybox, a file /greeting, and a command that prints it and waits. */
-export async function writeImage(folder: string, greeting: string): Promise<void> {
+/** An OCI layout with one image: this machine's busybox, a file /greeting, and a command, by default one that prints it and waits. */
+export async function writeImage(
+  folder: string,
+  greeting: string,
+  command = "read line </greeting; echo $line; exec sleep 1000000",
+): Promise<void> {
   const root = join(folder, "root");
   const blobs = join(folder, "blobs", "sha256");
   for (const each of [root, blobs, join(root, "bin"), join(root, "tmp")]) mkdirSync(each, { recursive: true });
@@ -86,7 +90,7 @@ export async function writeImage(folder: string, greeting: string): Promise<void
       os: "linux",
       architecture: process.arch === "x64" ? "amd64" : process.arch,
       config: {
-        Entrypoint: ["/bin/sh", "-c", "read line </greeting; echo $line; exec sleep 1000000"],
+        Entrypoint: ["/bin/sh", "-c", command],
         Env: ["PATH=/bin"],
       },
       rootfs: { type: "layers", diff_ids: [diffId] },

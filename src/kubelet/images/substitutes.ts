@@ -36,11 +36,12 @@ export const builtInSubstitutes: readonly Substitute[] = [
     image: "pinnace.local/echo-hostname:1",
     description: "an image that answers with its host name on port 80",
   },
-  {
-    requested: "docker.io/blux2/hello-server",
+  // Only the tags that exist: a lab asks for 1.3 to see what becomes of a rollout whose image cannot be found.
+  ...["1.0", "1.1", "1.2"].map((tag) => ({
+    requested: `docker.io/blux2/hello-server:${tag}`,
     image: "pinnace.local/echo:1",
     description: "an image that answers with its host name on port 8080",
-  },
+  })),
 ];
 
 /** The first that fits; whole names before repositories. */
