@@ -26,6 +26,12 @@ export interface AdmissionRequest {
   options: Readonly<Record<string, unknown>>;
   /** Adds a `Warning:` header to the answer. */
   warn(message: string): void;
+  /** Adds an annotation to the request's audit event, where there is one. */
+  annotate(key: string, value: string): void;
+  /** How often the mutating plugins have begun; from 1. */
+  pass: number;
+  /** Set by a plugin that changed what others have looked at already: all mutating plugins run once more. */
+  reinvoke: boolean;
 }
 
 export interface AdmissionPlugin {
@@ -40,11 +46,14 @@ export interface AdmissionPlugin {
 }
 
 export async function runMutating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
-  for (const plugin of plugins) {
-    if (!plugin.mutate || !plugin.handles(request)) continue;
-    const pending = plugin.mutate(request);
-    if (pending) await pending;
-  }
+  do {
+    request.pass++;
+    for (const plugin of plugins) {
+      if (!plugin.mutate || !plugin.handles(request)) continue;
+      const pending = plugin.mutate(request);
+      if (pending) await pending;
+    }
+  } while (request.reinvoke && request.pass < 2);
 }
 
 export async function runValidating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {

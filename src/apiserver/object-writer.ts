@@ -349,6 +349,9 @@ export class ObjectWriter {
       dryRun: request.dryRun,
       options: request.options ?? noOptions,
       warn: (message) => warn(context, message),
+      annotate: (key, value) => context.annotate?.(key, value),
+      pass: 0,
+      reinvoke: false,
     };
   }
 

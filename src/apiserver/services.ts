@@ -25,6 +25,8 @@ export interface RequestContext {
   warnings: string[];
   /** Aborts when the client is gone. */
   signal: AbortSignal | undefined;
+  /** Adds an annotation to the audit event. Absent: nobody audits this request. */
+  annotate?: (key: string, value: string) => void;
 }
 
 export function warn(context: RequestContext, message: string): void {

@@ -86,7 +86,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     authorizers: [alwaysAllowPathsAuthorizer, mastersAuthorizer, new RbacAuthorizer(roles)],
     admission: (access) => {
       reader = new RegistryReader(access.registry);
-      return admissionPlugins({ objects: reader, random });
+      const { registry } = access;
+      const authorizers = () => access.pipeline.authorizers;
+      return admissionPlugins({ objects: reader, random, extension: { registry, authorizers, webhooks } });
     },
     virtualResources: (access) => [
       bindings(access),

@@ -1,8 +1,11 @@
 /** The admission plugins of a cluster, in upstream's order. */
 import type { VolumeProjection } from "../../api/core/v1.ts";
 import type { AdmissionPlugin } from "../../apiserver/admission.ts";
+import type { Authorizer } from "../../apiserver/authorization.ts";
+import type { ResourceRegistry } from "../../apiserver/resource-registry.ts";
 import type { Random } from "../../base/random.ts";
 import type { ObjectReader } from "../object-reader.ts";
+import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -12,15 +15,21 @@ import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
 import { taintNodesByCondition } from "./taint-nodes-by-condition.ts";
+import { mutatingAdmissionWebhook } from "./webhook/mutating-webhooks.ts";
+import { validatingAdmissionWebhook } from "./webhook/validating-webhooks.ts";
 
 export interface AdmissionOptions {
   objects: ObjectReader;
   random: Random;
   /** See ServiceAccountOptions. */
   furtherTokenVolumeSources?: readonly VolumeProjection[];
+  /** What webhooks and policies need. Absent: there are none. */
+  extension?: { registry: ResourceRegistry; authorizers: () => readonly Authorizer[]; webhooks: WebhookCaller };
 }
 
-export function admissionPlugins({ objects, random, furtherTokenVolumeSources }: AdmissionOptions): AdmissionPlugin[] {
+export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
+  const { objects, random, furtherTokenVolumeSources, extension } = options;
+  const webhooks = extension && { ...extension, objects, random, caller: extension.webhooks };
   return [
     namespaceLifecycle(objects),
     limitRanger(objects),
@@ -32,5 +41,6 @@ export function admissionPlugins({ objects, random, furtherTokenVolumeSources }:
     storageObjectInUseProtection,
     runtimeClass(objects),
     defaultIngressClass(objects),
+    ...(webhooks ? [mutatingAdmissionWebhook(webhooks), validatingAdmissionWebhook(webhooks)] : []),
   ];
 }

@@ -32,9 +32,6 @@ const shared = {
     }
   },
   validate: ({ webhooks }: Configuration) => validWebhooks(webhooks),
-  // Who relies on a webhook must know that nobody asks it.
-  warnings: ({ webhooks }: Configuration) =>
-    webhooks?.length ? ["this API server stores webhook configurations but does not call webhooks yet"] : [],
 };
 
 export const validatingWebhookConfigurations = defineResource<ValidatingWebhookConfiguration>({

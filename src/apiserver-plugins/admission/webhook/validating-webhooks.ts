@@ -1,0 +1,28 @@
+/** ValidatingAdmissionWebhook: asks all webhooks that are concerned, at once. */
+import { ValidatingWebhookConfigurations } from "../../../api/resources.ts";
+import type { AdmissionPlugin, AdmissionRequest } from "../../../apiserver/admission.ts";
+import { denied } from "./review.ts";
+import { type Invocation, type WebhookAdmissionOptions, Webhooks } from "./webhooks.ts";
+
+export function validatingAdmissionWebhook(options: WebhookAdmissionOptions): AdmissionPlugin {
+  const webhooks = new Webhooks(options, ValidatingWebhookConfigurations as never, false);
+  const ask = async (invocation: Invocation, request: AdmissionRequest) => {
+    if (!webhooks.passesConditions(invocation, request)) return;
+    const answer = await webhooks.ask(invocation, request);
+    if (!answer) return;
+    const { name } = invocation.hook.webhook;
+    for (const [key, value] of Object.entries(answer.auditAnnotations)) request.annotate(`${name}/${key}`, value);
+    for (const warning of answer.warnings) request.warn(warning);
+    if (!answer.allowed) throw denied(name, answer.status);
+  };
+  return {
+    name: "ValidatingAdmissionWebhook",
+    handles: (request) => webhooks.concerns(request),
+    async validate(request) {
+      const invocations = await webhooks.invocations(request);
+      if (invocations.length === 0) return;
+      const outcomes = await Promise.allSettled(invocations.map((invocation) => ask(invocation, request)));
+      for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    },
+  };
+}

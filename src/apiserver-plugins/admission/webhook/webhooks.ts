@@ -1,0 +1,178 @@
+/** Webhooks as they are called: compiled once a configuration, matched, asked. */
+import type {
+  MutatingWebhook,
+  MutatingWebhookConfiguration,
+  ValidatingWebhookConfiguration,
+} from "../../../api/admissionregistration/v1.ts";
+import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
+import type { Resource } from "../../../api/resource.ts";
+import { kubernetesEnvironment } from "../../../apimachinery/cel/kubernetes-environment.ts";
+import { badRequestError, internalError } from "../../../apimachinery/status-error.ts";
+import type { AdmissionRequest } from "../../../apiserver/admission.ts";
+import type { Authorizer } from "../../../apiserver/authorization.ts";
+import type { ResourceRegistry } from "../../../apiserver/resource-registry.ts";
+import type { Random } from "../../../base/random.ts";
+import type { ObjectReader } from "../../object-reader.ts";
+import type { WebhookCaller } from "../../webhooks/webhook-caller.ts";
+import {
+  admissionVariables,
+  askAuthorizers,
+  authorizerVariables,
+  objectsFor,
+  requestFacts,
+} from "../generic/cel-request.ts";
+import { MatchConditions } from "../generic/match-conditions.ts";
+import { isExempt, type MatchCriteria, type MatchedAs, matchCriteria, RequestMatcher } from "../generic/matching.ts";
+import { reviewVersion, type VerifiedResponse, verifiedResponse } from "./review.ts";
+
+export interface WebhookAdmissionOptions {
+  objects: ObjectReader;
+  registry: ResourceRegistry;
+  random: Random;
+  authorizers: () => readonly Authorizer[];
+  caller: WebhookCaller;
+}
+
+type Configuration = MutatingWebhookConfiguration | ValidatingWebhookConfiguration;
+/** The fields of both kinds; a validating webhook has no reinvocationPolicy. */
+type Webhook = DeepReadonly<MutatingWebhook>;
+
+export interface CompiledWebhook {
+  /** Unlike its name, one of a kind in the whole cluster. */
+  readonly id: string;
+  readonly configuration: string;
+  readonly webhook: Webhook;
+  readonly criteria: MatchCriteria;
+  readonly conditions: MatchConditions;
+}
+
+/** A webhook that is concerned with a request. */
+export interface Invocation {
+  hook: CompiledWebhook;
+  as: MatchedAs;
+}
+
+const environment = kubernetesEnvironment({
+  variables: Object.fromEntries(Object.entries(admissionVariables).filter(([name]) => name !== "namespaceObject")),
+});
+
+export class Webhooks {
+  readonly #options: WebhookAdmissionOptions;
+  readonly #resource: Resource<Configuration>;
+  readonly #mutating: boolean;
+  readonly #matcher: RequestMatcher;
+  /** By the configuration as it stands in the cache: what changes is another object. */
+  readonly #compiled = new WeakMap<object, readonly CompiledWebhook[]>();
+
+  constructor(options: WebhookAdmissionOptions, resource: Resource<never>, mutating: boolean) {
+    this.#options = options;
+    this.#resource = resource as unknown as Resource<Configuration>;
+    this.#mutating = mutating;
+    this.#matcher = new RequestMatcher(options.objects, options.registry);
+  }
+
+  /** Nearly free when nothing is configured. */
+  concerns(request: AdmissionRequest): boolean {
+    return !this.#options.objects.hasNone(this.#resource) && !isExempt(request);
+  }
+
+  /** In the order in which they are called: configurations by name, webhooks as they are listed. */
+  async invocations(request: AdmissionRequest): Promise<Invocation[]> {
+    const configurations = await this.#options.objects.list(this.#resource, "");
+    const found: Invocation[] = [];
+    for (const configuration of configurations) {
+      for (const hook of this.#compile(configuration as DeepReadonly<Configuration>)) {
+        const as = await this.#matcher.match(hook.criteria, request);
+        if (as) found.push({ hook, as });
+      }
+    }
+    return found;
+  }
+
+  /** False when its match conditions leave this request out. Throws the refusal when they fail and the policy is to refuse. */
+  passesConditions({ hook, as }: Invocation, request: AdmissionRequest): boolean {
+    if (hook.conditions.isEmpty) return true;
+    const ask = askAuthorizers(this.#options.authorizers, request.user);
+    const result = hook.conditions.evaluate({
+      ...this.#objects(request, as),
+      request: requestFacts(request, as),
+      ...authorizerVariables(request, as, ask),
+    });
+    if (result.kind === "match") return true;
+    if (result.kind === "no-match" || hook.webhook.failurePolicy === "Ignore") return false;
+    throw badRequestError(
+      `failed to evaluate match conditions of webhook ${JSON.stringify(hook.webhook.name)}: ${result.message}`,
+    );
+  }
+
+  /** Undefined when it could not be asked and that is to be ignored. Throws the refusal when it is not. */
+  async ask({ hook, as }: Invocation, request: AdmissionRequest): Promise<VerifiedResponse | undefined> {
+    const { webhook } = hook;
+    if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
+      throw badRequestError(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
+    }
+    const version = reviewVersion(webhook.admissionReviewVersions);
+    const uid = this.#options.random.uuid();
+    const review = {
+      kind: "AdmissionReview",
+      apiVersion: `admission.k8s.io/${version}`,
+      request: { uid, ...requestFacts(request, as), ...this.#objects(request, as) },
+    };
+    let why: string;
+    try {
+      const timeoutMs = (webhook.timeoutSeconds ?? 10) * 1000;
+      const answer = await this.#options.caller.call(webhook.clientConfig, review, { timeoutMs });
+      try {
+        return verifiedResponse(answer, uid, version, this.#mutating);
+      } catch (error) {
+        why = `received invalid webhook response: ${(error as Error).message}`;
+      }
+    } catch (error) {
+      why = `failed to call webhook: ${(error as Error).message}`;
+    }
+    if (webhook.failurePolicy === "Ignore") return undefined;
+    throw internalError(`failed calling webhook ${JSON.stringify(webhook.name)}: ${why}`);
+  }
+
+  /** The object as the webhook sees it. */
+  seen(request: AdmissionRequest, as: MatchedAs): object | null {
+    return this.#objects(request, as).object;
+  }
+
+  /** `object`, of the version that the webhook saw, as the version of the request. */
+  restored(object: KubeObject, as: MatchedAs, request: AdmissionRequest): KubeObject {
+    if (!as.converted) return object;
+    const { group, version, plural } = request.definition;
+    const own = this.#options.registry.find(group, version, plural);
+    return own ? own.fromStored(as.converted.toStored(object)) : object;
+  }
+
+  #objects(request: AdmissionRequest, as: MatchedAs) {
+    return objectsFor(request, as, (object) => {
+      const { group, version, plural } = request.definition;
+      const own = this.#options.registry.find(group, version, plural);
+      if (!own || !as.converted) return object;
+      return as.converted.fromStored(own.toStored(object as KubeObject));
+    });
+  }
+
+  #compile(configuration: DeepReadonly<Configuration>): readonly CompiledWebhook[] {
+    const known = this.#compiled.get(configuration);
+    if (known) return known;
+    const { name } = configuration.metadata;
+    const made = (configuration.webhooks ?? []).map((one, i): CompiledWebhook => {
+      const webhook = one as Webhook;
+      return {
+        id: `${name}/${webhook.name}/${i}`,
+        configuration: name,
+        webhook,
+        criteria: matchCriteria({ ...webhook, resourceRules: webhook.rules ?? [] } as Parameters<
+          typeof matchCriteria
+        >[0]),
+        conditions: new MatchConditions(webhook.matchConditions, environment),
+      };
+    });
+    this.#compiled.set(configuration, made);
+    return made;
+  }
+}
