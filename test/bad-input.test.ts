@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { findProgram } from "../src/cluster/prerequisites.ts";
+import { findProgram } from "../src/base/node/find-program.ts";
 import { eventually, whyNoCluster } from "../src/testing/cluster-fixture.ts";
 import { type MachineState, machineState, newSince } from "../src/testing/leftovers.ts";
 import { freePorts } from "../src/testing/registry.ts";
@@ -258,7 +258,7 @@ describe.skipIf(whyNoCluster() !== undefined)("bad input", () => {
 
   test("where programs are missing nodes are simulated, and the command says why", async () => {
     // Hidden in a view of the file system that only these commands have.
-    const hidden = [findProgram(["crun"]), findProgram(["runc"])].flatMap((file) => file ?? []);
+    const hidden = [findProgram("crun"), findProgram("runc")].flatMap((file) => file ?? []);
     const script = `${hidden.map((file) => `mount --bind /dev/null ${file}`).join(" && ")} && exec "$@"`;
     const hiddenRun = (...args: string[]) =>
       runProgram("unshare", ["-m", "sh", "-c", script, "sh", process.execPath, command, ...args]);

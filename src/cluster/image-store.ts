@@ -1,12 +1,12 @@
 /** The machine's image store as a cluster's configuration wants it. */
 import type { Clock } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
+import { findProgram } from "../base/node/find-program.ts";
 import type { Random } from "../base/random.ts";
 import { ImageStore } from "../kubelet/images/image-store.ts";
 import { LocalImages } from "../kubelet/images/local-image.ts";
 import { RegistryClient, type RegistryConfig } from "../kubelet/images/registry-client.ts";
 import type { ImagesConfig, RegistrySettings } from "./config/cluster-config.ts";
-import { findProgram } from "./prerequisites.ts";
 
 export interface ImageStoreOptions {
   folder: string;
@@ -18,15 +18,14 @@ export interface ImageStoreOptions {
 
 export async function openImageStore({ folder, config, clock, random, log }: ImageStoreOptions): Promise<ImageStore> {
   const logger = log.with({ component: "images" });
-  const find = (name: string) => findProgram([name]);
   const store = new ImageStore({
     folder,
     clock,
     random,
     logger,
-    findProgram: find,
+    findProgram,
     registry: new RegistryClient({ clock, logger, registries: registriesOf(config) }),
-    local: new LocalImages({ findProgram: find, logger }),
+    local: new LocalImages({ findProgram, logger }),
     substitutes: Object.entries(config.substitutions).map(([requested, image]) => ({
       requested: requested.replace(/:\*$/, ""),
       image,

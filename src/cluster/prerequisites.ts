@@ -1,7 +1,7 @@
 /** What the machine must offer for nodes with real containers, how each thing is checked, and the line that provides it. */
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, readFileSync } from "node:fs";
 import { release } from "node:os";
-import { delimiter, join } from "node:path";
+import { findProgram } from "../base/node/find-program.ts";
 
 export interface Prerequisite {
   name: string;
@@ -65,7 +65,7 @@ export function missing(prerequisites: readonly Prerequisite[]): Prerequisite[] 
 export function installationPlan(): { packages: string[]; command: string; refresh: string | undefined } | undefined {
   const manager = packageManager();
   const packages = programs
-    .filter((program) => !findProgram(program.names))
+    .filter((program) => !findAny(program.names))
     .map((program) => program.packages[manager ?? "apt-get"]);
   if (!manager || packages.length === 0) return undefined;
   return {
@@ -75,37 +75,21 @@ export function installationPlan(): { packages: string[]; command: string; refre
   };
 }
 
-/** The first of `names` on the PATH (sbin folders included), as a full path. */
-export function findProgram(names: readonly string[]): string | undefined {
-  const folders = [
-    ...(process.env["PATH"] ?? "").split(delimiter),
-    "/usr/local/sbin",
-    "/usr/sbin",
-    "/sbin",
-    "/usr/local/bin",
-    "/usr/bin",
-    "/bin",
-  ];
+/** The first of the names that is there. */
+function findAny(names: readonly string[]): string | undefined {
   for (const name of names) {
-    for (const folder of folders) {
-      const file = join(folder, name);
-      try {
-        accessSync(file, constants.X_OK);
-        return file;
-      } catch {
-        // Not in this folder.
-      }
-    }
+    const file = findProgram(name);
+    if (file) return file;
   }
   return undefined;
 }
 
 function packageManager(): PackageManager | undefined {
-  return (Object.keys(installCommands) as PackageManager[]).find((manager) => findProgram([manager]));
+  return (Object.keys(installCommands) as PackageManager[]).find((manager) => findProgram(manager));
 }
 
 function checkProgram(program: Program): Prerequisite {
-  const found = findProgram(program.names);
+  const found = findAny(program.names);
   const manager = packageManager();
   const remedy = manager
     ? `${installCommands[manager]} ${program.packages[manager]}`

@@ -17,6 +17,7 @@ import type { DeepReadonly } from "../api/object.ts";
 import { ConfigMaps, Events, Leases, Namespaces, Nodes, Pods, Secrets } from "../api/resources.ts";
 import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
+import { findProgram } from "../base/node/find-program.ts";
 import { Links } from "../base/node/links.ts";
 import { mountsBelow, unmountAll } from "../base/node/mounts.ts";
 import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../base/node/netns.ts";
@@ -27,7 +28,7 @@ import { ImageError, type ImageService, type StoredImage } from "./images/image-
 import { type Kubelet, startKubelet } from "./kubelet.ts";
 import { machineFacts } from "./machine-facts.ts";
 import { BridgePodNetwork } from "./network/pod-network.ts";
-import { findProgram, OciMachine } from "./runtime/oci/machine.ts";
+import { OciMachine } from "./runtime/oci/machine.ts";
 import { OciRuntime } from "./runtime/oci/oci-runtime.ts";
 
 const isPossible = process.getuid?.() === 0 && findProgram("conmon") && findProgram("busybox") && findProgram("crun");
@@ -73,26 +74,35 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   }, 30_000);
 
   afterAll(async () => {
-    await api.client.deleteCollection(Pods, { namespace: "default" }, { gracePeriodSeconds: 0 });
-    await until(
-      async () =>
-        (await api.client.list(Pods, {})).items.length === 0 &&
-        ["kubelet/pods", "volatile/pods", "logs"].every((name) => namesIn(join(folder, name)).length === 0),
-    );
+    try {
+      await api.client.deleteCollection(Pods, { namespace: "default" }, { gracePeriodSeconds: 0 });
+      await until(
+        async () =>
+          (await api.client.list(Pods, {})).items.length === 0 &&
+          ["kubelet/pods", "volatile/pods", "logs"].every((name) => namesIn(join(folder, name)).length === 0),
+      );
+    } finally {
+      await tearDown();
+    }
+  }, 30_000);
+
+  /** Whatever the tests left: nothing of it may stay on the machine. */
+  async function tearDown(): Promise<void> {
     stop.abort();
     await kubelet.stopped;
     await runtime.close();
+    machine.cgroups.kill(`/${nodeName}`);
     await machine.cgroups.remove(`/${nodeName}`);
     const mounts = mountsBelow(folder).filter((point) => /\/(kubelet|volatile|node)\//.test(point));
     machine.tearDown();
     unmountAll(folder); // What a crun of the killed kubelets still held.
     network.close();
     const left = listNetns(`${nodeName}_`);
-    deleteNetns(nodeName);
+    for (const name of [...left, nodeName]) deleteNetns(name);
     await api[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
     expect({ left, mounts }).toEqual({ left: [], mounts: [] });
-  }, 30_000);
+  }
 
   async function startNode(): Promise<void> {
     stop = new AbortController();

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { checkPrerequisites, findProgram, missing } from "../cluster/prerequisites.ts";
+import { findProgram } from "../base/node/find-program.ts";
+import { checkPrerequisites, missing } from "../cluster/prerequisites.ts";
 import { type MachineState, machineState, newSince } from "./leftovers.ts";
 
 const run = promisify(execFile);
@@ -36,7 +37,7 @@ export interface TestCluster {
 /** Why whole-cluster tests cannot run here; undefined when they can. */
 export function whyNoCluster(): string | undefined {
   const lacking = missing(checkPrerequisites()).map((item) => item.name);
-  if (!findProgram(["kubectl"])) lacking.push("kubectl");
+  if (!findProgram("kubectl")) lacking.push("kubectl");
   return lacking.length === 0 ? undefined : `this machine lacks ${lacking.join(", ")}`;
 }
 

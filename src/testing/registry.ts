@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { findProgram } from "../cluster/prerequisites.ts";
+import { findProgram } from "../base/node/find-program.ts";
 import { programClosure } from "../kubelet/images/closure.ts";
 
 export interface TestRegistry {
@@ -16,9 +16,7 @@ export interface TestRegistry {
   stop(): void;
 }
 
-export const canRunRegistry = ["docker-registry", "skopeo", "tar", "ldd", "busybox"].every((name) =>
-  findProgram([name]),
-);
+export const canRunRegistry = ["docker-registry", "skopeo", "tar", "ldd", "busybox"].every((name) => findProgram(name));
 
 export const registryUser = { username: "student", password: "secret" };
 
@@ -70,8 +68,8 @@ export async function writeImage(
   const root = join(folder, "root");
   const blobs = join(folder, "blobs", "sha256");
   for (const each of [root, blobs, join(root, "bin"), join(root, "tmp")]) mkdirSync(each, { recursive: true });
-  const busybox = realpathSync(findProgram(["busybox"])!);
-  for (const [path, from] of await programClosure(busybox, "/bin/sh", findProgram(["ldd"])!)) {
+  const busybox = realpathSync(findProgram("busybox")!);
+  for (const [path, from] of await programClosure(busybox, "/bin/sh", findProgram("ldd")!)) {
     mkdirSync(join(root, path, ".."), { recursive: true });
     writeFileSync(join(root, path), readFileSync(from), { mode: 0o755 });
   }

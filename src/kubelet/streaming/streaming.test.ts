@@ -5,8 +5,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findProgram } from "../../base/node/find-program.ts";
 import type { TerminalSize } from "../runtime/container-runtime.ts";
-import { findProgram } from "../runtime/oci/machine.ts";
 import { servePortForward } from "./port-forward.ts";
 import { type CommandStreams, serveRemoteCommand } from "./remote-command.ts";
 

@@ -2,12 +2,13 @@
  * What the OCI runtimes of all nodes on one machine share: the programs, the machine's control groups, and how many containers
  * start at a time.
  */
-import { accessSync, constants, mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, relative } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
+import { findProgram } from "../../../base/node/find-program.ts";
 import { mountTmpfs } from "../../../base/node/mounts.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { RuntimeError } from "../container-runtime.ts";
@@ -189,26 +190,6 @@ export function isShared(folder: string, mountinfo: string): boolean {
     shared = fields.slice(6).some((field) => field.startsWith("shared:"));
   }
   return shared;
-}
-
-export function findProgram(name: string): string | undefined {
-  for (const folder of [
-    ...(process.env["PATH"] ?? "").split(":"),
-    "/usr/local/sbin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-  ]) {
-    if (!folder.startsWith("/")) continue;
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return join(folder, name);
-    } catch {
-      // The next folder may have it.
-    }
-  }
-  return undefined;
 }
 
 function needProgram(name: string): string {

@@ -11,13 +11,14 @@ import {
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
+import { findProgram } from "../../../base/node/find-program.ts";
 import { Links } from "../../../base/node/links.ts";
 import { createNetns, deleteNetns, netnsPath } from "../../../base/node/netns.ts";
 import { systemClock } from "../../../base/node/system-clock.ts";
 import { systemRandom } from "../../../base/node/system-random.ts";
 import { describeContainerRuntime, type RuntimeFixture } from "../container-runtime.conformance.ts";
 import type { ContainerRuntime } from "../container-runtime.ts";
-import { findProgram, OciMachine } from "./machine.ts";
+import { OciMachine } from "./machine.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 import { startTicks } from "./processes.ts";
 

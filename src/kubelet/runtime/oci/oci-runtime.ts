@@ -4,28 +4,26 @@
  *
  * A container costs two processes that stay: its own and its conmon. A sandbox costs none: files hold its namespaces.
  */
-import { constants, existsSync, lstatSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { cp, rm } from "node:fs/promises";
-import { Socket } from "node:net";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { type Clock, sleep } from "../../../base/clock.ts";
+import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { connectIn } from "../../../base/node/netns.ts";
 import type { Random } from "../../../base/random.ts";
-import type { ImageConfig, ImageService } from "../../images/image-service.ts";
+import type { ImageService } from "../../images/image-service.ts";
 import {
   type AttachRequest,
   type ContainerConfig,
   type ContainerId,
   type ContainerRuntime,
-  type ContainerState,
   type ContainerStats,
   type ContainerStatus,
   type ExecRequest,
   type ExecSyncOptions,
   type ExecSyncResult,
-  isRuntimeError,
   type Resources,
   RuntimeError,
   type RuntimeVersion,
@@ -36,24 +34,13 @@ import {
 } from "../container-runtime.ts";
 import { attach, reopenLog } from "./attach.ts";
 import { processArgs } from "./bundle.ts";
-import { ContainerBundles, volumeMounts } from "./container-bundle.ts";
+import { type Container, isRunning, logPath, newContainer } from "./container-book.ts";
+import { ContainerBundles } from "./container-bundle.ts";
+import { ContainerLives } from "./container-lives.ts";
 import { type ExecTarget, exec, execSync } from "./exec.ts";
-import {
-  ContainerFolder,
-  type ContainerRecord,
-  type ExitRecord,
-  makeFolder,
-  modifiedAtMs,
-  readRecord,
-  readText,
-  type StartedRecord,
-  writeRecord,
-} from "./folders.ts";
-import { launch } from "./launch.ts";
-import { unmount } from "./linux.ts";
+import { ContainerFolder, type ContainerRecord, makeFolder, readRecord, writeRecord } from "./folders.ts";
 import type { OciMachine } from "./machine.ts";
-import { signalNumber, signalProcess, startTicks } from "./processes.ts";
-import { mountRootfs } from "./rootfs.ts";
+import { signalNumber } from "./processes.ts";
 import { Sandboxes, sandboxStatus } from "./sandboxes.ts";
 
 export interface OciRuntimeOptions {
@@ -66,22 +53,6 @@ export interface OciRuntimeOptions {
   logger: Logger;
 }
 
-interface Container {
-  record: ContainerRecord;
-  folder: ContainerFolder;
-  state: ContainerState;
-  started: StartedRecord | undefined;
-  /** Open while conmon lives. */
-  lifeline: Socket | undefined;
-  exited: Promise<ContainerStatus>;
-  resolveExited: (status: ContainerStatus) => void;
-  /** Settles when the start that is under way has succeeded or failed. */
-  starting: Promise<void> | undefined;
-  wasAttached: boolean;
-  /** How many calls wait for the exit. */
-  waiting: number;
-}
-
 export class OciRuntime implements ContainerRuntime {
   readonly name = "pinnace";
   readonly #options: OciRuntimeOptions;
@@ -89,13 +60,21 @@ export class OciRuntime implements ContainerRuntime {
   readonly #bundles: ContainerBundles;
   readonly #containers = new Map<ContainerId, Container>();
   readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
-  #isClosed = false;
+  readonly #lives: ContainerLives;
 
   constructor(options: OciRuntimeOptions) {
     this.#options = options;
     const { machine, clock } = options;
     this.#sandboxes = new Sandboxes({ machine, clock, run: () => this.#run });
     this.#bundles = new ContainerBundles(machine);
+    this.#lives = new ContainerLives({
+      ...options,
+      runtimeRoot: () => this.#runtimeRoot,
+      status: (container) => this.#status(container),
+      onExit: (status) => {
+        for (const listener of [...this.#exitListeners]) listener(status);
+      },
+    });
   }
 
   async open(): Promise<void> {
@@ -107,7 +86,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#lives.close();
     for (const container of this.#containers.values()) container.lifeline?.destroy();
     this.#exitListeners.clear();
   }
@@ -127,7 +106,7 @@ export class OciRuntime implements ContainerRuntime {
   async stopSandbox(id: SandboxId): Promise<void> {
     const sandbox = this.#sandboxes.find(id);
     if (!sandbox) return;
-    await Promise.all(this.#containersOf(id).map((each) => this.#stop(each, { gracePeriodSeconds: 0 })));
+    await Promise.all(this.#containersOf(id).map((each) => this.#lives.stop(each, { gracePeriodSeconds: 0 })));
     this.#sandboxes.markStopped(sandbox);
   }
 
@@ -194,138 +173,24 @@ export class OciRuntime implements ContainerRuntime {
     if (container.state.kind !== "created" || container.starting) {
       throw new RuntimeError("FailedPrecondition", `container ${id} was started before`);
     }
-    const starting = this.#startOrFail(container);
+    const starting = this.#lives.startOrFail(container);
     container.starting = starting.catch(() => {});
     await starting;
   }
 
-  async #startOrFail(container: Container): Promise<void> {
-    try {
-      await this.#machine.starts.run(() => this.#start(container));
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      await this.#takeDownProcess(container);
-      this.#setExited(container, {
-        kind: "exited",
-        exitCode: startErrorCode,
-        reason: "StartError",
-        message,
-        startedAtMs: 0,
-        finishedAtMs: this.#options.clock.now(),
-      });
-      throw isRuntimeError(error) ? error : new RuntimeError("StartError", message, { cause: error });
-    }
-  }
-
-  async #start(container: Container): Promise<void> {
-    const { folder, record } = container;
-    const { config } = record;
-    const { layers, config: image } = await this.#options.images.rootfs(config.imageId);
-    const root = mountRootfs({
-      layers: [...layers, record.mountPoints],
-      upper: folder.upper,
-      work: folder.work,
-      merged: folder.rootfs,
-    });
-    try {
-      await this.#fillVolumes(folder, image, config);
-      const started = await launch({
-        machine: this.#machine,
-        clock: this.#options.clock,
-        folder,
-        runtimeRoot: this.#runtimeRoot,
-        logPath: logPath(container),
-        terminal: config.tty ?? false,
-        stdin: config.stdin ?? false,
-        leaveStdinOpen: !config.stdinOnce,
-        onConmon: () => this.#watchConmon(container),
-      });
-      container.started = started;
-      container.state = { kind: "running", pid: started.pid, startedAtMs: started.startedAtMs };
-    } finally {
-      // The container has its root; nobody else needs to see it. With propagated mounts the two are tied together.
-      if (!config.mounts?.some((each) => each.propagation && each.propagation !== "None")) root[Symbol.dispose]();
-    }
-    // conmon may have ended while we were getting here.
-    if (container.lifeline?.destroyed) await this.#conmonEnded(container);
-  }
-
-  /** A volume of the image begins with what the image has there. */
-  async #fillVolumes(folder: ContainerFolder, image: ImageConfig, config: ContainerConfig): Promise<void> {
-    for (const { hostPath, containerPath } of volumeMounts(image, config, folder)) {
-      makeFolder(hostPath);
-      const source = join(folder.rootfs, containerPath);
-      if (!lstatSync(source, { throwIfNoEntry: false })?.isDirectory()) continue;
-      await cp(source, hostPath, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
-    }
-  }
-
   async stopContainer(id: ContainerId, options: StopOptions): Promise<void> {
-    await this.#stop(this.#container(id), options);
-  }
-
-  async #stop(container: Container, options: StopOptions): Promise<void> {
-    // What is being started is stopped when it has started.
-    await container.starting;
-    if (container.state.kind !== "running" || !container.started) return;
-    const { started, record } = container;
-    options.abort?.throwIfAborted();
-    if (options.gracePeriodSeconds > 0) {
-      signalProcess(started, signalNumber(options.signal ?? record.stopSignal ?? "SIGTERM"));
-      const over = new AbortController();
-      const stopWaiting = () => over.abort(options.abort?.reason);
-      options.abort?.addEventListener("abort", stopWaiting, { once: true });
-      const grace = sleep(this.#options.clock, options.gracePeriodSeconds * 1000, over.signal).catch(() => {});
-      try {
-        await Promise.race([this.#exitOf(container), grace]);
-      } finally {
-        options.abort?.removeEventListener("abort", stopWaiting);
-        over.abort();
-      }
-      options.abort?.throwIfAborted();
-      if (!isRunning(container)) return;
-    }
-    this.#kill(container);
-    await this.#exitOf(container);
-  }
-
-  /** Whoever waits for an exit keeps this process alive for it; a container by itself does not. */
-  async #exitOf(container: Container): Promise<ContainerStatus> {
-    container.waiting++;
-    container.lifeline?.ref();
-    try {
-      return await container.exited;
-    } finally {
-      if (--container.waiting === 0) container.lifeline?.unref();
-    }
-  }
-
-  #kill(container: Container): void {
-    // The group as well as the process: in a shared PID namespace the others do not die with the first.
-    if (container.started) signalProcess(container.started, 9);
-    this.#machine.cgroups.kill(container.record.cgroupPath);
+    await this.#lives.stop(this.#container(id), options);
   }
 
   async removeContainer(id: ContainerId): Promise<void> {
     const container = this.#containers.get(id);
     if (!container) return;
-    await this.#stop(container, { gracePeriodSeconds: 0 });
-    await this.#takeDownProcess(container);
+    await this.#lives.stop(container, { gracePeriodSeconds: 0 });
+    await this.#lives.takeDownProcess(container);
     await rm(container.folder.disk, { recursive: true, force: true });
     await rm(container.folder.path, { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
     this.#options.images.release(container.record.config.imageId, id);
     this.#containers.delete(id);
-  }
-
-  /** Everything of a container but its folder and record. */
-  async #takeDownProcess(container: Container): Promise<void> {
-    container.lifeline?.destroy();
-    container.lifeline = undefined;
-    const { record, folder } = container;
-    this.#machine.cgroups.kill(record.cgroupPath);
-    await this.#machine.cgroups.remove(record.cgroupPath);
-    unmount(folder.rootfs);
-    rmSync(join(this.#runtimeRoot, record.id), { recursive: true, force: true, maxRetries: 5, retryDelay: 5 });
   }
 
   containerStatus(id: ContainerId): ContainerStatus | undefined {
@@ -343,7 +208,7 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   async waitForExit(id: ContainerId, signal?: AbortSignal): Promise<ContainerStatus> {
-    const exited = this.#exitOf(this.#container(id));
+    const exited = this.#lives.exitOf(this.#container(id));
     if (!signal) return exited;
     signal.throwIfAborted();
     return new Promise((resolve, reject) => {
@@ -403,7 +268,7 @@ export class OciRuntime implements ContainerRuntime {
         logPath: logPath(container),
         stdin: config.stdin ?? false,
         tty: config.tty ?? false,
-        exited: this.#exitOf(container),
+        exited: this.#lives.exitOf(container),
       },
       { ...request, fromStart },
     );
@@ -434,71 +299,6 @@ export class OciRuntime implements ContainerRuntime {
     };
   }
 
-  // The end of containers
-
-  /** conmon holds a FIFO open as long as it lives, and it ends after the container has, with the log complete. */
-  #watchConmon(container: Container): void {
-    const fd = openSync(container.folder.lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
-    const lifeline = new Socket({ fd, readable: true, writable: false });
-    container.lifeline = lifeline;
-    const onEnd = () => {
-      lifeline.destroy();
-      // While it starts, the start itself finds out.
-      if (container.started && container.lifeline === lifeline && !this.#isClosed) void this.#conmonEnded(container);
-    };
-    lifeline.once("end", onEnd);
-    lifeline.once("error", onEnd);
-    lifeline.resume();
-    lifeline.unref();
-  }
-
-  async #conmonEnded(container: Container): Promise<void> {
-    const { folder, record } = container;
-    // conmon lets go of the FIFO an instant before it writes the exit file, which is the last that it does.
-    for (let waitMs = 1; !existsSync(folder.exitFile) && isConmonAlive(folder) && waitMs < 1000; waitMs *= 2) {
-      await sleep(this.#options.clock, waitMs);
-    }
-    if (container.state.kind === "exited") return;
-    const startedAtMs = container.started?.startedAtMs ?? 0;
-    const oomKilled = this.#machine.cgroups.oomKills(record.cgroupPath) > 0;
-    const code = readText(folder.exitFile);
-    if (code === undefined || code === "") {
-      // conmon was killed. Nobody reads the container's output or learns its exit code now: as with a dead shim, it ends too.
-      this.#kill(container);
-      const { started } = container;
-      for (let waitMs = 1; started && startTicks(started.pid) === started.startTicks && waitMs < 1000; waitMs *= 2) {
-        await sleep(this.#options.clock, waitMs);
-      }
-      const message = "The container's monitor (conmon) ended unexpectedly, so that its exit code is unknown";
-      const finishedAtMs = this.#options.clock.now();
-      this.#setExited(container, {
-        kind: "exited",
-        exitCode: 137,
-        reason: "ContainerStatusUnknown",
-        message,
-        startedAtMs,
-        finishedAtMs,
-      });
-      return;
-    }
-    const exitCode = Number(code);
-    this.#setExited(container, {
-      kind: "exited",
-      exitCode,
-      reason: oomKilled ? "OOMKilled" : exitCode === 0 ? "Completed" : "Error",
-      startedAtMs,
-      finishedAtMs: modifiedAtMs(folder.exitFile) ?? this.#options.clock.now(),
-    });
-  }
-
-  #setExited(container: Container, exit: ExitRecord): void {
-    container.state = exit;
-    writeRecord(container.folder.exited, exit);
-    const status = this.#status(container);
-    container.resolveExited(status);
-    for (const listener of [...this.#exitListeners]) listener(status);
-  }
-
   // Adoption
 
   async #adoptContainers(): Promise<void> {
@@ -510,57 +310,18 @@ export class OciRuntime implements ContainerRuntime {
     }
   }
 
+  async #adoptContainer(record: ContainerRecord, folder: ContainerFolder): Promise<void> {
+    const container = newContainer(record, folder, { kind: "created" });
+    this.#containers.set(record.id, container);
+    this.#options.images.hold(record.config.imageId, record.id);
+    await this.#lives.adopt(container);
+  }
+
   /** What containers wrote before the machine was restarted. */
   async #removeOrphanedLayers(): Promise<void> {
     for (const id of readdirSync(this.#disk)) {
       if (!this.#containers.has(id as ContainerId)) await rm(join(this.#disk, id), { recursive: true, force: true });
     }
-  }
-
-  async #adoptContainer(record: ContainerRecord, folder: ContainerFolder): Promise<void> {
-    const container = newContainer(record, folder, { kind: "created" });
-    this.#containers.set(record.id, container);
-    this.#options.images.hold(record.config.imageId, record.id);
-    const exit = readRecord<ExitRecord>(folder.exited);
-    if (exit) {
-      container.state = exit;
-      container.resolveExited(this.#status(container));
-      return;
-    }
-    container.started = readRecord<StartedRecord>(folder.started) ?? this.#interruptedStart(record, folder);
-    if (!container.started) {
-      if (existsSync(folder.lifeline)) await this.#undoStart(container);
-      return;
-    }
-    container.state = { kind: "running", pid: container.started.pid, startedAtMs: container.started.startedAtMs };
-    // Without a conmon the FIFO is at its end at once, and the exit file tells the rest.
-    this.#watchConmon(container);
-    if (!isConmonAlive(folder)) {
-      container.lifeline?.destroy();
-      await this.#conmonEnded(container);
-    }
-  }
-
-  /** The server died before the container's process ran: it is as good as only created. */
-  async #undoStart(container: Container): Promise<void> {
-    const { folder } = container;
-    await this.#takeDownProcess(container);
-    for (let waitMs = 1; isConmonAlive(folder) && waitMs < 1000; waitMs *= 2) await sleep(this.#options.clock, waitMs);
-    for (const file of [folder.exitFile, folder.pidFile, folder.conmonPidFile, folder.lifeline])
-      rmSync(file, { force: true });
-  }
-
-  /** The server died between letting the container's process go and writing that down. */
-  #interruptedStart(record: ContainerRecord, folder: ContainerFolder): StartedRecord | undefined {
-    const pid = Number(readText(folder.pidFile));
-    if (!pid || existsSync(join(this.#runtimeRoot, record.id, "exec.fifo"))) return undefined;
-    const started = {
-      pid,
-      startTicks: startTicks(pid) ?? "",
-      startedAtMs: modifiedAtMs(folder.pidFile) ?? record.createdAtMs,
-    };
-    writeRecord(folder.started, started);
-    return started;
   }
 
   // Lookups
@@ -616,45 +377,6 @@ export class OciRuntime implements ContainerRuntime {
       state,
     };
   }
-}
-
-const startErrorCode = 128;
-function newContainer(record: ContainerRecord, folder: ContainerFolder, state: ContainerState): Container {
-  const { promise, resolve } = deferred<ContainerStatus>();
-  return {
-    record,
-    folder,
-    state,
-    started: undefined,
-    lifeline: undefined,
-    exited: promise,
-    resolveExited: resolve,
-    starting: undefined,
-    wasAttached: false,
-    waiting: 0,
-  };
-}
-
-function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
-  let resolve!: (value: T) => void;
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
-}
-
-function isRunning(container: Container): boolean {
-  return container.state.kind === "running";
-}
-
-function logPath(container: Container): string {
-  return container.record.config.logPath ?? container.folder.ownLog;
-}
-
-function isConmonAlive(folder: ContainerFolder): boolean {
-  const pid = Number(readText(folder.conmonPidFile));
-  // The FIFO is the real sign; this only spares it where the machine was restarted and the number means another process.
-  return pid > 0 && (readText(`/proc/${pid}/cmdline`) ?? "").includes(folder.id);
 }
 
 function connected(socket: Socket, signal?: AbortSignal): Promise<Socket> {

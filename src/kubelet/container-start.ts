@@ -1,0 +1,162 @@
+/** Starts a pod's containers: from the spec to a running process, and what is told when it fails. */
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { exitedRun, identityOf } from "./adopt-pod.ts";
+import { containerConfig } from "./container-config.ts";
+import { ContainerConfigError, containerEnvironment } from "./environment.ts";
+import { runHook } from "./lifecycle-hooks.ts";
+import { containerLogPath } from "./paths.ts";
+import { actionTarget, fieldFacts, type PodDesk } from "./pod-desk.ts";
+import { hostsPath } from "./pod-sandbox.ts";
+import { findContainerSpec, type PodEffect } from "./pod-state.ts";
+import type { ContainerId, ContainerStatus } from "./runtime/container-runtime.ts";
+import { forgetRun, terminationMessage, terminationMessagePath } from "./termination-message.ts";
+import { containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
+
+const defaultTerminationMessagePath = "/dev/termination-log";
+
+export class ContainerStarter {
+  readonly #pod: PodDesk;
+  readonly #volumes: () => PreparedVolumes;
+
+  constructor(pod: PodDesk, volumes: () => PreparedVolumes) {
+    this.#pod = pod;
+    this.#volumes = volumes;
+  }
+
+  async start(effect: PodEffect & { kind: "startContainer" }): Promise<void> {
+    const { container: name, attempt, backoff } = effect;
+    const { runtime } = this.#pod.node;
+    const fail = (reason: string, message: string) => {
+      this.#pod.record(name, "Warning", "Failed", `Error: ${message}`);
+      this.#pod.dispatch({ kind: "containerNotStarted", container: name, problem: { reason, message } });
+    };
+    let id: ContainerId;
+    try {
+      const config = await this.#containerConfig(effect);
+      const { sandbox } = this.#pod.state;
+      if (sandbox.kind !== "ready") throw new Error("the pod's sandbox is gone");
+      try {
+        id = await runtime.createContainer(sandbox.id, config);
+      } catch (error) {
+        return fail("CreateContainerError", (error as Error).message);
+      }
+    } catch (error) {
+      return fail("CreateContainerConfigError", (error as Error).message);
+    }
+    this.#pod.record(name, "Normal", "Created", "Container created");
+    try {
+      await runtime.startContainer(id);
+    } catch (error) {
+      await this.#reportFailedStart(name, id, error as Error);
+      return;
+    }
+    this.#pod.record(name, "Normal", "Started", "Container started");
+    const status = runtime.containerStatus(id);
+    if (!status) return fail("RunContainerError", `container ${id} vanished while it was started`);
+    const { state } = status;
+    const startedAtMs = state.kind === "created" ? this.#pod.node.clock.now() : state.startedAtMs;
+    const hasHook = findContainerSpec(this.#pod.state.pod, name)?.lifecycle?.postStart !== undefined;
+    this.#pod.dispatch({
+      kind: "containerStarted",
+      container: name,
+      run: { kind: "running", ...identityOf(status), startedAtMs, ...(hasHook ? { hook: "wanted" as const } : {}) },
+      ...(backoff ? { backoff } : {}),
+    });
+    if (state.kind === "exited") await this.reportExit(status);
+    void this.#forgetOldRuns(name, attempt);
+  }
+
+  /** A container whose command could not be executed has exited, with upstream's reason and code. */
+  async #reportFailedStart(name: string, id: ContainerId, error: Error): Promise<void> {
+    const { runtime, clock } = this.#pod.node;
+    this.#pod.record(name, "Warning", "Failed", `Error: ${error.message}`);
+    const problem = { reason: "RunContainerError", message: error.message };
+    const status = runtime.containerStatus(id);
+    const run = status && exitedRun(status, undefined, error.message);
+    if (run) {
+      const exit = { ...run, reason: "StartError", finishedAtMs: run.finishedAtMs || clock.now() };
+      this.#pod.dispatch({ kind: "containerNotStarted", container: name, problem, run: exit });
+      return;
+    }
+    await runtime.removeContainer(id).catch(() => {});
+    this.#pod.dispatch({ kind: "containerNotStarted", container: name, problem });
+  }
+
+  async #containerConfig(effect: PodEffect & { kind: "startContainer" }) {
+    const { images, references, services, facts, seccompRoot } = this.#pod.node;
+    const { pod } = this.#pod.state;
+    const container = findContainerSpec(pod, effect.container);
+    if (!container) throw new ContainerConfigError(`container ${effect.container} is not in the pod's spec any more`);
+    const { namespace, uid } = pod.metadata;
+    const env = await containerEnvironment(pod, container, {
+      ...fieldFacts(this.#pod),
+      services: services(),
+      get: (resource, name) => references.get(resource, namespace, name, uid),
+    });
+    const image = images.status(effect.imageId) ?? images.status(container.image ?? "");
+    if (!image) throw new ContainerConfigError(`image ${JSON.stringify(container.image)} is not present any more`);
+    const logPath = containerLogPath(this.#pod.folders, container.name, effect.attempt);
+    mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
+    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env);
+    if (!mounts.some((mount) => mount.containerPath === "/etc/hosts")) {
+      mounts.push({ hostPath: hostsPath(this.#pod.folders), containerPath: "/etc/hosts" });
+    }
+    const messagePath = terminationMessagePath(this.#pod.folders, container.name, effect.attempt);
+    mkdirSync(dirname(messagePath), { recursive: true, mode: 0o755 });
+    writeFileSync(messagePath, "");
+    chmodSync(messagePath, 0o666); // Any user of the container may write; the umask would forbid it.
+    mounts.push({
+      hostPath: messagePath,
+      containerPath: container.terminationMessagePath || defaultTerminationMessagePath,
+    });
+    return containerConfig({
+      pod,
+      container,
+      attempt: effect.attempt,
+      image,
+      env,
+      mounts,
+      logPath,
+      nodeMemoryBytes: facts.memoryBytes,
+      seccompRoot,
+      ...(effect.backoff ? { backoff: effect.backoff } : {}),
+    });
+  }
+
+  async reportExit(status: ContainerStatus): Promise<void> {
+    const message = await terminationMessage(this.#pod.state.pod, this.#pod.folders, status);
+    const run = exitedRun(status, undefined, message);
+    if (run) this.#pod.dispatch({ kind: "containerExited", container: status.config.name, run });
+  }
+
+  /** One run before the present one stays, for its exit code and its log. */
+  async #forgetOldRuns(name: string, attempt: number): Promise<void> {
+    const { runtime } = this.#pod.node;
+    const { uid } = this.#pod.state.pod.metadata;
+    const old = runtime
+      .listContainers({ podUid: uid })
+      .filter((status) => status.config.name === name && status.config.attempt < attempt - 1);
+    await Promise.all(old.map((status) => runtime.removeContainer(status.id).catch(() => {})));
+    if (attempt < 2) return;
+    await forgetRun(this.#pod.folders, name, attempt - 2);
+  }
+
+  async runPostStart(name: string, id: ContainerId): Promise<void> {
+    const container = findContainerSpec(this.#pod.state.pod, name);
+    const hook = container?.lifecycle?.postStart;
+    if (!container || !hook) return this.#pod.dispatch({ kind: "hookEnded", container: name, id });
+    const failure = await runHook(
+      hook,
+      actionTarget(this.#pod, container, id),
+      this.#pod.node.runAction,
+      this.#pod.ending,
+    );
+    if (this.#pod.ending.aborted) return;
+    if (failure !== undefined) {
+      this.#pod.node.log.info("postStart hook failed", { pod: this.#pod.name, container: name, failure });
+      this.#pod.record(name, "Warning", "FailedPostStartHook", "PostStartHook failed");
+    }
+    this.#pod.dispatch({ kind: "hookEnded", container: name, id, ...(failure !== undefined ? { failure } : {}) });
+  }
+}

@@ -1,0 +1,86 @@
+/** Makes a pod's sandbox: its network, its hosts file, and what the runtime is told of its namespaces. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { annotations, labels } from "./container-config.ts";
+import { hostNetworkHostsFile, hostsFile, podNames } from "./hosts-file.ts";
+import type { PodFolders } from "./paths.ts";
+import type { PodDesk } from "./pod-desk.ts";
+import type { PodEvent, PodObject } from "./pod-state.ts";
+import { podCgroup, podResources } from "./qos.ts";
+import type { SandboxConfig } from "./runtime/container-runtime.ts";
+
+interface Attachment {
+  netnsPath: string | undefined;
+  ips: readonly string[];
+}
+
+/** Resolves with what came of it, an error included. */
+export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEvent> {
+  const { runtime, network, facts, nodeNetnsPath, signal } = pod.node;
+  signal.throwIfAborted();
+  const { pod: object } = pod.state;
+  try {
+    if (attempt > 0)
+      pod.record(undefined, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    const attachment = object.spec.hostNetwork
+      ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
+      : await network.attach(object.metadata.uid);
+    writeHostsFile(pod, attachment.ips);
+    const id = await runtime.createSandbox(sandboxConfig(pod, attempt, attachment));
+    return { kind: "sandboxCreated", id, ips: attachment.ips };
+  } catch (error) {
+    const { message } = error as Error;
+    pod.record(undefined, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${message}`);
+    return { kind: "sandboxFailed", message };
+  }
+}
+
+function sandboxConfig({ node, state: { pod } }: PodDesk, attempt: number, attachment: Attachment): SandboxConfig {
+  const { nodeName, cgroupRoot, clusterDomain, dns } = node;
+  const { spec } = pod;
+  const { name, namespace, uid } = pod.metadata;
+  const resolvConf = dns(pod);
+  return {
+    pod: { name, namespace, uid },
+    attempt,
+    labels: {
+      [labels.podName]: name,
+      [labels.podNamespace]: namespace,
+      [labels.podUid]: uid,
+      [labels.node]: nodeName,
+    },
+    annotations: { ...podAnnotations(pod), [annotations.podIPs]: attachment.ips.join(",") },
+    hostname: spec.hostNetwork ? nodeName : podNames(pod, clusterDomain).utsName,
+    ...(attachment.netnsPath !== undefined ? { networkNamespacePath: attachment.netnsPath } : {}),
+    namespaces: {
+      pid: spec.hostPID ? "node" : spec.shareProcessNamespace ? "pod" : "container",
+      ipc: spec.hostIPC ? "node" : "pod",
+      uts: "pod",
+    },
+    ...(resolvConf ? { dns: resolvConf } : {}),
+    ...(spec.securityContext?.sysctls
+      ? { sysctls: Object.fromEntries(spec.securityContext.sysctls.map(({ name, value }) => [name, value])) }
+      : {}),
+    cgroupParent: podCgroup(cgroupRoot, pod),
+    resources: podResources(pod),
+  };
+}
+
+/** In memory, like the termination messages: quick to make, and of no use after a reboot. */
+export function hostsPath(folders: PodFolders): string {
+  return join(folders.volatile, "etc-hosts");
+}
+
+function writeHostsFile({ node, folders, state: { pod } }: PodDesk, ips: readonly string[]): void {
+  mkdirSync(folders.volatile, { recursive: true, mode: 0o755 });
+  const text = pod.spec.hostNetwork
+    ? hostNetworkHostsFile(pod, readFileSync("/etc/hosts", "utf8"))
+    : hostsFile(pod, ips, node.clusterDomain);
+  writeFileSync(hostsPath(folders), text, { mode: 0o644 });
+}
+
+/** Runtimes read some; the copy of the manifest that `kubectl apply` leaves is for nobody here. */
+function podAnnotations(pod: PodObject): Record<string, string> {
+  const { "kubectl.kubernetes.io/last-applied-configuration": _, ...rest } = pod.metadata.annotations ?? {};
+  return rest;
+}

@@ -1,0 +1,87 @@
+/** Makes a pod's volumes ready, and keeps them up to date with the objects that they show. */
+import type { Timer } from "../base/clock.ts";
+import { fieldFacts, type PodDesk } from "./pod-desk.ts";
+import { type PreparedVolumes, prepareVolumes, VolumeError } from "./volumes/pod-volumes.ts";
+import type { TokenFile } from "./volumes/projections.ts";
+
+export class PodVolumeKeeper {
+  readonly #pod: PodDesk;
+  readonly #tokens = new Map<string, TokenFile>();
+  #volumes: PreparedVolumes = new Map();
+  #refreshTimer: Timer | undefined;
+  #refreshing = false;
+
+  constructor(pod: PodDesk) {
+    this.#pod = pod;
+  }
+
+  get volumes(): PreparedVolumes {
+    return this.#volumes;
+  }
+
+  /** They are looked after no more. */
+  stop(): void {
+    this.#refreshTimer?.[Symbol.dispose]();
+  }
+
+  async prepare(): Promise<void> {
+    try {
+      this.#volumes = await prepareVolumes(this.#pod.folders, this.#volumeContext());
+      this.#scheduleRefresh();
+      this.#pod.dispatch({ kind: "volumesReady" });
+    } catch (error) {
+      const { message } = error as Error;
+      if (error instanceof VolumeError) this.#pod.record(undefined, "Warning", "FailedMount", message);
+      else throw error;
+      this.#pod.dispatch({ kind: "volumesFailed", message });
+    }
+  }
+
+  async refresh(): Promise<void> {
+    // A change during a refresh is followed by another one.
+    if (this.#refreshing) {
+      this.#scheduleRefresh(50);
+      return;
+    }
+    this.#refreshing = true;
+    try {
+      this.#volumes = await prepareVolumes(this.#pod.folders, this.#volumeContext(), {
+        onlyRefreshable: this.#volumes,
+      });
+      this.#scheduleRefresh();
+    } catch (error) {
+      if (this.#pod.ending.aborted) return;
+      if (error instanceof VolumeError) this.#pod.record(undefined, "Warning", "FailedMount", error.message);
+      this.#scheduleRefresh(10_000);
+    } finally {
+      this.#refreshing = false;
+    }
+  }
+
+  #scheduleRefresh(afterMs?: number): void {
+    const { clock } = this.#pod.node;
+    this.#refreshTimer?.[Symbol.dispose]();
+    const dueAtMs = Math.min(
+      ...[...this.#volumes.values()].map((volume) => volume.refreshAtMs ?? Number.POSITIVE_INFINITY),
+    );
+    const delayMs = afterMs ?? dueAtMs - clock.now();
+    if (!Number.isFinite(delayMs) || this.#pod.ending.aborted) return;
+    this.#refreshTimer = clock.setTimer(Math.max(0, delayMs), () => void this.refresh(), { background: true });
+  }
+
+  #volumeContext() {
+    const { client, clock, references } = this.#pod.node;
+    const { pod } = this.#pod.state;
+    return {
+      pod,
+      client,
+      clock,
+      facts: fieldFacts(this.#pod),
+      signal: this.#pod.ending,
+      tokens: this.#tokens,
+      get: ((resource, name) => references.get(resource, pod.metadata.namespace, name, pod.metadata.uid)) as Parameters<
+        typeof prepareVolumes
+      >[1]["get"],
+    };
+  }
+}
