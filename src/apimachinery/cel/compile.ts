@@ -271,6 +271,7 @@ export class Compiler {
       case "object": {
         const declared = type.fields.get(field);
         if (declared) return declared.type;
+        if (type.open) return Dyn;
         this.problem(at, `undefined field '${field}'`);
         return Dyn;
       }
@@ -454,8 +455,19 @@ export class Compiler {
     };
   }
 
+  /** A struct in an open one is called by its path. */
+  #checkOpenField(holder: string, { at, name }: { at: number; name: string }, code: Code): void {
+    const given = structsIn(this.typeOf(code));
+    const wanted = `${holder}.${name}`;
+    if (given === undefined || given === wanted) return;
+    this.problem(
+      at,
+      `unexpected type name ${JSON.stringify(given)}, expected ${JSON.stringify(wanted)}, which matches field name path from root Object type`,
+    );
+  }
+
   #struct({ at, typeName: name, fields }: SyntaxNode & { kind: "struct" }): Code {
-    const type = this.environment.objectTypes.get(name);
+    const type = this.environment.structType(name);
     if (!type?.constructible) {
       this.problem(at, `undeclared reference to '${name}' (in container '${this.environment.container}')`);
       return failing(`unknown type: ${name}`);
@@ -463,7 +475,8 @@ export class Compiler {
     const parts = fields.map((field) => {
       const code = this.compile(field.value);
       const declared = type.fields.get(field.name);
-      if (!declared) this.problem(field.at, `undefined field '${field.name}'`);
+      if (type.open) this.#checkOpenField(name, field, code);
+      else if (!declared) this.problem(field.at, `undefined field '${field.name}'`);
       else {
         const given = field.optional ? this.#unwrapped(code, field.value.at) : this.typeOf(code);
         if (!assignable(given, declared.type, this.known)) {
@@ -491,6 +504,11 @@ export class Compiler {
       },
     };
   }
+}
+
+function structsIn(type: CelType): string | undefined {
+  if (type.kind === "object") return type.open ? type.name : undefined;
+  return type.kind === "list" ? structsIn(type.element) : undefined;
 }
 
 function literalOf(items: readonly Code[], optionals: unknown, make: (values: Value[]) => Value): { literal?: Value } {

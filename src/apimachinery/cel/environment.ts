@@ -29,6 +29,8 @@ export interface EnvironmentOptions {
   variables: Readonly<Record<string, CelType>>;
   /** Types that expressions may make or name. */
   objectTypes?: readonly ObjectType[];
+  /** Such types may be made with any field, and with structs in them: `Object`, `Object.spec`. */
+  openType?: string;
   /** Names of further types that stand as values (`net.IP`). */
   typeNames?: readonly string[];
   /** Items of list and map literals must be of one type. Default true, as in Kubernetes. */
@@ -46,6 +48,7 @@ export class Environment {
   readonly homogeneousLiterals: boolean;
   readonly unchecked: boolean;
   readonly container: string;
+  readonly #openType: string | undefined;
 
   constructor(options: EnvironmentOptions) {
     this.variables = new Map(Object.entries(options.variables).map(([name, type], slot) => [name, { slot, type }]));
@@ -55,6 +58,16 @@ export class Environment {
     this.homogeneousLiterals = options.homogeneousLiterals ?? true;
     this.unchecked = options.unchecked ?? false;
     this.container = options.container ?? "";
+    this.#openType = options.openType;
+  }
+
+  /** What `name{...}` makes. */
+  structType(name: string): ObjectType | undefined {
+    const known = this.objectTypes.get(name);
+    if (known) return known;
+    const open = this.#openType;
+    if (open === undefined || (name !== open && !name.startsWith(`${open}.`))) return undefined;
+    return { kind: "object", name, fields: new Map(), constructible: true, open: true };
   }
 }
 

@@ -43,6 +43,8 @@ export interface ObjectType {
   readonly fields: ReadonlyMap<string, ObjectField>;
   /** Expressions may make it (`Object{...}`). */
   readonly constructible?: boolean;
+  /** Has any field, of type dyn; a struct in one must be called as the path to it says (`Object.spec`). */
+  readonly open?: boolean;
 }
 
 export interface ObjectField {

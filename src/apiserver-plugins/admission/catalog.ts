@@ -10,6 +10,8 @@ import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
+import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
@@ -41,6 +43,13 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
     storageObjectInUseProtection,
     runtimeClass(objects),
     defaultIngressClass(objects),
-    ...(webhooks ? [mutatingAdmissionWebhook(webhooks), validatingAdmissionWebhook(webhooks)] : []),
+    ...(webhooks
+      ? [
+          mutatingAdmissionPolicy(webhooks),
+          mutatingAdmissionWebhook(webhooks),
+          validatingAdmissionPolicy(webhooks),
+          validatingAdmissionWebhook(webhooks),
+        ]
+      : []),
   ];
 }

@@ -1,14 +1,19 @@
-/** Admission policies and their bindings: rules in CEL. They are kept, not evaluated yet. */
+/** Admission policies and their bindings: rules in CEL. */
 import type {
   MatchResources,
   MutatingAdmissionPolicy,
   MutatingAdmissionPolicyBinding,
+  Mutation,
   ParamKind,
   ParamRef,
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
+  ValidatingAdmissionPolicySpec,
 } from "../../api/admissionregistration/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
+import { type AdmissionScope, PolicyExpressions } from "../../apimachinery/cel/admission.ts";
+import type { Compiled } from "../../apimachinery/cel/compile.ts";
+import { Dyn } from "../../apimachinery/cel/types.ts";
 import {
   type FieldError,
   type FieldPath,
@@ -16,15 +21,15 @@ import {
   required,
   spec as specPath,
 } from "../../apimachinery/field-error.ts";
+import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
-import { each, oneOf, optionalOneOf } from "../validation/rules.ts";
+import { each, obeys, oneOf, optionalOneOf } from "../validation/rules.ts";
 
 const group = "admissionregistration.k8s.io/v1";
-const notEvaluated = () => ["this API server stores admission policies but does not evaluate them yet"];
 
 const firstGeneration = (object: KubeObject) => {
   object.metadata.generation = 1;
@@ -73,13 +78,27 @@ export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPol
     policy.status = {};
   },
   beforeUpdate: bumpGenerationOnSpecChange,
-  warnings: notEvaluated,
   validate: ({ spec }) => [
     ...optionalOneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
     ...validConstraints(spec.matchConstraints),
-    ...each(spec.validations, specPath.child("validations"), ({ expression }, at) =>
-      expression?.trim() ? [] : [required(at.child("expression"), "expression is not specified")],
-    ),
+    ...validExpressions(spec, {}, (expressions) => [
+      ...each(spec.validations, specPath.child("validations"), ({ expression, messageExpression }, at) => [
+        ...validExpression(expression, at.child("expression"), "expression is not specified", (text) =>
+          expressions.expression(text, "bool"),
+        ),
+        ...(messageExpression
+          ? validExpression(messageExpression, at.child("messageExpression"), "", (text) =>
+              expressions.expression(text, "string"),
+            )
+          : []),
+      ]),
+      ...each(spec.auditAnnotations, specPath.child("auditAnnotations"), ({ key, valueExpression }, at) => [
+        ...obeys(key ?? "", qualifiedNameProblems, at.child("key")),
+        ...validExpression(valueExpression, at.child("valueExpression"), "valueExpression is not specified", (text) =>
+          expressions.expression(text, "string", "null"),
+        ),
+      ]),
+    ]),
     ...(spec.validations?.length || spec.auditAnnotations?.length
       ? []
       : [
@@ -105,13 +124,15 @@ export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>
   },
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,
-  warnings: notEvaluated,
   validate: ({ spec }) => [
     ...optionalOneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
     ...validConstraints(spec.matchConstraints),
     ...(spec.mutations?.length
       ? []
       : [required(specPath.child("mutations"), "mutations must contain at least one item")]),
+    ...validExpressions(spec, { mutations: true }, (expressions) =>
+      each(spec.mutations, specPath.child("mutations"), (mutation, at) => validMutation(mutation, at, expressions)),
+    ),
     ...optionalOneOf(spec.reinvocationPolicy, ["IfNeeded", "Never"], specPath.child("reinvocationPolicy")),
   ],
   columns: [
@@ -139,6 +160,57 @@ export const validatingAdmissionPolicyBindings = defineResource<ValidatingAdmiss
     age,
   ],
 });
+
+function validMutation(mutation: Mutation, at: FieldPath, expressions: PolicyExpressions): FieldError[] {
+  const { patchType, jsonPatch, applyConfiguration } = mutation;
+  const errors = oneOf(patchType, ["ApplyConfiguration", "JSONPatch"], at.child("patchType"));
+  if (errors.length > 0) return errors;
+  const [field, text, kind] =
+    patchType === "JSONPatch"
+      ? (["jsonPatch", jsonPatch?.expression, "list"] as const)
+      : (["applyConfiguration", applyConfiguration?.expression, "object"] as const);
+  return validExpression(text, at.child(field, "expression"), "expression is not specified", (source) =>
+    expressions.expression(source, kind),
+  );
+}
+
+type Expressions = Pick<ValidatingAdmissionPolicySpec, "paramKind" | "variables" | "matchConditions">;
+
+/** Conditions, then variables in order, then what `others` says: each may read the variables before it. */
+function validExpressions(
+  spec: Expressions,
+  scope: AdmissionScope,
+  others: (expressions: PolicyExpressions) => FieldError[],
+): FieldError[] {
+  const expressions = new PolicyExpressions({ ...scope, ...(spec.paramKind ? { paramsType: Dyn } : {}) });
+  const errors = each(spec.matchConditions, specPath.child("matchConditions"), ({ expression }, at) =>
+    validExpression(expression, at.child("expression"), "", (text) => expressions.expression(text, "bool")),
+  );
+  errors.push(
+    ...each(spec.variables, specPath.child("variables"), ({ name: variable, expression }, at) => {
+      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable ?? "")) {
+        return [invalid(at.child("name"), variable, "name is not a valid CEL identifier")];
+      }
+      return validExpression(expression, at.child("expression"), "expression is not specified", (text) =>
+        expressions.addVariable(variable, text),
+      );
+    }),
+  );
+  return [...errors, ...others(expressions)];
+}
+
+function validExpression(
+  text: string | undefined,
+  path: FieldPath,
+  missing: string,
+  compile: (text: string) => Compiled,
+): FieldError[] {
+  if (!text?.trim()) return [required(path, missing)];
+  const compiled = compile(text);
+  if (compiled.program) return [];
+  const message = compiled.message.startsWith("ERROR") ? `compilation failed: ${compiled.message}` : compiled.message;
+  return [invalid(path, text, message)];
+}
 
 function validActions(actions: readonly string[] | undefined | null): FieldError[] {
   const path = specPath.child("validationActions");

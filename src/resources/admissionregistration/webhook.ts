@@ -6,6 +6,7 @@ import type {
   ValidatingWebhook,
   ValidatingWebhookConfiguration,
 } from "../../api/admissionregistration/v1.ts";
+import { PolicyExpressions } from "../../apimachinery/cel/admission.ts";
 import { duplicate, type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { dns1035LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
@@ -88,6 +89,16 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   }
   errors.push(...validLabelSelector(webhook.namespaceSelector, path.child("namespaceSelector")));
   errors.push(...validLabelSelector(webhook.objectSelector, path.child("objectSelector")));
+  const conditions = new PolicyExpressions({ withoutNamespace: true });
+  errors.push(
+    ...each(webhook.matchConditions, path.child("matchConditions"), ({ expression }, at) => {
+      if (!expression?.trim()) return [required(at.child("expression"))];
+      const { message } = { message: undefined, ...conditions.expression(expression, "bool") };
+      if (message === undefined) return [];
+      const why = message.startsWith("ERROR") ? `compilation failed: ${message}` : message;
+      return [invalid(at.child("expression"), expression, why)];
+    }),
+  );
   if (webhook.reinvocationPolicy !== undefined) {
     errors.push(...oneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], path.child("reinvocationPolicy")));
   }

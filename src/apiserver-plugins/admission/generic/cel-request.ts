@@ -1,55 +1,14 @@
 /** What CEL expressions of admission see: object, oldObject, request, namespaceObject, authorizer. */
 import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
-import { schemaForKind } from "../../../api/schema.ts";
 import {
   type AskAuthorizer,
-  authorizerType,
   authorizerValue,
   requestResourceValue,
-  resourceCheckType,
 } from "../../../apimachinery/cel/library/authorizer.ts";
-import { celTypeOfSchema } from "../../../apimachinery/cel/schema-types.ts";
-import { Bool, type CelType, Dyn, listOf, mapOf, objectOf, Text } from "../../../apimachinery/cel/types.ts";
 import type { AdmissionRequest } from "../../../apiserver/admission.ts";
 import type { UserInfo } from "../../../apiserver/authentication.ts";
 import type { Authorizer } from "../../../apiserver/authorization.ts";
 import type { MatchedAs } from "./matching.ts";
-
-const kindType = objectOf("kubernetes.GroupVersionKind", { group: Text, version: Text, kind: Text });
-const resourceType = objectOf("kubernetes.GroupVersionResource", { group: Text, version: Text, resource: Text });
-const userInfoType = objectOf("kubernetes.UserInfo", {
-  username: Text,
-  uid: Text,
-  groups: listOf(Text),
-  extra: mapOf(Text, listOf(Text)),
-});
-
-export const requestType = objectOf("kubernetes.AdmissionRequest", {
-  kind: kindType,
-  resource: resourceType,
-  subResource: Text,
-  requestKind: kindType,
-  requestResource: resourceType,
-  requestSubResource: Text,
-  name: Text,
-  namespace: Text,
-  operation: Text,
-  userInfo: userInfoType,
-  dryRun: Bool,
-  options: Dyn,
-});
-
-export const namespaceType: CelType = celTypeOfSchema(schemaForKind("", "v1", "Namespace")!);
-
-/** Without params, which only some policies have. */
-export const admissionVariables: Readonly<Record<string, CelType>> = {
-  object: Dyn,
-  oldObject: Dyn,
-  request: requestType,
-  namespaceObject: namespaceType,
-  authorizer: authorizerType,
-  "authorizer.requestResource": resourceCheckType,
-};
 
 /** The `request` variable, and what webhooks are told beside the objects. */
 export function requestFacts(request: AdmissionRequest, as: MatchedAs): Record<string, unknown> {

@@ -6,7 +6,7 @@ import type {
 } from "../../../api/admissionregistration/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
 import type { Resource } from "../../../api/resource.ts";
-import { kubernetesEnvironment } from "../../../apimachinery/cel/kubernetes-environment.ts";
+import { admissionEnvironment } from "../../../apimachinery/cel/admission.ts";
 import { badRequestError, internalError } from "../../../apimachinery/status-error.ts";
 import type { AdmissionRequest } from "../../../apiserver/admission.ts";
 import type { Authorizer } from "../../../apiserver/authorization.ts";
@@ -14,13 +14,7 @@ import type { ResourceRegistry } from "../../../apiserver/resource-registry.ts";
 import type { Random } from "../../../base/random.ts";
 import type { ObjectReader } from "../../object-reader.ts";
 import type { WebhookCaller } from "../../webhooks/webhook-caller.ts";
-import {
-  admissionVariables,
-  askAuthorizers,
-  authorizerVariables,
-  objectsFor,
-  requestFacts,
-} from "../generic/cel-request.ts";
+import { askAuthorizers, authorizerVariables, objectsFor, requestFacts } from "../generic/cel-request.ts";
 import { MatchConditions } from "../generic/match-conditions.ts";
 import { isExempt, type MatchCriteria, type MatchedAs, matchCriteria, RequestMatcher } from "../generic/matching.ts";
 import { reviewVersion, type VerifiedResponse, verifiedResponse } from "./review.ts";
@@ -52,9 +46,7 @@ export interface Invocation {
   as: MatchedAs;
 }
 
-const environment = kubernetesEnvironment({
-  variables: Object.fromEntries(Object.entries(admissionVariables).filter(([name]) => name !== "namespaceObject")),
-});
+const environment = admissionEnvironment({ withoutNamespace: true });
 
 export class Webhooks {
   readonly #options: WebhookAdmissionOptions;

@@ -1,0 +1,180 @@
+/** ValidatingAdmissionPolicy: rules in CEL that are judged in this process. */
+import type {
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+  Validation,
+} from "../../../api/admissionregistration/v1.ts";
+import type { DeepReadonly } from "../../../api/object.ts";
+import { ValidatingAdmissionPolicies, ValidatingAdmissionPolicyBindings } from "../../../api/resources.ts";
+import { StatusError } from "../../../apimachinery/status-error.ts";
+import type { AdmissionPlugin, AdmissionRequest } from "../../../apiserver/admission.ts";
+import { refuse } from "../refusal.ts";
+import {
+  type CompiledPolicy,
+  compilePolicy,
+  type Evaluation,
+  type Expression,
+  expressionOf,
+  type PolicyOptions,
+  PolicySource,
+} from "./policy-evaluation.ts";
+
+interface Parts {
+  validations: { validation: DeepReadonly<Validation>; expression: Expression; message: Expression | undefined }[];
+  annotations: { key: string; expression: Expression }[];
+}
+
+/** A validation that does not hold, or could not be judged. */
+interface Failure {
+  policy: DeepReadonly<ValidatingAdmissionPolicy>;
+  binding: DeepReadonly<ValidatingAdmissionPolicyBinding>;
+  message: string;
+  reason: string | undefined;
+  expressionIndex: number;
+  /** It failed to be judged: it is denied whatever the binding's actions are. */
+  isError: boolean;
+}
+
+const maximumMessageBytes = 5 * 1024;
+const maximumAnnotationBytes = 10 * 1024;
+
+export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin {
+  const source = new PolicySource<ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Parts>(
+    options,
+    ValidatingAdmissionPolicies,
+    ValidatingAdmissionPolicyBindings,
+    compileValidating,
+  );
+  return {
+    name: "ValidatingAdmissionPolicy",
+    handles: (request) => source.concerns(request),
+    async validate(request) {
+      const failures: Failure[] = [];
+      const annotations = new Map<string, Set<string>>();
+      for await (const { policy, compiled, binding, as } of source.matching(request)) {
+        const fail = (message: string, more: Partial<Failure> = {}) => {
+          failures.push({ policy, binding, message, reason: undefined, expressionIndex: 0, isError: true, ...more });
+        };
+        const ignores = policy.spec.failurePolicy === "Ignore";
+        try {
+          for await (const evaluation of source.evaluations(policy, compiled, binding, as, request)) {
+            judge(compiled, evaluation, ignores, fail);
+            annotate(policy, compiled, evaluation, annotations, ignores, fail);
+          }
+        } catch (error) {
+          if (!(error instanceof Error) || error instanceof TypeError) throw error;
+          if (!ignores) fail(error.message);
+        }
+      }
+      for (const [key, values] of annotations) request.annotate(key, [...values].join(", "));
+      report(failures, request);
+    },
+  };
+}
+
+function compileValidating(policy: DeepReadonly<ValidatingAdmissionPolicy>): CompiledPolicy<Parts> {
+  const { spec } = policy as ValidatingAdmissionPolicy;
+  return compilePolicy(spec, {}, (expressions) => ({
+    validations: (spec.validations ?? []).map((validation) => ({
+      validation,
+      expression: expressionOf(validation.expression, expressions.expression(validation.expression, "bool")),
+      message: validation.messageExpression
+        ? expressionOf(validation.messageExpression, expressions.expression(validation.messageExpression, "string"))
+        : undefined,
+    })),
+    annotations: (spec.auditAnnotations ?? []).map(({ key, valueExpression }) => ({
+      key,
+      expression: expressionOf(valueExpression, expressions.expression(valueExpression, "string", "null")),
+    })),
+  }));
+}
+
+type Fail = (message: string, more?: Partial<Failure>) => void;
+
+function judge({ parts }: CompiledPolicy<Parts>, evaluation: Evaluation, ignores: boolean, fail: Fail): void {
+  for (const [expressionIndex, { validation, expression, message }] of parts.validations.entries()) {
+    const outcome = evaluation.run(expression);
+    if (outcome.kind === "error") {
+      if (!ignores) fail(outcome.message, { expressionIndex });
+      if (outcome.final) return;
+    } else if (outcome.value !== true) {
+      const text = messageOf(message, evaluation) ?? validation.message?.trim() ?? "";
+      fail(text || `failed expression: ${validation.expression.trim()}`, {
+        reason: validation.reason,
+        expressionIndex,
+        isError: false,
+      });
+    }
+  }
+}
+
+/** Undefined when there is none, or when what it makes is no message. */
+function messageOf(expression: Expression | undefined, evaluation: Evaluation): string | undefined {
+  if (!expression) return undefined;
+  const outcome = evaluation.run(expression);
+  if (outcome.kind === "error" || typeof outcome.value !== "string") return undefined;
+  const text = outcome.value.trim();
+  if (text === "" || text.includes("\n") || Buffer.byteLength(text) > maximumMessageBytes) return undefined;
+  return text;
+}
+
+function annotate(
+  policy: DeepReadonly<ValidatingAdmissionPolicy>,
+  { parts }: CompiledPolicy<Parts>,
+  evaluation: Evaluation,
+  annotations: Map<string, Set<string>>,
+  ignores: boolean,
+  fail: Fail,
+): void {
+  for (const { key, expression } of parts.annotations) {
+    const outcome = evaluation.run(expression);
+    if (outcome.kind === "error") {
+      if (!ignores) fail(outcome.message);
+      continue;
+    }
+    if (typeof outcome.value !== "string") continue;
+    const value = outcome.value.trim().slice(0, maximumAnnotationBytes);
+    if (!value) continue;
+    const name = `${policy.metadata.name}/${key}`;
+    const values = annotations.get(name) ?? new Set();
+    annotations.set(name, values.add(value));
+  }
+}
+
+const codes: Readonly<Record<string, number>> = { Unauthorized: 401, Forbidden: 403, RequestEntityTooLarge: 413 };
+
+/** Warns, records and refuses, as the bindings say. */
+function report(failures: readonly Failure[], request: AdmissionRequest): void {
+  let denied: Failure | undefined;
+  const audited: object[] = [];
+  for (const failure of failures) {
+    const { policy, binding, message, expressionIndex, isError } = failure;
+    const actions = isError ? ["Deny"] : binding.spec.validationActions;
+    if (actions.includes("Deny")) denied ??= failure;
+    if (actions.includes("Warn")) {
+      request.warn(
+        `Validation failed for ValidatingAdmissionPolicy '${policy.metadata.name}' with binding '${binding.metadata.name}': ${message}`,
+      );
+    }
+    if (actions.includes("Audit")) {
+      audited.push({
+        message,
+        policy: policy.metadata.name,
+        binding: binding.metadata.name,
+        expressionIndex,
+        validationActions: actions,
+      });
+    }
+  }
+  if (audited.length > 0) {
+    request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify(audited));
+  }
+  if (!denied) return;
+  const message = `ValidatingAdmissionPolicy '${denied.policy.metadata.name}' with binding '${denied.binding.metadata.name}' denied request: ${denied.message}`;
+  const forbidden = refuse(request, message);
+  const reason = denied.reason || "Invalid";
+  throw new StatusError(codes[reason] ?? 422, reason, forbidden.message, {
+    ...forbidden.details,
+    causes: [{ message }],
+  });
+}
