@@ -15,9 +15,19 @@ export default defineConfig({
       },
       {
         test: {
+          name: "simulation",
+          include: ["test/simulation/**/*.test.ts"],
+          testTimeout: 120_000,
+          pool: "forks",
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
           name: "cluster",
           globalSetup: "src/testing/build-command.ts",
           include: ["test/**/*.test.ts"],
+          exclude: ["test/simulation/**"],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: "forks",

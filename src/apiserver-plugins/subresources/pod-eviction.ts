@@ -66,8 +66,9 @@ async function takeFromBudget(request: SubresourceRequest, pod: DeepReadonly<Pod
     subresource: "status",
     dryRun,
     unconditional: true,
+    // What stands is shared and frozen, and an update writes into what it is given.
     transform: (previous) =>
-      afterDisruption(previous as unknown as PodDisruptionBudget, pod, clock.now()) as unknown as KubeObject,
+      afterDisruption(structuredClone(previous) as PodDisruptionBudget, pod, clock.now()) as unknown as KubeObject,
   });
 }
 

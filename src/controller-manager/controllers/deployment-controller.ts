@@ -109,8 +109,9 @@ async function reconcileRollout(context: Reconcile, found: Rollout): Promise<Rec
 
   const stored = found.deployment.status;
   // Revisions are kept while paused too, but nothing new is created then, nor while the Deployment is being scaled.
-  const isScaled = isScalingEvent(found);
+  // Recreate knows no shares: it goes to the new size by ending what is old, also in the middle of what was a rolling update.
   const isRolling = isRollingUpdate(found.deployment);
+  const isScaled = isRolling && isScalingEvent(found);
   const mayCreate = !found.deployment.spec.paused && !isScaled && (isRolling || !hasOldPods(context.cache, found));
   const rollout = await syncNewReplicaSet(context, found, mayCreate);
   if (!rollout) return;

@@ -7,6 +7,7 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
+import type { ReadCache } from "../../controller-runtime/cache.ts";
 import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   defineController,
@@ -55,7 +56,14 @@ type ReadPod = DeepReadonly<Pod>;
 async function reconcileJob(context: Reconcile, job: ReadJob): Promise<ReconcileResult> {
   const { clock, events, cache } = context;
   const selector = selectorOf(job.spec.selector);
-  let pods = await claim(context, job, Jobs, Pods, selector);
+  const presentPods = () =>
+    cache
+      .ownedBy(Pods, job)
+      .filter((pod) => selector.matches(pod.metadata.labels))
+      .filter(isThere);
+  const missing = missingOf(cache);
+  const isThere = ({ metadata }: ReadPod) => !missing.has(metadata.uid);
+  let pods = (await claim(context, job, Jobs, Pods, selector)).filter(isThere);
   if (finishedCondition(job) || job.metadata.deletionTimestamp) {
     // Nobody will count them any more: what keeps them from going is let go.
     await releaseAll(context, pods);
@@ -74,7 +82,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     const next = await countFinished(context, counted, pods);
     if (!next) return;
     counted = next;
-    pods = cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
+    pods = presentPods();
     // A Pod that finished meanwhile is neither at work nor counted: planning would replace it.
   } while (pods.some((pod) => hasFinalizer(pod) && outcome(job, pod) !== undefined));
 
@@ -95,7 +103,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     await createPod(context, podFor(job, plan.create[i], pods), job);
   });
 
-  const present = cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
+  const present = presentPods();
   const { active, ready, terminating } = podCounts(present);
   let conditions = suspendConditions(counted, clock.now());
   let completionTime = status?.completionTime;
@@ -211,7 +219,25 @@ function hasFinalizer({ metadata }: ReadPod): boolean {
   return metadata.finalizers?.includes(trackingFinalizer) === true;
 }
 
-async function releaseAll({ api }: Reconcile, pods: readonly ReadPod[]): Promise<void> {
+/**
+ * Pods that the API no longer has though the cache still shows them: they were released by a write whose answer never
+ * came, and are counted. The watch will take them away; until then they must not be counted again.
+ */
+const missingPods = new WeakMap<ReadCache, Set<string>>();
+/** Far more than a watch can be behind. */
+const missingLimit = 10_000;
+
+function missingOf(cache: ReadCache): Set<string> {
+  let uids = missingPods.get(cache);
+  if (!uids) {
+    uids = new Set();
+    missingPods.set(cache, uids);
+  }
+  if (uids.size > missingLimit) uids.delete(uids.values().next().value!);
+  return uids;
+}
+
+async function releaseAll({ api, cache }: Reconcile, pods: readonly ReadPod[]): Promise<void> {
   await Promise.all(
     pods.filter(hasFinalizer).map(async (pod) => {
       const { uid } = pod.metadata;
@@ -221,6 +247,7 @@ async function releaseAll({ api }: Reconcile, pods: readonly ReadPod[]): Promise
         await api.patch(Pods, refOf(pod), { type: "strategic", body });
       } catch (error) {
         if (!isNotFound(error)) throw error;
+        missingOf(cache).add(uid);
       }
     }),
   );

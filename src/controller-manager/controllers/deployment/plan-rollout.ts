@@ -120,7 +120,7 @@ export function isScalingEvent({ deployment, newReplicaSet, oldReplicaSets }: Ro
 export function planScaling({ deployment, newReplicaSet, oldReplicaSets }: Rollout): Resize[] {
   const replicas = desiredReplicas(deployment);
   const only = activeOrLatest(newReplicaSet, oldReplicaSets);
-  if (only) return sizeOf(only) === replicas ? [] : [{ replicaSet: only, replicas }];
+  if (only) return [{ replicaSet: only, replicas }];
   if (newReplicaSet && isSaturated(deployment, newReplicaSet)) {
     return activeOf(oldReplicaSets).map((replicaSet) => ({ replicaSet, replicas: 0 }));
   }
