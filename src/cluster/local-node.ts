@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { connect as connectFromHere, type Socket } from "node:net";
 import { join } from "node:path";
 import { mountsBelow, mountTmpfs } from "../base/node/mounts.ts";
-import { connectIn } from "../base/node/netns.ts";
+import { boundSocketIn, connectIn, listenOn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { Proxier } from "../kube-proxy/proxier.ts";
@@ -13,9 +13,7 @@ import { SimulatedImages } from "../kubelet/images/simulated-images.ts";
 import { type Kubelet, startKubelet } from "../kubelet/kubelet.ts";
 import { machineFacts } from "../kubelet/machine-facts.ts";
 import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-network.ts";
-
 import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
-
 import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
 import type { NodeFolders } from "../kubelet/paths.ts";
 import type { PodObject } from "../kubelet/pod-state.ts";
@@ -24,6 +22,8 @@ import type { ContainerRuntime } from "../kubelet/runtime/container-runtime.ts";
 import type { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
 import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime.ts";
+import { kubeletDoor } from "../kubelet/server/https-door.ts";
+import { type ClusterPki, issueLeaf } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
 import { nodeNetns, podBridge } from "./network/plan-lan.ts";
@@ -42,6 +42,7 @@ export interface NodeOptions extends Surroundings {
   plan: ClusterPlan;
   node: NodePlan;
   paths: ClusterPaths;
+  pki: ClusterPki;
   clientOf(component: string): Client;
   /** Undefined when the cluster has no local node. */
   machine: NodeMachine | undefined;
@@ -84,9 +85,32 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
         : connectFromHere(port, address),
     ...(node.kind === "simulated" ? { runAction: simulatedAction } : {}),
   });
+  if (node.kind === "local") await openDoor(options, kubelet);
   // Containers go on; only nobody in this process hears of their ends any more.
   return { ...kubelet, stopped: kubelet.stopped.then(() => runtime.close()) };
 }
+
+/** The port on which the API server, metrics readers and the curious ask a kubelet. Nobody can reach a simulated node's. */
+async function openDoor({ plan, node, pki, clientOf, clock, random, log, signal }: NodeOptions, kubelet: Kubelet) {
+  const door = kubeletDoor({
+    nodeName: node.name,
+    routes: kubelet.routes,
+    pods: kubelet.pods,
+    client: clientOf("kubelet"),
+    clientCa: pki.ca.certificatePem,
+    log: log.with({ component: "kubelet", node: node.name }),
+    async certificate() {
+      const subject = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"] };
+      const names = { dnsNames: [node.name], ipAddresses: [node.address] };
+      const leaf = await issueLeaf(pki.ca, { subject, usage: "server", ...names }, clock.now(), random);
+      return { cert: leaf.certificatePem, key: leaf.privateKeyPem };
+    },
+  });
+  await listenOn(door, boundSocketIn(nodeNetnsPath(plan.name, node.name), "tcp", node.address, kubeletPort));
+  signal.addEventListener("abort", () => door.close(), { once: true });
+}
+
+const kubeletPort = 10250;
 
 /** The host's file is read for each pod: it changes when a laptop moves. */
 function dnsOf({ metadata, spec }: PodObject, { network }: ClusterPlan) {
@@ -146,7 +170,7 @@ export function prepareVolatileFolder(paths: ClusterPaths): void {
 
 /** The proxies of all local nodes read Services through one informer. Resolves when the first rules are in effect. */
 export async function startProxies(
-  options: Omit<NodeOptions, "node" | "machine"> & { nodes: readonly NodePlan[] },
+  options: Omit<NodeOptions, "node" | "machine" | "pki"> & { nodes: readonly NodePlan[] },
 ): Promise<void> {
   const { plan, nodes, clock, log, signal, clientOf } = options;
   const proxyLog = log.with({ component: "kube-proxy" });

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Pods } from "../api/resources.ts";
-import { badRequestError, StatusError } from "../apimachinery/status-error.ts";
+import { badRequestError, notFoundError, StatusError } from "../apimachinery/status-error.ts";
 import { booleanParameter, parameter, parameters } from "../apiserver/request-info.ts";
 import type { StreamSubresource, SubresourceHandler, SubresourceRequest } from "../apiserver/subresource-handler.ts";
 import { standingObject } from "../apiserver-plugins/subresources/standing-object.ts";
@@ -14,10 +14,11 @@ import type { PodApi } from "../kubelet/pod-api.ts";
 import { podLogOptionsOf } from "./pod-log-options.ts";
 
 /** Running nodes by name; grows as they start. */
-export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods">>;
+export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods" | "routes">>;
 
 export function nodeSubresources(kubelets: Kubelets): Map<string, SubresourceHandler> {
   return new Map<string, SubresourceHandler>([
+    ["nodes/proxy", nodeProxy(kubelets)],
     ["pods/log", podLog(kubelets)],
     ["pods/exec", upgraded(kubelets, serveExec)],
     ["pods/attach", upgraded(kubelets, serveAttach)],
@@ -39,6 +40,27 @@ function podLog(kubelets: Kubelets): StreamSubresource {
       const lines = await nodeOf(pod, kubelets).logs(refOf(pod), container, options, exchange.signal);
       exchange.begin(200, { "content-type": "text/plain", "cache-control": "no-cache, private" });
       for await (const chunk of lines) await exchange.write(chunk);
+      await exchange.end();
+    },
+  };
+}
+
+/** What the node's own port answers, without the way there: `kubectl get --raw /api/v1/nodes/<name>/proxy/stats/summary`. */
+function nodeProxy(kubelets: Kubelets): StreamSubresource {
+  return {
+    kind: "stream",
+    async respond({ name, method, rest, query }, exchange) {
+      const kubelet = kubelets.get(name);
+      if (!kubelet) throw notFoundError({ group: "", resource: "nodes" }, name);
+      const answer = await kubelet.routes({
+        method,
+        path: `/${rest ?? ""}`,
+        query: searchParams(query),
+        signal: exchange.signal,
+      });
+      exchange.begin(answer.status, { "content-type": answer.contentType });
+      if (typeof answer.body === "string") await exchange.write(answer.body);
+      else for await (const chunk of answer.body) await exchange.write(chunk);
       await exchange.end();
     },
   };
@@ -134,4 +156,11 @@ function nodeOf(pod: DeepReadonly<Pod>, kubelets: Kubelets): PodApi {
       `error dialing backend: the kubelet of node ${nodeName} is not running`,
     );
   return kubelet.pods;
+}
+
+function searchParams(query: SubresourceRequest["query"]): URLSearchParams {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    [value ?? []].flat().map((each): [string, string] => [name, each]),
+  );
+  return new URLSearchParams(pairs);
 }

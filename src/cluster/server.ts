@@ -119,7 +119,15 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       if (localNodes.length > 0) prepareVolatileFolder(paths);
       const machineOrNone = await machine;
       const startNode = async (node: NodePlan) => {
-        const kubelet = await startKubeletOf({ ...surroundings, plan, paths, node, clientOf, machine: machineOrNone });
+        const kubelet = await startKubeletOf({
+          ...surroundings,
+          plan,
+          paths,
+          pki: options.pki,
+          node,
+          clientOf,
+          machine: machineOrNone,
+        });
         kubelets.set(node.name, kubelet);
         owner.own(() => kubelet.stopped);
         await kubelet.ready;

@@ -20,7 +20,7 @@ import type { ImageService } from "./images/image-service.ts";
 import { defaultLogLimits, type LogLimits, rotateLog } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
-import { type NodeConfig, nodeAllocatable } from "./node-object.ts";
+import { maximumPods, type NodeConfig, nodeAllocatable } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
@@ -30,6 +30,8 @@ import type { PodObject } from "./pod-state.ts";
 import { type RunAction, runAction } from "./probes/action.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
+import { type KubeletRoutes, kubeletRoutes } from "./server/routes.ts";
+import { StatsSource } from "./stats/node-stats.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { Turns } from "./turns.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
@@ -72,6 +74,10 @@ export interface Kubelet {
   /** The node is registered and says Ready, and the pods of a kubelet before this one are adopted. */
   readonly ready: Promise<void>;
   readonly pods: PodApi;
+  /** Answers what is asked of the node over HTTP; for doors that have authorized the asker. */
+  readonly routes: KubeletRoutes;
+  /** Usage of the node's pods and containers, measured when asked. */
+  readonly stats: StatsSource;
   /** Resolves when everything has ended, after the signal. */
   readonly stopped: Promise<void>;
 }
@@ -79,11 +85,13 @@ export interface Kubelet {
 export function startKubelet(options: KubeletOptions): Kubelet {
   const kubelet = new RunningKubelet(options);
   const ready = kubelet.start();
-  return { ready, pods: kubelet.podApi, stopped: kubelet.stopped };
+  return { ready, pods: kubelet.podApi, routes: kubelet.routes, stats: kubelet.stats, stopped: kubelet.stopped };
 }
 
 class RunningKubelet {
   readonly podApi: PodApi;
+  readonly routes: KubeletRoutes;
+  readonly stats: StatsSource;
   readonly stopped: Promise<void>;
   readonly #options: KubeletOptions;
   /** The node's own signal: every pod and request listens to it. */
@@ -138,6 +146,17 @@ class RunningKubelet {
         const pod = this.#informers.get(Pods, objectKey(name, namespace));
         return pod && this.#executors.get(pod.metadata.uid)?.state;
       },
+    });
+    const states = () => [...this.#executors.values()].map(({ state }) => state);
+    this.stats = new StatsSource({ ...this.#options, nodeName: node.name, pods: states });
+    this.routes = kubeletRoutes({
+      nodeName: node.name,
+      stats: this.stats,
+      pods: this.podApi,
+      startedAtMs: clock.now(),
+      states,
+      evictions: () => ({}),
+      config: kubeletConfiguration(options),
     });
     this.stopped = new Promise((resolve) => {
       const stop = () => {
@@ -286,6 +305,22 @@ class RunningKubelet {
       }
     }
   }
+}
+
+/** What of upstream's KubeletConfiguration means something here. */
+function kubeletConfiguration({ cgroupRoot, clusterDomain, logLimits = defaultLogLimits, node }: KubeletOptions) {
+  return {
+    kind: "KubeletConfiguration",
+    apiVersion: "kubelet.config.k8s.io/v1beta1",
+    authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
+    authorization: { mode: "Webhook" },
+    cgroupRoot,
+    clusterDomain,
+    containerLogMaxSize: `${logLimits.maximumBytes / 1024 / 1024}Mi`,
+    containerLogMaxFiles: logLimits.maximumFiles,
+    maxPods: maximumPods,
+    port: node.kubeletPort ?? 10250,
+  };
 }
 
 const manyListeners = 100_000;

@@ -59,6 +59,8 @@ export interface ContainerRuntime {
   containerStats(id: ContainerId): Promise<ContainerStats | undefined>;
   /** Usage of the pod's cgroup, all containers together. */
   sandboxStats(id: SandboxId): Promise<ContainerStats | undefined>;
+  /** What the container has written to its root and to its image's volumes. Walks over it. */
+  writableUsage(id: ContainerId): Promise<{ bytes: number; inodes: number }>;
   /** Makes the runtime write to `config.logPath` anew after the caller rotated it away. */
   reopenLog(id: ContainerId): Promise<void>;
 

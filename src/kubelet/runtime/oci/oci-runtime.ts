@@ -14,6 +14,7 @@ import type { Logger } from "../../../base/logger.ts";
 import { connectIn } from "../../../base/node/netns.ts";
 import type { Random } from "../../../base/random.ts";
 import type { ImageService } from "../../images/image-service.ts";
+import { type DiskUsage, diskUsage } from "../../stats/disk-usage.ts";
 import {
   type AttachRequest,
   type ContainerConfig,
@@ -233,6 +234,10 @@ export class OciRuntime implements ContainerRuntime {
 
   async sandboxStats(id: SandboxId): Promise<ContainerStats | undefined> {
     return this.#machine.cgroups.stats(this.#sandboxes.get(id).record.config.cgroupParent);
+  }
+
+  async writableUsage(id: ContainerId): Promise<DiskUsage> {
+    return diskUsage(this.#container(id).folder.disk);
   }
 
   async reopenLog(id: ContainerId): Promise<void> {

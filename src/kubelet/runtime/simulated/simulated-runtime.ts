@@ -162,6 +162,11 @@ export class SimulatedRuntime implements ContainerRuntime {
     return this.#sandboxes.has(id) ? this.#noUsage() : undefined;
   }
 
+  async writableUsage(id: ContainerId): Promise<{ bytes: number; inodes: number }> {
+    this.#container(id);
+    return { bytes: 0, inodes: 0 };
+  }
+
   async reopenLog(id: ContainerId): Promise<void> {
     this.#container(id);
   }

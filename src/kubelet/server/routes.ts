@@ -1,0 +1,116 @@
+/** What a node answers over HTTP, whichever door the question came by (upstream's pkg/kubelet/server): its pods, logs, statistics, metrics. */
+import { availableParallelism } from "node:os";
+import { badRequestError, notFoundError } from "../../apimachinery/status-error.ts";
+import type { PodApi, PodLogOptions } from "../pod-api.ts";
+import type { PodState } from "../pod-state.ts";
+import { exposition, expositionContentType } from "../stats/exposition.ts";
+import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from "../stats/metrics.ts";
+import type { StatsSource } from "../stats/node-stats.ts";
+import { summary } from "../stats/summary.ts";
+
+export interface KubeletRequest {
+  method: string;
+  /** Without the query. */
+  path: string;
+  query: URLSearchParams;
+  signal: AbortSignal;
+}
+
+export interface KubeletAnswer {
+  status: number;
+  contentType: string;
+  body: string | AsyncIterable<Uint8Array>;
+}
+
+/** Answers one request; a user's mistake rejects with a StatusError. Authenticating and authorizing is the door's work. */
+export type KubeletRoutes = (request: KubeletRequest) => Promise<KubeletAnswer>;
+
+export interface RoutesOptions {
+  nodeName: string;
+  stats: StatsSource;
+  pods: PodApi;
+  startedAtMs: number;
+  states(): Iterable<PodState>;
+  evictions(): Readonly<Record<string, number>>;
+  /** What /configz shows. */
+  config: object;
+}
+
+export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
+  const { stats, nodeName, startedAtMs } = options;
+  return async (request) => {
+    const { path, query, method } = request;
+    if (method !== "GET" && method !== "HEAD") return plain(405, "Method Not Allowed\n");
+    switch (path) {
+      case "/healthz":
+      case "/healthz/ping":
+      case "/healthz/log":
+      case "/healthz/syncloop":
+        return plain(200, "ok");
+      case "/pods":
+      case "/runningpods/":
+        return json({
+          kind: "PodList",
+          apiVersion: "v1",
+          metadata: {},
+          items: [...options.states()].map(({ pod }) => ({ ...pod, kind: undefined, apiVersion: undefined })),
+        });
+      case "/configz":
+        return json({ kubeletconfig: options.config });
+      case "/stats/summary":
+        return json(summary(await stats.read({ disks: query.get("only_cpu_and_memory") !== "true" })));
+      case "/metrics":
+        return metrics(
+          kubeletMetrics({ nodeName, startedAtMs, pods: [...options.states()], evictions: options.evictions() }),
+        );
+      case "/metrics/resource":
+        return metrics(resourceMetrics(await stats.read({ disks: false })));
+      case "/metrics/cadvisor":
+        return metrics(cadvisorMetrics(await stats.read(), availableParallelism()));
+    }
+    const logs = /^\/containerLogs\/([^/]+)\/([^/]+)\/([^/]+)$/.exec(path);
+    if (!logs) return plain(404, "404 page not found\n");
+    const [namespace = "", name = "", container] = logs.slice(1).map(decodeURIComponent);
+    const body = await options.pods.logs({ namespace, name }, container, logOptions(query), request.signal);
+    return { status: 200, contentType: "text/plain", body };
+  };
+
+  function metrics(families: Parameters<typeof exposition>[0]): KubeletAnswer {
+    return { status: 200, contentType: expositionContentType, body: exposition(families) };
+  }
+}
+
+export function podOfPath(path: string): { verb: string; namespace: string; name: string; container?: string } {
+  const [verb = "", namespace, name, ...rest] = path.split("/").slice(1).map(decodeURIComponent);
+  if (!namespace || !name) throw notFoundError({ group: "", resource: "pods" }, name ?? "");
+  const container = rest.at(-1);
+  return { verb, namespace, name, ...(container ? { container } : {}) };
+}
+
+function logOptions(query: URLSearchParams): PodLogOptions {
+  const number = (name: string) => {
+    const text = query.get(name);
+    if (text === null) return undefined;
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 0)
+      throw badRequestError(`invalid value ${JSON.stringify(text)} for ${name}`);
+    return value;
+  };
+  const [tailLines, limitBytes, sinceSeconds] = [number("tailLines"), number("limitBytes"), number("sinceSeconds")];
+  return {
+    follow: query.get("follow") === "true",
+    timestamps: query.get("timestamps") === "true",
+    previous: query.get("previous") === "true",
+    ...(tailLines !== undefined ? { tailLines } : {}),
+    ...(limitBytes !== undefined ? { limitBytes } : {}),
+    ...(sinceSeconds !== undefined ? { sinceSeconds } : {}),
+  };
+}
+
+function plain(status: number, body: string): KubeletAnswer {
+  return { status, contentType: "text/plain; charset=utf-8", body };
+}
+
+function json(value: object): KubeletAnswer {
+  return { status: 200, contentType: "application/json", body: JSON.stringify(value) };
+}

@@ -1,0 +1,61 @@
+/** What a node tells about itself: statistics and metrics, through the API server and at its own port. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+
+interface Summary {
+  pods: {
+    podRef: { name: string };
+    containers: { name: string; cpu: { usageNanoCores: number }; memory: { workingSetBytes: number } }[];
+    "ephemeral-storage": { usedBytes: number };
+    network: { rxBytes: number };
+  }[];
+}
+
+describeCluster("a node's own words", { nodes: 1 }, (cluster) => {
+  const nodeName = async () => (await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
+
+  test("a busy pod's usage is in the summary and in the metrics", async () => {
+    const script = "dd if=/dev/zero of=/big bs=1M count=8; while true; do :; done";
+    await cluster.kubectl`run busy --image=busybox --restart=Never -- sh -c ${script}`;
+    await cluster.kubectl`wait --for=condition=Ready pod/busy --timeout=60s`;
+    const node = await nodeName();
+    await eventually(
+      async () => JSON.parse(await cluster.kubectl`get --raw /api/v1/nodes/${node}/proxy/stats/summary`) as Summary,
+      ({ pods }) => {
+        const busy = pods.find(({ podRef }) => podRef.name === "busy");
+        expect(busy?.containers[0]?.cpu.usageNanoCores).toBeGreaterThan(50_000_000);
+        expect(busy?.containers[0]?.memory.workingSetBytes).toBeGreaterThan(0);
+        expect(busy?.["ephemeral-storage"].usedBytes).toBeGreaterThan(8 * 1024 * 1024 - 1);
+        expect(busy?.network.rxBytes).toBeGreaterThanOrEqual(0);
+      },
+    );
+    const metrics = await cluster.kubectl`get --raw /api/v1/nodes/${node}/proxy/metrics/resource`;
+    expect(metrics).toMatch(
+      /^container_cpu_usage_seconds_total\{container="busy",namespace="default",pod="busy"\} [\d.]+ \d+$/m,
+    );
+  });
+
+  test("the node's port answers those who may ask, and nobody else", async () => {
+    const node = await nodeName();
+    const address = (await cluster.kubectl`get node ${node} -o ${"jsonpath={.status.addresses[0].address}"}`).trim();
+    const url = `https://${address}:10250/metrics/cadvisor`;
+    expect(await cluster.host("curl", "-sk", url)).toBe("Unauthorized");
+    const token = (await cluster.kubectl`create token default`).trim();
+    expect(await cluster.host("curl", "-sk", "-H", `Authorization: Bearer ${token}`, url)).toContain(
+      "Forbidden (user=system:serviceaccount:default:default, verb=get, resource=nodes, subresource(s)=[metrics])",
+    );
+    for (const [file, field] of [
+      ["cert.pem", "client-certificate-data"],
+      ["key.pem", "client-key-data"],
+    ] as const) {
+      const text = await cluster.kubectl`config view --raw -o ${`jsonpath={.users[0].user.${field}}`}`;
+      writeFileSync(join(cluster.home, file), Buffer.from(text, "base64"));
+    }
+    const files = ["--cert", join(cluster.home, "cert.pem"), "--key", join(cluster.home, "key.pem")];
+    expect(await cluster.host("curl", "-sk", ...files, url)).toContain("container_memory_working_set_bytes");
+    expect(await cluster.host("curl", "-sk", ...files, `https://${address}:10250/healthz`)).toBe("ok");
+    expect(await cluster.host("curl", "-sk", ...files, `https://${address}:10250/pods`)).toContain('"PodList"');
+  });
+});
