@@ -10,6 +10,7 @@ import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { podSecurity } from "./pod-security/pod-security.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
@@ -37,6 +38,7 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
     limitRanger(objects),
     serviceAccountAdmission({ objects, random, furtherSources: furtherTokenVolumeSources ?? [] }),
     taintNodesByCondition,
+    podSecurity({ objects }),
     priority(objects),
     defaultTolerationSeconds,
     defaultStorageClass(objects),
