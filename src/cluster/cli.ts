@@ -8,10 +8,12 @@ import { pinnaceVersion } from "./version.ts";
  */
 export async function runCli(argv: readonly string[], entry: string, onWarm: () => void = () => {}): Promise<number> {
   let exitCode = 0;
-  // `pinnace up | head`: a reader that has seen enough ends nothing.
+  // `pinnace up | head`: a reader that has seen enough ends nothing. Nor does a full disk end a server for its log's sake.
+  const isServer = argv[0] === "server";
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && !isServer) throw error;
   });
+  if (isServer) process.stderr.on("error", () => {});
   const program = buildProgram(entry, onWarm, (code) => {
     exitCode = code;
   });

@@ -45,6 +45,8 @@ export interface ClusterSuiteOptions {
   /** The configuration file's text; `name` is added. */
   config?: string;
   nodes?: number;
+  /** The cluster's home is a disk of its own, of this size. Default: a folder for temporary files. */
+  diskMiB?: number;
 }
 
 /**
@@ -63,6 +65,7 @@ export function describeCluster(
     let before: MachineState;
     beforeAll(async () => {
       before = machineState();
+      if (options.diskMiB) await run("mount", ["-t", "tmpfs", "-o", `size=${options.diskMiB}m`, "tmpfs", home]);
       const config = join(home, "cluster.yaml");
       writeFileSync(config, `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\n${options.config ?? ""}`);
       await cluster.pinnace(
@@ -74,6 +77,7 @@ export function describeCluster(
     }, 120_000);
     afterAll(async () => {
       await cluster.pinnace("down");
+      if (options.diskMiB) await run("umount", [home]);
       rmSync(home, { recursive: true, force: true });
       expect(newSince(before, machineState(), marksOf(cluster))).toEqual({});
     }, 120_000);

@@ -9,6 +9,7 @@
  * file shows the last whole transaction.
  */
 import { statfs } from "node:fs/promises";
+import { constants } from "node:os";
 import type { Database, RootDatabase } from "lmdb";
 import type { Engine } from "../group-commit.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -216,11 +217,12 @@ export class LmdbEngine implements Engine {
     return failure;
   }
 
-  /** LMDB reports a write that did not fit as an I/O error. */
+  /** LMDB reports a write that did not fit as an I/O error, at times. */
   async #explained(failure: Error): Promise<Error> {
     const { bavail, bsize } = await statfs(this.#folder);
-    if (bavail * bsize > smallestFreeBytes) return failure;
-    return new Error(`no space left on the disk that holds ${this.#folder}: free some and try again`, {
+    const { code } = failure as { code?: unknown };
+    if (code !== constants.errno.ENOSPC && bavail * bsize > smallestFreeBytes) return failure;
+    return new Error(`no space left on device, which holds ${this.#folder}: free some and try again`, {
       cause: failure,
     });
   }

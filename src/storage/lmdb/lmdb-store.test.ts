@@ -174,10 +174,14 @@ describe("LmdbStore", () => {
           },
         );
       }
-      expect(refusal?.message).toMatch(/^write \/k\/\d+: not durable, nothing was changed: no space left on the disk/);
+      expect(refusal?.message).toMatch(/^write \/k\/\d+: not durable, nothing was changed: no space left on device/);
       const shown = async () => (await store.range("/", "0")).values.map((v) => v.key).sort();
       expect(await shown()).toEqual([...acknowledged].sort());
       expect(store.revision).toBe(acknowledged.length);
+      const ballast = `${disk}/ballast`;
+      await truncate(ballast, 1_000_000);
+      expect(await put(store, "/without-restart", "x")).toMatchObject({ ok: true });
+      acknowledged.push("/without-restart");
       await store.close();
       store = await LmdbStore.open({ folder: `${disk}/state`, clock: systemClock });
       expect(await shown()).toEqual([...acknowledged].sort());
