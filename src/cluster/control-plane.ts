@@ -15,6 +15,7 @@ import { createTokenAuthority } from "../apiserver-plugins/authentication/servic
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
 import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rbac.ts";
+import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalation.ts";
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
@@ -88,7 +89,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       reader = new RegistryReader(access.registry);
       const { registry } = access;
       const authorizers = () => access.pipeline.authorizers;
-      return admissionPlugins({ objects: reader, random, extension: { registry, authorizers, webhooks } });
+      const rulesOf = (user: UserInfo, namespace: string) =>
+        [...roles.rulesFor(user, namespace)].map(({ rule }) => rule);
+      return [
+        ...admissionPlugins({ objects: reader, random, extension: { registry, authorizers, webhooks } }),
+        escalationCheck({ rulesOf, authorizers, objects: reader }),
+      ];
     },
     virtualResources: (access) => [
       bindings(access),
