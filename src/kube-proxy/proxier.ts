@@ -183,11 +183,16 @@ class Forgetter {
   }
 
   async #run(): Promise<void> {
+    let failures = 0;
     while (this.#stale.length > 0) {
+      const stale = this.#stale.splice(0);
       try {
-        await this.#conntrack.clear(this.#stale.splice(0));
+        await this.#conntrack.clear(stale);
+        failures = 0;
       } catch (error) {
         this.#log.warn("connections to removed endpoints not cleared", { error });
+        if (++failures < attemptsToForget && !this.#signal.aborted) this.#stale.unshift(...stale);
+        else failures = 0;
       }
       await sleep(this.#clock, pauseBetweenWalksMs, this.#signal).catch(() => {});
     }
@@ -197,6 +202,7 @@ class Forgetter {
 
 /** A walk over the connection table takes some 10 ms: this keeps it under a tenth of a core at the worst. */
 const pauseBetweenWalksMs = 100;
+const attemptsToForget = 5;
 
 /**
  * Which connections must be forgotten when a Service's rules change. UDP has no end of its own: every endpoint that is no

@@ -31,6 +31,11 @@ export const nlmCreate = 0x400;
 export const nlmDump = 0x300;
 const nestedFlag = 0x8000;
 const messageError = 2;
+/**
+ * The kernel answers each request before it takes up the next, and nobody reads meanwhile: what does not fit into the
+ * socket's receive buffer (some 200 KiB; an answer takes one) is lost, and ENOBUFS is all that is heard of it.
+ */
+const batchSize = 64;
 const messageDone = 3;
 
 /**
@@ -48,19 +53,25 @@ export class NetlinkSocket {
     this.#fd = check(libc().socket(afNetlink, sockRaw | sockCloexec, protocol), "socket", "(netlink)");
   }
 
-  /** Sends all requests at once; the kernel carries each out in order. Throws the first refusal after all were tried. */
+  /** The kernel carries the requests out in order, some at a time. Throws the first refusal after all were tried. */
   request(requests: readonly NetlinkRequest[]): NetlinkReply[] {
-    if (requests.length === 0) return [];
-    const exchange = this.#begin(requests);
-    check(libc().send(this.#fd, exchange.bytes, exchange.bytes.length, 0), "send", "(netlink)");
-    while (!exchange.isOver) {
-      const length = libc().recv(this.#fd, receiveBuffer, receiveBuffer.length, 0);
-      exchange.take(receiveBuffer, check(length, "recv", "(netlink)"));
+    const replies: NetlinkReply[] = [];
+    let refusal: Error | undefined;
+    for (let at = 0; at < requests.length; at += batchSize) {
+      const exchange = this.#begin(requests.slice(at, at + batchSize));
+      check(libc().send(this.#fd, exchange.bytes, exchange.bytes.length, 0), "send", "(netlink)");
+      while (!exchange.isOver) {
+        const length = libc().recv(this.#fd, receiveBuffer, receiveBuffer.length, 0);
+        exchange.take(receiveBuffer, check(length, "recv", "(netlink)"));
+      }
+      refusal ??= exchange.refusal;
+      for (const reply of exchange.replies) replies.push(reply);
     }
-    return exchange.result();
+    if (refusal) throw refusal;
+    return replies;
   }
 
-  /** As `request`, off the main thread: for walks over tables that take the kernel milliseconds. One at a time per socket. */
+  /** As `request`, for a few, off the main thread: for walks over tables that take the kernel milliseconds. One at a time per socket. */
   async requestInBackground(requests: readonly NetlinkRequest[]): Promise<NetlinkReply[]> {
     if (requests.length === 0) return [];
     const exchange = this.#begin(requests);
@@ -69,7 +80,8 @@ export class NetlinkSocket {
     while (!exchange.isOver) {
       exchange.take(buffer, await inBackground("recv", libc().recv, this.#fd, buffer, buffer.length, 0));
     }
-    return exchange.result();
+    if (exchange.refusal) throw exchange.refusal;
+    return exchange.replies;
   }
 
   close(): void {
@@ -88,9 +100,10 @@ class Exchange {
   readonly bytes: Buffer;
   readonly #requests: readonly NetlinkRequest[];
   readonly #first: number;
-  readonly #replies: NetlinkReply[] = [];
+  readonly replies: NetlinkReply[] = [];
+  /** The first one. */
+  refusal: Error | undefined;
   #unanswered: number;
-  #refusal: Error | undefined;
 
   constructor(requests: readonly NetlinkRequest[], first: number) {
     this.#requests = requests;
@@ -112,14 +125,9 @@ class Exchange {
         const code = message.body.length >= 4 ? -message.body.readInt32LE(0) : 0;
         if (code === 0) continue;
         const error = new SystemError(request.describe ?? "netlink", code, "");
-        if (!request.tolerate?.includes(error.code)) this.#refusal ??= error;
-      } else this.#replies.push({ type: message.type, body: message.body });
+        if (!request.tolerate?.includes(error.code)) this.refusal ??= error;
+      } else this.replies.push({ type: message.type, body: message.body });
     }
-  }
-
-  result(): NetlinkReply[] {
-    if (this.#refusal) throw this.#refusal;
-    return this.#replies;
   }
 }
 
