@@ -250,6 +250,11 @@ export function clientConformance(
         await client.createSubresource(Pods, ref("p"), "binding", binding);
         expect((await client.get(Pods, ref("p"))).spec.nodeName).toBe("n1");
         const body = { status: { phase: "Running" } };
+        // Meant for a pod of the same name that is gone: this one must not get its status.
+        const stale = { ...body, metadata: { uid: "another" } };
+        await expect(
+          client.patch(Pods, ref("p"), { type: "strategic", body: stale }, { subresource: "status" }),
+        ).rejects.toSatisfy(isConflict);
         const patched = await client.patch(Pods, ref("p"), { type: "merge", body }, { subresource: "status" });
         expect(patched.status?.phase).toBe("Running");
 

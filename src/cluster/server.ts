@@ -28,6 +28,7 @@ import type { DnsStandbyOptions } from "./dns-standby.ts";
 
 import { openImageStore } from "./image-store.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
+import { localVolumeFolders } from "./local-volume-folders.ts";
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import type { Role } from "./roles.ts";
@@ -213,7 +214,7 @@ function tlsOf(pki: ClusterPki) {
 
 async function startControllers(
   control: ControlPlane,
-  { pki, log }: ServerOptions,
+  { pki, paths, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
 ): Promise<void> {
@@ -227,7 +228,8 @@ async function startControllers(
       })),
     failures: [],
   });
-  const running = runControllers(controllerCatalog({ discover, rootCa: pki.ca.certificatePem }), {
+  const localVolumes = localVolumeFolders(paths.volumes);
+  const running = runControllers(controllerCatalog({ discover, rootCa: pki.ca.certificatePem, localVolumes }), {
     ...surroundings,
     client: control.clientOf("kube-controller-manager"),
     log: log.with({ component: "kube-controller-manager" }),

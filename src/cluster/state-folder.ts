@@ -22,6 +22,8 @@ export interface ClusterPaths {
   nodes: string;
   /** The same for what must stay in memory: Secrets, tokens. A tmpfs. */
   volatile: string;
+  /** What the local provisioner made: a folder a PersistentVolume. */
+  volumes: string;
   kubeconfig: string;
   serverLog: string;
   /** Identity of the running server. */
@@ -44,6 +46,7 @@ export function clusterPaths(name: string, home = pinnaceHome()): ClusterPaths {
     store: join(root, "store"),
     nodes: join(root, "nodes"),
     volatile: join(root, "volatile"),
+    volumes: join(root, "volumes"),
     kubeconfig: join(root, "kubeconfig"),
     serverLog: join(root, "server.log"),
     server: join(root, "server.json"),

@@ -8,10 +8,16 @@ import { disruptionController } from "./controllers/disruption-controller.ts";
 import { endpointsController } from "./controllers/endpoints-controller.ts";
 import { endpointSliceController } from "./controllers/endpointslice-controller.ts";
 import { endpointSliceMirroringController } from "./controllers/endpointslice-mirroring-controller.ts";
+import { ephemeralVolumeController } from "./controllers/ephemeral-volume-controller.ts";
 import { garbageCollectorController } from "./controllers/garbage-collector-controller.ts";
 import { jobController } from "./controllers/job-controller.ts";
+import { localVolumeProvisioner } from "./controllers/local-volume-provisioner.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
 import { type NodeLifecycleOptions, nodeLifecycleController } from "./controllers/node-lifecycle-controller.ts";
+import { persistentVolumeBinderController } from "./controllers/persistentvolume-binder-controller.ts";
+import { persistentVolumeExpanderController } from "./controllers/persistentvolume-expander-controller.ts";
+import { persistentVolumeProtectionController } from "./controllers/persistentvolume-protection-controller.ts";
+import { persistentVolumeClaimProtectionController } from "./controllers/persistentvolumeclaim-protection-controller.ts";
 import {
   type PodGarbageCollectorOptions,
   podGarbageCollectorController,
@@ -24,6 +30,7 @@ import { serviceAccountController } from "./controllers/serviceaccount-controlle
 import { statefulSetController } from "./controllers/statefulset-controller.ts";
 import { taintEvictionController } from "./controllers/taint-eviction-controller.ts";
 import { ttlAfterFinishedController } from "./controllers/ttl-after-finished-controller.ts";
+import type { LocalVolumeFolders } from "./local-volume-folders.ts";
 import type { Discover } from "./served-resources.ts";
 
 export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarbageCollectorOptions {
@@ -31,6 +38,8 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   discover: Discover;
   /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
   rootCa?: string;
+  /** The disk of the local provisioner. Without it that controller is off. */
+  localVolumes?: LocalVolumeFolders;
 }
 
 /** Fresh controllers: some keep state of their own between looks. */
@@ -57,6 +66,12 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     nodeLifecycleController(options),
     taintEvictionController(),
     podGarbageCollectorController(options),
+    persistentVolumeBinderController,
+    persistentVolumeExpanderController,
+    persistentVolumeProtectionController,
+    persistentVolumeClaimProtectionController,
+    ephemeralVolumeController,
+    ...(options.localVolumes ? [localVolumeProvisioner(options.localVolumes)] : []),
   ];
 }
 

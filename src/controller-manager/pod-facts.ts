@@ -1,6 +1,7 @@
 /** What controllers ask of a Pod: is it ready, available, still at work. */
 import type { Pod, PodCondition } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
+import { type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
 
 type ReadPod = DeepReadonly<Pod>;
 
@@ -34,4 +35,12 @@ export function isPodTerminal(pod: ReadPod): boolean {
 /** Neither finished nor being deleted. */
 export function isPodActive(pod: ReadPod): boolean {
   return !isPodTerminal(pod) && pod.metadata.deletionTimestamp === undefined;
+}
+
+/** `namespace/name` of every claim that the Pod mounts, those of its ephemeral volumes among them. */
+export function* claimKeysOf({ metadata, spec }: ReadPod): Iterable<ObjectKey> {
+  for (const { name, persistentVolumeClaim, ephemeral } of spec.volumes ?? []) {
+    if (persistentVolumeClaim) yield objectKey(persistentVolumeClaim.claimName, metadata.namespace);
+    else if (ephemeral) yield objectKey(`${metadata.name}-${name}`, metadata.namespace);
+  }
 }

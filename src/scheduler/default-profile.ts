@@ -1,5 +1,5 @@
 /** The default scheduler's plugins, in the order in which they filter: what rules out most for least comes first. */
-import type { Profile } from "./framework.ts";
+import type { Profile, SchedulerPlugin } from "./framework.ts";
 import { imageLocality } from "./plugins/image-locality.ts";
 import { interPodAffinity } from "./plugins/inter-pod-affinity.ts";
 import { nodeAffinity } from "./plugins/node-affinity.ts";
@@ -15,6 +15,7 @@ import type { PodInfo } from "./pod-info.ts";
 export function defaultProfile(
   defaultSpreading?: (pod: PodInfo) => DefaultSpreading | undefined,
   schedulerName = "default-scheduler",
+  volumePlugins: readonly SchedulerPlugin[] = [],
 ): Profile {
   return {
     schedulerName,
@@ -25,6 +26,7 @@ export function defaultProfile(
       nodeAffinity,
       nodePorts,
       nodeResourcesFit(),
+      ...volumePlugins,
       podTopologySpread(defaultSpreading),
       interPodAffinity,
       nodeResourcesBalancedAllocation,

@@ -44,6 +44,12 @@ export interface SchedulerPlugin {
   filter?(pod: PodInfo, cluster: ClusterState): NodeFilter | Refusal | undefined;
   /** Called with the Nodes that passed. Undefined: has no preference. */
   score?(pod: PodInfo, cluster: ClusterState, nodes: readonly NodeInfo[]): NodeScorer | undefined;
+  /** The Pod has been given the Node: what it needs there is promised to nobody else. */
+  reserve?(pod: PodInfo, node: NodeInfo): void;
+  /** Takes `reserve` back: the Pod was not bound. */
+  unreserve?(pod: PodInfo): void;
+  /** What must come about before the Pod is bound; undefined when nothing. A rejection's message tells users why not. */
+  preBind?(pod: PodInfo, node: NodeInfo): Promise<void> | undefined;
 }
 
 export interface Profile {

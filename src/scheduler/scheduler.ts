@@ -2,14 +2,18 @@
 import type { Namespace, Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import {
+  CSINodes,
   Namespaces,
   Nodes,
+  PersistentVolumeClaims,
+  PersistentVolumes,
   PodDisruptionBudgets,
   Pods,
   ReplicaSets,
   ReplicationControllers,
   Services,
   StatefulSets,
+  StorageClasses,
 } from "../api/resources.ts";
 import { semanticEqual } from "../apimachinery/semantic-equal.ts";
 import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
@@ -32,6 +36,10 @@ import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
 import type { ClusterEvent, Profile } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
 import { planPreemption } from "./plugins/default-preemption.ts";
+import { nodeVolumeLimits } from "./plugins/node-volume-limits.ts";
+import { VolumeBinding } from "./plugins/volume-binding.ts";
+import { volumeRestrictions } from "./plugins/volume-restrictions.ts";
+import { volumeZone } from "./plugins/volume-zone.ts";
 import { type PodInfo, podInfoOf } from "./pod-info.ts";
 import { type QueuedPod, SchedulingQueue } from "./scheduling-queue.ts";
 
@@ -68,6 +76,7 @@ class Scheduler {
   readonly #queue: SchedulingQueue;
   readonly #profiles: ReadonlyMap<string, Profile>;
   readonly #events: ReadonlyMap<string, EventRecorder>;
+  readonly #volumeBinding: VolumeBinding;
   readonly #position: SearchPosition = { next: 0 };
   readonly #binding = new Set<Promise<void>>();
   #isReady = false;
@@ -77,7 +86,14 @@ class Scheduler {
     const { client, clock, log, signal } = options;
     this.#options = options;
     this.#cache = new InformerCache({ client, clock, log, signal });
-    const profiles = options.profiles ?? [defaultProfile(defaultSpreadingFrom(this.#cache))];
+    this.#volumeBinding = new VolumeBinding({ client, clock, cache: this.#cache, signal });
+    const volumePlugins = [
+      volumeRestrictions(this.#cache),
+      nodeVolumeLimits(this.#cache),
+      this.#volumeBinding,
+      volumeZone(this.#cache),
+    ];
+    const profiles = options.profiles ?? [defaultProfile(defaultSpreadingFrom(this.#cache), undefined, volumePlugins)];
     this.#profiles = new Map(profiles.map((profile) => [profile.schedulerName, profile]));
     this.#events = new Map(
       profiles.map(({ schedulerName }) => [
@@ -98,6 +114,12 @@ class Scheduler {
     cache.informer(Services).addIndex(servicesBySelectorPair.name, servicesBySelectorPair.values as never);
     for (const resource of [ReplicaSets, StatefulSets, ReplicationControllers, PodDisruptionBudgets]) {
       cache.informer<never>(resource as never);
+    }
+    for (const resource of [PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes]) {
+      cache.informer<never>(resource as never).addHandler(() => {
+        this.#queue.notify("StorageChanged");
+        this.#volumeBinding.changed();
+      });
     }
     cache.informer(Namespaces).addHandler((change) => this.#onNamespace(change));
     cache.informer(Nodes).addHandler((change) => this.#onNode(change));
@@ -126,6 +148,7 @@ class Scheduler {
 
   #onPod({ type, object, previous }: Change<Pod>): void {
     const { uid } = object.metadata;
+    if (type === "DELETED") this.#volumeBinding.changed();
     const isOver = type === "DELETED" || object.status?.phase === "Succeeded" || object.status?.phase === "Failed";
     if (isOver) {
       this.#queue.remove(uid);
@@ -213,6 +236,7 @@ class Scheduler {
       const decision = findNode(profile, pod, this.#cluster, random, this.#position);
       if (decision.kind === "placed") {
         this.#cluster.assume(pod, decision.node);
+        for (const plugin of profile.plugins) plugin.reserve?.(pod, decision.node);
         this.#track(this.#bind(profile, queued, pod, decision.node));
       } else this.#track(this.#fail(profile, queued, pod, decision));
     } catch (error) {
@@ -226,11 +250,17 @@ class Scheduler {
     void work.finally(() => this.#binding.delete(work));
   }
 
-  async #bind({ schedulerName }: Profile, queued: QueuedPod, pod: PodInfo, node: NodeInfo): Promise<void> {
+  async #bind({ schedulerName, plugins }: Profile, queued: QueuedPod, pod: PodInfo, node: NodeInfo): Promise<void> {
     const { client, log, signal } = this.#options;
     const { name, namespace, uid } = pod;
     const events = this.#events.get(schedulerName)!;
+    let rejected = "";
     try {
+      for (const plugin of plugins) {
+        const pending = plugin.preBind?.(pod, node);
+        if (pending) await pending;
+      }
+      rejected = "binding rejected: ";
       await client.createSubresource(Pods, { name, namespace }, "binding", {
         apiVersion: "v1",
         kind: "Binding",
@@ -241,6 +271,7 @@ class Scheduler {
       events.event(queued.pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node.name}`);
     } catch (error) {
       if (signal.aborted) return;
+      for (const plugin of plugins) plugin.unreserve?.(pod);
       this.#cluster.forget(uid);
       this.#queue.notify("PodRemoved");
       const current = this.#cache.get(Pods, keyOf(queued.pod));
@@ -248,7 +279,7 @@ class Scheduler {
       if (isNotFound(error) || isSettled) return this.#queue.done(uid);
       if (!isConflict(error))
         log.warn("binding failed", { pod: keyOf(queued.pod), node: node.name, error: String(error) });
-      events.event(queued.pod, "Warning", "FailedScheduling", `binding rejected: ${(error as Error).message}`);
+      events.event(queued.pod, "Warning", "FailedScheduling", `${rejected}${(error as Error).message}`);
       this.#queue.putFailed(queued);
     }
   }

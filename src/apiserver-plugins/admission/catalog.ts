@@ -10,6 +10,7 @@ import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
@@ -43,6 +44,7 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
     defaultTolerationSeconds,
     defaultStorageClass(objects),
     storageObjectInUseProtection,
+    persistentVolumeClaimResize(objects),
     runtimeClass(objects),
     defaultIngressClass(objects),
     ...(webhooks

@@ -4,7 +4,14 @@ import { defaultClusterRoles } from "./cluster-roles.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
+import { defaultStorageClasses } from "./storage-classes.ts";
 
 export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
-  return [...systemNamespaces, ...systemPriorityClasses, ...defaultClusterRoles, ...kubernetesService(options)];
+  return [
+    ...systemNamespaces,
+    ...systemPriorityClasses,
+    ...defaultClusterRoles,
+    ...defaultStorageClasses,
+    ...kubernetesService(options),
+  ];
 }

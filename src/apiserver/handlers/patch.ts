@@ -15,7 +15,7 @@ import { mergePatch } from "../../apimachinery/patch/merge.ts";
 import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
-import { badRequestError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
+import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import type { Body, ExpectedKind } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
@@ -74,6 +74,12 @@ export async function patch(
       const given = patched.metadata.name;
       if (given !== name) {
         throw badRequestError(`the name of the object (${given}) does not match the name on the URL (${name})`);
+      }
+      // A subresource keeps the standing metadata, so that nothing else would notice a patch meant for a predecessor.
+      if (subresource !== "" && patched.metadata.uid !== previous!.metadata.uid) {
+        const { uid } = patched.metadata;
+        const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous!.metadata.uid}`;
+        throw conflictError(resource.groupResource, name, why);
       }
       definition.defaults?.(patched);
       return onlyPart(resource, subresource, patched, previous!);

@@ -11,6 +11,7 @@ import type { Mount } from "../runtime/container-runtime.ts";
 import { configMapVolume } from "./config-map.ts";
 import { downwardApiVolume } from "./downward-api.ts";
 import { emptyDirVolume } from "./empty-dir.ts";
+import { ephemeralVolume } from "./ephemeral.ts";
 import { hostPathVolume } from "./host-path.ts";
 import { unmount } from "./mount.ts";
 import { persistentVolumeClaimVolume } from "./persistent-volume-claim.ts";
@@ -23,6 +24,7 @@ export const volumePlugins: readonly VolumePlugin[] = [
   configMapVolume,
   downwardApiVolume,
   emptyDirVolume,
+  ephemeralVolume,
   hostPathVolume,
   persistentVolumeClaimVolume,
   projectedVolume,

@@ -114,7 +114,7 @@ function validStatefulSet({ spec }: StatefulSet): FieldError[] {
   if (!matcher) errors.push(invalid(selectorPath, spec.selector, ""));
   else {
     errors.push(...templateMatchesSelector(matcher, spec.template, templatePath));
-    errors.push(...validLongRunningTemplate(spec.template, templatePath, "StatefulSet"));
+    errors.push(...validLongRunningTemplate(templateWithClaims(spec), templatePath, "StatefulSet"));
   }
   errors.push(
     ...each(spec.volumeClaimTemplates, specPath.child("volumeClaimTemplates"), (claim, at) =>
@@ -122,6 +122,17 @@ function validStatefulSet({ spec }: StatefulSet): FieldError[] {
     ),
   );
   return errors;
+}
+
+/** Each pod mounts the claims made for it as volumes of their templates' names, which hide the template's own of that name. */
+function templateWithClaims({ template, volumeClaimTemplates }: StatefulSet["spec"]): typeof template {
+  if (!template?.spec || !volumeClaimTemplates?.length) return template;
+  const own = template.spec.volumes ?? [];
+  const names = new Set(own.map(({ name }) => name));
+  const claimed = volumeClaimTemplates.flatMap(({ metadata: { name } }) =>
+    !name || names.has(name) ? [] : [{ name, persistentVolumeClaim: { claimName: name } }],
+  );
+  return { ...template, spec: { ...template.spec, volumes: [...own, ...claimed] } };
 }
 
 function validStrategy(strategy: StatefulSet["spec"]["updateStrategy"]): FieldError[] {

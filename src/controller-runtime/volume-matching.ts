@@ -1,0 +1,98 @@
+/** Which PersistentVolume satisfies a claim: asked by the binder, and by the scheduler for claims that wait for a Node. Pure. */
+import type { PersistentVolume, PersistentVolumeClaim } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { compareQuantities } from "../apimachinery/quantity.ts";
+import { selectorOf } from "./compiled-selector.ts";
+import { matchesNodeSelector, type NodeIdentity } from "./node-matching.ts";
+
+export type ReadClaim = DeepReadonly<PersistentVolumeClaim>;
+export type ReadVolume = DeepReadonly<PersistentVolume>;
+
+/** Annotations that binder, scheduler and provisioner agree through. */
+export const bindCompleted = "pv.kubernetes.io/bind-completed";
+export const boundByController = "pv.kubernetes.io/bound-by-controller";
+export const selectedNode = "volume.kubernetes.io/selected-node";
+export const provisionedBy = "pv.kubernetes.io/provisioned-by";
+
+const classAnnotation = "volume.beta.kubernetes.io/storage-class";
+
+export function classNameOf({
+  metadata,
+  spec,
+}: {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: { readonly storageClassName?: string };
+}): string {
+  return metadata.annotations?.[classAnnotation] ?? spec.storageClassName ?? "";
+}
+
+export function requestedStorage({ spec }: ReadClaim): string {
+  return spec.resources?.requests?.["storage"] ?? "0";
+}
+
+export function capacityOf({ spec }: ReadVolume): string {
+  return spec.capacity?.["storage"] ?? "0";
+}
+
+/** The volume names this claim, by name alone or by uid too. */
+export function isReservedFor({ spec }: ReadVolume, { metadata }: ReadClaim): boolean {
+  const { claimRef } = spec;
+  if (claimRef?.name !== metadata.name || claimRef.namespace !== metadata.namespace) return false;
+  return !claimRef.uid || claimRef.uid === metadata.uid;
+}
+
+export function isReachable({ spec }: ReadVolume, node: NodeIdentity): boolean {
+  const required = spec.nodeAffinity?.required;
+  return !required || matchesNodeSelector(required, node);
+}
+
+/** Why a volume that a claim asks for by name will not do, in upstream's words; undefined when it will. */
+export function mismatch(volume: ReadVolume, claim: ReadClaim): string | undefined {
+  if (compareQuantities(capacityOf(volume), requestedStorage(claim)) < 0) return "requested PV is too small";
+  if (classNameOf(volume) !== classNameOf(claim)) return "storageClassName does not match";
+  if (modeOf(volume) !== modeOf(claim)) return "incompatible volumeMode";
+  return hasModes(volume, claim) ? undefined : "incompatible accessMode";
+}
+
+export interface MatchOptions {
+  /** The Node that must reach the volume. */
+  node?: NodeIdentity;
+  /** Only volumes that name the claim themselves: the rest waits for a Node. */
+  onlyReserved?: boolean;
+  /** Volumes promised to other claims that the API does not know of yet. */
+  isTaken?(volume: ReadVolume): boolean;
+}
+
+/** One that names the claim, else the smallest free one that is large enough. */
+export function findVolume(
+  volumes: readonly ReadVolume[],
+  claim: ReadClaim,
+  { node, onlyReserved = false, isTaken = () => false }: MatchOptions = {},
+): ReadVolume | undefined {
+  const request = requestedStorage(claim);
+  const selector = claim.spec.selector ? selectorOf(claim.spec.selector) : undefined;
+  let best: ReadVolume | undefined;
+  for (const volume of volumes) {
+    if (volume.metadata.deletionTimestamp || modeOf(volume) !== modeOf(claim)) continue;
+    if (node && !isReachable(volume, node)) continue;
+    const isLarge = compareQuantities(capacityOf(volume), request) >= 0;
+    if (isReservedFor(volume, claim)) {
+      if (isLarge) return volume;
+      continue;
+    }
+    if (onlyReserved || !isLarge || volume.spec.claimRef || volume.status?.phase !== "Available") continue;
+    if (classNameOf(volume) !== classNameOf(claim) || !hasModes(volume, claim) || isTaken(volume)) continue;
+    if ((volume.spec.volumeAttributesClassName ?? "") !== (claim.spec.volumeAttributesClassName ?? "")) continue;
+    if (selector && !selector.matches(volume.metadata.labels)) continue;
+    if (!best || compareQuantities(capacityOf(volume), capacityOf(best)) < 0) best = volume;
+  }
+  return best;
+}
+
+function modeOf({ spec }: ReadVolume | ReadClaim): string {
+  return spec.volumeMode ?? "Filesystem";
+}
+
+function hasModes(volume: ReadVolume, claim: ReadClaim): boolean {
+  return (claim.spec.accessModes ?? []).every((mode) => volume.spec.accessModes?.includes(mode));
+}
