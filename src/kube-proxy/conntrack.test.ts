@@ -9,7 +9,11 @@ beforeAll(() => {
   createNetns(name, () => {});
   execFileSync("ip", ["-n", name, "link", "set", "lo", "up"]);
   // A rule that asks for the connection's state makes the kernel track connections.
-  const table = "table ip tracked { chain output { type filter hook output priority 0; ct state new counter\n} }\n";
+  const table = [
+    "add table ip tracked",
+    "add chain ip tracked output { type filter hook output priority 0; }",
+    "add rule ip tracked output ct state new counter",
+  ].join("\n");
   execFileSync("ip", ["netns", "exec", name, "nft", "-f", "-"], { input: table });
 });
 
