@@ -4,7 +4,8 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:http2";
 import { parse } from "yaml";
 
-export async function connectApi(kubeconfigFile) {
+/** An HTTP/2 connection with the kubeconfig's certificate. Its errors are told by the requests on it. */
+export async function openSession(kubeconfigFile) {
   const kubeconfig = parse(await readFile(kubeconfigFile, "utf8"));
   const { cluster } = kubeconfig.clusters[0];
   const { user } = kubeconfig.users[0];
@@ -19,7 +20,12 @@ export async function connectApi(kubeconfigFile) {
     session.once("connect", resolve);
     session.once("error", reject);
   });
-  session.on("error", () => {}); // Requests report it.
+  session.on("error", () => {});
+  return session;
+}
+
+export async function connectApi(kubeconfigFile) {
+  const session = await openSession(kubeconfigFile);
 
   function request(method, path, body, contentType = "application/json") {
     return new Promise((resolve, reject) => {

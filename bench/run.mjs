@@ -1,25 +1,31 @@
-// npm run bench [-- --only start,workload,api] [--runs 5]: measures, prints medians and percentiles, writes bench/results/<time>.json.
+// npm run bench [-- api] [--only start,workload,api] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
 import { benchStart } from "./start.mjs";
 import { Results } from "./statistics.mjs";
 import { benchWorkload } from "./workload.mjs";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    only: { type: "string", default: "start,workload" },
+    only: { type: "string", default: "start,workload,api" },
+    cases: { type: "string" },
     runs: { type: "string", default: "5" },
     "idle-seconds": { type: "string", default: "20" },
   },
 });
-const parts = values.only.split(",");
+const parts = positionals.length > 0 ? positionals : values.only.split(",");
 const runs = Number(values.runs);
 const results = new Results();
 const cluster = new BenchCluster();
 try {
-  await cluster.up(); // The first one assembles the demo's image; it is not measured.
-  await cluster.down();
+  if (parts.includes("start") || parts.includes("workload")) {
+    await cluster.up(); // The first one assembles the demo's image; it is not measured.
+    await cluster.down();
+  }
   if (parts.includes("start"))
     await benchStart(cluster, results, { runs, idleSeconds: Number(values["idle-seconds"]) });
   if (parts.includes("workload")) {
@@ -30,6 +36,7 @@ try {
       await cluster.down();
     }
   }
+  if (parts.includes("api")) await benchApi(cluster, results, { runs, cases: values.cases?.split(",") });
 } finally {
   await cluster.down().catch(() => {});
   cluster.remove();
