@@ -7,16 +7,18 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
-import type { ReadCache } from "../../controller-runtime/cache.ts";
+import { type ObjectKey, objectKey, type ReadCache, splitKey } from "../../controller-runtime/cache.ts";
 import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   defineController,
+  index,
   type Reconcile,
   type ReconcileResult,
   statusOf,
+  wake,
 } from "../../controller-runtime/controller.ts";
 import { owned } from "../../controller-runtime/wakes.ts";
-import { adoptable, claim, controllerReferenceTo, orphansOf } from "../ownership.ts";
+import { adoptable, claim, controllerReferenceOf, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { createPod, deletePod, podFromTemplate } from "../pod-control.ts";
 import { slowStart } from "../slow-start.ts";
 import {
@@ -34,14 +36,39 @@ import { judgeFailure } from "./job/pod-failure-policy.ts";
 const indexFailureCount = "batch.kubernetes.io/job-index-failure-count";
 const burst = 500;
 
+/** Pods that are still to be counted, by the key of their Job: also of one that is gone, or whose Pods were orphaned. */
+const trackedPods = index<Pod>({
+  resource: Pods,
+  name: "trackedByJob",
+  values: (pod) => (hasFinalizer(pod) ? trackingJob(pod) : undefined),
+});
+
+function trackingJob(pod: ReadPod): ObjectKey | undefined {
+  const { labels, namespace } = pod.metadata;
+  const owner = controllerReferenceOf(pod);
+  const name = owner ? (owner.kind === "Job" ? owner.name : undefined) : labels?.["batch.kubernetes.io/job-name"];
+  return name === undefined ? undefined : objectKey(name, namespace);
+}
+
 export const jobController = defineController<Job>({
   name: "job-controller",
   reconciles: Jobs,
-  wakesOn: [owned(Pods), adoptable(Pods, Jobs, (job) => selectorOf(job.spec.selector))],
-  indexes: [orphansOf(Pods)],
+  wakesOn: [
+    owned(Pods),
+    adoptable(Pods, Jobs, (job) => selectorOf(job.spec.selector)),
+    wake<Pod>({
+      resource: Pods,
+      *keys(pod) {
+        const key = hasFinalizer(pod) && !controllerReferenceOf(pod) ? trackingJob(pod) : undefined;
+        if (key) yield key;
+      },
+    }),
+  ],
+  indexes: [orphansOf(Pods), trackedPods],
   writes: [Pods, statusOf(Jobs)],
   concurrency: 16,
   async reconcile(context) {
+    await releaseLeftBehind(context);
     const job = context.cache.get(Jobs, context.key);
     if (!job || (job.spec.managedBy && job.spec.managedBy !== builtIn)) return;
     return await reconcileJob(context, job);
@@ -56,14 +83,9 @@ type ReadPod = DeepReadonly<Pod>;
 async function reconcileJob(context: Reconcile, job: ReadJob): Promise<ReconcileResult> {
   const { clock, events, cache } = context;
   const selector = selectorOf(job.spec.selector);
-  const presentPods = () =>
-    cache
-      .ownedBy(Pods, job)
-      .filter((pod) => selector.matches(pod.metadata.labels))
-      .filter(isThere);
-  const missing = missingOf(cache);
-  const isThere = ({ metadata }: ReadPod) => !missing.has(metadata.uid);
-  let pods = (await claim(context, job, Jobs, Pods, selector)).filter(isThere);
+  const presentPods = () => cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
+  const isTracked = (pod: ReadPod) => hasFinalizer(pod) && !releasedOf(cache).has(pod.metadata.uid);
+  let pods = await claim(context, job, Jobs, Pods, selector);
   if (finishedCondition(job) || job.metadata.deletionTimestamp) {
     // Nobody will count them any more: what keeps them from going is let go.
     await releaseAll(context, pods);
@@ -84,7 +106,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     counted = next;
     pods = presentPods();
     // A Pod that finished meanwhile is neither at work nor counted: planning would replace it.
-  } while (pods.some((pod) => hasFinalizer(pod) && outcome(job, pod) !== undefined));
+  } while (pods.some((pod) => isTracked(pod) && outcome(job, pod) !== undefined));
 
   const { status } = counted;
   const plan = planJob({
@@ -97,7 +119,8 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     nowMs: clock.now(),
   });
   // What the Job stops itself is no failure of its Pods: it is let go uncounted.
-  await releaseAll(context, plan.delete);
+  // One that ended since it was looked at is counted instead.
+  await releaseAll(context, plan.delete, { isUnchanged: true });
   await Promise.all(plan.delete.map((pod) => deletePod(context, pod, job)));
   const { error } = await slowStart(Math.min(plan.create.length, burst), async (i) => {
     await createPod(context, podFor(job, plan.create[i], pods), job);
@@ -112,7 +135,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     const verdictType = kind === "failed" ? "FailureTarget" : "SuccessCriteriaMet";
     conditions = withCondition(conditions, verdictType, "True", reason, message, clock.now());
     // The end is told when nothing of the Job is at work any more, and all are counted.
-    const isQuiet = active === 0 && terminating === 0 && present.every((pod) => !hasFinalizer(pod));
+    const isQuiet = active === 0 && terminating === 0 && !present.some(isTracked);
     if (isQuiet) {
       const type = kind === "failed" ? "Failed" : "Complete";
       conditions = withCondition(conditions, type, "True", reason, message, clock.now());
@@ -147,7 +170,10 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
   const isByIndex = isIndexed(job);
   const total = job.spec.completions ?? 0;
 
-  const finished = pods.filter((pod) => hasFinalizer(pod) && outcome(job, pod) !== undefined);
+  const released = releasedOf(context.cache);
+  const finished = pods.filter(
+    (pod) => hasFinalizer(pod) && !released.has(pod.metadata.uid) && outcome(job, pod) !== undefined,
+  );
   for (const pod of finished) {
     const { uid } = pod.metadata;
     const index = indexOf(pod);
@@ -220,36 +246,65 @@ function hasFinalizer({ metadata }: ReadPod): boolean {
 }
 
 /**
- * Pods that the API no longer has though the cache still shows them: they were released by a write whose answer never
- * came, and are counted. The watch will take them away; until then they must not be counted again.
+ * Pods that were released, though the cache may still show them as tracked: the write that took a finalizer away may
+ * have ended the Pod, or its answer was lost. The watch will tell; until then they must not be counted again.
  */
-const missingPods = new WeakMap<ReadCache, Set<string>>();
+const releasedPods = new WeakMap<ReadCache, Set<string>>();
 /** Far more than a watch can be behind. */
-const missingLimit = 10_000;
+const releasedLimit = 10_000;
 
-function missingOf(cache: ReadCache): Set<string> {
-  let uids = missingPods.get(cache);
+function releasedOf(cache: ReadCache): Set<string> {
+  let uids = releasedPods.get(cache);
   if (!uids) {
     uids = new Set();
-    missingPods.set(cache, uids);
+    releasedPods.set(cache, uids);
   }
-  if (uids.size > missingLimit) uids.delete(uids.values().next().value!);
   return uids;
 }
 
-async function releaseAll({ api, cache }: Reconcile, pods: readonly ReadPod[]): Promise<void> {
+/** `isUnchanged`: only in the state that was seen; a Conflict otherwise. */
+async function releaseAll(
+  { api, cache }: Reconcile,
+  pods: readonly ReadPod[],
+  { isUnchanged = false } = {},
+): Promise<void> {
+  const released = releasedOf(cache);
   await Promise.all(
     pods.filter(hasFinalizer).map(async (pod) => {
-      const { uid } = pod.metadata;
+      const { uid, resourceVersion } = pod.metadata;
       // Only this finalizer: others may have been added or taken away meanwhile.
-      const body = { metadata: { uid, "$deleteFromPrimitiveList/finalizers": [trackingFinalizer] } };
+      const finalizers = { "$deleteFromPrimitiveList/finalizers": [trackingFinalizer] };
+      const body = { metadata: { uid, ...(isUnchanged ? { resourceVersion } : {}), ...finalizers } };
       try {
         await api.patch(Pods, refOf(pod), { type: "strategic", body });
       } catch (error) {
         if (!isNotFound(error)) throw error;
-        missingOf(cache).add(uid);
       }
+      released.add(uid);
+      if (released.size > releasedLimit) released.delete(released.values().next().value!);
     }),
+  );
+}
+
+/** Nobody counts the Pods of a Job that is gone: they are let go. */
+async function releaseLeftBehind(context: Reconcile): Promise<void> {
+  const { api, cache, key } = context;
+  const job = cache.get(Jobs, key);
+  const left = cache
+    .byIndex(Pods, trackedPods.name, key)
+    .filter((pod) => controllerReferenceOf(pod)?.uid !== (job?.metadata.uid ?? ""));
+  if (left.length === 0) return;
+  const { name, namespace = "" } = splitKey(key);
+  const uid = await api.get(Jobs, { name, namespace }).then(
+    (fresh) => fresh.metadata.uid,
+    (error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    },
+  );
+  await releaseAll(
+    context,
+    left.filter((pod) => uid === undefined || controllerReferenceOf(pod)?.uid !== uid),
   );
 }
 

@@ -250,9 +250,12 @@ export class Invariants {
     const ledger = this.#ledger(jobUid);
     const { uid, deletionTimestamp } = pod.metadata;
     const wasOver = previous !== undefined && isPodTerminal(previous);
-    if (pod.status?.phase === "Succeeded" && !wasOver && !ledger.failed.has(uid)) ledger.succeeded.add(uid);
-    // Who is told to go before the end counts as failed, whatever becomes of it.
-    if ((pod.status?.phase === "Failed" || deletionTimestamp) && !ledger.succeeded.has(uid)) ledger.failed.add(uid);
+    // What the Job stops itself it lets go first: that counts for nothing.
+    if (pod.metadata.finalizers?.includes("batch.kubernetes.io/job-tracking")) {
+      if (pod.status?.phase === "Succeeded" && !wasOver && !ledger.failed.has(uid)) ledger.succeeded.add(uid);
+      // Who is told to go before the end counts as failed, whatever becomes of it.
+      if ((pod.status?.phase === "Failed" || deletionTimestamp) && !ledger.succeeded.has(uid)) ledger.failed.add(uid);
+    }
     if (type !== "ADDED" || !this.#isStrict) return;
     const job = this.#world.all("jobs").find(({ metadata }) => metadata.uid === jobUid);
     if (!job) return;

@@ -186,7 +186,9 @@ async function noteRevision(
 ): Promise<ReadDeployment> {
   const revision = replicaSet.metadata.annotations?.[revisionAnnotation];
   if (revision && deployment.metadata.annotations?.[revisionAnnotation] !== revision) {
-    const metadata = { uid: deployment.metadata.uid, annotations: { [revisionAnnotation]: revision } };
+    // A Deployment that changed meanwhile is looked at anew: half of a look must not follow one spec and half another.
+    const { uid, resourceVersion = "" } = deployment.metadata;
+    const metadata = { uid, resourceVersion, annotations: { [revisionAnnotation]: revision } };
     deployment = await api.patch(Deployments, refOf(deployment), { type: "merge", body: { metadata } });
   }
   const changed = conditions();

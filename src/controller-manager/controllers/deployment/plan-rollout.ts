@@ -138,8 +138,12 @@ export function planScaling({ deployment, newReplicaSet, oldReplicaSets }: Rollo
     added += share;
     return sizeOf(replicaSet) + share;
   });
-  // What rounding left over goes to the largest.
-  if (sizes.length > 0) sizes[0] = Math.max(0, sizes[0]! + toAdd - added);
+  // What rounding left over goes to the largest, and what that cannot lose to the next.
+  for (let i = 0, left = toAdd - added; i < sizes.length && left !== 0; i++) {
+    const size = Math.max(0, sizes[i]! + left);
+    left -= size - sizes[i]!;
+    sizes[i] = size;
+  }
   return sorted.map((replicaSet, i) => ({ replicaSet, replicas: sizes[i]! }));
 }
 
@@ -153,7 +157,8 @@ export function proportion(
   if (sizeOf(replicaSet) === 0 || toAdd === 0 || toAdd === added) return 0;
   const allowed = toAdd - added;
   const share = fraction(deployment, replicaSet);
-  return toAdd > 0 ? Math.min(share, allowed) : Math.max(share, allowed);
+  // The annotation may be of another surge than the present one: nobody grows while all shrink.
+  return toAdd > 0 ? Math.max(0, Math.min(share, allowed)) : Math.min(0, Math.max(share, allowed));
 }
 
 function fraction(deployment: ReadDeployment, replicaSet: ReadReplicaSet): number {
