@@ -109,6 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       startScheduler({
         ...surroundings,
         client: clientOf("kube-scheduler"),
+        ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
         log: log.with({ component: "kube-scheduler" }),
       });
     await lan;

@@ -11,11 +11,20 @@ import { nodeUnschedulable } from "./plugins/node-unschedulable.ts";
 import { type DefaultSpreading, podTopologySpread } from "./plugins/pod-topology-spread.ts";
 import { taintToleration } from "./plugins/taint-toleration.ts";
 import type { PodInfo } from "./pod-info.ts";
+import type { PluginArgs } from "./profile-config.ts";
+
+/** What plugins are made with. */
+export interface ProfileSurroundings {
+  /** Default: Pods without constraints of their own are not spread. */
+  defaultSpreading?: (pod: PodInfo) => DefaultSpreading | undefined;
+  /** They watch claims and volumes. */
+  volumePlugins?: readonly SchedulerPlugin[];
+}
 
 export function defaultProfile(
-  defaultSpreading?: (pod: PodInfo) => DefaultSpreading | undefined,
+  { defaultSpreading, volumePlugins = [] }: ProfileSurroundings = {},
   schedulerName = "default-scheduler",
-  volumePlugins: readonly SchedulerPlugin[] = [],
+  args: PluginArgs = {},
 ): Profile {
   return {
     schedulerName,
@@ -23,12 +32,12 @@ export function defaultProfile(
       nodeUnschedulable,
       nodeName,
       taintToleration,
-      nodeAffinity,
+      nodeAffinity(args.NodeAffinity),
       nodePorts,
-      nodeResourcesFit(),
+      nodeResourcesFit(args.NodeResourcesFit),
       ...volumePlugins,
       podTopologySpread(defaultSpreading),
-      interPodAffinity,
+      interPodAffinity(args.InterPodAffinity),
       nodeResourcesBalancedAllocation,
       imageLocality,
     ],

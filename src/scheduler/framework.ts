@@ -55,6 +55,8 @@ export interface SchedulerPlugin {
 export interface Profile {
   schedulerName: string;
   plugins: readonly SchedulerPlugin[];
+  /** Whether it makes room by removing Pods of lower priority. Default true. */
+  preempts?: boolean;
 }
 
 export function isRefusal(result: NodeFilter | Refusal | undefined): result is Refusal {

@@ -29,7 +29,6 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
 import { whenAborted } from "../controller-runtime/when-aborted.ts";
 import { ClusterState } from "./cluster-state.ts";
-import { defaultProfile } from "./default-profile.ts";
 import { defaultSpreadingFrom, servicesBySelectorPair } from "./default-spreading.ts";
 import { failureMessage } from "./failure-message.ts";
 import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
@@ -41,6 +40,7 @@ import { VolumeBinding } from "./plugins/volume-binding.ts";
 import { volumeRestrictions } from "./plugins/volume-restrictions.ts";
 import { volumeZone } from "./plugins/volume-zone.ts";
 import { type PodInfo, podInfoOf } from "./pod-info.ts";
+import { compileProfiles, type ProfileConfig } from "./profile-config.ts";
 import { type QueuedPod, SchedulingQueue } from "./scheduling-queue.ts";
 
 export interface SchedulerOptions {
@@ -50,7 +50,7 @@ export interface SchedulerOptions {
   log: Logger;
   signal: AbortSignal;
   /** Schedulers served beside each other, by name. Default: `default-scheduler` with the default plugins. */
-  profiles?: readonly Profile[];
+  profiles?: readonly ProfileConfig[];
 }
 
 export interface RunningScheduler {
@@ -93,7 +93,8 @@ class Scheduler {
       this.#volumeBinding,
       volumeZone(this.#cache),
     ];
-    const profiles = options.profiles ?? [defaultProfile(defaultSpreadingFrom(this.#cache), undefined, volumePlugins)];
+    const defaultSpreading = defaultSpreadingFrom(this.#cache);
+    const profiles = compileProfiles(options.profiles ?? [{}], { defaultSpreading, volumePlugins });
     this.#profiles = new Map(profiles.map((profile) => [profile.schedulerName, profile]));
     this.#events = new Map(
       profiles.map(({ schedulerName }) => [
@@ -289,7 +290,7 @@ class Scheduler {
     const cluster = this.#cluster;
     const totalNodes = cluster.nodes.length;
     const plan =
-      totalNodes === 0
+      totalNodes === 0 || profile.preempts === false
         ? ({ kind: "none", message: "" } as const)
         : planPreemption(profile, pod, diagnosis, cluster, this.#cache.list(PodDisruptionBudgets));
     const wakesOn = new Set<ClusterEvent>(["NodeAdded"]);
@@ -298,7 +299,13 @@ class Scheduler {
     }
     const message = failureMessage(totalNodes, diagnosis, plan.kind === "none" ? plan.message : "");
     // Before anything is awaited: an event that helps must find the Pod waiting.
-    if (plan.kind === "evict") cluster.nominate(pod, plan.node.name);
+    if (plan.kind === "evict") {
+      // Whoever was to get room on the Node, and is less important, looks elsewhere.
+      for (const other of [...cluster.nominatedOn(plan.node.name)]) {
+        if (other.priority < pod.priority) this.#track(this.#clearNomination(other));
+      }
+      cluster.nominate(pod, plan.node.name);
+    }
     this.#queue.putUnschedulable(queued, wakesOn);
     this.#events.get(profile.schedulerName)!.event(queued.pod, "Warning", "FailedScheduling", message);
     try {
@@ -324,6 +331,17 @@ class Scheduler {
       await client.patch(Pods, refOf(pod), { type: "strategic", body }, { subresource: "status" });
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error) && !isNamespaceTerminating(error)) throw error;
+    }
+  }
+
+  async #clearNomination({ uid, name, namespace }: PodInfo): Promise<void> {
+    this.#cluster.clearNomination(uid);
+    try {
+      const body = { metadata: { uid }, status: { nominatedNodeName: null } };
+      await this.#options.client.patch(Pods, { name, namespace }, { type: "merge", body }, { subresource: "status" });
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error) && !this.#options.signal.aborted)
+        this.#options.log.warn("a nomination could not be taken back", { pod: name, error: String(error) });
     }
   }
 

@@ -1,5 +1,6 @@
 /** What a cluster is asked to be (the configuration file), and what it then is (every default decided). */
 import type { Taint } from "../../api/core/v1.ts";
+import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
 export interface ClusterConfig {
@@ -17,6 +18,12 @@ export interface ClusterConfig {
   apiServer?: { address?: string; port?: number };
   images?: ImagesConfig;
   loadBalancer?: LoadBalancerProvider;
+  scheduler?: SchedulerConfig;
+}
+
+/** The part of a KubeSchedulerConfiguration that is heeded. */
+export interface SchedulerConfig {
+  profiles?: ProfileConfig[];
 }
 
 export interface NodeConfig {
@@ -68,6 +75,8 @@ export interface ClusterPlan {
   apiServer: { address: string; port: number };
   images: Required<ImagesConfig>;
   loadBalancer: LoadBalancerProvider;
+  /** Absent: one default-scheduler. */
+  scheduler?: SchedulerConfig;
 }
 
 export interface NodePlan {

@@ -59,6 +59,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       address: config.apiServer?.address ?? "127.0.0.1",
       port: config.apiServer?.port ?? facts.freeApiPort,
     },
+    ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     images: {
       mirrors: config.images?.mirrors ?? {},
       registries: config.images?.registries ?? {},

@@ -9,10 +9,15 @@ const affinityMismatch = refusal("node(s) didn't match pod affinity rules", true
 const antiAffinityMismatch = refusal("node(s) didn't match pod anti-affinity rules");
 const existingAntiAffinity = refusal("node(s) didn't satisfy existing pods anti-affinity rules");
 
-/** What required affinity of an existing Pod to the incoming one counts for in scores. */
-const hardPodAffinityWeight = 1;
+/** Upstream's InterPodAffinityArgs. */
+export interface InterPodAffinityArgs {
+  /** What required affinity of an existing Pod to the incoming one counts for in scores. Default 1. */
+  hardPodAffinityWeight?: number;
+  /** Leaves out what existing Pods would like. */
+  ignorePreferredTermsOfExistingPods?: boolean;
+}
 
-export const interPodAffinity: SchedulerPlugin = {
+export const interPodAffinity = (args: InterPodAffinityArgs = {}): SchedulerPlugin => ({
   name: "InterPodAffinity",
   weight: 2,
   wakesOn: ["NodeAdded", "NodeLabelsChanged", "PodAdded", "PodRemoved", "PodLabelsChanged"],
@@ -29,8 +34,8 @@ export const interPodAffinity: SchedulerPlugin = {
       return undefined;
     };
   },
-  score: scorer,
-};
+  score: (pod, cluster) => scorer(pod, cluster, args),
+});
 
 interface Places {
   topologyKey: string;
@@ -81,7 +86,11 @@ function affinityPlaces(pod: PodInfo, cluster: ClusterState): ((node: NodeInfo) 
     );
 }
 
-function scorer(pod: PodInfo, cluster: ClusterState): NodeScorer | undefined {
+function scorer(
+  pod: PodInfo,
+  cluster: ClusterState,
+  { hardPodAffinityWeight = 1, ignorePreferredTermsOfExistingPods = false }: InterPodAffinityArgs,
+): NodeScorer | undefined {
   /** Weight by topology key and value. */
   const weights = new Map<string, Map<string, number>>();
   const add = (topologyKey: string, counts: NodeCounts, weight: number) => {
@@ -100,11 +109,13 @@ function scorer(pod: PodInfo, cluster: ClusterState): NodeScorer | undefined {
   for (const { term, counts } of cluster.requiredAffinity.entries()) {
     if (speaksOf(term)) add(term.topologyKey, counts, hardPodAffinityWeight);
   }
-  for (const { term, counts } of cluster.preferredAffinity.entries()) {
-    if (speaksOf(term)) add(term.topologyKey, counts, term.weight);
-  }
-  for (const { term, counts } of cluster.preferredAntiAffinity.entries()) {
-    if (speaksOf(term)) add(term.topologyKey, counts, -term.weight);
+  if (!ignorePreferredTermsOfExistingPods) {
+    for (const { term, counts } of cluster.preferredAffinity.entries()) {
+      if (speaksOf(term)) add(term.topologyKey, counts, term.weight);
+    }
+    for (const { term, counts } of cluster.preferredAntiAffinity.entries()) {
+      if (speaksOf(term)) add(term.topologyKey, counts, -term.weight);
+    }
   }
   if (weights.size === 0) return undefined;
   return {

@@ -1,4 +1,5 @@
 /** API server on the memory store, controllers, scheduler and simulated nodes on one simulated clock: deterministic from its seed. */
+import { setMaxListeners } from "node:events";
 import type { Resource } from "../../api/resource.ts";
 import {
   ControllerRevisions,
@@ -139,6 +140,7 @@ export class SimulatedCluster {
       },
     });
     const stop = new AbortController();
+    setMaxListeners(100_000, stop.signal);
     const complain = (message: string, fields?: Record<string, unknown>) => {
       const error = String(fields?.["error"] ?? "");
       if (!error.includes("simulated")) this.complaints.push(`${message} ${JSON.stringify(fields)}`);
