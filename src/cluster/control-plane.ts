@@ -74,7 +74,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const readers = () => reader!;
   const router = options.dialService ? clusterIpRouter(readers, options.dialService) : endpointRouter(readers, random);
   const webhooks = new WebhookCaller({ router, clock });
-  const server = new ApiServer({
+  const server: ApiServer = new ApiServer({
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
     store,
     clock,
@@ -92,7 +92,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       const rulesOf = (user: UserInfo, namespace: string) =>
         [...roles.rulesFor(user, namespace)].map(({ rule }) => rule);
       return [
-        ...admissionPlugins({ objects: reader, random, extension: { registry, authorizers, webhooks } }),
+        ...admissionPlugins({
+          objects: reader,
+          random,
+          quotaClient: () => server.client(componentUser("kube-apiserver"), "kube-apiserver"),
+          extension: { registry, authorizers, webhooks },
+        }),
         escalationCheck({ rulesOf, authorizers, objects: reader }),
       ];
     },

@@ -48,7 +48,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     deploymentController,
     replicaSetController,
     clusterRoleAggregationController,
-    resourceQuotaController,
+    resourceQuotaController(options.discover),
     disruptionController,
     ttlAfterFinishedController,
     statefulSetController,

@@ -20,7 +20,7 @@ import { objectKey } from "../controller-runtime/cache.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
-import { startTestApiServer } from "./api-server.ts";
+import { startTestApiServer, type TestApiServer } from "./api-server.ts";
 
 export interface TestControlPlane extends AsyncDisposable {
   client: Client;
@@ -47,7 +47,7 @@ export interface TestControlPlaneOptions {
 
 export async function startTestControlPlane(options: TestControlPlaneOptions): Promise<TestControlPlane> {
   const clock = systemClock;
-  const api = await startTestApiServer({
+  const api: TestApiServer = await startTestApiServer({
     clock,
     random: seededRandom(1),
     subresources: new Map([
@@ -55,7 +55,12 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
       ["pods/binding", podBinding],
       ["pods/eviction", podEviction],
     ]),
-    admission: ({ registry }) => admissionPlugins({ objects: new RegistryReader(registry), random: seededRandom(2) }),
+    admission: ({ registry }) =>
+      admissionPlugins({
+        objects: new RegistryReader(registry),
+        random: seededRandom(2),
+        quotaClient: () => api.client,
+      }),
   });
   const { registry } = api.server;
   const discover = async () => ({

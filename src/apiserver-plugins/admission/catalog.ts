@@ -4,6 +4,7 @@ import type { AdmissionPlugin } from "../../apiserver/admission.ts";
 import type { Authorizer } from "../../apiserver/authorization.ts";
 import type { ResourceRegistry } from "../../apiserver/resource-registry.ts";
 import type { Random } from "../../base/random.ts";
+import type { Client } from "../../client/client.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
@@ -15,6 +16,7 @@ import { podSecurity } from "./pod-security/pod-security.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
+import { resourceQuota } from "./resource-quota.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { storageObjectInUseProtection } from "./storage-object-in-use-protection.ts";
@@ -27,12 +29,14 @@ export interface AdmissionOptions {
   random: Random;
   /** See ServiceAccountOptions. */
   furtherTokenVolumeSources?: readonly VolumeProjection[];
+  /** Writes what quotas' room has been given away. Absent: quotas hold nobody back. */
+  quotaClient?: () => Client;
   /** What webhooks and policies need. Absent: there are none. */
   extension?: { registry: ResourceRegistry; authorizers: () => readonly Authorizer[]; webhooks: WebhookCaller };
 }
 
 export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
-  const { objects, random, furtherTokenVolumeSources, extension } = options;
+  const { objects, random, furtherTokenVolumeSources, quotaClient, extension } = options;
   const webhooks = extension && { ...extension, objects, random, caller: extension.webhooks };
   return [
     namespaceLifecycle(objects),
@@ -55,5 +59,7 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
           validatingAdmissionWebhook(webhooks),
         ]
       : []),
+    // Last: what another plugin refuses takes no room.
+    ...(quotaClient ? [resourceQuota(objects, quotaClient)] : []),
   ];
 }

@@ -1,8 +1,7 @@
-/** What objects use of a quota. Pure arithmetic over quantities. */
-import type { PersistentVolumeClaim, Pod, ResourceQuota, Service } from "../../../api/core/v1.ts";
-import type { DeepReadonly } from "../../../api/object.ts";
-import { Quantity } from "../../../apimachinery/quantity.ts";
-import { isPodTerminal } from "../../pod-facts.ts";
+/** What objects use of a quota: asked by admission before they are written, and by the controller that adds up. Pure. */
+import type { PersistentVolumeClaim, Pod, ResourceQuota, Service } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { Quantity } from "../apimachinery/quantity.ts";
 
 export type Usage = Map<string, Quantity>;
 
@@ -15,7 +14,7 @@ const one = Quantity.ofUnits(1);
 /** A Pod's share: it is counted while it has not finished; its object is counted as long as it exists. */
 export function podUsage(pod: DeepReadonly<Pod>): Usage {
   const usage: Usage = new Map([["count/pods", one]]);
-  if (isPodTerminal(pod)) return usage;
+  if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") return usage;
   usage.set("pods", one);
   for (const [kind, prefix] of [
     ["requests", "requests."],
@@ -55,6 +54,16 @@ function takeMaximum(to: Usage, from: Usage): void {
     const present = to.get(name);
     if (!present || present.compare(amount) < 0) to.set(name, amount);
   }
+}
+
+/** Kinds that quotas count under their plain name too. */
+const plainNames = new Set(["configmaps", "secrets", "replicationcontrollers", "resourcequotas"]);
+
+/** One object more of a kind that is merely counted. */
+export function countUsage({ group, plural }: { group: string; plural: string }, count = one): Usage {
+  const usage: Usage = new Map([[`count/${group ? `${plural}.${group}` : plural}`, count]]);
+  if (group === "" && plainNames.has(plural)) usage.set(plural, count);
+  return usage;
 }
 
 export function serviceUsage({ spec }: DeepReadonly<Service>): Usage {

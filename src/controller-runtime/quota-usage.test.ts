@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Pod, ResourceQuota, Service } from "../../../api/core/v1.ts";
+import type { Pod, ResourceQuota, Service } from "../api/core/v1.ts";
 import { podInScopes, podUsage, serviceUsage, type Usage } from "./quota-usage.ts";
 
 const metadata = { name: "x", namespace: "default", uid: "x", resourceVersion: "1", creationTimestamp: "" };
