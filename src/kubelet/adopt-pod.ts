@@ -39,7 +39,7 @@ export function adoptPod(pod: PodObject, records: RuntimeRecords, runtimeName: s
       : hasEnded
         ? { kind: "released", attempt: latest?.config.attempt ?? 0, ips }
         : { kind: "none", attempt: latest ? latest.config.attempt + 1 : 0 },
-    ...(hasEnded && !isRunning ? { stage: isReady ? stoppingAgain(now) : ({ kind: "finished" } as const) } : {}),
+    ...(hasEnded ? { stage: isReady || isRunning ? stoppingAgain(now) : ({ kind: "finished" } as const) } : {}),
     ...(hasEnded && pod.status?.reason
       ? { verdict: { reason: pod.status.reason, message: pod.status.message ?? "" } }
       : {}),

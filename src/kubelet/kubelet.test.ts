@@ -24,6 +24,7 @@ import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../ba
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
+import { type Observations, observeMachine } from "./eviction/signals.ts";
 import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
 import { type Kubelet, startKubelet } from "./kubelet.ts";
 import { machineFacts } from "./machine-facts.ts";
@@ -52,6 +53,8 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   let kubelet: Kubelet;
   let stop: AbortController;
   let count = 0;
+  /** What the node shall think that it is short of. */
+  let shortOf: Partial<Observations> = {};
 
   beforeAll(async () => {
     folder = mkdtempSync("/var/tmp/pnt-kubelet-");
@@ -139,6 +142,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       seccompRoot: join(folder, "seccomp"),
       dns: () => ({ servers: ["10.96.0.10"], searches: [], options: [] }),
       connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
+      observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
     await kubelet.ready;
   }
@@ -545,6 +549,49 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       `previous terminated container "a" in pod "${name}" not found`,
     );
     await expect(run("no-such-pod", "true")).rejects.toThrow("pod does not exist");
+  });
+
+  test("a pod that fills its volume, and under memory pressure the greediest, are evicted; the node says so", async () => {
+    const filler = await create({
+      containers: [
+        {
+          command: ["sh", "-c", "dd if=/dev/zero of=/cache/big bs=1M count=8; sleep 1000"],
+          volumeMounts: [{ name: "cache", mountPath: "/cache" }],
+        },
+      ],
+      volumes: [{ name: "cache", emptyDir: { sizeLimit: "4Mi" } }],
+    });
+    const evicted = await reach(filler, ({ phase }) => phase === "Failed");
+    expect(evicted.status).toMatchObject({
+      reason: "Evicted",
+      message: 'Usage of EmptyDir volume "cache" exceeds the limit "4Mi". ',
+    });
+    expect(evicted.status.conditions?.find(({ type }) => type === "DisruptionTarget")).toMatchObject({
+      status: "True",
+      reason: "TerminationByKubelet",
+    });
+    expect(await eventsOf(filler)).toContain(`Warning Evicted: ${evicted.status.message}`);
+    const greedy = await create({
+      containers: [{ command: ["sh", "-c", "x=$(dd if=/dev/zero bs=1M count=30 | tr '\\0' x); sleep 1000"] }],
+    });
+    await reach(greedy, isReady);
+    shortOf = { "memory.available": { available: 1024 ** 2, capacity: 2 ** 34 } };
+    await reach(greedy, ({ phase, reason }) => phase === "Failed" && reason === "Evicted");
+    const node = await api.client.get(Nodes, { name: nodeName });
+    expect(node.status.conditions?.find(({ type }) => type === "MemoryPressure")).toMatchObject({
+      status: "True",
+      reason: "KubeletHasInsufficientMemory",
+    });
+    const late = await create({});
+    await reach(late, ({ phase, reason }) => phase === "Failed" && reason === "Evicted");
+    shortOf = {};
+    for (const name of [filler, greedy, late]) await api.client.delete(Pods, { name, namespace: "default" });
+    await until(async () => (await Promise.all([filler, greedy, late].map(isGone))).every(Boolean));
+    stop.abort();
+    await kubelet.stopped;
+    await runtime.close();
+    network.close();
+    await startNode(); // The pressure would be told for five minutes more.
   });
 
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {

@@ -14,19 +14,24 @@ import { objectKey } from "../controller-runtime/cache.ts";
 import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
 import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { type Refusal, refusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
+import { EvictionManager } from "./eviction/eviction-manager.ts";
+import type { Eviction } from "./eviction/plan-eviction.ts";
+import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
 import type { ImageService } from "./images/image-service.ts";
 import { defaultLogLimits, type LogLimits, rotateLog } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
-import { maximumPods, type NodeConfig, nodeAllocatable } from "./node-object.ts";
+import { maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
+import { isAlive } from "./plan-pod.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
 import type { PodSurroundings } from "./pod-desk.ts";
 import { PodExecutor } from "./pod-executor.ts";
-import type { PodObject } from "./pod-state.ts";
+import type { PodObject, PodState } from "./pod-state.ts";
 import { type RunAction, runAction } from "./probes/action.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
@@ -65,6 +70,10 @@ export interface KubeletOptions {
   /** Runs what probes and hooks ask for. Default: for real. */
   runAction?: RunAction;
   logLimits?: LogLimits;
+  /** Below which pods are evicted. Default: upstream's, but milder with disks. */
+  evictionThresholds?: Thresholds;
+  /** How much of what evictions look at is left. Default: what the machine says. */
+  observe?(): Promise<Observations>;
 }
 
 /** How long what is half made may take to be finished. */
@@ -99,6 +108,8 @@ class RunningKubelet {
   readonly #executors = new Map<string, PodExecutor>();
   readonly #informers: InformerCache;
   readonly #surroundings: PodSurroundings;
+  readonly #evictions: EvictionManager;
+  #registration: NodeRegistration | undefined;
 
   constructor(options: KubeletOptions) {
     const { node, machine, client, clock, runtime } = options;
@@ -149,13 +160,24 @@ class RunningKubelet {
     });
     const states = () => [...this.#executors.values()].map(({ state }) => state);
     this.stats = new StatsSource({ ...this.#options, nodeName: node.name, pods: states });
+    this.#evictions = new EvictionManager({
+      stats: this.stats,
+      images: options.images,
+      clock,
+      log,
+      ...(options.evictionThresholds ? { thresholds: options.evictionThresholds } : {}),
+      observe: options.observe ?? (() => observeMachine(options.folders.root)),
+      pods: states,
+      evict: (eviction) => this.#evict(eviction),
+      onPressure: () => void this.#registration?.tellStatus(),
+    });
     this.routes = kubeletRoutes({
       nodeName: node.name,
       stats: this.stats,
       pods: this.podApi,
       startedAtMs: clock.now(),
       states,
-      evictions: () => ({}),
+      evictions: () => this.#evictions.counts,
       config: kubeletConfiguration(options),
     });
     this.stopped = new Promise((resolve) => {
@@ -191,8 +213,13 @@ class RunningKubelet {
       clock,
       log,
       signal,
-      onTick: () => void this.#rotateLogs(),
+      pressures: () => this.#evictions.pressures,
+      onTick: () => {
+        void this.#rotateLogs();
+        void this.#evictions.look();
+      },
     });
+    this.#registration = registration;
     const registered = registration.register();
     const exits = runtime.onContainerExit((status) => this.#executors.get(status.podUid)?.containerExited(status));
     signal.addEventListener("abort", () => exits[Symbol.dispose](), { once: true });
@@ -234,7 +261,57 @@ class RunningKubelet {
     }
     const executor = new PodExecutor(adoptPod(pod, records, runtime.name, clock.now()), this.#surroundings);
     this.#executors.set(uid, executor);
-    executor.start();
+    const refusal = records.sandboxes.length === 0 ? this.#refusalOf(pod) : undefined;
+    if (!refusal) executor.start();
+    else if (refusal.reason === "NodeAffinity") void this.#judgeAgain(executor);
+    else this.#refuse(executor, refusal);
+  }
+
+  #refuse(executor: PodExecutor, refusal: Refusal): void {
+    const { pod } = executor.state;
+    const { events } = this.#surroundings;
+    events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", refusal.reason, refusal.message);
+    executor.dispatch({ kind: "evicted", verdict: refusal, graceSeconds: 0 });
+  }
+
+  /** The node's labels may have changed since they were read last. */
+  async #judgeAgain(executor: PodExecutor): Promise<void> {
+    const { client, node, signal } = this.#options;
+    const labels = await client.get(Nodes, { name: node.name }, { signal }).then(
+      ({ metadata }) => metadata.labels ?? {},
+      () => undefined,
+    );
+    if (signal.aborted) return;
+    const refusal = labels && this.#refusalOf(executor.state.pod, labels);
+    if (refusal) this.#refuse(executor, refusal);
+    else executor.start();
+  }
+
+  /** Of a pod that nobody on this node has begun with. */
+  #refusalOf(
+    pod: DeepReadonly<Pod>,
+    labels: Readonly<Record<string, string>> | undefined = this.#registration?.labels,
+  ): Refusal | undefined {
+    if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
+    const { node, machine } = this.#options;
+    const others = [...this.#executors.values()]
+      .filter(({ state }) => state.pod.metadata.uid !== pod.metadata.uid && takesRoom(state))
+      .map(({ state }) => state.pod);
+    return refusalOf(pod, {
+      allocatable: this.#surroundings.facts.allocatable,
+      labels: labels ?? nodeLabels(node, machine),
+      others,
+      pressures: this.#evictions.pressures,
+    });
+  }
+
+  #evict({ pod, message, graceSeconds }: Eviction): void {
+    const { events } = this.#surroundings;
+    const executor = this.#executors.get(pod.metadata.uid);
+    if (executor?.state.stage.kind !== "active") return;
+    this.#options.log.info("evicting a pod", { pod: executor.name, message });
+    events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", "Evicted", message);
+    executor.dispatch({ kind: "evicted", verdict: { reason: "Evicted", message, isDisruption: true }, graceSeconds });
   }
 
   #sandboxes(): SandboxStatus[] {
@@ -305,6 +382,10 @@ class RunningKubelet {
       }
     }
   }
+}
+
+function takesRoom({ stage, containers }: PodState): boolean {
+  return stage.kind === "active" || (stage.kind === "stopping" && containers.some(isAlive));
 }
 
 /** What of upstream's KubeletConfiguration means something here. */

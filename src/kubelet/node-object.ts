@@ -2,6 +2,7 @@
 import type { Node, NodeCondition, NodeStatus, Taint } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { rfc3339 } from "../base/clock.ts";
+import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import type { StoredImage } from "./images/image-service.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 
@@ -66,6 +67,7 @@ export function nodeStatus(
   runtimeVersion: string,
   images: readonly StoredImage[],
   previous: DeepReadonly<NodeStatus> | undefined,
+  pressures: ReadonlySet<PressureCondition>,
   now: number,
 ): NodeStatus {
   return {
@@ -75,7 +77,7 @@ export function nodeStatus(
     ],
     capacity: nodeCapacity(config, machine),
     allocatable: nodeAllocatable(config, machine),
-    conditions: conditions(previous, now),
+    conditions: conditions(previous, pressures, now),
     daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? 10250 } },
     images: [...images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
@@ -99,7 +101,17 @@ export function nodeStatus(
   };
 }
 
-function conditions(previous: DeepReadonly<NodeStatus> | undefined, now: number): NodeCondition[] {
+const pressureWords: Readonly<Record<PressureCondition, { reason: string; message: string }>> = {
+  MemoryPressure: { reason: "KubeletHasInsufficientMemory", message: "kubelet has insufficient memory available" },
+  DiskPressure: { reason: "KubeletHasDiskPressure", message: "kubelet has disk pressure" },
+  PIDPressure: { reason: "KubeletHasInsufficientPID", message: "kubelet has insufficient PID available" },
+};
+
+function conditions(
+  previous: DeepReadonly<NodeStatus> | undefined,
+  pressures: ReadonlySet<PressureCondition>,
+  now: number,
+): NodeCondition[] {
   const told: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
     {
       type: "MemoryPressure",
@@ -121,7 +133,11 @@ function conditions(previous: DeepReadonly<NodeStatus> | undefined, now: number)
     },
     { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
   ];
-  return told.map((condition) => {
+  return told.map((calm) => {
+    const asPressure = calm.type as PressureCondition;
+    const condition = pressures.has(asPressure)
+      ? { type: asPressure, status: "True", ...pressureWords[asPressure] }
+      : calm;
     const before = previous?.conditions?.find(({ type }) => type === condition.type);
     const unchanged = before?.status === condition.status ? before.lastTransitionTime : undefined;
     const { type, status, reason, message } = condition;

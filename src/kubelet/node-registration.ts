@@ -8,6 +8,7 @@ import { backoffDelayMs } from "../base/backoff.ts";
 import { type Clock, rfc3339Micro, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Client } from "../client/client.ts";
+import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import { type NodeConfig, newNode, nodeLabels, nodeStatus } from "./node-object.ts";
@@ -21,6 +22,8 @@ export interface NodeRegistrationOptions {
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
+  /** What the node is short of. */
+  pressures(): ReadonlySet<PressureCondition>;
   /** Called with every renewal: other work that must be done now and then rides along. */
   onTick(): void;
 }
@@ -35,12 +38,19 @@ const retry = { initialMs: 100, maximumMs: 7_000 };
 export class NodeRegistration {
   readonly #options: NodeRegistrationOptions;
   #uid = "";
+  #labels: Readonly<Record<string, string>> | undefined;
   #status: DeepReadonly<NodeStatus> | undefined;
   #statusAtMs = 0;
   #imagesTold = "";
+  #pressuresTold = "";
 
   constructor(options: NodeRegistrationOptions) {
     this.#options = options;
+  }
+
+  /** As last seen: users add to them. */
+  get labels(): Readonly<Record<string, string>> | undefined {
+    return this.#labels;
   }
 
   /** Resolves when the Node is there and says that it is ready. Tries until it succeeds or the signal fires. */
@@ -67,6 +77,7 @@ export class NodeRegistration {
     try {
       const node = await client.create(Nodes, newNode(config, machine, status), { signal });
       this.#uid = node.metadata.uid;
+      this.#labels = node.metadata.labels;
       if (node.status?.conditions?.length) this.#took(node.status);
       else await this.#patchStatus(status);
     } catch (error) {
@@ -92,17 +103,23 @@ export class NodeRegistration {
     await this.#patchStatus(this.#freshStatus());
   }
 
+  /** Tells now what has changed, not with the next renewal. */
+  async tellStatus(): Promise<void> {
+    await this.#untilDone("updating the node's status failed", () => this.#updateStatus());
+  }
+
   async #updateStatus(): Promise<void> {
-    const { clock, images } = this.#options;
+    const { clock, images, pressures } = this.#options;
     const isDue = clock.now() - this.#statusAtMs >= statusMs;
-    if (!isDue && imagesText(images) === this.#imagesTold) return;
+    if (!isDue && pressureText(pressures()) === this.#pressuresTold && imagesText(images) === this.#imagesTold) return;
     await this.#patchStatus(this.#freshStatus());
   }
 
   #freshStatus(): NodeStatus {
-    const { config, machine, runtimeVersion, images, clock } = this.#options;
+    const { config, machine, runtimeVersion, images, clock, pressures } = this.#options;
     this.#imagesTold = imagesText(images);
-    return nodeStatus(config, machine, runtimeVersion, images.list(), this.#status, clock.now());
+    this.#pressuresTold = pressureText(pressures());
+    return nodeStatus(config, machine, runtimeVersion, images.list(), this.#status, pressures(), clock.now());
   }
 
   async #patchStatus(status: NodeStatus): Promise<void> {
@@ -111,6 +128,7 @@ export class NodeRegistration {
     const body = { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: "replace" }] } };
     const options = { subresource: "status", signal };
     const node = await client.patch(Nodes, { name: config.name }, { type: "strategic", body }, options);
+    this.#labels = node.metadata.labels;
     this.#took(node.status);
   }
 
@@ -148,6 +166,10 @@ export class NodeRegistration {
       }
     }
   }
+}
+
+function pressureText(pressures: ReadonlySet<PressureCondition>): string {
+  return [...pressures].sort().join();
 }
 
 function imagesText(images: ImageService): string {

@@ -19,7 +19,14 @@ export interface PodState {
   /** Main containers have been started in this sandbox: regular init containers are behind it. */
   readonly initialized: boolean;
   /** status.reason and status.message of a pod that the node itself ended. */
-  readonly verdict?: { reason: string; message: string };
+  readonly verdict?: Verdict;
+}
+
+export interface Verdict {
+  readonly reason: string;
+  readonly message: string;
+  /** The node took its place away: told in the DisruptionTarget condition. */
+  readonly isDisruption?: boolean;
 }
 
 /** A pod moves down this list and never back. */
@@ -36,8 +43,8 @@ export type PodStage =
   /** Nothing of it is left on the node. */
   | { readonly kind: "gone" };
 
-/** deleted: deletionTimestamp is set. vanished: the object is gone. completed: nothing is left to run. deadline: activeDeadlineSeconds. */
-export type StopCause = "deleted" | "vanished" | "completed" | "deadline";
+/** deleted: deletionTimestamp is set. vanished: the object is gone. completed: nothing is left to run. deadline: activeDeadlineSeconds. evicted: the node will not have it. */
+export type StopCause = "deleted" | "vanished" | "completed" | "deadline" | "evicted";
 
 export type SandboxState =
   | { readonly kind: "none"; readonly attempt: number; readonly failure?: Failure }
@@ -184,6 +191,8 @@ export type PodEvent =
       /** The probe's own terminationGracePeriodSeconds. */
       graceSeconds?: number;
     }
+  /** The node ends the pod, for the reason that its status then gives. */
+  | { kind: "evicted"; verdict: Verdict; graceSeconds: number }
   | { kind: "released" }
   | { kind: "removed" }
   /** An object that this pod refers to has changed or appeared: what failed may be tried at once. */

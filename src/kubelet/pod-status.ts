@@ -48,7 +48,7 @@ export function podStatus(
     ...(pod.metadata.generation !== undefined ? { observedGeneration: pod.metadata.generation } : {}),
     phase,
     conditions: conditionsOf(state, phase, containers, initContainers, previous, now),
-    ...(state.verdict ?? {}),
+    ...(state.verdict ? { reason: state.verdict.reason, message: state.verdict.message } : {}),
     ...(previous?.nominatedNodeName ? { nominatedNodeName: previous.nominatedNodeName } : {}),
     ...(node.hostIPs[0] ? { hostIP: node.hostIPs[0], hostIPs: node.hostIPs.map((ip) => ({ ip })) } : {}),
     startTime: rfc3339(state.startTimeMs),
@@ -259,6 +259,9 @@ function conditionsOf(
     readyCondition(pod, containersReady, previous),
     containersReady,
     { type: "PodScheduled", status: "True" },
+    ...(state.verdict?.isDisruption
+      ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]
+      : []),
   ];
   const ownTypes = new Set(own.map((condition) => condition.type));
   const others = (previous?.conditions ?? []).filter((condition) => !ownTypes.has(condition.type));

@@ -114,6 +114,17 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
       return change(event.container, (container) => exited(container, event.run));
     case "probed":
       return change(event.container, (container) => probed(state, container, event));
+    case "evicted": {
+      if (state.stage.kind !== "active") return state;
+      const { verdict, graceSeconds } = event;
+      const stage = {
+        kind: "stopping",
+        cause: "evicted",
+        graceSeconds,
+        deadlineMs: now + graceSeconds * 1000,
+      } as const;
+      return { ...state, verdict, stage };
+    }
     case "released": {
       const { sandbox } = state;
       if (state.stage.kind !== "releasing") return state; // Its removal began meanwhile.

@@ -154,9 +154,14 @@ const ownFields: ReadonlySet<keyof PodStatus> = new Set<keyof PodStatus>([
 
 const ownConditions = new Set(["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
 
+/** The API writes that condition, too, when it ends a pod. */
+function isOwn({ type, reason }: PodCondition): boolean {
+  return ownConditions.has(type) || (type === "DisruptionTarget" && reason === "TerminationByKubelet");
+}
+
 function changedConditions(from: readonly DeepReadonly<PodCondition>[], to: readonly PodCondition[]): unknown[] {
   return to.flatMap((condition) => {
-    if (!ownConditions.has(condition.type)) return [];
+    if (!isOwn(condition)) return [];
     const before = from.find((candidate) => candidate.type === condition.type);
     if (same(before, condition)) return [];
     // A merge keeps what is not named: a reason that no longer holds must be taken back.

@@ -83,6 +83,8 @@ export interface StoredImage {
   lastUsedAtMs: number;
   /** Never collected. Nothing is pinned by itself: images assembled on this machine are assembled again when they are needed. */
   pinned: boolean;
+  /** A container holds it. */
+  inUse?: boolean;
 }
 
 export interface ImageRootfs {

@@ -259,7 +259,10 @@ export class ImageStore implements ImageService {
 
   list(): StoredImage[] {
     this.#refresh();
-    return [...this.#images.values()].map((record) => stored(record, this.content));
+    return [...this.#images.values()].map((record) => ({
+      ...stored(record, this.content),
+      inUse: this.#holders.has(record.id),
+    }));
   }
 
   async remove(nameOrId: string): Promise<void> {

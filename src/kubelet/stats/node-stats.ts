@@ -95,10 +95,10 @@ export class StatsSource {
     this.#startedAtMs = options.clock.now();
   }
 
-  /** `disks`: false leaves out what takes walks over folders. */
-  async read({ disks = true } = {}): Promise<NodeStats> {
+  /** `disks`: false leaves out what takes walks over folders. `only`: these pods instead of all. */
+  async read({ disks = true, only }: { disks?: boolean; only?: readonly PodState[] } = {}): Promise<NodeStats> {
     const { nodeName, clock, folders, images } = this.#options;
-    const states = [...this.#options.pods()];
+    const states = only ?? [...this.#options.pods()];
     const [memory, filesystem, imageUsage, pods] = await Promise.all([
       machineMemory(),
       filesystemStats(folders.root),
@@ -106,7 +106,7 @@ export class StatsSource {
       Promise.all(states.map((state) => this.#pod(state, disks))),
     ]);
     const seen = new Set(pods.flatMap(({ pod, containers }) => [pod.metadata.uid, ...containers.map(({ id }) => id)]));
-    for (const key of this.#last.keys()) if (!seen.has(key)) this.#last.delete(key);
+    for (const key of only ? [] : this.#last.keys()) if (!seen.has(key)) this.#last.delete(key);
     return {
       nodeName,
       atMs: clock.now(),
