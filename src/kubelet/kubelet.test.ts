@@ -142,6 +142,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       seccompRoot: join(folder, "seccomp"),
       dns: () => ({ servers: ["10.96.0.10"], searches: [], options: [] }),
       connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
+      heartbeatMs: 1000,
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
     await kubelet.ready;
@@ -592,7 +593,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await runtime.close();
     network.close();
     await startNode(); // The pressure would be told for five minutes more.
-  });
+  }, 60_000);
 
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {
     const steady = await create({});

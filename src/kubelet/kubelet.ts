@@ -70,6 +70,8 @@ export interface KubeletOptions {
   /** Runs what probes and hooks ask for. Default: for real. */
   runAction?: RunAction;
   logLimits?: LogLimits;
+  /** Between two renewals of the lease, with which log sizes and the node's resources are looked at. Default: 10 s. */
+  heartbeatMs?: number;
   /** Below which pods are evicted. Default: upstream's, but milder with disks. */
   evictionThresholds?: Thresholds;
   /** How much of what evictions look at is left. Default: what the machine says. */
@@ -213,6 +215,7 @@ class RunningKubelet {
       clock,
       log,
       signal,
+      ...(this.#options.heartbeatMs ? { renewalMs: this.#options.heartbeatMs } : {}),
       pressures: () => this.#evictions.pressures,
       onTick: () => {
         void this.#rotateLogs();

@@ -22,6 +22,8 @@ export interface NodeRegistrationOptions {
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
+  /** Default: 10 s. */
+  renewalMs?: number;
   /** What the node is short of. */
   pressures(): ReadonlySet<PressureCondition>;
   /** Called with every renewal: other work that must be done now and then rides along. */
@@ -30,7 +32,6 @@ export interface NodeRegistrationOptions {
 
 const leaseNamespace = "kube-node-lease";
 const leaseSeconds = 40;
-const renewalMs = 10_000;
 /** Without a change the status is told again this often. */
 const statusMs = 300_000;
 const retry = { initialMs: 100, maximumMs: 7_000 };
@@ -60,7 +61,7 @@ export class NodeRegistration {
 
   /** Renews until the signal fires. */
   async run(): Promise<void> {
-    const { clock, signal } = this.#options;
+    const { clock, signal, renewalMs = 10_000 } = this.#options;
     await this.#untilDone("creating the node's lease failed", () => this.#renew());
     while (!signal.aborted) {
       await sleep(clock, renewalMs, signal).catch(() => {});
