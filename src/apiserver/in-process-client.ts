@@ -282,21 +282,20 @@ export class InProcessClient implements Client {
     }
     const kind = served.subresources.get(subresource)?.kind ?? served.definition;
     const object = await decodeBody(context, { kind: "object", object: body }, kind, checked.fieldValidation);
-    const answer = await handler.handle(
-      {
-        context,
-        resource: served,
-        subresource,
-        verb,
-        method,
-        namespace: ref.namespace ?? "",
-        name: ref.name,
-        query: options.dryRun ? { dryRun: "All" } : {},
-        rest: undefined,
-        objects: this.#pipeline.objects,
-      },
-      object,
-    );
+    const request = {
+      context,
+      resource: served,
+      subresource,
+      verb,
+      method,
+      namespace: ref.namespace ?? "",
+      name: ref.name,
+      query: options.dryRun ? { dryRun: "All" } : {},
+      rest: undefined,
+      objects: this.#pipeline.objects,
+    };
+    await request.objects.admitSubresource(request, verb === "create" ? "CREATE" : "UPDATE", object);
+    const answer = await handler.handle(request, object);
     this.#warn(context);
     return objectOf(answer);
   }

@@ -32,6 +32,7 @@ import {
 import type { DeleteOptions } from "./request-options.ts";
 import type { ServedResource } from "./resource-registry.ts";
 import { type RequestContext, type Services, warn } from "./services.ts";
+import type { SubresourceRequest } from "./subresource-handler.ts";
 
 type Shared = DeepReadonly<KubeObject>;
 
@@ -66,6 +67,8 @@ export interface UpdateRequest {
   /** Runs on what `transform` made, before admission: books changed fields under their manager. */
   book?(next: KubeObject, previous: Shared | undefined): void;
   mayCreate?: boolean;
+  /** Admission has seen the request already, as what was sent to the subresource. */
+  admitted?: boolean;
   /** The kind that admission is told of, where the subresource has its own. */
   admissionKind?: { group: string; version: string; kind: string };
 }
@@ -191,14 +194,14 @@ export class ObjectWriter {
       }
       request.book?.(next, previous);
       const admission = this.#admissionRequest(context, request, "UPDATE", subresource, name, next, previous);
-      await runMutating(services.admission, admission);
+      if (!request.admitted) await runMutating(services.admission, admission);
       this.#dedupOwners(context, next);
       const writeContext = this.#writeContext(context, "update", subresource, dryRun, services.clock.now());
       const finish = definition.beginWrite?.(next, previous as KubeObject, writeContext);
       let written = false;
       try {
         this.#settle(context, resource, next, previous, writeContext);
-        await runValidating(services.admission, admission);
+        if (!request.admitted) await runValidating(services.admission, admission);
         const object = canonical(next, resource.apiVersion, resource.kind);
         if (isFinished(resource, object, previous)) {
           if (dryRun) return { kind: "object", code: 200, object, resource };
@@ -318,6 +321,30 @@ export class ObjectWriter {
       }
       if (round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
     }
+  }
+
+  /**
+   * Asks admission about what was sent to a subresource that has its own kind: a Binding, an Eviction, a TokenRequest, or a connection's
+   * options. `object` is private, and may come back changed. Throws the refusal.
+   */
+  async admitSubresource(
+    { context, resource, namespace, subresource, name, query }: SubresourceRequest,
+    operation: "CREATE" | "UPDATE" | "CONNECT",
+    object: KubeObject | undefined,
+  ): Promise<void> {
+    const { admission } = this.services;
+    const kind = resource.subresources.get(subresource)?.kind;
+    const request = this.#admissionRequest(
+      context,
+      { resource, namespace, dryRun: query["dryRun"] === "All", ...(kind ? { admissionKind: kind } : {}) },
+      operation,
+      subresource,
+      name,
+      object,
+      undefined,
+    );
+    await runMutating(admission, request);
+    await runValidating(admission, request);
   }
 
   #admissionRequest(

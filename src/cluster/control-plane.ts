@@ -14,6 +14,8 @@ import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
+import { NodeAuthorizer } from "../apiserver-plugins/authorization/node-authorizer.ts";
+import { NodeGraph } from "../apiserver-plugins/authorization/node-graph.ts";
 import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rbac.ts";
 import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalation.ts";
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
@@ -73,6 +75,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let reader: RegistryReader | undefined;
   const readers = () => reader!;
   const router = options.dialService ? clusterIpRouter(readers, options.dialService) : endpointRouter(readers, random);
+  let informerCache: InformerCache | undefined;
+  const informers = (): InformerCache => {
+    const client = server.client(componentUser("kube-apiserver"), "kube-apiserver");
+    informerCache ??= new InformerCache({ client, clock, log, signal: options.signal });
+    return informerCache;
+  };
   const webhooks = new WebhookCaller({ router, clock });
   const server: ApiServer = new ApiServer({
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
@@ -84,7 +92,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       clientCertificateAuthenticator,
       serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
     ],
-    authorizers: [alwaysAllowPathsAuthorizer, mastersAuthorizer, new RbacAuthorizer(roles)],
+    authorizers: [
+      alwaysAllowPathsAuthorizer,
+      mastersAuthorizer,
+      new NodeAuthorizer(new NodeGraph(() => informers())),
+      new RbacAuthorizer(roles),
+    ],
     admission: (access) => {
       reader = new RegistryReader(access.registry);
       const { registry } = access;
@@ -138,10 +151,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       await server.close();
     },
   };
-  const following = followRoles(
-    roles,
-    new InformerCache({ client: control.clientOf("kube-apiserver"), clock, log, signal: options.signal }),
-  );
+  const following = followRoles(roles, informers());
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
   await following;
   return control;

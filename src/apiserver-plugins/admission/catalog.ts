@@ -11,6 +11,7 @@ import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
+import { nodeRestriction } from "./node-restriction.ts";
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
@@ -42,6 +43,7 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
     namespaceLifecycle(objects),
     limitRanger(objects),
     serviceAccountAdmission({ objects, random, furtherSources: furtherTokenVolumeSources ?? [] }),
+    nodeRestriction(objects),
     taintNodesByCondition,
     podSecurity({ objects }),
     priority(objects),

@@ -28,6 +28,7 @@ export const namespaceFinalize: ObjectSubresource = {
       subresource: "finalize",
       dryRun: options.dryRun,
       unconditional: true,
+      admitted: true,
       ...(sent.metadata.uid ? { expectedUid: sent.metadata.uid } : {}),
       transform(previous) {
         // update() has refused what does not exist; what stands under namespaces is a Namespace.

@@ -22,6 +22,7 @@ export const podBinding: ObjectSubresource = {
       subresource: "binding",
       dryRun: false,
       unconditional: true,
+      admitted: true,
       admissionKind: { group: "", version: "v1", kind: "Binding" },
       transform(previous) {
         // update() has refused what does not exist; what stands under pods is a Pod.

@@ -1,7 +1,9 @@
 /** The HTTPS door: from a method, a URL and bytes to the pipeline, and back. */
+
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import type { KubeObject } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
@@ -259,6 +261,7 @@ export class HttpDoor {
       const abort = new AbortController();
       exchange.onClose(() => abort.abort());
       context.signal = abort.signal;
+      await admitConnection(request);
       await handler.respond(request, httpExchangeOf(exchange, abort.signal, auditId, context.warnings));
       return;
     }
@@ -272,6 +275,7 @@ export class HttpDoor {
       const options = writeOptionsOf(info.query, exchange.method === "POST" ? "CreateOptions" : "UpdateOptions");
       body = await decodeBody(context, { kind: "bytes", bytes, mediaType }, kind, options.fieldValidation);
     }
+    if (body) await request.objects.admitSubresource(request, exchange.method === "POST" ? "CREATE" : "UPDATE", body);
     const answer = await handler.handle(request, body);
     const { warnings } = context;
     await sendAnswer({ exchange, wanted, auditId, warnings, clock: this.#pipeline.services.clock }, answer);
@@ -340,12 +344,27 @@ export class HttpDoor {
       if (handler.kind !== "stream" || !handler.upgrade) {
         throw new StatusError(400, "BadRequest", "this resource cannot be upgraded to a stream");
       }
-      await handler.upgrade(this.#subresourceRequest(info, resource, context, exchange.method), incoming, socket, head);
+      const request = this.#subresourceRequest(info, resource, context, exchange.method);
+      await admitConnection(request);
+      await handler.upgrade(request, incoming, socket, head);
     } catch (error) {
       sendError(exchange, error, auditId, [], services.log);
       exchange.finish();
     }
   }
+}
+
+/** Proxies, exec and the like connect: admission sees their options. Logs are read. */
+async function admitConnection(request: SubresourceRequest): Promise<void> {
+  const kind = request.resource.subresources.get(request.subresource)?.kind;
+  if (!kind?.kind.endsWith("Options")) return;
+  const options: Record<string, unknown> = { apiVersion: kind.version, kind: kind.kind };
+  for (const [key, value] of Object.entries(request.query)) {
+    if (value === "true" || value === "false") options[key] = value === "true";
+    else options[key] = key === "command" && !Array.isArray(value) ? [value] : value;
+  }
+  // Options are no object that is stored: they have no metadata.
+  await request.objects.admitSubresource(request, "CONNECT", options as unknown as KubeObject);
 }
 
 /** Whether the URL names the resource in the scope it has: `/api/v1/configmaps/x` names nothing. */
@@ -382,6 +401,19 @@ function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
     namespace: info.namespace,
     name: info.name || (isNamespace ? "" : parameterSelectsOneName(info)),
     path: info.path,
+    ...selectorsOf(info),
+  };
+}
+
+const noSelectors = {};
+
+/** Authorizers may allow a list for what it selects alone. */
+function selectorsOf({ verb, query, isResource }: RequestInfo): { fieldSelector?: string; labelSelector?: string } {
+  if (!isResource || (verb !== "list" && verb !== "watch" && verb !== "deletecollection")) return noSelectors;
+  const { fieldSelector, labelSelector } = query;
+  return {
+    ...(typeof fieldSelector === "string" && fieldSelector ? { fieldSelector } : {}),
+    ...(typeof labelSelector === "string" && labelSelector ? { labelSelector } : {}),
   };
 }
 

@@ -1,0 +1,118 @@
+/** What the pods of each node refer to: the only Secrets, ConfigMaps, claims and accounts that its kubelet has business with. */
+import type { PersistentVolumeClaim, Pod } from "../../api/core/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import { PersistentVolumeClaims, Pods } from "../../api/resources.ts";
+import type { InformerCache } from "../../controller-runtime/informer-cache.ts";
+
+export type NodeDependency =
+  | "secrets"
+  | "configmaps"
+  | "persistentvolumeclaims"
+  | "persistentvolumes"
+  | "serviceaccounts"
+  | "resourceclaims";
+
+/** Follows pods from the first question on; clusters whose kubelets run in process never ask. */
+export class NodeGraph {
+  readonly #cache: () => InformerCache;
+  /** By node, then by pod: what the pod needs, as `secrets/namespace/name`. */
+  readonly #needs = new Map<string, Map<string, ReadonlySet<string>>>();
+  /** By `namespace/name` of a claim: its volume. */
+  readonly #volumes = new Map<string, string>();
+  #ready: Promise<void> | undefined;
+  #isReady = false;
+
+  constructor(cache: () => InformerCache) {
+    this.#cache = cache;
+  }
+
+  /** At once when the graph is current. */
+  ready(): Promise<void> | undefined {
+    if (this.#isReady) return undefined;
+    this.#ready ??= this.#follow();
+    return this.#ready;
+  }
+
+  /** Whether a pod of the node refers to the object. */
+  needs(node: string, dependency: NodeDependency, namespace: string, name: string): boolean {
+    const pods = this.#needs.get(node);
+    if (!pods) return false;
+    const key = `${dependency}/${namespace}/${name}`;
+    for (const needs of pods.values()) if (needs.has(key)) return true;
+    if (dependency !== "persistentvolumes") return false;
+    for (const needs of pods.values()) {
+      for (const need of needs) {
+        const [kind, claimNamespace, claim] = need.split("/");
+        if (kind === "persistentvolumeclaims" && this.#volumes.get(`${claimNamespace}/${claim}`) === name) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Whether the pod is bound to the node. */
+  runs(node: string, namespace: string, name: string): boolean {
+    return this.#needs.get(node)?.has(`${namespace}/${name}`) ?? false;
+  }
+
+  async #follow(): Promise<void> {
+    const cache = this.#cache();
+    const pods = cache.informer(Pods);
+    pods.addHandler(({ type, object }) => this.#see(object, type === "DELETED"));
+    const claims = cache.informer(PersistentVolumeClaims);
+    claims.addHandler(({ type, object }) => this.#seeClaim(object, type === "DELETED"));
+    await Promise.all([pods.synced, claims.synced]);
+    this.#isReady = true;
+  }
+
+  #see(pod: DeepReadonly<Pod>, gone: boolean): void {
+    const { nodeName } = pod.spec;
+    if (!nodeName) return;
+    const key = `${pod.metadata.namespace}/${pod.metadata.name}`;
+    let pods = this.#needs.get(nodeName);
+    if (gone) {
+      pods?.delete(key);
+      if (pods?.size === 0) this.#needs.delete(nodeName);
+      return;
+    }
+    if (!pods) this.#needs.set(nodeName, (pods = new Map()));
+    pods.set(key, dependenciesOf(pod));
+  }
+
+  #seeClaim(claim: DeepReadonly<PersistentVolumeClaim>, gone: boolean): void {
+    const key = `${claim.metadata.namespace}/${claim.metadata.name}`;
+    if (gone || !claim.spec.volumeName) this.#volumes.delete(key);
+    else this.#volumes.set(key, claim.spec.volumeName);
+  }
+}
+
+function dependenciesOf({ metadata, spec }: DeepReadonly<Pod>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const add = (kind: NodeDependency, name: string | undefined) => {
+    if (name) found.add(`${kind}/${metadata.namespace}/${name}`);
+  };
+  add("serviceaccounts", spec.serviceAccountName);
+  for (const { name } of spec.imagePullSecrets ?? []) add("secrets", name);
+  for (const container of [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]) {
+    for (const { configMapRef, secretRef } of container.envFrom ?? []) {
+      add("configmaps", configMapRef?.name);
+      add("secrets", secretRef?.name);
+    }
+    for (const { valueFrom } of container.env ?? []) {
+      add("configmaps", valueFrom?.configMapKeyRef?.name);
+      add("secrets", valueFrom?.secretKeyRef?.name);
+    }
+  }
+  for (const volume of spec.volumes ?? []) {
+    add("secrets", volume.secret?.secretName);
+    add("configmaps", volume.configMap?.name);
+    add("persistentvolumeclaims", volume.persistentVolumeClaim?.claimName);
+    if (volume.ephemeral) add("persistentvolumeclaims", `${metadata.name}-${volume.name}`);
+    add("secrets", volume.csi?.nodePublishSecretRef?.name);
+    for (const source of volume.projected?.sources ?? []) {
+      add("secrets", source.secret?.name);
+      add("configmaps", source.configMap?.name);
+    }
+  }
+  for (const { resourceClaimName } of spec.resourceClaims ?? []) add("resourceclaims", resourceClaimName);
+  return found;
+}
