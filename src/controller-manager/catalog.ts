@@ -30,6 +30,7 @@ import { serviceAccountController } from "./controllers/serviceaccount-controlle
 import { statefulSetController } from "./controllers/statefulset-controller.ts";
 import { taintEvictionController } from "./controllers/taint-eviction-controller.ts";
 import { ttlAfterFinishedController } from "./controllers/ttl-after-finished-controller.ts";
+import { validatingAdmissionPolicyStatusController } from "./controllers/validatingadmissionpolicy-status-controller.ts";
 import type { LocalVolumeFolders } from "./local-volume-folders.ts";
 import type { Discover } from "./served-resources.ts";
 
@@ -48,6 +49,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     deploymentController,
     replicaSetController,
     clusterRoleAggregationController,
+    validatingAdmissionPolicyStatusController,
     resourceQuotaController(options.discover),
     disruptionController,
     ttlAfterFinishedController,
