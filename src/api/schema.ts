@@ -5,7 +5,8 @@
  * Nothing is parsed until a type is asked for, and each type is parsed once; the same TypeSchema object comes back every time, so
  * that callers may key a WeakMap by it to keep what they compile from it. CustomResourceDefinitions yield TypeSchemas of their own.
  */
-import { schemaModules } from "./schema-index.ts";
+import { schema as metricsV1beta1 } from "./metrics/v1beta1.schema.ts";
+import { schemaModules as generatedModules } from "./schema-index.ts";
 
 export interface GroupVersionKind {
   /** Empty for the core group. */
@@ -83,6 +84,8 @@ export type Scalar =
   | "time"
   /** RFC 3339, microseconds. */
   | "microtime"
+  /** In seconds: `15.02s`. */
+  | "duration"
   | "quantity"
   | "int-or-string";
 
@@ -376,6 +379,7 @@ const plainValues = new Map<string, ValueSchema>([
       "bytes",
       "time",
       "microtime",
+      "duration",
       "quantity",
       "int-or-string",
     ] as const
@@ -386,6 +390,16 @@ const plainValues = new Map<string, ValueSchema>([
   ["json", { kind: "any", fullName: "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", atomic: true }],
 ]);
 
+const schemaModules = [
+  ...generatedModules,
+  {
+    folder: "metrics",
+    version: "v1beta1",
+    group: "metrics.k8s.io",
+    packages: ["io.k8s.metrics.pkg.apis.metrics.v1beta1"],
+    text: metricsV1beta1,
+  },
+];
 const modules = schemaModules.map((source) => new Module(source));
 const modulesByPlace = new Map(schemaModules.map((source, i) => [`${source.folder}/${source.version}`, modules[i]!]));
 const modulesByGroupVersion = new Map(

@@ -202,6 +202,8 @@ function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
       return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
     case "boolean":
       return (input, context) => (typeof input === "boolean" ? input : context.mismatch(input, place, goType));
+    case "duration":
+      return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
     case "double":
       return (input, context) =>
         typeof input === "number" && Number.isFinite(input) ? input : context.mismatch(input, place, goType);
@@ -300,6 +302,7 @@ const zeroScalars = {
   bytes: "",
   time: null,
   microtime: null,
+  duration: "0s",
   quantity: "0",
   "int-or-string": 0,
 } satisfies Record<Scalar, unknown>;
@@ -328,6 +331,7 @@ const goScalars = {
   bytes: "[]uint8",
   time: "v1.Time",
   microtime: "v1.MicroTime",
+  duration: "v1.Duration",
   quantity: "resource.Quantity",
   "int-or-string": "intstr.IntOrString",
 } satisfies Record<Scalar, string>;

@@ -14,7 +14,7 @@ import { list } from "./handlers/list.ts";
 import { type PatchRequest, patch } from "./handlers/patch.ts";
 import { getScale, patchScale, updateScale } from "./handlers/scale.ts";
 import { update } from "./handlers/update.ts";
-import { createVirtual, readVirtual } from "./handlers/virtual.ts";
+import { createVirtual, getVirtual, listVirtual } from "./handlers/virtual.ts";
 import { type OpenWatch, type WatchReceiver, watch } from "./handlers/watch.ts";
 import { ObjectWriter } from "./object-writer.ts";
 import type { DeleteOptions, ListOptions, WriteOptions } from "./request-options.ts";
@@ -90,7 +90,7 @@ export class Pipeline {
     subresource: string,
     resourceVersion: string,
   ): Answer | Promise<Answer> {
-    if (resource.virtual) return readVirtual(context, resource, resource.virtual, namespace, name);
+    if (resource.virtual) return getVirtual(context, resource, resource.virtual, namespace, name);
     if (subresource === "scale") return getScale(this.services, context, resource, namespace, name);
     return get(this.services, context, resource, namespace, name, resourceVersion);
   }
@@ -101,6 +101,7 @@ export class Pipeline {
     namespace: string,
     options: ListOptions,
   ): Promise<ListAnswer> {
+    if (resource.virtual) return listVirtual(context, resource, resource.virtual, namespace, options);
     return list(this.services, context, resource, namespace, options);
   }
 

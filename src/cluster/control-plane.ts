@@ -30,6 +30,7 @@ import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
 import { serviceAccountToken } from "../apiserver-plugins/subresources/service-account-token.ts";
 import { bindings } from "../apiserver-plugins/virtual/bindings.ts";
 import { componentStatuses } from "../apiserver-plugins/virtual/component-statuses.ts";
+import { type ReadUsage, resourceMetrics } from "../apiserver-plugins/virtual/metrics.ts";
 import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
 import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
 import type { Client } from "../client/client.ts";
@@ -57,6 +58,8 @@ export interface ControlPlaneOptions extends Surroundings {
   apiAddress: { address: string; port: number };
   /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
   nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
+  /** What a node's pods use: the metrics API's source. */
+  readUsage: ReadUsage;
   /** Connects from where Services' addresses lead somewhere. Absent: this process goes to endpoints itself. */
   dialService: Dial | undefined;
 }
@@ -125,6 +128,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           return "ok";
         },
       }),
+      ...resourceMetrics({ objects: readers, readUsage: options.readUsage }),
       selfSubjectReview(clock),
       tokenReview(() => access.pipeline.authenticators),
       ...accessReviews(() => access.pipeline.authorizers),

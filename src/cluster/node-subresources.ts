@@ -14,7 +14,7 @@ import type { PodApi } from "../kubelet/pod-api.ts";
 import { podLogOptionsOf } from "./pod-log-options.ts";
 
 /** Running nodes by name; grows as they start. */
-export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods" | "routes">>;
+export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods" | "routes" | "stats">>;
 
 export function nodeSubresources(kubelets: Kubelets): Map<string, SubresourceHandler> {
   return new Map<string, SubresourceHandler>([

@@ -31,6 +31,7 @@ import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies }
 import { localVolumeFolders } from "./local-volume-folders.ts";
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
 import { nodeSubresources } from "./node-subresources.ts";
+import { usageReader } from "./node-usage.ts";
 import type { Role } from "./roles.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { ClusterPaths } from "./state-folder.ts";
@@ -94,6 +95,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       store,
       apiAddress,
       nodeSubresources: nodeSubresources(kubelets),
+      readUsage: usageReader(kubelets, () => clock.now()),
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });
     const control = await watch.until("the API server's own objects", starting);

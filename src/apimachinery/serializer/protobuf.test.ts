@@ -158,6 +158,7 @@ function valueFor(value: ValueSchema, values: Sequence, depth: number): unknown 
         double: () => [0.5, -1e100, 3][values.next(3)],
         bytes: () => Buffer.alloc(values.next(40), values.next(256)).toString("base64"),
         time: () => ["2024-01-02T03:04:05Z", "1969-12-31T23:59:58Z", null][values.next(3)],
+        duration: () => ["15.02s", "0s"][values.next(2)],
         microtime: () => ["2024-01-02T03:04:05.000001Z", "1969-12-31T23:59:58.500000Z"][values.next(2)],
         quantity: () => ["1", "500m", "64Mi"][values.next(3)],
         "int-or-string": () => [8080, "http", "25%", 0, ""][values.next(5)],

@@ -472,6 +472,24 @@ const scalars: Record<Scalar, ValueCodec> = {
   },
   time: timestamp(false),
   microtime: timestamp(true),
+  duration: {
+    wire: wireBytes,
+    write: (writer, value) =>
+      delimited(writer, () => {
+        writer.int(Math.round(Number.parseFloat(value as string) * 1e9));
+        writer.tag(1, wireVarint);
+      }),
+    read(reader) {
+      let nanoseconds = 0;
+      const message = reader.message();
+      while (!message.done) {
+        const tag = message.uint();
+        if (tag === 8) nanoseconds = message.int();
+        else message.skip(tag & 7);
+      }
+      return `${nanoseconds / 1e9}s`;
+    },
+  },
 };
 
 function timestamp(micro: boolean): ValueCodec {

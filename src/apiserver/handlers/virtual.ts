@@ -2,11 +2,12 @@
 import type { KubeObject } from "../../api/object.ts";
 import { methodNotSupportedError } from "../../apimachinery/status-error.ts";
 import type { Entry } from "../../storage/watch-cache.ts";
-import type { Answer } from "../answer.ts";
+import type { Answer, ListAnswer } from "../answer.ts";
 import { type Body, decodeBody } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
-import type { WriteOptions } from "../request-options.ts";
+import type { ListOptions, WriteOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
+import { selectionOf } from "../selection.ts";
 import type { RequestContext, Services } from "../services.ts";
 import type { VirtualResource } from "../virtual-resource.ts";
 
@@ -28,21 +29,31 @@ export async function createVirtual(
   return { kind: "object", code: 201, object: answer };
 }
 
-export async function readVirtual(
+export async function getVirtual(
   context: RequestContext,
   resource: ServedResource,
   virtual: VirtualResource,
   namespace: string,
   name: string,
 ): Promise<Answer> {
-  const request = { context, namespace, name, query: {} };
-  if (name) {
-    if (!virtual.get) throw methodNotSupportedError(resource.groupResource, "get");
-    return { kind: "object", code: 200, object: await virtual.get(request), resource };
-  }
+  if (!virtual.get) throw methodNotSupportedError(resource.groupResource, "get");
+  const object = await virtual.get({ context, namespace, name, query: {} });
+  return { kind: "object", code: 200, object, resource };
+}
+
+/** Selectors hold; there are no pages, for there is no state that they could be pages of. */
+export async function listVirtual(
+  context: RequestContext,
+  resource: ServedResource,
+  virtual: VirtualResource,
+  namespace: string,
+  { labelSelector, fieldSelector }: Pick<ListOptions, "labelSelector" | "fieldSelector">,
+): Promise<ListAnswer> {
   if (!virtual.list) throw methodNotSupportedError(resource.groupResource, "list");
-  const items = (await virtual.list(request)) as readonly KubeObject[];
-  const entries = items.map((object) => entryOf(object));
+  const { selection } = selectionOf(resource, labelSelector, fieldSelector);
+  const items = (await virtual.list({ context, namespace, name: "", query: {} })) as readonly KubeObject[];
+  const selected = selection ? items.filter((object) => selection.matches(object)) : items;
+  const entries = selected.map((object) => entryOf(object));
   return { kind: "list", resource, entries, revision: 0, continue: undefined, remaining: undefined };
 }
 

@@ -161,7 +161,6 @@ export class HttpDoor {
         );
       }
       case "list":
-        if (resource.virtual) return pipeline.get(context, resource, namespace, "", "", "");
         return pipeline.list(context, resource, namespace, listOptionsOf(query, "list"));
       case "create":
         return this.#create(exchange, info, resource, context);
