@@ -1,4 +1,5 @@
 // Reads: single objects, long lists, and what others wait while a very long list is answered.
+import { Worker } from "node:worker_threads";
 import { configMap, drive, ensureNamespace, openConnections, pod } from "./load.mjs";
 
 const namespace = "bench-reads";
@@ -48,7 +49,7 @@ export async function benchNeighbours({ kubeconfig, runs, results }) {
     "a list of 10,000 pods": "/api/v1/pods",
     "a list of 10,000 pods as a table": "/api/v1/pods",
     "a watch that begins with 10,000 pods":
-      "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=3",
+      "/api/v1/pods?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1",
   };
   await drive([reader], 1, { count: 500 }, (connection) => connection.send("GET", "/api/v1/namespaces/default"));
   for (const [what, path] of Object.entries(paths)) {
@@ -56,10 +57,9 @@ export async function benchNeighbours({ kubeconfig, runs, results }) {
     const headers = { accept };
     for (let run = 0; run < runs; run++) {
       let isOver = false;
-      const heavy = others[0].send("GET", path, undefined, { headers }).then(() => (isOver = true));
+      const heavy = readElsewhere(kubeconfig, path, headers).then(() => (isOver = true));
       let longest = 0;
-      const deadline = performance.now() + 1500;
-      while (!isOver && performance.now() < deadline) {
+      while (!isOver) {
         const since = performance.now();
         await reader.send("GET", "/api/v1/namespaces/default");
         longest = Math.max(longest, performance.now() - since);
@@ -69,6 +69,14 @@ export async function benchNeighbours({ kubeconfig, runs, results }) {
     }
   }
   for (const connection of [reader, ...others]) connection.close();
+}
+
+/** In a thread of its own: taking in so much would delay the clock of this one. */
+function readElsewhere(kubeconfig, path, headers) {
+  const worker = new Worker(new URL("./heavy-reader.mjs", import.meta.url), {
+    workerData: { kubeconfig, path, headers },
+  });
+  return new Promise((resolve, reject) => worker.once("message", resolve).once("error", reject));
 }
 
 export async function serviceAccountIn(connection, name) {

@@ -1,6 +1,6 @@
 /** One object at one revision, with the bytes that clients were last given of it. */
 import type { Encoder } from "./encoding.ts";
-import type { EncodingBudget, EncodingHolder } from "./encoding-budget.ts";
+import type { EncodingBudget, EncodingHolder, Holding } from "./encoding-budget.ts";
 import type { Revision } from "./store.ts";
 import type { Entry } from "./watch-cache.ts";
 
@@ -16,6 +16,7 @@ export class CachedEntry<T> implements Entry<T>, EncodingHolder {
   #bytes: Buffer | undefined;
   #others: Map<string, Buffer> | undefined;
   #used = false;
+  #holding: Holding | undefined;
 
   constructor(key: string, object: T, modRevision: Revision, weight: number, budget: EncodingBudget) {
     this.key = key;
@@ -43,7 +44,15 @@ export class CachedEntry<T> implements Entry<T>, EncodingHolder {
       this.#others ??= new Map();
       this.#others.set(encoder.id, bytes);
     }
-    this.#budget.add(this, bytes.length);
+    if (this.#holding?.holder) this.#budget.grow(this.#holding, bytes.length);
+    else this.#holding = this.#budget.add(this, bytes.length);
+  }
+
+  /** Lets go of all bytes: nothing of the cache leads to this entry any more. Whoever still has it may ask for them anew. */
+  release(): void {
+    if (this.#holding) this.#budget.remove(this.#holding);
+    this.#holding = undefined;
+    this.drop();
   }
 
   takeUsed(): boolean {

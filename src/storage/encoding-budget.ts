@@ -7,8 +7,9 @@ export interface EncodingHolder {
   drop(): void;
 }
 
-interface Holding {
-  holder: EncodingHolder;
+/** The budget's note of one holder; without it, the note is void. */
+export interface Holding {
+  holder: EncodingHolder | undefined;
   bytes: number;
 }
 
@@ -20,6 +21,8 @@ export class EncodingBudget {
   readonly #maxBytes: number;
   #queue: Holding[] = [];
   #head = 0;
+  /** How many notes from the head on are void. */
+  #void = 0;
   #bytes = 0;
 
   constructor(maxBytes = 48 * 1024 * 1024) {
@@ -31,24 +34,51 @@ export class EncodingBudget {
     return this.#bytes;
   }
 
-  /** Tells of newly kept bytes; may make other holders, or this one, drop theirs. */
-  add(holder: EncodingHolder, bytes: number): void {
-    this.#queue.push({ holder, bytes });
+  /** Takes note of a new holder; may make other holders, or this one, drop theirs. */
+  add(holder: EncodingHolder, bytes: number): Holding {
+    const holding: Holding = { holder, bytes };
+    this.#queue.push(holding);
     this.#bytes += bytes;
-    // Each holding gets at most one second chance here, so a single add cannot spin.
+    this.#evict();
+    return holding;
+  }
+
+  /** The holder keeps more bytes than before; may make holders drop theirs, as `add`. */
+  grow(holding: Holding, bytes: number): void {
+    holding.bytes += bytes;
+    this.#bytes += bytes;
+    this.#evict();
+  }
+
+  /** The holder has dropped its bytes by itself. Its note keeps nothing alive from here on. */
+  remove(holding: Holding): void {
+    if (!holding.holder) return;
+    this.#bytes -= holding.bytes;
+    holding.holder = undefined;
+    this.#void++;
+    if (this.#void > 1024 && this.#void * 2 > this.#queue.length - this.#head) this.#tidy();
+  }
+
+  #evict(): void {
+    // Each holding gets at most one second chance here, so a single call cannot spin.
     let chances = this.#queue.length - this.#head;
     while (this.#bytes > this.#maxBytes && this.#head < this.#queue.length) {
-      const oldest = this.#queue[this.#head]!;
-      this.#head++;
-      if (chances-- > 0 && oldest.holder.takeUsed()) this.#queue.push(oldest);
+      const oldest = this.#queue[this.#head++]!;
+      const { holder } = oldest;
+      if (!holder) this.#void--;
+      else if (chances-- > 0 && holder.takeUsed()) this.#queue.push(oldest);
       else {
         this.#bytes -= oldest.bytes;
-        oldest.holder.drop();
+        oldest.holder = undefined;
+        holder.drop();
       }
     }
-    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
-    }
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) this.#tidy();
+  }
+
+  #tidy(): void {
+    this.#queue = this.#queue.slice(this.#head).filter(({ holder }) => holder !== undefined);
+    this.#head = 0;
+    this.#void = 0;
   }
 }

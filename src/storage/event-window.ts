@@ -27,9 +27,12 @@ export class EventWindow<T> {
   #head = 0;
   #bytes = 0;
   #start: Revision;
+  readonly #onForgotten: (entry: CachedEntry<T>) => void;
 
-  constructor(start: Revision, policy: WindowPolicy = {}) {
+  /** `onForgotten` hears of each entry that the window kept alive and no longer does. */
+  constructor(start: Revision, policy: WindowPolicy = {}, onForgotten: (entry: CachedEntry<T>) => void = () => {}) {
     this.#start = start;
+    this.#onForgotten = onForgotten;
     this.#maxEvents = policy.maxEvents ?? 4_096;
     this.#maxBytes = policy.maxBytes ?? 4 * 1024 * 1024;
     this.#maxAgeMs = policy.maxAgeMs ?? 5 * 60_000;
@@ -47,8 +50,12 @@ export class EventWindow<T> {
       const oldest = this.#kept[this.#head++]!;
       this.#bytes -= weightOf(oldest.record);
       this.#start = oldest.record.revision;
+      const { previous, departed } = oldest.record;
+      if (previous) this.#onForgotten(previous);
+      if (departed) this.#onForgotten(departed);
     }
-    if (this.#head > 256 && this.#head * 2 > this.#kept.length) {
+    // Often enough that what was forgotten does not stay in memory for long.
+    if (this.#head > 256) {
       this.#kept = this.#kept.slice(this.#head);
       this.#head = 0;
     }

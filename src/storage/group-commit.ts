@@ -28,6 +28,7 @@ export interface Engine {
   readonly revision: Revision;
   /** History reaches back to here: a range at this revision and a watch after it are possible, not before. */
   readonly compactRevision: Revision;
+  /** `value` may be read only when it is asked for, and throw then. */
   get(key: string): StoredValue | undefined;
   /** As Store.range, `revision` being one that is kept. */
   range(from: string, to: string, revision: Revision, limit: number): RangeResult;
@@ -111,7 +112,8 @@ export class GroupCommitStore implements Store {
 
   async get(key: string): Promise<StoredValue | undefined> {
     this.#assertOpen();
-    return this.#engine.get(key);
+    const found = this.#engine.get(key);
+    return found && { ...found, value: found.value };
   }
 
   async range(from: string, to: string, options: { revision?: Revision; limit?: number } = {}): Promise<RangeResult> {

@@ -41,7 +41,7 @@ export type Write =
   | { kind: "delete"; key: string; expected?: Revision };
 
 export type WriteResult =
-  /** Durable. `previous` is what the write replaced or removed. */
+  /** Durable. `previous` is what the write replaced or removed; read its value at once, or it may have been compacted. */
   | { ok: true; revision: Revision; previous: StoredValue | undefined }
   /** `expected` did not match: nothing was written. `current` is what stands there. A delete of a missing key ends here too, with no current. */
   | { ok: false; current: StoredValue | undefined };

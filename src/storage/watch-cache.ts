@@ -207,7 +207,7 @@ export class WatchCache<T extends Versioned> {
     this.#store = options.store;
     this.#codec = options.codec;
     this.#clock = options.clock;
-    this.#window = new EventWindow(0, options.window);
+    this.#window = this.#windowFrom(0);
     this.#dispatch = new WatchDispatch(options.indices ?? {}, (record) => this.#depart(record));
     this.#indices = Object.entries(options.indices ?? {}).map(([name, indexedBy]) => [name, indexedBy, new Map()]);
   }
@@ -457,7 +457,7 @@ export class WatchCache<T extends Versioned> {
     this.#map = OrderedMap.fromSorted(values);
     for (const entry of values) this.#reindex(entry.key, undefined, entry);
     this.#revision = revision!;
-    this.#window = new EventWindow(this.#revision, this.#options.window);
+    this.#window = this.#windowFrom(this.#revision);
     this.#storeWatch = this.#store.watch(
       this.prefix,
       this.#revision,
@@ -516,6 +516,10 @@ export class WatchCache<T extends Versioned> {
     this.#revision = Math.max(this.#revision, seen);
     while (this.#snapshots.length > 0 && this.#snapshots[0]!.revision < this.#window.start) this.#snapshots.shift();
     if (this.#waiters.length > 0) this.#wake();
+  }
+
+  #windowFrom(revision: Revision): EventWindow<T> {
+    return new EventWindow(revision, this.#options.window, (entry) => entry.release());
   }
 
   #arrived(stored: StoredValue): CachedEntry<T> {

@@ -11,13 +11,16 @@
 import { statfs } from "node:fs/promises";
 import { constants } from "node:os";
 import type { Database, RootDatabase } from "lmdb";
+import { releaseMappedPages } from "../../base/node/process-memory.ts";
 import type { Engine } from "../group-commit.ts";
 import type { Snapshot } from "../snapshot.ts";
-import type { RangeResult, Revision, StoredValue, StoreEvent } from "../store.ts";
+import { CompactedError, type RangeResult, type Revision, type StoredValue, type StoreEvent } from "../store.ts";
 import { CorruptedError, decodeKey, decodeRevision, encodeKey, encodeRevision, type KeyRecord } from "./record.ts";
 
 /** How many records one compaction transaction removes. */
 const sweepChunk = 500;
+/** Every page that LMDB touches, and those around it, stay mapped: after so much was written they are let go. */
+const releaseAfterBytes = 24 * 1024 * 1024;
 /** With less than this free, a failed write failed for want of space. */
 const smallestFreeBytes = 1024 * 1024;
 
@@ -36,6 +39,7 @@ export class LmdbEngine implements Engine {
   compactRevision: Revision;
   #swept: Revision;
   #broken: Error | undefined;
+  #writtenBytes = 0;
   readonly #databases: Databases;
   readonly #folder: string;
   readonly #release: () => Promise<void>;
@@ -58,7 +62,7 @@ export class LmdbEngine implements Engine {
 
   get(key: string): StoredValue | undefined {
     const record = this.#keyRecord(Buffer.from(key));
-    return record && this.#valueAt(key, record);
+    return record && new LazyValue(key, record, () => this.#valueAt(key, record).value);
   }
 
   range(from: string, to: string, revision: Revision, limit: number): RangeResult {
@@ -117,6 +121,8 @@ export class LmdbEngine implements Engine {
     const shown = meta.get("revision") ?? 0;
     if (!failure && shown === last) {
       this.revision = last;
+      for (const { change } of records) this.#writtenBytes += Math.max(change.length, 4096);
+      if (this.#writtenBytes > releaseAfterBytes) this.#releasePages();
       return;
     }
     if (shown !== this.revision) {
@@ -197,6 +203,12 @@ export class LmdbEngine implements Engine {
     }
   }
 
+  /** Between transactions, when nothing reads. */
+  #releasePages(): void {
+    this.#writtenBytes = 0;
+    releaseMappedPages(`${this.#folder}/data.mdb`);
+  }
+
   /**
    * Runs writes as one transaction; the result is undefined when it committed. Afterwards reads see it. `did` must be
    * given each write's promise: LMDB's binding rejects them besides the transaction's own.
@@ -240,6 +252,7 @@ export class LmdbEngine implements Engine {
 
   #stateAt(key: string, revision: Revision): StoredValue {
     const bytes = this.#databases.revisions.getBinary(revision);
+    if (!bytes && revision <= this.compactRevision) throw new CompactedError(this.compactRevision);
     if (!bytes) throw new CorruptedError(`${key}: the record of revision ${revision} is missing`);
     const record = decodeRevision(revision, bytes);
     if (record.key !== key || record.kind !== "put")
@@ -263,6 +276,29 @@ export class LmdbEngine implements Engine {
     const present = [...then].filter(([, at]) => at > 0).sort(([a], [b]) => (a < b ? -1 : 1));
     const values = present.slice(0, limit).map(([key, at]) => this.#stateAt(key, at));
     return { values, revision, remaining: present.length - values.length };
+  }
+}
+
+/**
+ * A value that is read when it is asked for. A write needs only the revisions of what it replaces, and every page of the
+ * file that is read stays in the process's memory.
+ */
+class LazyValue implements StoredValue {
+  readonly key: string;
+  readonly createRevision: Revision;
+  readonly modRevision: Revision;
+  readonly #read: () => Uint8Array;
+
+  constructor(key: string, { createRevision, modRevision }: KeyRecord, read: () => Uint8Array) {
+    this.key = key;
+    this.createRevision = createRevision;
+    this.modRevision = modRevision;
+    this.#read = read;
+  }
+
+  /** Throws CorruptedError, or CompactedError when it was replaced and forgotten since. */
+  get value(): Uint8Array {
+    return this.#read();
   }
 }
 
