@@ -27,6 +27,7 @@ import { startClusterDns } from "./dns.ts";
 import type { DnsStandbyOptions } from "./dns-standby.ts";
 
 import { openImageStore } from "./image-store.ts";
+import { startLoadBalancer } from "./load-balancer.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
 import { localVolumeFolders } from "./local-volume-folders.ts";
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
@@ -156,6 +157,8 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           }),
         ),
       );
+    if (roles.has("controller-manager"))
+      usable.push(watch.until("the load balancer", startLoadBalancer({ ...surroundings, plan, clientOf, owner })));
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");

@@ -37,7 +37,11 @@ export type LinkChange =
   /** `onLink: false` adds the address without the route to its block. */
   | { kind: "address"; link: string; address: string; onLink?: boolean }
   | { kind: "delete-address"; link: string; address: string }
-  | { kind: "route"; to: string; link?: string; via?: string; source?: string };
+  | { kind: "route"; to: string; link?: string; via?: string; source?: string }
+  | { kind: "delete-route"; to: string; link: string }
+  /** The kernel answers ARP and NDP for an address that is not this namespace's own. ARP besides wants a route that leads to another link. */
+  | { kind: "neighbour-proxy"; link: string; address: string }
+  | { kind: "delete-neighbour-proxy"; link: string; address: string };
 
 /** The change in the words of iproute2. */
 export function describeChange(change: LinkChange): string {
@@ -59,6 +63,12 @@ export function describeChange(change: LinkChange): string {
       return `address delete ${change.address} dev ${change.link}`;
     case "route":
       return `route replace ${change.to}${option("via", change.via)}${option("dev", change.link)}${option("src", change.source)}`;
+    case "delete-route":
+      return `route delete ${change.to} dev ${change.link}`;
+    case "neighbour-proxy":
+      return `neighbour add proxy ${change.address} dev ${change.link}`;
+    case "delete-neighbour-proxy":
+      return `neighbour delete proxy ${change.address} dev ${change.link}`;
   }
 }
 
@@ -98,9 +108,7 @@ export class Links {
         (change) => change.kind === "veth" || change.kind === "up" || change.kind === "delete-link",
       );
       this.#socket.request(links.map((change) => encodeLink(change, fileOf, masterIndex)));
-      const rest = changes.filter(
-        (change) => change.kind === "address" || change.kind === "delete-address" || change.kind === "route",
-      );
+      const rest = changes.filter(isAddressing);
       const index = this.#indexes(rest.flatMap((change) => (change.link ? [change.link] : [])));
       this.#socket.request(rest.map((change) => encodeAddressing(change, index)));
     } finally {
@@ -154,6 +162,17 @@ export class Links {
     });
   }
 
+  /** The addresses for which the kernel answers on a link. */
+  neighbourProxies(name: string): string[] {
+    const index = this.find(name)?.index;
+    const header = neighbourHeader(afUnspecified, 0);
+    const replies = this.#socket.request([{ type: rtmGetNeigh, flags: nlmDump, header, attributes: [] }]);
+    return replies.flatMap(({ body }) => {
+      const address = decodeAttributes(body, 12).get(ndaDst);
+      return address && body.readInt32LE(4) === index ? [formatIp(new Uint8Array(address))] : [];
+    });
+  }
+
   close(): void {
     this.#socket.close();
   }
@@ -170,7 +189,11 @@ export class Links {
 }
 
 type LinkRequest = Extract<LinkChange, { kind: "bridge" | "veth" | "up" | "delete-link" }>;
-type AddressingRequest = Extract<LinkChange, { kind: "address" | "delete-address" | "route" }>;
+type AddressingRequest = Exclude<LinkChange, LinkRequest>;
+
+function isAddressing(change: LinkChange): change is AddressingRequest {
+  return !["bridge", "veth", "up", "delete-link"].includes(change.kind);
+}
 
 /** A MAC address that follows from the IP address: whoever holds the address next, the neighbours' caches stay right. */
 export function macOf(address: string): string {
@@ -256,6 +279,24 @@ function shape({ mac, mtu }: { mac?: string; mtu?: number }): Attributes {
 
 function encodeAddressing(change: AddressingRequest, indexOf: (name: string) => number): NetlinkRequest {
   const describe = `ip ${describeChange(change)}`;
+  if (change.kind === "neighbour-proxy" || change.kind === "delete-neighbour-proxy") {
+    const address = ip(change.address);
+    const header = neighbourHeader(address.length === 4 ? afInet : afInet6, indexOf(change.link));
+    const attributes: Attributes = [[ndaDst, address]];
+    return change.kind === "neighbour-proxy"
+      ? { type: rtmNewNeigh, flags: nlmCreate | nlmReplace, header, attributes, describe }
+      : { type: rtmDelNeigh, flags: 0, header, attributes, describe, tolerate: ["ENOENT"] };
+  }
+  if (change.kind === "delete-route") {
+    const to = cidr(change.to);
+    const family = to.address.length === 4 ? afInet : afInet6;
+    const header = Uint8Array.from([family, to.prefixLength, 0, 0, tableMain, 0, scopeNowhere, 0, 0, 0, 0, 0]);
+    const attributes: Attributes = [
+      [rtaDst, to.address],
+      [rtaOif, u32(indexOf(change.link))],
+    ];
+    return { type: rtmDelRoute, flags: 0, header, attributes, describe, tolerate: ["ESRCH"] };
+  }
   if (change.kind === "route") {
     const to =
       change.to === "default"
@@ -317,6 +358,15 @@ function linkHeader(index: number, flags: number): Buffer {
   return header;
 }
 
+/** An `ndmsg` that speaks of proxied neighbours. */
+function neighbourHeader(family: number, index: number): Buffer {
+  const header = Buffer.alloc(12);
+  header.writeUInt8(family, 0);
+  header.writeInt32LE(index, 4);
+  header.writeUInt8(neighbourProxyFlag, 10);
+  return header;
+}
+
 /** A nested attribute list that begins with a fixed header, as veth's peer does. */
 function withHeader(header: Buffer, attributes: Attributes): Uint8Array {
   const parts: Uint8Array[] = [header];
@@ -344,6 +394,7 @@ const noIndex = (): number => {
 };
 
 const netlinkRoute = 0;
+const afUnspecified = 0;
 const afInet = 2;
 const afInet6 = 10;
 const rtmNewLink = 16;
@@ -353,6 +404,12 @@ const rtmNewAddr = 20;
 const rtmDelAddr = 21;
 const rtmGetAddr = 22;
 const rtmNewRoute = 24;
+const rtmDelRoute = 25;
+const rtmNewNeigh = 28;
+const rtmDelNeigh = 29;
+const rtmGetNeigh = 30;
+const neighbourProxyFlag = 0x08;
+const ndaDst = 1;
 const iffUp = 1;
 const iflaAddress = 1;
 const iflaIfname = 3;
@@ -377,5 +434,6 @@ const tableMain = 254;
 const protocolStatic = 4;
 const scopeUniverse = 0;
 const scopeLink = 253;
+const scopeNowhere = 255;
 const typeUnicast = 1;
 const nexthopOnlink = 4;

@@ -34,7 +34,7 @@ export interface NamespacePlan {
 }
 
 /** Inside a node: its card on the LAN, and the bridge of its pods. */
-const nodeLink = "eth0";
+export const nodeLink = "eth0";
 export const podBridge = "cni0";
 const switchBridge = "lan";
 
