@@ -32,6 +32,8 @@ export interface TypeSchema {
   readonly preserveUnknown: boolean;
   /** Made from a CustomResourceDefinition: decoding prunes, and leaves wrong types to the definition's own validation. */
   readonly custom: boolean;
+  /** What OpenAPI 2 or 3 says of the type in place of what its fields would say (custom resources only). */
+  published?(version: 2 | 3): Record<string, unknown>;
   /** `x-kubernetes-unions`, verbatim. */
   readonly unions?: readonly unknown[];
 }

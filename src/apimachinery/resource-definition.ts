@@ -83,7 +83,14 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   /** Key prefix in the store. Default: `/registry/<group, when not core>/<plural>`. */
   storagePrefix?: string;
   /** The other versions of this kind name the storage version here; `convert` translates between the two. */
-  storedAs?: { group: string; version: string; toStored(object: T): KubeObject; fromStored(object: KubeObject): T };
+  storedAs?: {
+    group: string;
+    version: string;
+    /** Differs when `fromStored` does: what was encoded before is not what would be encoded now. */
+    revision?: string;
+    toStored(object: T): KubeObject;
+    fromStored(object: KubeObject): T;
+  };
 
   /** Fills what the writer left out. Mutates the fresh, private object. Runs on every decode of a request body, before admission. Idempotent. */
   defaults?(object: T): void;
@@ -129,6 +136,8 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
    * marks the object, and without a grace period.
    */
   otherFinalizers?(object: T): readonly string[];
+  /** Finalizers that deletion itself adds (CustomResourceDefinitions: what they define is cleaned up first). */
+  deletionFinalizers?: readonly string[];
   /** A deletion answers with the object that it removed instead of a Status (pods, services). */
   returnsDeletedObject?: boolean;
   /** Called with the private copy when deletion only marks the object (finalizers remain); namespaces set their phase here. */

@@ -2,10 +2,11 @@
 
 import type { KubeObject } from "../api/object.ts";
 import { schemaForKind, type TypeSchema } from "../api/schema.ts";
+import { FieldPath, invalid } from "../apimachinery/field-error.ts";
 import { apiVersionOf, type GroupVersionKind, parseApiVersion } from "../apimachinery/group-version.ts";
 import { DecodeError, summarizeBody } from "../apimachinery/serializer/decode-error.ts";
 import { decodeJson, decodeValue, parseJson, readTypeMeta } from "../apimachinery/serializer/json.ts";
-import { badRequestError, StatusError } from "../apimachinery/status-error.ts";
+import { badRequestError, invalidError, StatusError } from "../apimachinery/status-error.ts";
 import type { FieldValidation } from "./request-options.ts";
 import { schemaOfDefinition } from "./resource-registry.ts";
 import { type RequestContext, warn } from "./services.ts";
@@ -22,12 +23,13 @@ export interface ExpectedKind extends GroupVersionKind {
 }
 
 const offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const customOffered = "application/json, application/yaml";
 
-export function unsupportedMediaType(): StatusError {
+export function unsupportedMediaType(types = offered): StatusError {
   return new StatusError(
     415,
     "UnsupportedMediaType",
-    `the body of the request was in an unknown format - accepted media types include: ${offered}`,
+    `the body of the request was in an unknown format - accepted media types include: ${types}`,
   );
 }
 
@@ -67,6 +69,7 @@ export async function decodeBody(
     throw new StatusError(500, "InternalError", `no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
   if (body.kind === "object") return decodeOwn(context, body.object, expected, schema, validation);
   const format = bodyFormatOf(body.mediaType);
+  if (format === "protobuf" && schema.custom) throw unsupportedMediaType(customOffered);
   const bytes = body.bytes;
   let value: unknown;
   let text = "";
@@ -96,8 +99,12 @@ export async function decodeBody(
     if (meta.apiVersion && !groupVersion) {
       throw new DecodeError(`unexpected GroupVersion string: ${meta.apiVersion}`);
     }
+    if (schema.custom) {
+      if (!meta.kind) throw new DecodeError(`Object 'Kind' is missing in '${textOf(bytes)}'`);
+      checkCustomKind(value as Partial<KubeObject>, expected);
+    }
     found = { group: expected.group, version: expected.version, ...groupVersion, kind: meta.kind || expected.kind };
-    checkKind(found, expected);
+    if (!schema.custom) checkKind(found, expected);
     const decoded =
       format === "json"
         ? decodeJson<KubeObject>(text, schema, value ?? {})
@@ -176,6 +183,20 @@ function checkKind(found: GroupVersionKind, expected: GroupVersionKind): void {
   throw new DecodeError(
     `converting (${found.version}.${found.kind}) to (${internalPackage(expected.group)}.${expected.kind}): unknown conversion`,
   );
+}
+
+/** A custom resource's version must be that of the URL; another kind is a mistake in the object. */
+export function checkCustomKind(value: Partial<KubeObject>, expected: GroupVersionKind): void {
+  const { apiVersion = "", kind = "", metadata } = value;
+  if (apiVersion !== apiVersionOf(expected)) {
+    throw badRequestError(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${apiVersionOf(expected)})`,
+    );
+  }
+  if (kind === expected.kind) return;
+  throw invalidError({ group: expected.group, kind }, metadata?.name ?? "", [
+    invalid(FieldPath.root.child("kind"), kind, `must be ${expected.kind}`),
+  ]);
 }
 
 /** What upstream calls a group in Go: its first label. */

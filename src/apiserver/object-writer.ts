@@ -521,6 +521,10 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
   const grace = gracefulStep(resource, object, options);
   if (grace === "pending") return { kind: "nothing" };
   const finalizers = finalizersAfter(object, options, definition.defaultPropagation);
+  if (!started) {
+    for (const finalizer of definition.deletionFinalizers ?? [])
+      if (!finalizers.includes(finalizer)) finalizers.push(finalizer);
+  }
   const changed = !sameSet(finalizers, meta.finalizers ?? []);
   if (grace !== undefined) {
     if (grace === 0 && finalizers.length === 0) return { kind: "remove" };

@@ -49,7 +49,13 @@ export class ServedResource {
     this.verbs = new Set(definition.verbs ?? defaultVerbs);
     this.subresources = subresourcesOf(definition);
     this.cache = cache;
-    this.json = jsonEncoder(this.apiVersion, this.kind, definition.storedAs ? (o) => this.fromStored(o) : undefined);
+    const { storedAs } = definition;
+    this.json = jsonEncoder(
+      this.apiVersion,
+      this.kind,
+      storedAs ? (o) => this.fromStored(o) : undefined,
+      storedAs?.revision,
+    );
   }
 
   /** What objects of this kind look like. Undefined for kinds that nothing describes. */

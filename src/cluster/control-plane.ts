@@ -20,6 +20,7 @@ import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rb
 import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalation.ts";
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
+import { CustomResources } from "../apiserver-plugins/custom-resources/custom-resources.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
 import { selfSubjectReview, tokenReview } from "../apiserver-plugins/reviews/identity-reviews.ts";
@@ -156,8 +157,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     },
   };
   const following = followRoles(roles, informers());
+  const customResources = new CustomResources({
+    registry: server.registry,
+    client: control.clientOf("kube-apiserver"),
+    clock,
+    log,
+    signal: options.signal,
+  });
+  const serving = customResources.start();
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
-  await following;
+  await Promise.all([following, serving]);
   return control;
 }
 

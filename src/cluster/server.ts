@@ -6,6 +6,7 @@ import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
+import type { ResourceRegistry, ServedResource } from "../apiserver/resource-registry.ts";
 import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
@@ -226,12 +227,10 @@ async function startControllers(
 ): Promise<void> {
   const { registry } = control.server;
   const discover = async () => ({
-    resources: [...registry.all()]
-      .filter((served) => !served.definition.storedAs)
-      .map(({ group, version, kind, plural, definition, verbs }) => ({
-        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
-        verbs: [...verbs],
-      })),
+    resources: onePerKind(registry).map(({ group, version, kind, plural, definition, verbs }) => ({
+      resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
+      verbs: [...verbs],
+    })),
     failures: [],
   });
   const localVolumes = localVolumeFolders(paths.volumes);
@@ -242,6 +241,18 @@ async function startControllers(
   });
   owner.own(() => running.done);
   await running.ready;
+}
+
+/** Each resource once, in the version that is stored if that one is served. */
+function onePerKind(registry: ResourceRegistry): ServedResource[] {
+  const found = new Map<string, ServedResource>();
+  for (const served of registry.all()) {
+    const { storedAs } = served.definition;
+    const isStored = !storedAs || (storedAs.group === served.group && storedAs.version === served.version);
+    const key = `${served.plural}.${storedAs?.group ?? served.group}`;
+    if (isStored || !found.has(key)) found.set(key, served);
+  }
+  return [...found.values()];
 }
 
 /** Nodes Ready and the default ServiceAccount present, as far as this process's roles bring them about. */

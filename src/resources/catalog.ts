@@ -7,6 +7,7 @@ import {
   validatingAdmissionPolicyBindings,
 } from "./admissionregistration/policy.ts";
 import { mutatingWebhookConfigurations, validatingWebhookConfigurations } from "./admissionregistration/webhook.ts";
+import { customResourceDefinitions } from "./apiextensions/custom-resource-definition.ts";
 import { apiServices } from "./apiregistration/api-service.ts";
 import { controllerRevisions } from "./apps/controller-revision.ts";
 import { daemonSets } from "./apps/daemon-set.ts";
@@ -73,6 +74,7 @@ export const definitions: readonly ResourceDefinition[] = [
   serviceAccounts,
   services,
   apiServices,
+  customResourceDefinitions,
   controllerRevisions,
   daemonSets,
   deployments,

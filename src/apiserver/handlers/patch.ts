@@ -17,7 +17,7 @@ import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
 import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
-import type { Body, ExpectedKind } from "../decode-body.ts";
+import { type Body, checkCustomKind, type ExpectedKind } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
 import type { ObjectWriter } from "../object-writer.ts";
 import type { PatchOptions } from "../request-options.ts";
@@ -180,6 +180,10 @@ export class Patcher {
     const { apiVersion = "", kind = "" } = patched as { apiVersion?: string; kind?: string };
     const expected = apiVersionOf(this.#expected);
     if (apiVersion === expected && kind === this.#expected.kind) return;
+    if (this.#schema.custom) {
+      checkCustomKind(patched as Partial<KubeObject>, this.#expected);
+      return;
+    }
     const slash = String(apiVersion).indexOf("/");
     const group = slash < 0 ? "" : apiVersion.slice(0, slash);
     const version = apiVersion.slice(slash + 1);

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { KubeObject } from "../../api/object.ts";
-import { StatusError } from "../../apimachinery/status-error.ts";
+import { notFoundError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
 import type { Attributes } from "../authorization.ts";
@@ -102,7 +102,11 @@ export class HttpDoor {
     const resource = registry.find(info.group, info.version, info.resource);
     if (!resource || !hasScope(resource, info)) throw unknownPath();
     const subresource = info.subresource ? resource.subresources.get(info.subresource) : undefined;
-    if (info.subresource && !subresource) throw unknownPath();
+    if (info.subresource && !subresource) {
+      // Custom resources may come to have their subresources: the object lacks it, the path does exist.
+      if (resource.definition.type?.custom) throw notFoundError(resource.groupResource, info.name);
+      throw unknownPath();
+    }
     const verb = info.verb;
     const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb) && hasTarget(info);
     if (
@@ -125,7 +129,7 @@ export class HttpDoor {
         ? this.#pipeline.subresourceHandler(resource, info.subresource)
         : undefined;
     if (handler) return this.#serveSubresource(exchange, info, resource, handler, context, auditId);
-    const wanted = wantedBy(exchange, info.query);
+    const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
     if (verb === "watch") {
       const abort = new AbortController();
       exchange.onClose(() => abort.abort());
@@ -264,7 +268,7 @@ export class HttpDoor {
       await handler.respond(request, httpExchangeOf(exchange, abort.signal, auditId, context.warnings));
       return;
     }
-    const wanted = wantedBy(exchange, info.query);
+    const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
     let body: Awaited<ReturnType<typeof decodeBody>> | undefined;
     if (exchange.method === "POST" || exchange.method === "PUT") {
       const mediaType = contentTypeOf(exchange);
@@ -329,7 +333,7 @@ export class HttpDoor {
       if (info.verb === "watch") {
         const { serveWebSocketWatch } = await import("./web-socket-watch.ts");
         const options = listOptionsOf(withName(info), "watch");
-        const wanted = wantedBy(exchange, info.query);
+        const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
         const format = await streamFormatOf(resource, wanted, services.clock);
         await serveWebSocketWatch(incoming, socket, head, format, (receiver) =>
           this.#pipeline.watch(context, resource, info.namespace, options, receiver),

@@ -31,10 +31,10 @@ export interface Wanted {
 
 const browsers = /^(curl|Wget|Mozilla\/5\.0)/;
 
-/** Reads Accept, `pretty` and `includeObject`. Throws a 406. */
-export function wantedBy(exchange: Exchange, query: Query): Wanted {
+/** Reads Accept, `pretty` and `includeObject`. Throws a 406. Custom resources have no protobuf form. */
+export function wantedBy(exchange: Exchange, query: Query, isCustom = false): Wanted {
   const accept = exchange.headers["accept"];
-  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept);
+  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept, isCustom);
   const userAgent = exchange.headers["user-agent"];
   const pretty =
     query["pretty"] !== undefined

@@ -25,27 +25,30 @@ interface Clause {
 
 const plainJson: Rendering = { mediaType: "json", as: "object", version: "v1", pretty: false };
 const offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const offeredWithoutProtobuf = "application/json, application/yaml";
 
 type Outcome = Rendering | StatusError;
 const remembered = new Map<string, Outcome>();
 
 /** Throws the 406 that upstream gives when nothing on offer is accepted. */
-export function negotiate(accept: string | undefined): Rendering {
+export function negotiate(accept: string | undefined, withoutProtobuf = false): Rendering {
   if (!accept || accept === "application/json" || accept === "*/*") return plainJson;
-  let outcome = remembered.get(accept);
+  const key = withoutProtobuf ? `no protobuf ${accept}` : accept;
+  let outcome = remembered.get(key);
   if (!outcome) {
-    outcome = decide(parseAccept(accept));
-    if (remembered.size < 512) remembered.set(accept, outcome);
+    outcome = decide(parseAccept(accept), withoutProtobuf);
+    if (remembered.size < 512) remembered.set(key, outcome);
   }
   if (outcome instanceof StatusError) throw outcome;
   return outcome;
 }
 
-function decide(clauses: readonly Clause[]): Outcome {
+function decide(clauses: readonly Clause[], withoutProtobuf: boolean): Outcome {
+  const types = withoutProtobuf ? offeredWithoutProtobuf : offered;
   let typeMatched = false;
   for (const { type, parameters } of clauses) {
     const mediaType = mediaTypeOf(type);
-    if (!mediaType) continue;
+    if (!mediaType || (withoutProtobuf && mediaType === "protobuf")) continue;
     typeMatched = true;
     const as = parameters["as"];
     const pretty = parameters["pretty"] !== undefined && parameters["pretty"] !== "0";
@@ -56,7 +59,7 @@ function decide(clauses: readonly Clause[]): Outcome {
       return { mediaType, as, version, pretty };
     }
   }
-  return typeMatched ? notAcceptable(`only the following media types are accepted: ${offered}`) : noRepresentation();
+  return typeMatched ? notAcceptable(`only the following media types are accepted: ${types}`) : noRepresentation(types);
 }
 
 export function notAcceptable(message: string): StatusError {
@@ -64,8 +67,8 @@ export function notAcceptable(message: string): StatusError {
 }
 
 /** None of the types named is on offer at all. */
-export function noRepresentation(): StatusError {
-  return new StatusError(406, "NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${offered}`, {});
+export function noRepresentation(types = offered): StatusError {
+  return new StatusError(406, "NotAcceptable", `406: Not Acceptable\n\nAvailable representations: ${types}`, {});
 }
 
 function mediaTypeOf(type: string): MediaType | undefined {

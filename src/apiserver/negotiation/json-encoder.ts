@@ -29,14 +29,15 @@ export function bookmarkObject(apiVersion: string, kind: string, revision: numbe
   };
 }
 
-/** `convert` turns the stored object into this version's. */
+/** `convert` turns the stored object into this version's; `revision` tells conversions apart that came after one another. */
 export function jsonEncoder(
   apiVersion: string,
   kind: string,
   convert?: (object: KubeObject) => KubeObject,
+  revision = "",
 ): Encoder<KubeObject> {
   return {
-    id: `json ${apiVersion} ${kind}`,
+    id: `json ${apiVersion} ${kind}${revision && ` ${revision}`}`,
     encode: (object) => Buffer.from(JSON.stringify(convert ? convert(object) : object)),
     frame: jsonFrame,
     bookmark: (revision, initialEventsEnd) =>

@@ -1,6 +1,7 @@
 /** The operations of served resources as OpenAPI paths: what clients look up to learn which verbs and parameters there are. */
 import { schemaForKind, type TypeSchema } from "../../api/schema.ts";
 import { groupVersionPath } from "../../apimachinery/group-version.ts";
+import { customListType } from "../../apimachinery/structural-schema/type-schema.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { deleteOptionsType, type SchemaCollector, statusType, watchEventType } from "./schemas.ts";
 
@@ -113,7 +114,9 @@ export class PathWriter {
   }
 
   #list(resource: ServedResource, type: TypeSchema, suffix: string): Json {
-    const listType = schemaForKind(resource.group, resource.version, resource.listKind);
+    const listType = type.custom
+      ? customListType(type, resource.listKind)
+      : schemaForKind(resource.group, resource.version, resource.listKind);
     this.#schemas.ref(watchEventType());
     return this.#describe(resource, "list", suffix, [...list, watch], { answer: listType ?? type });
   }
@@ -161,6 +164,9 @@ export class PathWriter {
       "x-kubernetes-action": action,
       "x-kubernetes-group-version-kind": { group, version, kind },
     };
+    const isCustom = resource.schema?.custom === true;
+    const produced = isCustom ? mediaTypes.slice(0, 2) : mediaTypes;
+    const patches = isCustom ? patchMediaTypes.filter((one) => !one.includes("strategic")) : patchMediaTypes;
     const answer = this.#schemas.ref(shape.answer);
     const codes = shape.created ? ["200", "201"] : ["200"];
     const query = parameters.map((parameter) => this.#parameter(parameter, "query"));
@@ -170,8 +176,8 @@ export class PathWriter {
         : shape.body
           ? [{ name: "body", in: "body", schema: this.#schemas.ref(shape.body) }]
           : [];
-      operation["consumes"] = shape.patch ? patchMediaTypes : ["*/*"];
-      operation["produces"] = mediaTypes;
+      operation["consumes"] = shape.patch ? patches : ["*/*"];
+      operation["produces"] = produced;
       operation["schemes"] = ["https"];
       operation["parameters"] = [...body, ...query];
       operation["responses"] = {
@@ -184,12 +190,12 @@ export class PathWriter {
     if (shape.patch) {
       operation["requestBody"] = {
         required: true,
-        content: Object.fromEntries(patchMediaTypes.map((type) => [type, { schema: { type: "object" } }])),
+        content: Object.fromEntries(patches.map((type) => [type, { schema: { type: "object" } }])),
       };
     } else if (shape.body) {
       operation["requestBody"] = { content: { "*/*": { schema: this.#schemas.ref(shape.body) } } };
     }
-    const content = Object.fromEntries(mediaTypes.map((type) => [type, { schema: answer }]));
+    const content = Object.fromEntries(produced.map((type) => [type, { schema: answer }]));
     operation["responses"] = {
       ...Object.fromEntries(codes.map((code) => [code, { description: reason(code), content }])),
       "401": { description: "Unauthorized" },

@@ -33,6 +33,7 @@ export class SchemaCollector {
   }
 
   #struct(type: TypeSchema): Json {
+    if (type.published) return this.#published(type, type.published(this.#version));
     const schema: Json = { type: "object" };
     if (type.fields.length > 0) {
       const properties: Json = {};
@@ -45,6 +46,22 @@ export class SchemaCollector {
     if (type.preserveUnknown) schema["x-kubernetes-preserve-unknown-fields"] = true;
     if (type.gvk) schema["x-kubernetes-group-version-kind"] = [type.gvk];
     if (type.unions) schema["x-kubernetes-unions"] = type.unions;
+    return schema;
+  }
+
+  /** A custom resource's own schema, and what every object has. */
+  #published(type: TypeSchema, published: Json): Json {
+    const metadata = type.byName.get("metadata");
+    const schema: Json = {
+      ...published,
+      properties: {
+        apiVersion: { type: "string", description: "The version of the API that this object is written in." },
+        kind: { type: "string", description: "What sort of object this is." },
+        ...(metadata ? { metadata: this.#field(metadata) } : {}),
+        ...withoutEnvelope(published["properties"] as Json | undefined),
+      },
+    };
+    if (type.gvk) schema["x-kubernetes-group-version-kind"] = [type.gvk];
     return schema;
   }
 
@@ -138,6 +155,11 @@ export class SchemaCollector {
   #reference(ref: Json): Json {
     return this.#version === 2 ? ref : { allOf: [ref] };
   }
+}
+
+function withoutEnvelope(properties: Json | undefined): Json {
+  const { apiVersion: _1, kind: _2, metadata: _3, ...own } = properties ?? {};
+  return own;
 }
 
 const freeIsObject = /\.(RawExtension|FieldsV1|Patch)$/;

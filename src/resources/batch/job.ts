@@ -1,12 +1,12 @@
 /** Jobs: pods that run until enough of them have succeeded. */
 import type { Job } from "../../api/batch/v1.ts";
 import { spec as specPath } from "../../apimachinery/field-error.ts";
+import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
 import { bumpGenerationOnSpecChange, templateWarnings } from "../apps/workload.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, containerImages, containerNames, name, text, wide } from "../printing/columns.ts";
-import { humanDuration } from "../printing/human-duration.ts";
 import { served } from "../served.ts";
 import { generateSelector, validateJob } from "./job-validation.ts";
 

@@ -8,11 +8,11 @@ import {
   required,
   spec as specPath,
 } from "../../apimachinery/field-error.ts";
+import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { dns1123LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { age, name, none, text } from "../printing/columns.ts";
-import { humanDuration } from "../printing/human-duration.ts";
 import { served } from "../served.ts";
 import { each, oneOf, unchanged } from "../validation/rules.ts";
 

@@ -1,7 +1,7 @@
 /** The columns that most kinds share, and how their cells are worded (kubectl's server-side printers upstream). */
 import type { KubeObject } from "../../api/object.ts";
+import { humanDuration } from "../../apimachinery/human-duration.ts";
 import type { Column } from "../../apimachinery/resource-definition.ts";
-import { humanDuration } from "./human-duration.ts";
 
 type Cell<T> = Column<T>["cell"];
 
