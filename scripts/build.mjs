@@ -16,7 +16,8 @@ await rm("dist", { recursive: true, force: true });
 await Promise.all([
   build({
     ...common,
-    entryPoints: { command: "src/cluster/cli.ts" },
+    // kubectl is a bundle of its own, which loads in a fraction of the time.
+    entryPoints: { command: "src/cluster/cli.ts", kubectl: "src/cluster/commands/kubectl.ts" },
     outdir: "dist",
     outExtension: { ".js": ".cjs" },
     format: "cjs",

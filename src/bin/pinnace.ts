@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The entry file of the `pinnace` command. It loads the bundled command through V8's code cache: compiling the bundle anew
- * would take longer than anything else that happens before the API answers.
+ * The entry file of the `pinnace` command. It loads the bundled command, or `pinnace kubectl`'s smaller bundle, through V8's
+ * code cache: compiling anew would take longer than anything else that happens before the API answers.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,7 +10,8 @@ import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 
 const entry = fileURLToPath(import.meta.url);
-const bundle = join(dirname(entry), "..", "command.cjs");
+const isKubectl = process.argv[2] === "kubectl";
+const bundle = join(dirname(entry), "..", isKubectl ? "kubectl.cjs" : "command.cjs");
 // Code is only good for the V8 that made it.
 const cacheFile = `${bundle}.${process.versions.v8}-${process.arch}.cache`;
 
@@ -42,7 +43,13 @@ function saveCache(): void {
 }
 
 const module = {
-  exports: {} as { runCli(argv: readonly string[], entry: string, onWarm: () => void): Promise<number> },
+  exports: {} as {
+    runCli(argv: readonly string[], entry: string, onWarm: () => void): Promise<number>;
+    kubectl(argv: readonly string[]): Promise<number>;
+  },
 };
 script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
-process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);
+if (isKubectl) {
+  process.exitCode = await module.exports.kubectl(process.argv.slice(3));
+  saveCache();
+} else process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);

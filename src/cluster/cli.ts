@@ -156,6 +156,8 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       const { removeImages } = await import("./commands/image.ts");
       await removeImages(references, named(options), print);
     });
+  // The entry file runs it, from a bundle of its own: it has to be there at once.
+  program.command("kubectl").description("work on a cluster as kubectl does").argument("[arguments...]");
   program
     .command("demo")
     .description("install what is missing, bring a cluster up, and show a Service share out its traffic")

@@ -1,0 +1,18 @@
+/** A command that ends with a sentence and an exit code instead of a result. */
+export class CommandError extends Error {
+  override readonly name = "CommandError";
+  readonly exitCode: number;
+  /** Printed as it is, without `error: ` before it. */
+  readonly isVerbatim: boolean;
+
+  constructor(message: string, { exitCode = 1, isVerbatim = false } = {}) {
+    super(message);
+    this.exitCode = exitCode;
+    this.isVerbatim = isVerbatim;
+  }
+}
+
+/** Wrong usage: the sentence, and where the right usage is told. */
+export function usageError(command: string, message: string): CommandError {
+  return new CommandError(`${message}\nSee 'kubectl ${command} -h' for help and examples`);
+}

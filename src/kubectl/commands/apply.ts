@@ -1,0 +1,254 @@
+/** `kubectl apply`: makes the cluster what the manifests say, on the client's side or the server's. */
+import { schemaForKind } from "../../api/schema.ts";
+import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
+import type { Unstructured } from "../api.ts";
+import type { Command, CommandGroup, Invocation } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { lastAppliedAnnotation, lastAppliedOf, withLastApplied } from "../last-applied.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
+import { outputFlags } from "../printers/printer.ts";
+import { type ApiResource, kindText, pathOf } from "../resource-catalog.ts";
+import type { Session } from "../session.ts";
+import { fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { threeWayPatch } from "../three-way-patch.ts";
+import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
+import { deleteObject } from "./delete.ts";
+
+const clientSideManager = "kubectl-client-side-apply";
+const serverSideManager = "kubectl";
+/** Writers between our read and our patch are met by reading again. */
+const mostTries = 5;
+
+const applyCommand: Command = {
+  summary: "Apply a configuration to a resource by file name or stdin",
+  usage: "(-f FILENAME | -k DIRECTORY) [flags]",
+  examples: ["apply -f web.yaml", "apply -f manifests/ --server-side", "cat web.yaml | kubectl apply -f -"],
+  flags: [
+    ...manifestFlags,
+    ...writeFlags(""),
+    ...selectorFlags,
+    validateFlag,
+    { name: "server-side", kind: "bool", help: "let the server merge" },
+    { name: "force-conflicts", kind: "bool", help: "with --server-side, take over fields of other managers" },
+    { name: "force", kind: "bool", help: "delete and create anew what cannot be changed in place" },
+    { name: "overwrite", kind: "bool", default: true, help: "accepted" },
+    { name: "openapi-patch", kind: "bool", default: true, help: "accepted" },
+    {
+      name: "prune",
+      kind: "bool",
+      help: "delete what was applied before and is in no manifest now (with -l or --all)",
+    },
+    { name: "all", kind: "bool", help: "with --prune, everything that was applied" },
+    { name: "prune-allowlist", kind: "list", help: "with --prune, only these kinds: group/version/Kind" },
+    { name: "wait", kind: "bool", help: "with --prune or --force, wait until what is deleted is gone" },
+    { name: "grace-period", kind: "int", default: -1, help: "with --prune or --force, seconds to end in" },
+    { name: "timeout", kind: "duration", default: "0s", help: "how long to wait" },
+    {
+      name: "cascade",
+      kind: "string",
+      default: "background",
+      bare: "background",
+      help: "background, orphan or foreground",
+    },
+  ],
+  async run(invocation) {
+    const { session, flags } = invocation;
+    if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
+    if (flags.bool("force-conflicts") && !flags.bool("server-side")) {
+      throw new CommandError("--force-conflicts only works with --server-side");
+    }
+    if (flags.bool("server-side") && dryRunOf(flags) === "client") {
+      throw new CommandError(
+        "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+      );
+    }
+    const targets = await targetsOf(session, flags, invocation.args);
+    if (targets.length === 0) throw new CommandError("no objects passed to apply");
+    const failures: unknown[] = [];
+    const applied: Unstructured[] = [];
+    for (const target of targets) {
+      try {
+        applied.push(await applyOne(invocation, target));
+      } catch (error) {
+        if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
+        failures.push(describeFailure(error, target));
+      }
+    }
+    if (flags.bool("prune")) await prune(invocation, targets, applied);
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures);
+    return 0;
+  },
+};
+
+export const apply: CommandGroup = {
+  summary: applyCommand.summary,
+  command: applyCommand,
+  subcommands: {
+    "view-last-applied": {
+      summary: "View the latest last-applied-configuration annotation of a resource",
+      usage: "(TYPE [NAME | -l label] | TYPE/NAME | -f FILENAME) [flags]",
+      flags: [
+        ...manifestFlags,
+        ...selectorFlags,
+        ...outputFlags,
+        { name: "all", kind: "bool", help: "all of the kind" },
+      ],
+      async run({ session, flags, args }) {
+        const found = await fetchTargets(session, flags, await targetsOf(session, flags, args));
+        const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+        for (const { object } of found) {
+          const last = lastAppliedOf(object);
+          if (!last) {
+            throw new CommandError(
+              `no last-applied-configuration annotation found on resource: ${object.metadata.name}`,
+            );
+          }
+          session.print(
+            flags.string("output") === "json" ? `${JSON.stringify(last, undefined, 2)}\n` : encodeYaml(last),
+          );
+        }
+        return 0;
+      },
+    },
+  },
+};
+
+async function applyOne(invocation: Invocation, target: Target): Promise<Unstructured> {
+  const { flags } = invocation;
+  if (!target.name) {
+    const generated = target.local?.metadata.generateName;
+    throw new CommandError(
+      generated
+        ? `from ${generated}: cannot use generate name with apply`
+        : `error when retrieving current configuration: resource name may not be empty`,
+    );
+  }
+  return flags.bool("server-side") ? applyOnServer(invocation, target) : applyOnClient(invocation, target);
+}
+
+async function applyOnServer({ session, flags }: Invocation, target: Target): Promise<Unstructured> {
+  const api = await session.api();
+  const { resource, namespace, name, local } = target;
+  const manager = flags.string("field-manager") || serverSideManager;
+  const query = writeQuery(flags, { fieldManager: manager, force: String(flags.bool("force-conflicts")) });
+  const object = await api.call("PATCH", pathOf(resource, namespace, name) + query, {
+    body: local,
+    contentType: "application/apply-patch+yaml",
+  });
+  await reportWritten(session, flags, resource, object, "serverside-applied");
+  return object;
+}
+
+async function applyOnClient(invocation: Invocation, target: Target): Promise<Unstructured> {
+  const { session, flags } = invocation;
+  const api = await session.api();
+  const { resource, namespace, name } = target;
+  const modified = withLastApplied(target.local!);
+  const query = writeQuery(flags, { fieldManager: flags.string("field-manager") || clientSideManager });
+  const path = pathOf(resource, namespace, name);
+  for (let attempt = 1; ; attempt++) {
+    let current: Unstructured;
+    try {
+      current = await api.get(path);
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      const made =
+        dryRunOf(flags) === "client"
+          ? modified
+          : await api.call("POST", pathOf(resource, namespace) + query, { body: modified });
+      await reportWritten(session, flags, resource, made, "created");
+      return made;
+    }
+    warnUnlessApplied(session, resource, current);
+    const { patch, contentType } = patchOf(resource, modified, current);
+    if (Object.keys(patch).length === 0) {
+      await reportWritten(session, flags, resource, current, "unchanged");
+      return current;
+    }
+    if (dryRunOf(flags) === "client") {
+      await reportWritten(session, flags, resource, modified, "configured");
+      return modified;
+    }
+    try {
+      const object = await api.call("PATCH", path + query, { body: patch, contentType });
+      const isSame = object.metadata.resourceVersion === current.metadata.resourceVersion;
+      await reportWritten(session, flags, resource, object, isSame ? "unchanged" : "configured");
+      return object;
+    } catch (error) {
+      if (error instanceof StatusError && error.reason === "Conflict" && attempt < mostTries) continue;
+      if (flags.bool("force") && error instanceof StatusError && ["Invalid", "Conflict"].includes(error.reason)) {
+        return replaceByForce(invocation, target, modified, query);
+      }
+      throw error;
+    }
+  }
+}
+
+function patchOf(resource: ApiResource, modified: Unstructured, current: Unstructured) {
+  const type = schemaForKind(resource.group, resource.version, resource.kind);
+  const original = lastAppliedOf(current) ?? {};
+  const patch = threeWayPatch(original, modified, current, type);
+  const contentType = type ? "application/strategic-merge-patch+json" : "application/merge-patch+json";
+  return { patch, contentType };
+}
+
+async function replaceByForce(invocation: Invocation, target: Target, modified: Unstructured, query: string) {
+  const { session, flags } = invocation;
+  const api = await session.api();
+  await deleteObject(session, target, { gracePeriodSeconds: 0 }, { waits: true, timeoutMs: 0 });
+  const made = await api.call("POST", pathOf(target.resource, target.namespace) + query, { body: modified });
+  await reportWritten(session, flags, target.resource, made, "configured");
+  return made;
+}
+
+function warnUnlessApplied(session: Session, resource: ApiResource, current: Unstructured): void {
+  if (current.metadata.annotations?.[lastAppliedAnnotation] || current.metadata["managedFields"] === undefined) return;
+  const managers = current.metadata["managedFields"] as { operation?: string; manager?: string }[];
+  if (managers.some(({ operation, manager }) => operation === "Apply" && manager === serverSideManager)) return;
+  const subject = `${resource.plural}/${current.metadata.name}`;
+  session.printError(
+    `Warning: resource ${subject} is missing the ${lastAppliedAnnotation} annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.\n`,
+  );
+}
+
+/** Deletes what an apply made earlier and no manifest holds now. */
+async function prune({ session, flags }: Invocation, targets: readonly Target[], applied: readonly Unstructured[]) {
+  if (!flags.bool("all") && !flags.has("selector")) {
+    throw new CommandError(
+      "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
+    );
+  }
+  const kept = new Set(applied.map(({ metadata }) => metadata.uid));
+  const resources = new Set(targets.map(({ resource }) => resource));
+  const namespaces = new Set(targets.map(({ namespace }) => namespace));
+  for (const resource of resources) {
+    for (const namespace of namespaces) {
+      if (resource.isNamespaced !== (namespace !== undefined)) continue;
+      const found = await fetchTargets(session, flags, [{ resource, namespace, name: undefined }]);
+      for (const { target, object } of found) {
+        if (kept.has(object.metadata.uid) || !lastAppliedOf(object)) continue;
+        if (dryRunOf(flags) === "none")
+          await deleteObject(session, target, {}, { waits: flags.bool("wait"), timeoutMs: 0 });
+        session.print(`${kindText(resource)}/${object.metadata.name} pruned\n`);
+      }
+    }
+  }
+}
+
+function describeFailure(error: StatusError | CommandError, { local, source }: Target): unknown {
+  if (error instanceof CommandError || error.reason === "Invalid" || error.reason === "NotFound") return error;
+  if (error.reason === "Conflict" && error.message.startsWith("Apply failed")) {
+    return new CommandError(
+      `${error.message}\nPlease review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the \`--force-conflicts\` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts`,
+    );
+  }
+  return local
+    ? new StatusError(
+        error.code,
+        error.reason,
+        `error when creating ${JSON.stringify(source)}: ${error.message}`,
+        error.details,
+      )
+    : error;
+}

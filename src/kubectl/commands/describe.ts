@@ -1,0 +1,78 @@
+/** `kubectl describe` */
+import { StatusError } from "../../apimachinery/status-error.ts";
+import type { Unstructured } from "../api.ts";
+import type { Command, Invocation } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { eventsOf, writeEvents } from "../describe/events.ts";
+import { describerOf, withoutEvents } from "../describe/kinds.ts";
+import { Outline } from "../describe/outline.ts";
+import { manifestFlags } from "../manifests.ts";
+import { allNamespacesFlag, fetchTargets, listAll, selectorFlags, type Target, targetsOf } from "../targets.ts";
+
+export const describe: Command = {
+  summary: "Show details of a specific resource or group of resources",
+  usage: "(-f FILENAME | TYPE [NAME_PREFIX | -l label] | TYPE/NAME)",
+  examples: ["describe pod web", "describe svc/web", "describe pods -l app=web"],
+  flags: [
+    ...manifestFlags,
+    ...selectorFlags,
+    allNamespacesFlag,
+    { name: "show-events", kind: "bool", default: true, help: "end with the events about it" },
+    { name: "chunk-size", kind: "int", default: 500, help: "accepted" },
+  ],
+  async run(invocation) {
+    const { session, flags, args } = invocation;
+    if (args.length === 0 && !flags.has("filename")) {
+      throw new CommandError(
+        'You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of supported resources.',
+        { isVerbatim: false },
+      );
+    }
+    const targets = await targetsOf(session, flags, args);
+    const found: { target: Target; object: Unstructured }[] = [];
+    for (const target of targets) {
+      try {
+        found.push(...(await fetchTargets(session, flags, [target])));
+      } catch (error) {
+        const near =
+          error instanceof StatusError && error.reason === "NotFound" ? await withPrefix(invocation, target) : [];
+        if (near.length === 0) throw error;
+        found.push(...near);
+      }
+    }
+    if (found.length === 0) {
+      const place = targets[0]?.namespace;
+      session.printError(`No resources found${place ? ` in ${place} namespace.` : ""}\n`);
+      return 0;
+    }
+    const texts: string[] = [];
+    for (const { target, object } of found) texts.push(await describeObject(invocation, target, object));
+    session.print(texts.join("\n\n"));
+    return 0;
+  },
+};
+
+/** The name may be only the beginning of one. */
+async function withPrefix({ session, flags }: Invocation, target: Target) {
+  const all = await listAll(session, { ...target, name: undefined }, flags);
+  return all
+    .filter(({ metadata }) => metadata.name.startsWith(target.name!))
+    .map((object) => ({ target: { ...target, name: object.metadata.name }, object }));
+}
+
+async function describeObject(
+  { session, flags }: Invocation,
+  { resource }: Target,
+  object: Unstructured,
+): Promise<string> {
+  const api = await session.api();
+  const outline = new Outline();
+  const nowMs = session.terminal.clock.now();
+  const complete = { ...object, kind: resource.kind };
+  const [, events] = await Promise.all([
+    describerOf(resource.group, resource.kind)(complete, { api, nowMs, outline }),
+    flags.bool("show-events") && !withoutEvents.has(resource.kind) ? eventsOf(api, complete) : undefined,
+  ]);
+  if (events) writeEvents(outline, events, nowMs);
+  return outline.toString();
+}

@@ -1,0 +1,75 @@
+/** `kubectl label` and `kubectl annotate`. */
+
+import { changeObjects, parseAssignments, splitAssignments } from "../changing.ts";
+import type { Command } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { manifestFlags } from "../manifests.ts";
+import { allNamespacesFlag, fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
+import { writeFlags } from "../writing.ts";
+
+function metadataCommand(field: "labels" | "annotations", noun: string, verb: string, done: string): Command {
+  return {
+    summary: `Update the ${field} on a resource`,
+    usage: `[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]`,
+    examples: [`${verb} pod web tier=front`, `${verb} pod web tier-`, `${verb} --overwrite pods --all tier=back`],
+    flags: [
+      ...manifestFlags,
+      ...writeFlags(`kubectl-${verb}`),
+      ...selectorFlags,
+      allNamespacesFlag,
+      { name: "all", kind: "bool", help: "all objects of the kind in the namespace" },
+      { name: "overwrite", kind: "bool", help: `a ${noun} that is there may change its value` },
+      { name: "list", kind: "bool", help: `print the ${field}` },
+      { name: "local", kind: "bool", help: "accepted with --dry-run=client" },
+      { name: "resource-version", kind: "string", help: "only if the object is at this version" },
+    ],
+    async run(invocation) {
+      const { session, flags, args } = invocation;
+      const [objects, words] = flags.has("filename") ? [[], [...args]] : splitAssignments(args);
+      const targets = await targetsOf(session, flags, objects);
+      if (words.length === 0 && !flags.bool("list")) {
+        throw new CommandError(`at least one ${noun} update is required`);
+      }
+      const { set, remove } = parseAssignments(words);
+      if (flags.bool("list")) {
+        for (const { object } of await fetchTargets(session, flags, targets)) {
+          for (const [key, value] of Object.entries(object.metadata[field] ?? {})) session.print(`${key}=${value}\n`);
+        }
+        return 0;
+      }
+      const version = flags.string("resource-version");
+      await changeObjects(
+        invocation,
+        targets,
+        ({ metadata }) => {
+          const present = metadata[field] ?? {};
+          for (const [key, value] of set) {
+            if (!flags.bool("overwrite") && present[key] !== undefined && present[key] !== value) {
+              throw new CommandError(
+                field === "labels"
+                  ? `'${key}' already has a value (${present[key]}), and --overwrite is false`
+                  : `--overwrite is false but found the following declared annotation(s): '${key}' already has a value (${present[key]})`,
+              );
+            }
+          }
+          for (const key of remove) {
+            if (present[key] === undefined && field === "labels")
+              session.print(`label ${JSON.stringify(key)} not found.\n`);
+          }
+          const gone = remove.filter((key) => present[key] !== undefined);
+          if (set.size === 0 && gone.length === 0) return undefined;
+          const changes = { ...Object.fromEntries(set), ...Object.fromEntries(gone.map((key) => [key, null])) };
+          return { metadata: { [field]: changes, ...(version ? { resourceVersion: version } : {}) } };
+        },
+        {
+          done: field === "labels" && set.size === 0 ? "unlabeled" : done,
+          ...(field === "labels" ? { unchanged: "not labeled" } : {}),
+        },
+      );
+      return 0;
+    },
+  };
+}
+
+export const label = metadataCommand("labels", "label", "label", "labeled");
+export const annotate = metadataCommand("annotations", "annotation", "annotate", "annotated");

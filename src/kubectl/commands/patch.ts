@@ -1,0 +1,127 @@
+/** `kubectl patch` and `kubectl replace`. */
+import { readFileSync } from "node:fs";
+import { schemaForKind } from "../../api/schema.ts";
+import { isNotFound } from "../../apimachinery/status-error.ts";
+import type { Command } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
+import { pathOf } from "../resource-catalog.ts";
+import { fetchTargets, targetsOf } from "../targets.ts";
+import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
+import { deleteObject } from "./delete.ts";
+
+const contentTypes: Readonly<Record<string, string>> = {
+  json: "application/json-patch+json",
+  merge: "application/merge-patch+json",
+  strategic: "application/strategic-merge-patch+json",
+};
+
+export const patch: Command = {
+  summary: "Update fields of a resource",
+  usage: "(-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE]",
+  examples: [
+    `patch deploy web -p '{"spec":{"replicas":2}}'`,
+    `patch pod web --type=json -p '[{"op":"remove","path":"/metadata/labels/a"}]'`,
+  ],
+  flags: [
+    ...manifestFlags,
+    ...writeFlags("kubectl-patch"),
+    { name: "patch", short: "p", kind: "string", help: "the patch, in JSON or YAML" },
+    { name: "patch-file", kind: "string", help: "the file with the patch" },
+    { name: "type", kind: "string", default: "strategic", help: "strategic, merge or json" },
+    { name: "subresource", kind: "string", help: "status, scale or another subresource" },
+    { name: "local", kind: "bool", help: "accepted" },
+  ],
+  async run({ session, flags, args }) {
+    const contentType = contentTypes[flags.string("type")];
+    if (!contentType) {
+      throw new CommandError(
+        `--type must be one of [json merge strategic], not ${JSON.stringify(flags.string("type"))}`,
+      );
+    }
+    const text = flags.string("patch-file") ? readFileSync(flags.string("patch-file"), "utf8") : flags.string("patch");
+    if (!text) throw new CommandError("must specify --patch or --patch-file containing the contents of the patch");
+    const { parseYaml } = await import("../../apimachinery/serializer/yaml.ts");
+    let body: unknown;
+    try {
+      body = parseYaml(text).value;
+    } catch (error) {
+      throw new CommandError(`unable to parse ${JSON.stringify(text)}: ${(error as Error).message}`);
+    }
+    const api = await session.api();
+    const subresource = flags.string("subresource") || undefined;
+    const targets = await targetsOf(session, flags, args);
+    for (const { target, object } of await fetchTargets(session, flags, targets)) {
+      const { resource, namespace, name } = target;
+      const hasSchema = schemaForKind(resource.group, resource.version, resource.kind) !== undefined;
+      const type = flags.has("type") || hasSchema ? contentType : contentTypes["merge"]!;
+      const changed =
+        dryRunOf(flags) === "client"
+          ? object
+          : await api.call("PATCH", pathOf(resource, namespace, name, subresource) + writeQuery(flags), {
+              body,
+              contentType: type,
+            });
+      const isSame = changed.metadata.resourceVersion === object.metadata.resourceVersion && dryRunOf(flags) === "none";
+      await reportWritten(session, flags, resource, changed, isSame ? "patched (no change)" : "patched");
+    }
+    return 0;
+  },
+};
+
+export const replace: Command = {
+  summary: "Replace a resource by file name or stdin",
+  usage: "-f FILENAME",
+  examples: ["replace -f pod.yaml", "replace --force -f pod.yaml"],
+  flags: [
+    ...manifestFlags,
+    ...writeFlags("kubectl-replace"),
+    validateFlag,
+    { name: "force", kind: "bool", help: "delete and create anew" },
+    { name: "grace-period", kind: "int", default: -1, help: "with --force, seconds to end in" },
+    { name: "timeout", kind: "duration", default: "0s", help: "with --force, how long to wait" },
+    { name: "cascade", kind: "string", default: "background", bare: "background", help: "accepted" },
+    { name: "save-config", kind: "bool", help: "remember the object for a later apply" },
+    { name: "subresource", kind: "string", help: "status or scale" },
+    { name: "wait", kind: "bool", help: "accepted" },
+  ],
+  async run({ session, flags, args }) {
+    if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
+    const api = await session.api();
+    for (const target of await targetsOf(session, flags, args)) {
+      const { resource, namespace, name, local } = target;
+      if (flags.bool("force")) {
+        const grace = flags.number("grace-period");
+        const before = await api.get(pathOf(resource, namespace, name)).catch((error: unknown) => {
+          if (!isNotFound(error)) throw error;
+        });
+        if (before) {
+          await deleteObject(session, target, grace >= 0 ? { gracePeriodSeconds: grace } : {}, {
+            waits: true,
+            timeoutMs: flags.durationMs("timeout"),
+          });
+          session.print(
+            `${resource.kind.toLowerCase()}${resource.group ? `.${resource.group}` : ""} "${name}" deleted\n`,
+          );
+        }
+        const made = await api.call("POST", pathOf(resource, namespace) + writeQuery(flags), { body: local });
+        await reportWritten(session, flags, resource, made, "replaced");
+        continue;
+      }
+      const present = await api.get(pathOf(resource, namespace, name, flags.string("subresource") || undefined));
+      const body = flags.bool("save-config") || lastAppliedOf(present) ? withLastApplied(local!) : local!;
+      body.metadata.resourceVersion ??= present.metadata.resourceVersion!;
+      const changed =
+        dryRunOf(flags) === "client"
+          ? body
+          : await api.call(
+              "PUT",
+              pathOf(resource, namespace, name, flags.string("subresource") || undefined) + writeQuery(flags),
+              { body },
+            );
+      await reportWritten(session, flags, resource, changed, "replaced");
+    }
+    return 0;
+  },
+};

@@ -1,0 +1,106 @@
+/** `kubectl scale` and `kubectl autoscale`. */
+import type { Unstructured } from "../api.ts";
+import type { Command } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { manifestFlags } from "../manifests.ts";
+import { apiVersionOf, pathOf } from "../resource-catalog.ts";
+import { fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
+import { dryRunOf, reportWritten, writeFlags, writeQuery } from "../writing.ts";
+import { createObject } from "./create.ts";
+
+interface Scale {
+  metadata: Unstructured["metadata"];
+  spec: { replicas?: number };
+}
+
+export const scale: Command = {
+  summary: "Set a new size for a deployment, replica set, or replication controller",
+  usage: "[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME)",
+  examples: ["scale deploy web --replicas=3", "scale --current-replicas=2 --replicas=3 deployment/web"],
+  flags: [
+    ...manifestFlags,
+    ...writeFlags("kubectl-scale"),
+    ...selectorFlags,
+    { name: "replicas", kind: "int", help: "how many there should be" },
+    { name: "current-replicas", kind: "int", default: -1, help: "only if there are this many" },
+    { name: "resource-version", kind: "string", help: "only if the object is at this version" },
+    { name: "all", kind: "bool", help: "all objects of the kind" },
+    { name: "timeout", kind: "duration", default: "0s", help: "how long to wait for the pods" },
+  ],
+  async run({ session, flags, args }) {
+    if (!flags.has("replicas")) throw new CommandError('required flag(s) "replicas" not set');
+    const replicas = flags.number("replicas");
+    if (replicas < 0)
+      throw new CommandError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
+    const api = await session.api();
+    const targets = await targetsOf(session, flags, args);
+    for (const { target, object } of await fetchTargets(session, flags, targets)) {
+      const { resource, namespace, name } = target;
+      if (!resource.subresources.includes("scale")) {
+        throw new CommandError(`the server could not find the requested resource: ${resource.plural} cannot be scaled`);
+      }
+      const path = pathOf(resource, namespace, name, "scale");
+      const present = await api.get<Scale>(path);
+      const expected = flags.number("current-replicas");
+      if (expected >= 0 && (present.spec.replicas ?? 0) !== expected) {
+        throw new CommandError(`Expected replicas to be ${expected}, was ${present.spec.replicas ?? 0}`);
+      }
+      const version = flags.string("resource-version");
+      if (version && present.metadata.resourceVersion !== version) {
+        throw new CommandError(`Expected resource version to be ${version}, was ${present.metadata.resourceVersion}`);
+      }
+      if (dryRunOf(flags) !== "client") {
+        await api.call("PATCH", path + writeQuery(flags), {
+          body: { spec: { replicas } },
+          contentType: "application/merge-patch+json",
+        });
+      }
+      await reportWritten(session, flags, resource, object, "scaled");
+    }
+    return 0;
+  },
+};
+
+export const autoscale: Command = {
+  summary: "Auto-scale a deployment, replica set, stateful set, or replication controller",
+  usage: "(-f FILENAME | TYPE NAME | TYPE/NAME) [--min=MINPODS] --max=MAXPODS [--cpu-percent=CPU] [flags]",
+  examples: ["autoscale deployment web --min=2 --max=10 --cpu-percent=80"],
+  flags: [
+    ...manifestFlags,
+    ...writeFlags("kubectl-autoscale"),
+    { name: "min", kind: "int", default: -1, help: "fewest pods" },
+    { name: "max", kind: "int", default: -1, help: "most pods" },
+    { name: "cpu-percent", kind: "int", default: -1, help: "the share of the request that pods should use" },
+    { name: "name", kind: "string", help: "the autoscaler's name; by default that of what it scales" },
+  ],
+  async run(invocation) {
+    const { session, flags, args } = invocation;
+    if (flags.number("max") < 1) throw new CommandError("--max=MAXPODS is required and must be at least 1, max: -1");
+    const targets = await targetsOf(session, flags, args);
+    for (const { target } of await fetchTargets(session, flags, targets)) {
+      const { resource, namespace } = target;
+      const percent = flags.number("cpu-percent");
+      await createObject(invocation, {
+        apiVersion: "autoscaling/v2",
+        kind: "HorizontalPodAutoscaler",
+        metadata: { name: flags.string("name") || target.name!, ...(namespace ? { namespace } : {}) },
+        spec: {
+          ...(flags.number("min") > 0 ? { minReplicas: flags.number("min") } : {}),
+          maxReplicas: flags.number("max"),
+          scaleTargetRef: { apiVersion: apiVersionOf(resource), kind: resource.kind, name: target.name },
+          ...(percent > 0
+            ? {
+                metrics: [
+                  {
+                    type: "Resource",
+                    resource: { name: "cpu", target: { type: "Utilization", averageUtilization: percent } },
+                  },
+                ],
+              }
+            : {}),
+        },
+      });
+    }
+    return 0;
+  },
+};

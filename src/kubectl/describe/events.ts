@@ -1,0 +1,67 @@
+/** What `describe` ends with: the events about an object. */
+import { age } from "../ages.ts";
+import type { Api, Unstructured } from "../api.ts";
+import { pathOf } from "../resource-catalog.ts";
+import type { Outline } from "./outline.ts";
+
+export interface Event extends Unstructured {
+  type?: string;
+  reason?: string;
+  message?: string;
+  count?: number;
+  firstTimestamp?: string | null;
+  lastTimestamp?: string | null;
+  eventTime?: string | null;
+  series?: { count?: number; lastObservedTime?: string };
+  source?: { component?: string; host?: string };
+  reportingComponent?: string;
+  involvedObject?: { kind?: string; name?: string; namespace?: string; uid?: string; fieldPath?: string };
+}
+
+/** Oldest first. */
+export async function eventsOf(api: Api, { metadata, kind }: Unstructured): Promise<Event[]> {
+  const { name, namespace, uid } = metadata;
+  const fields = [
+    `involvedObject.name=${name}`,
+    ...(namespace ? [`involvedObject.namespace=${namespace}`] : []),
+    ...(kind ? [`involvedObject.kind=${kind}`] : []),
+    // Nodes' events carry their name where others carry their uid.
+    ...(uid && kind !== "Node" ? [`involvedObject.uid=${uid}`] : []),
+  ];
+  const path = pathOf({ group: "", version: "v1", plural: "events" }, namespace);
+  const { items } = await api.get<{ items: Event[] }>(
+    `${path}?fieldSelector=${encodeURIComponent(fields.join(","))}&limit=500`,
+  );
+  return items.sort((a, b) => lastSeen(a) - lastSeen(b));
+}
+
+export function lastSeen(event: Event): number {
+  const time = event.series?.lastObservedTime ?? event.lastTimestamp ?? event.firstTimestamp ?? event.eventTime;
+  return time ? Date.parse(time) : 0;
+}
+
+export function writeEvents(outline: Outline, events: readonly Event[], nowMs: number): void {
+  if (events.length === 0) {
+    outline.line(0, "Events:\t<none>");
+    return;
+  }
+  outline.line(0, "Events:\n  Type\tReason\tAge\tFrom\tMessage");
+  outline.line(1, "----\t------\t----\t----\t-------");
+  for (const event of events) {
+    const from = event.source?.component || event.reportingComponent || "";
+    outline.line(
+      1,
+      `${event.type}\t${event.reason}\t${interval(event, nowMs)}\t${from}\t${(event.message ?? "").trim()}`,
+    );
+  }
+}
+
+/** `4s`, or `4s (x3 over 2m)` for one that came several times. */
+function interval(event: Event, nowMs: number): string {
+  const first = event.firstTimestamp ?? event.eventTime;
+  if (event.series)
+    return `${age(event.series.lastObservedTime, nowMs)} (x${event.series.count} over ${age(first, nowMs)})`;
+  const last = event.lastTimestamp ?? event.firstTimestamp ?? event.eventTime;
+  if ((event.count ?? 1) > 1) return `${age(last, nowMs)} (x${event.count} over ${age(first, nowMs)})`;
+  return age(first ?? last, nowMs);
+}

@@ -1,0 +1,117 @@
+/** `pinnace kubectl`: reads the command line, finds the verb, and says in kubectl's words what went wrong. */
+import { StatusError } from "../apimachinery/status-error.ts";
+import { KubeconfigError } from "../client/kubeconfig.ts";
+import type { Command, CommandGroup } from "./command.ts";
+import { CommandError } from "./command-error.ts";
+import { commands } from "./commands/catalog.ts";
+import { parseFlags } from "./flags.ts";
+import { globalFlags } from "./global-flags.ts";
+import { Session, type Terminal } from "./session.ts";
+
+/** Runs one command line, `argv` being what follows `kubectl`. Resolves to the exit code. Never rejects but for a mistake in this program. */
+export async function runKubectl(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const { verb, rest } = splitVerb(argv);
+  try {
+    if (verb === undefined || verb === "help" || (verb.startsWith("-") && !commands[verb])) {
+      const { help } = await import("./help.ts");
+      terminal.stdout.write(await help(rest));
+      return 0;
+    }
+    const load = commands[verb];
+    if (!load) throw new CommandError(`unknown command ${JSON.stringify(verb)} for "kubectl"`);
+    const loaded = await load();
+    if ("run" in loaded) return await runCommand(loaded, verb, rest, terminal);
+    return await runGroup(loaded, verb, rest, terminal);
+  } catch (error) {
+    return reportFailure(error, terminal);
+  }
+}
+
+async function runGroup(
+  group: CommandGroup,
+  verb: string,
+  rest: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const end = rest.indexOf("--");
+  const words = (end < 0 ? rest : rest.slice(0, end)).flatMap((arg, i) => (arg.startsWith("-") ? [] : [{ arg, i }]));
+  for (const count of [2, 1]) {
+    const taken = words.slice(0, count);
+    const name = taken.map(({ arg }) => arg).join(" ");
+    const command = taken.length === count ? group.subcommands[name] : undefined;
+    if (!command) continue;
+    const others = rest.filter((_, i) => !taken.some((word) => word.i === i));
+    return runCommand(command, `${verb} ${name}`, others, terminal);
+  }
+  const wantsHelp = rest.some((arg) => arg === "--help" || arg === "-h");
+  if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal);
+  const { helpOfGroup } = await import("./help.ts");
+  terminal.stdout.write(helpOfGroup(verb, group));
+  return 0;
+}
+
+async function runCommand(
+  command: Command,
+  name: string,
+  argv: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const end = argv.indexOf("--");
+  if ((end < 0 ? argv : argv.slice(0, end)).some((arg) => arg === "--help" || arg === "-h")) {
+    const { helpOf } = await import("./help.ts");
+    terminal.stdout.write(helpOf(name, command));
+    return 0;
+  }
+  const { flags, args, dashAt } = parseFlags(argv, [...command.flags, ...globalFlags], name);
+  const session = new Session(terminal, flags);
+  try {
+    const exitCode = await command.run({ session, flags, args, dashAt });
+    if (session.warnings > 0 && flags.bool("warnings-as-errors")) {
+      throw new CommandError(`${session.warnings} warning${session.warnings === 1 ? "" : "s"} received`);
+    }
+    return exitCode;
+  } finally {
+    session.close();
+  }
+}
+
+/** Flags may come before the verb: `kubectl -n web get pods`. */
+function splitVerb(argv: readonly string[]): { verb: string | undefined; rest: readonly string[] } {
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i]!;
+    if (!arg.startsWith("-")) return { verb: arg, rest: [...argv.slice(0, i), ...argv.slice(i + 1)] };
+    const flag = globalFlags.find(({ name, short }) => arg === `--${name}` || arg === `-${short}`);
+    if (flag && flag.kind !== "bool") i++;
+  }
+  return { verb: undefined, rest: argv };
+}
+
+function reportFailure(error: unknown, terminal: Terminal): number {
+  const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+  for (const failure of failures) terminal.stderr.write(`${describe(failure, terminal)}\n`);
+  return error instanceof CommandError ? error.exitCode : 1;
+}
+
+function describe(error: unknown, { signal }: Terminal): string {
+  if (error instanceof CommandError) return error.isVerbatim ? error.message : `error: ${error.message}`;
+  if (error instanceof StatusError) {
+    if (error.code === 401) return `error: You must be logged in to the server (${error.reason})`;
+    if (error.reason === "Invalid" && error.details?.kind) return describeInvalid(error);
+    return error.reason
+      ? `Error from server (${error.reason}): ${error.message}`
+      : `Error from server: ${error.message}`;
+  }
+  if (error instanceof KubeconfigError) return `error: ${error.message}`;
+  if (signal.aborted) return "";
+  if (error instanceof Error && (error as NodeJS.ErrnoException).code) return `error: ${error.message}`;
+  return error instanceof Error ? `error: ${error.stack}` : String(error);
+}
+
+/** `The Pod "web" is invalid: …`, one problem a line when there are several. */
+function describeInvalid({ details, message }: StatusError): string {
+  const causes = details?.causes ?? [];
+  const subject = `The ${details?.kind} ${JSON.stringify(details?.name ?? "")} is invalid`;
+  if (causes.length === 0) return `${subject}: ${message}`;
+  const problems = causes.map(({ field, message: problem }) => (field ? `${field}: ${problem}` : String(problem)));
+  return problems.length === 1 ? `${subject}: ${problems[0]}` : `${subject}: \n* ${problems.join("\n* ")}`;
+}

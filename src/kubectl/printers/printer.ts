@@ -1,0 +1,119 @@
+/** What `-o` says: how objects that a command has in hand are written. Tables are the server's, and `get`'s. */
+import type { Unstructured } from "../api.ts";
+import { CommandError } from "../command-error.ts";
+import { cut, type Flag, type FlagValues } from "../flags.ts";
+import { JsonPathError, parseJsonPath } from "../jsonpath.ts";
+import { goJson, listOf, withoutManagedFields } from "./printable.ts";
+
+/** Writes one object, or the list that stands for several. */
+export type Printer = (object: Unstructured) => string | Promise<string>;
+
+const formats =
+  "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
+
+export const outputFlags: readonly Flag[] = [
+  { name: "output", short: "o", kind: "string", help: `how to write the result, one of: ${formats}` },
+  { name: "show-managed-fields", kind: "bool", help: "keep managedFields in json and yaml" },
+  { name: "template", kind: "string", help: "the template of -o go-template" },
+  {
+    name: "allow-missing-template-keys",
+    kind: "bool",
+    default: true,
+    help: "missing fields are no error in templates",
+  },
+];
+
+/** Undefined where the command's own form is wanted. Throws a CommandError for a format that does not exist. */
+export async function printerOf(flags: FlagValues): Promise<Printer | undefined> {
+  const output = flags.string("output");
+  const [format, argument] = cut(output, "=");
+  const shown = flags.bool("show-managed-fields")
+    ? (object: Unstructured) => object
+    : (object: Unstructured) =>
+        Array.isArray(object["items"])
+          ? { ...object, items: (object["items"] as Unstructured[]).map(withoutManagedFields) }
+          : withoutManagedFields(object);
+  switch (format) {
+    case "":
+    case "wide":
+      return undefined;
+    case "json":
+      return (object) => goJson(shown(object as Unstructured));
+    case "yaml": {
+      const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+      return (object) => encodeYaml(shown(object as Unstructured));
+    }
+    case "name":
+      return (object) =>
+        itemsOf(object)
+          .map((item) => `${nameOf(item)}\n`)
+          .join("");
+    case "jsonpath":
+    case "jsonpath-file":
+    case "jsonpath-as-json": {
+      const template = await templateOf(format, argument ?? flags.string("template"));
+      try {
+        const fill = parseJsonPath(template);
+        return (object) => failing(template, () => fill(object));
+      } catch (error) {
+        throw error instanceof JsonPathError
+          ? new CommandError(`error parsing jsonpath ${template}, ${error.message}`)
+          : error;
+      }
+    }
+    case "custom-columns":
+    case "custom-columns-file": {
+      const { customColumns } = await import("./custom-columns.ts");
+      return customColumns(await templateOf(format, argument ?? ""), flags);
+    }
+    case "go-template":
+    case "template":
+    case "go-template-file":
+    case "templatefile": {
+      const { parseGoTemplate } = await import("./go-template.ts");
+      const fill = parseGoTemplate(await templateOf(format, argument ?? flags.string("template")));
+      return (object) => fill(object);
+    }
+    default:
+      throw new CommandError(
+        `unable to match a printer suitable for the output format ${JSON.stringify(format)}, allowed formats are: ${formats}`,
+      );
+  }
+}
+
+/** One object as it is, several as a List. */
+export function together(objects: readonly Unstructured[]): Unstructured {
+  return objects.length === 1 ? objects[0]! : (listOf(objects) as unknown as Unstructured);
+}
+
+function itemsOf(object: Unstructured): Unstructured[] {
+  return Array.isArray(object["items"]) ? (object["items"] as Unstructured[]) : [object];
+}
+
+/** `pod/web`, `deployment.apps/web`. */
+export function nameOf({ apiVersion = "", kind = "", metadata }: Unstructured): string {
+  const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
+  return `${kind.toLowerCase()}${group ? `.${group}` : ""}/${metadata.name}`;
+}
+
+function failing(template: string, work: () => string): string {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof JsonPathError)) throw error;
+    throw new CommandError(
+      `error executing jsonpath ${JSON.stringify(template)}: Error executing template: ${error.message}`,
+    );
+  }
+}
+
+async function templateOf(format: string, argument: string): Promise<string> {
+  if (argument === "") throw new CommandError(`template format specified but no template given`);
+  if (!format.endsWith("file")) return argument;
+  const { readFileSync } = await import("node:fs");
+  try {
+    return readFileSync(argument, "utf8");
+  } catch {
+    throw new CommandError(`error reading --template ${argument}, open ${argument}: no such file or directory`);
+  }
+}

@@ -1,0 +1,75 @@
+/** A command's streams over one WebSocket (KEP-4006): what exec, attach, run -i, cp and debug share. */
+import type { Readable, Writable } from "node:stream";
+import type { RawData } from "ws";
+import { CommandError } from "./command-error.ts";
+import type { Session } from "./session.ts";
+import { openWebSocket } from "./web-socket.ts";
+
+export interface RemoteStreams {
+  stdin?: (Readable & { isTTY?: boolean; setRawMode?(raw: boolean): unknown }) | undefined;
+  stdout: Writable & { columns?: number; rows?: number };
+  stderr: Writable;
+  isTerminal: boolean;
+}
+
+const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
+const v5 = "v5.channel.k8s.io";
+const v4 = "v4.channel.k8s.io";
+
+interface Outcome {
+  status?: string;
+  reason?: string;
+  message?: string;
+  details?: { causes?: { reason?: string; message?: string }[] };
+}
+
+/** Resolves to the command's exit code. Rejects with a CommandError when it could not be run. */
+export async function runRemotely(session: Session, path: string, streams: RemoteStreams): Promise<number> {
+  const socket = await openWebSocket(await session.connection(), path, [v5, v4]);
+  const { stdin, stdout, stderr, isTerminal } = streams;
+  let outcome: Outcome | undefined;
+  socket.on("message", (data: RawData) => {
+    const message = Buffer.isBuffer(data) ? data : Buffer.concat(data as Buffer[]);
+    const payload = message.subarray(1);
+    if (message[0] === channel.stdout) stdout.write(payload);
+    else if (message[0] === channel.stderr) stderr.write(payload);
+    else if (message[0] === channel.error && payload.length > 0) outcome = JSON.parse(payload.toString()) as Outcome;
+  });
+  const send = (number: number, payload: Uint8Array) => {
+    if (socket.readyState === socket.OPEN) socket.send(Buffer.concat([Buffer.of(number), payload]), { binary: true });
+  };
+  const onInput = (chunk: Buffer) => send(channel.stdin, Buffer.from(chunk));
+  // Only the newer protocol can say that there is no more input.
+  const onEnd = () => socket.protocol === v5 && send(channel.close, Buffer.of(channel.stdin));
+  const onResize = () => {
+    const size = { Width: stdout.columns ?? 80, Height: stdout.rows ?? 24 };
+    send(channel.resize, Buffer.from(JSON.stringify(size)));
+  };
+  stdin?.on("data", onInput).on("end", onEnd);
+  const isRaw = isTerminal && stdin?.isTTY === true;
+  if (isRaw) stdin.setRawMode?.(true);
+  if (isTerminal) {
+    onResize();
+    stdout.on("resize", onResize);
+  }
+  try {
+    await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  } finally {
+    if (isRaw) stdin.setRawMode?.(false);
+    stdin?.removeListener("data", onInput).removeListener("end", onEnd).pause();
+    stdout.removeListener("resize", onResize);
+  }
+  return exitCodeOf(outcome);
+}
+
+function exitCodeOf(outcome: Outcome | undefined): number {
+  if (!outcome || outcome.status === "Success") return 0;
+  const code = outcome.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message;
+  if (outcome.reason === "NonZeroExitCode" && code !== undefined) return Number(code);
+  throw new CommandError(
+    `Internal error occurred: ${outcome.message ?? "the command could not be run"}`.replace(
+      "Internal error occurred: Internal",
+      "Internal",
+    ),
+  );
+}

@@ -1,0 +1,145 @@
+/** What the server serves, and which of it a user means by `po`, `deploy.apps` or `pods.v1.` (kubectl's RESTMapper). */
+import type { Api } from "./api.ts";
+import { CommandError } from "./command-error.ts";
+
+export interface ApiResource {
+  group: string;
+  version: string;
+  kind: string;
+  plural: string;
+  singular: string;
+  shortNames: readonly string[];
+  categories: readonly string[];
+  isNamespaced: boolean;
+  verbs: readonly string[];
+  subresources: readonly string[];
+}
+
+interface DiscoveryList {
+  items?: {
+    metadata: { name?: string };
+    versions?: {
+      version: string;
+      resources?: {
+        resource: string;
+        responseKind?: { group?: string; version?: string; kind: string };
+        scope: string;
+        singularResource: string;
+        shortNames?: string[];
+        categories?: string[];
+        verbs: string[];
+        subresources?: { subresource: string }[];
+      }[];
+    }[];
+  }[];
+}
+
+const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+export class ResourceCatalog {
+  /** Core first, then the groups in the server's order; of each group its preferred version first. */
+  readonly resources: readonly ApiResource[];
+
+  constructor(resources: readonly ApiResource[]) {
+    this.resources = resources;
+  }
+
+  static async discover(api: Api): Promise<ResourceCatalog> {
+    const lists = await Promise.all(["/api", "/apis"].map((path) => api.get<DiscoveryList>(path, aggregated)));
+    return new ResourceCatalog(
+      lists.flatMap(({ items = [] }) =>
+        items.flatMap(({ metadata, versions = [] }) =>
+          versions.flatMap(({ version, resources = [] }) =>
+            resources.map((resource) => ({
+              group: metadata.name ?? "",
+              version,
+              kind: resource.responseKind?.kind ?? "",
+              plural: resource.resource,
+              singular: resource.singularResource,
+              shortNames: resource.shortNames ?? [],
+              categories: resource.categories ?? [],
+              isNamespaced: resource.scope === "Namespaced",
+              verbs: resource.verbs,
+              subresources: (resource.subresources ?? []).map(({ subresource }) => subresource),
+            })),
+          ),
+        ),
+      ),
+    );
+  }
+
+  /** Every resource once, in its preferred version. */
+  preferred(): ApiResource[] {
+    const seen = new Set<string>();
+    return this.resources.filter(({ group, plural }) => {
+      const key = `${plural}.${group}`;
+      return !seen.has(key) && seen.add(key);
+    });
+  }
+
+  /** `all`, or the name of another category; undefined when no category has this name. */
+  category(name: string): ApiResource[] | undefined {
+    const members = this.preferred().filter(({ categories }) => categories.includes(name));
+    return members.length > 0 ? members : undefined;
+  }
+
+  /** The resource a user's word means. Throws a CommandError when the server has no such one. */
+  find(word: string): ApiResource {
+    const found = this.#lookUp(word);
+    if (found) return found;
+    throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(word)}`);
+  }
+
+  /** The resource that an object in a manifest is of. */
+  ofKind(apiVersion: string, kind: string): ApiResource | undefined {
+    const [first, second] = apiVersion.split("/");
+    const [group, version] = second === undefined ? ["", first] : [first, second];
+    return this.resources.find(
+      (resource) => resource.kind === kind && resource.group === group && resource.version === version,
+    );
+  }
+
+  #lookUp(word: string): ApiResource | undefined {
+    const [name = "", ...rest] = word.toLowerCase().split(".");
+    const candidates = this.resources.filter(
+      ({ plural, singular, shortNames, kind }) =>
+        plural === name || singular === name || kind.toLowerCase() === name || shortNames.includes(name),
+    );
+    if (rest.length === 0) return candidates[0];
+    const [first, ...others] = rest;
+    const group = rest.join(".");
+    return (
+      candidates.find((each) => each.version === first && each.group === others.join(".")) ??
+      candidates.find((each) => each.group === group) ??
+      candidates.find((each) => each.group.startsWith(group))
+    );
+  }
+}
+
+/** `apps/v1`, `v1`. */
+export function apiVersionOf({ group, version }: ApiResource): string {
+  return group ? `${group}/${version}` : version;
+}
+
+/** `deployments.apps`, `pods`. */
+export function resourceText({ plural, group }: ApiResource): string {
+  return group ? `${plural}.${group}` : plural;
+}
+
+/** `deployment.apps`, `pod`: what stands before the slash in `-o name` and in what commands report. */
+export function kindText({ kind, group }: Pick<ApiResource, "kind" | "group">): string {
+  return group ? `${kind.toLowerCase()}.${group}` : kind.toLowerCase();
+}
+
+/** The path of a collection, or of one object in it. `namespace` undefined: cluster-scoped, or all namespaces. */
+export function pathOf(
+  { group, version, plural }: Pick<ApiResource, "group" | "version" | "plural">,
+  namespace: string | undefined,
+  name?: string,
+  subresource?: string,
+): string {
+  const base = group ? `/apis/${group}/${version}` : `/api/${version}`;
+  const place = namespace ? `/namespaces/${encodeURIComponent(namespace)}` : "";
+  const object = name === undefined ? "" : `/${encodeURIComponent(name)}`;
+  return `${base}${place}/${plural}${object}${subresource ? `/${subresource}` : ""}`;
+}

@@ -1,0 +1,135 @@
+/** What one invocation works with: its input and output, the kubeconfig's choice, and connections made when they are first needed. */
+import { readFileSync } from "node:fs";
+import { delimiter } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import type { Clock } from "../base/clock.ts";
+import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
+import { Api } from "./api.ts";
+import type { FlagValues } from "./flags.ts";
+import { ResourceCatalog } from "./resource-catalog.ts";
+
+export interface Terminal {
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
+  stderr: Writable;
+  environment: NodeJS.ProcessEnv;
+  clock: Clock;
+  /** Fires when the user interrupts. */
+  signal: AbortSignal;
+}
+
+export class Session {
+  readonly terminal: Terminal;
+  readonly #flags: FlagValues;
+  #config: Promise<Kubeconfig> | undefined;
+  #connection: Promise<Connection> | undefined;
+  #api: Promise<Api> | undefined;
+  #catalog: Promise<ResourceCatalog> | undefined;
+  #warnings = 0;
+
+  constructor(terminal: Terminal, flags: FlagValues) {
+    this.terminal = terminal;
+    this.#flags = flags;
+  }
+
+  print(text: string): void {
+    this.terminal.stdout.write(text);
+  }
+
+  printError(text: string): void {
+    this.terminal.stderr.write(text);
+  }
+
+  /** How many warnings the server sent. */
+  get warnings(): number {
+    return this.#warnings;
+  }
+
+  /** The files that the kubeconfig is read from; the first is written to. */
+  kubeconfigFiles(): string[] | undefined {
+    const named = this.#flags.string("kubeconfig");
+    if (named) return [named];
+    const fromEnvironment = this.terminal.environment["KUBECONFIG"]?.split(delimiter).filter(Boolean);
+    return fromEnvironment?.length ? fromEnvironment : undefined;
+  }
+
+  config(): Promise<Kubeconfig> {
+    return (this.#config ??= loadKubeconfig(this.kubeconfigFiles()));
+  }
+
+  connection(): Promise<Connection> {
+    return (this.#connection ??= this.#connect());
+  }
+
+  api(): Promise<Api> {
+    return (this.#api ??= this.connection().then(
+      (connection) =>
+        new Api(connection, this.terminal.clock, {
+          requestTimeout: this.#flags.string("request-timeout"),
+          signal: this.terminal.signal,
+          onWarning: (message) => {
+            this.#warnings++;
+            this.printError(`Warning: ${message}\n`);
+          },
+        }),
+    ));
+  }
+
+  catalog(): Promise<ResourceCatalog> {
+    return (this.#catalog ??= this.api().then((api) => ResourceCatalog.discover(api)));
+  }
+
+  /** The namespace that the user works in; `isChosen` when the command line named it. */
+  async namespace(): Promise<{ name: string; isChosen: boolean }> {
+    const chosen = this.#flags.string("namespace");
+    if (chosen) return { name: chosen, isChosen: true };
+    return { name: (await this.connection()).namespace ?? "default", isChosen: false };
+  }
+
+  close(): void {
+    void this.#api?.then(
+      (api) => api.close(),
+      () => {},
+    );
+  }
+
+  async #connect(): Promise<Connection> {
+    const flags = this.#flags;
+    const config = await this.config();
+    const context = flags.string("context") || config.currentContext;
+    const isBare = !context && (flags.string("server") || !config.currentContext);
+    const base: Connection = isBare
+      ? { server: flags.string("server") || "http://localhost:8080" }
+      : connectionOf(withOverrides(config, context, flags.string("cluster"), flags.string("user")), context);
+    const file = (name: string) => (flags.string(name) ? readFileSync(flags.string(name), "utf8") : undefined);
+    const [ca, certificate, key] = [file("certificate-authority"), file("client-certificate"), file("client-key")];
+    const token = flags.string("token");
+    return {
+      ...base,
+      ...(flags.string("server") ? { server: flags.string("server") } : {}),
+      ...(ca ? { ca } : {}),
+      ...(certificate && key ? { certificate, key } : {}),
+      ...(flags.bool("insecure-skip-tls-verify") ? { insecureSkipTlsVerify: true } : {}),
+      ...(flags.string("tls-server-name") ? { tlsServerName: flags.string("tls-server-name") } : {}),
+      ...(token ? { token: () => token } : {}),
+      ...(flags.string("as")
+        ? {
+            impersonate: {
+              user: flags.string("as"),
+              ...(flags.string("as-uid") ? { uid: flags.string("as-uid") } : {}),
+              ...(flags.list("as-group").length > 0 ? { groups: flags.list("as-group") } : {}),
+            },
+          }
+        : {}),
+    };
+  }
+}
+
+/** The same kubeconfig with the context's cluster and user replaced by what the command line named. */
+function withOverrides(config: Kubeconfig, name: string | undefined, cluster: string, user: string): Kubeconfig {
+  const context = name === undefined ? undefined : config.contexts.get(name);
+  if (!context || (!cluster && !user)) return config;
+  const contexts = new Map(config.contexts);
+  contexts.set(name!, { ...context, ...(cluster ? { cluster } : {}), ...(user ? { user } : {}) });
+  return { ...config, contexts };
+}

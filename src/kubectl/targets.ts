@@ -1,0 +1,164 @@
+/** Which objects a command line means: `pods`, `pods,services`, `pod web`, `pod/web svc/web`, `-f web.yaml`, `-l app=web`, `--all`. */
+import type { Unstructured } from "./api.ts";
+import { CommandError } from "./command-error.ts";
+import type { Flag, FlagValues } from "./flags.ts";
+import { namesManifests, readManifests } from "./manifests.ts";
+import { type ApiResource, apiVersionOf, pathOf } from "./resource-catalog.ts";
+import type { Session } from "./session.ts";
+
+/** One object by its name, or the collection that selectors choose from. */
+export interface Target {
+  resource: ApiResource;
+  /** Undefined: cluster-scoped, or all namespaces. */
+  namespace: string | undefined;
+  /** Undefined: a collection. */
+  name: string | undefined;
+  /** The object as a manifest has it. */
+  local?: Unstructured;
+  source?: string;
+}
+
+export const selectorFlags: readonly Flag[] = [
+  { name: "selector", short: "l", kind: "string", help: "only objects whose labels match" },
+  { name: "field-selector", kind: "string", help: "only objects whose fields match" },
+];
+
+export const allNamespacesFlag: Flag = {
+  name: "all-namespaces",
+  short: "A",
+  kind: "bool",
+  help: "objects of every namespace",
+};
+
+/** In the order of the command line. Throws a CommandError where it is not clear what is meant. */
+export async function targetsOf(session: Session, flags: FlagValues, args: readonly string[]): Promise<Target[]> {
+  if (namesManifests(flags)) {
+    if (args.length > 0) {
+      throw new CommandError(
+        "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+      );
+    }
+    return manifestTargets(session, flags);
+  }
+  if (args.some((arg) => arg.includes("/"))) return namedTargets(session, args);
+  const [words = "", ...names] = args;
+  const { name: namespace } = await session.namespace();
+  const catalog = await session.catalog();
+  const everywhere = flagOf(flags, "all-namespaces");
+  const resources = words.split(",").flatMap((word) => catalog.category(word) ?? [catalog.find(word)]);
+  if (names.length > 0 && everywhere) {
+    throw new CommandError("a resource cannot be retrieved by name across all namespaces");
+  }
+  if (names.length > 0 && (stringOf(flags, "selector") || stringOf(flags, "field-selector"))) {
+    throw new CommandError("name cannot be provided when a selector is specified");
+  }
+  if (names.length > 0 && resources.length > 1) {
+    throw new CommandError("you may only specify a single resource type");
+  }
+  return resources.flatMap((resource): Target[] => {
+    const place = resource.isNamespaced && !everywhere ? namespace : undefined;
+    if (names.length === 0) return [{ resource, namespace: place, name: undefined }];
+    return [...new Set(names)].map((name) => ({ resource, namespace: place, name }));
+  });
+}
+
+async function namedTargets(session: Session, args: readonly string[]): Promise<Target[]> {
+  const catalog = await session.catalog();
+  const { name: namespace } = await session.namespace();
+  return args.map((arg) => {
+    const [word = "", name, more] = arg.split("/");
+    if (name === undefined) {
+      throw new CommandError(
+        `there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'`,
+      );
+    }
+    if (more !== undefined || !word || !name) {
+      throw new CommandError(`arguments in resource/name form may not have more than one slash`);
+    }
+    const resource = catalog.find(word);
+    return { resource, namespace: resource.isNamespaced ? namespace : undefined, name };
+  });
+}
+
+async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {
+  const [objects, catalog] = await Promise.all([readManifests(session, flags), session.catalog()]);
+  const { name: namespace, isChosen } = await session.namespace();
+  return objects.map(({ object, source }) => {
+    const resource = catalog.ofKind(object.apiVersion!, object.kind!);
+    if (!resource) throw unknownKind(object, source);
+    const own = object.metadata.namespace;
+    if (resource.isNamespaced && own && isChosen && own !== namespace) {
+      throw new CommandError(
+        `the namespace from the provided object ${JSON.stringify(own)} does not match the namespace ${JSON.stringify(namespace)}. You must pass '--namespace=${own}' to perform this operation.`,
+      );
+    }
+    if (resource.isNamespaced) object.metadata.namespace ??= namespace;
+    const place = resource.isNamespaced ? object.metadata.namespace : undefined;
+    return { resource, namespace: place, name: object.metadata.name, local: object, source };
+  });
+}
+
+function unknownKind({ apiVersion, kind, metadata }: Unstructured, source: string): CommandError {
+  return new CommandError(
+    `resource mapping not found for name: ${JSON.stringify(metadata.name ?? "")} namespace: ${JSON.stringify(metadata.namespace ?? "")} from ${JSON.stringify(source)}: no matches for kind ${JSON.stringify(kind)} in version ${JSON.stringify(apiVersion)}\nensure CRDs are installed first`,
+  );
+}
+
+/** The path to read a target at, selectors included. */
+export function targetPath(target: Target, flags?: FlagValues, more: Record<string, string> = {}): string {
+  const path = pathOf(target.resource, target.namespace, target.name);
+  const query = new URLSearchParams(more);
+  if (flags && target.name === undefined) {
+    const [labels, fields] = [stringOf(flags, "selector"), stringOf(flags, "field-selector")];
+    if (labels) query.set("labelSelector", labels);
+    if (fields) query.set("fieldSelector", fields);
+  }
+  return query.size > 0 ? `${path}?${query}` : path;
+}
+
+/** Every object that the targets stand for, as the server has it now. */
+export async function fetchTargets(
+  session: Session,
+  flags: FlagValues,
+  targets: readonly Target[],
+): Promise<{ target: Target; object: Unstructured }[]> {
+  const api = await session.api();
+  const found: { target: Target; object: Unstructured }[] = [];
+  for (const target of targets) {
+    if (target.name !== undefined) {
+      found.push({ target, object: await api.get(targetPath(target)) });
+      continue;
+    }
+    for (const object of await listAll(session, target, flags)) {
+      const { name, namespace } = object.metadata;
+      found.push({ target: { ...target, name, namespace: namespace ?? undefined }, object });
+    }
+  }
+  return found;
+}
+
+/** A whole collection, page by page; its items carry their kind. */
+export async function listAll(session: Session, target: Target, flags: FlagValues): Promise<Unstructured[]> {
+  const api = await session.api();
+  const { resource } = target;
+  const items: Unstructured[] = [];
+  let token: string | undefined;
+  do {
+    const list = await api.get<{ items?: Unstructured[] | null; metadata?: { continue?: string } }>(
+      targetPath(target, flags, { limit: "500", ...(token ? { continue: token } : {}) }),
+    );
+    for (const item of list.items ?? []) {
+      items.push({ ...item, apiVersion: apiVersionOf(resource), kind: resource.kind });
+    }
+    token = list.metadata?.continue;
+  } while (token);
+  return items;
+}
+
+function flagOf(flags: FlagValues, name: string): boolean {
+  return flags.has(name) && flags.bool(name);
+}
+
+function stringOf(flags: FlagValues, name: string): string {
+  return flags.has(name) ? flags.string(name) : "";
+}

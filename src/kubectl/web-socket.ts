@@ -1,0 +1,39 @@
+/** WebSockets to the API server with the connection's own proof of who is asking. */
+import { WebSocket } from "ws";
+import { StatusError } from "../apimachinery/status-error.ts";
+import type { Connection } from "../client/kubeconfig.ts";
+import { CommandError } from "./command-error.ts";
+
+/** Resolves when the connection is open. Rejects with a StatusError when the server refused, in its words. */
+export function openWebSocket(connection: Connection, path: string, protocols: readonly string[]): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const base = connection.server.replace(/^http/, "ws").replace(/\/+$/, "");
+    const token = connection.token?.();
+    const socket = new WebSocket(base + path, [...protocols], {
+      headers: {
+        "user-agent": "kubectl/v1.36.0 (linux/amd64) pinnace",
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
+        ...(connection.impersonate ? { "impersonate-user": connection.impersonate.user } : {}),
+      },
+      ...(connection.ca ? { ca: connection.ca } : {}),
+      ...(connection.certificate ? { cert: connection.certificate, key: connection.key } : {}),
+      ...(connection.tlsServerName ? { servername: connection.tlsServerName } : {}),
+      rejectUnauthorized: !connection.insecureSkipTlsVerify,
+      perMessageDeflate: false,
+    });
+    socket.once("open", () => resolve(socket));
+    socket.once("error", (error) => reject(new CommandError(`unable to upgrade connection: ${error.message}`)));
+    socket.once("unexpected-response", (_request, response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString();
+        try {
+          reject(StatusError.fromStatus(JSON.parse(text) as object as { message: string }));
+        } catch {
+          reject(new CommandError(`unable to upgrade connection: ${text || response.statusMessage}`));
+        }
+      });
+    });
+  });
+}
