@@ -12,8 +12,9 @@ export type Change = (object: Unstructured, target: Target) => Record<string, un
 
 export interface ChangeWords {
   done: string;
-  /** When there was nothing to do; undefined: as `done`. */
-  unchanged?: string;
+  /** When there was nothing to do: other words, or none at all. Default: as `done`. */
+  unchanged?: string | undefined;
+  isSilentWhenUnchanged?: boolean;
   subresource?: string;
 }
 
@@ -22,7 +23,7 @@ export async function changeObjects(
   invocation: Invocation,
   targets: readonly Target[],
   change: Change,
-  { done, unchanged = done, subresource }: ChangeWords,
+  { done, unchanged = done, isSilentWhenUnchanged = false, subresource }: ChangeWords,
 ): Promise<void> {
   const { session, flags } = invocation;
   const api = await session.api();
@@ -32,7 +33,8 @@ export async function changeObjects(
     const patch = change(object, target);
     const { resource, namespace, name } = target;
     if (!patch || isWithin(patch, object)) {
-      await reportWritten(session, flags, resource, object, unchanged);
+      if (!isSilentWhenUnchanged || flags.string("output"))
+        await reportWritten(session, flags, resource, object, unchanged);
       continue;
     }
     if (dryRunOf(flags) === "client") {

@@ -36,6 +36,16 @@ export class FlagValues {
     else this.#given.set(name, [value]);
   }
 
+  /** The values of this line for these flags, but for those that others of the same name hide. */
+  seenAs(flags: readonly Flag[], shadowed: readonly Flag[]): FlagValues {
+    const view = new FlagValues(new Map(flags.map((flag) => [flag.name, flag])));
+    for (const { name } of flags) {
+      if (shadowed.some((flag) => flag.name === name)) continue;
+      for (const value of this.#given.get(name) ?? []) view.give(name, value);
+    }
+    return view;
+  }
+
   /** Whether the command has such a flag. */
   knows(name: string): boolean {
     return this.#known.has(name);

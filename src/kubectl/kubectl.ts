@@ -62,11 +62,13 @@ async function runCommand(
     terminal.stdout.write(helpOf(name, command));
     return 0;
   }
-  const { flags, args, dashAt } = parseFlags(argv, [...command.flags, ...globalFlags], name);
-  const session = new Session(terminal, flags);
+  // A verb's own flag hides the global one of the same name: --user of create rolebinding.
+  const { flags, args, dashAt } = parseFlags(argv, [...globalFlags, ...command.flags], name);
+  const globals = flags.seenAs(globalFlags, command.flags);
+  const session = new Session(terminal, globals);
   try {
     const exitCode = await command.run({ session, flags, args, dashAt });
-    if (session.warnings > 0 && flags.bool("warnings-as-errors")) {
+    if (session.warnings > 0 && globals.bool("warnings-as-errors")) {
       throw new CommandError(`${session.warnings} warning${session.warnings === 1 ? "" : "s"} received`);
     }
     return exitCode;
@@ -97,6 +99,7 @@ function describe(error: unknown, { signal }: Terminal): string {
   if (error instanceof StatusError) {
     if (error.code === 401) return `error: You must be logged in to the server (${error.reason})`;
     if (error.reason === "Invalid" && error.details?.kind) return describeInvalid(error);
+    if (error.reason === "Invalid") return `The request is invalid: ${error.message}`;
     return error.reason
       ? `Error from server (${error.reason}): ${error.message}`
       : `Error from server: ${error.message}`;

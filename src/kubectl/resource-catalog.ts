@@ -122,7 +122,7 @@ export function apiVersionOf({ group, version }: ApiResource): string {
 }
 
 /** `deployments.apps`, `pods`. */
-export function resourceText({ plural, group }: ApiResource): string {
+function resourceText({ plural, group }: ApiResource): string {
   return group ? `${plural}.${group}` : plural;
 }
 

@@ -5,6 +5,7 @@ import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
 import { Api } from "./api.ts";
+import { CommandError } from "./command-error.ts";
 import type { FlagValues } from "./flags.ts";
 import { ResourceCatalog } from "./resource-catalog.ts";
 
@@ -97,6 +98,11 @@ export class Session {
     const flags = this.#flags;
     const config = await this.config();
     const context = flags.string("context") || config.currentContext;
+    const chosen = flags.string("context");
+    if (chosen && !config.contexts.has(chosen)) {
+      const message = `Error in configuration: context was not found for specified context: ${chosen}`;
+      throw new CommandError(message, { isVerbatim: true });
+    }
     const isBare = !context && (flags.string("server") || !config.currentContext);
     const base: Connection = isBare
       ? { server: flags.string("server") || "http://localhost:8080" }

@@ -160,7 +160,13 @@ const generators: Readonly<Record<string, Generator>> = {
       };
       const template = { spec: { containers: [container], restartPolicy: flags.string("restart") } };
       return objectOf("batch/v1", "CronJob", name, {
-        spec: { jobTemplate: { metadata: { name }, spec: { template } }, schedule: flags.string("schedule") },
+        spec: {
+          jobTemplate: {
+            metadata: { creationTimestamp: null, name },
+            spec: { template: { metadata: { creationTimestamp: null }, ...template } },
+          },
+          schedule: flags.string("schedule"),
+        },
       });
     },
   },
@@ -487,14 +493,18 @@ function commandOf(kind: string, generator: Generator): Command {
         );
       }
       const object = await generator.make(invocation, args[0] ?? "", args.slice(1));
-      await createObject(invocation, object, kind);
+      await createObject(invocation, object, { what: kind });
       return 0;
     },
   };
 }
 
 /** Sends the object, or prints it when that is all the user wants. `what` names it in a failure. */
-export async function createObject({ session, flags }: Invocation, object: Unstructured, what?: string): Promise<void> {
+export async function createObject(
+  { session, flags }: Invocation,
+  object: Unstructured,
+  { what, done = "created" }: { what?: string; done?: string } = {},
+): Promise<void> {
   const catalog = await session.catalog();
   const resource = catalog.ofKind(object.apiVersion!, object.kind!);
   if (!resource) throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(object.kind)}`);
@@ -503,13 +513,13 @@ export async function createObject({ session, flags }: Invocation, object: Unstr
     object.metadata.namespace ??= namespace;
   const complete = flags.knows("save-config") && flags.bool("save-config") ? withLastApplied(object) : object;
   if (dryRunOf(flags) === "client") {
-    return reportWritten(session, flags, resource, asTyped(complete), "created");
+    return reportWritten(session, flags, resource, asTyped(complete), done);
   }
   const api = await session.api();
   const place = resource.isNamespaced ? object.metadata.namespace : undefined;
   try {
     const made = await api.call("POST", pathOf(resource, place) + writeQuery(flags), { body: complete });
-    await reportWritten(session, flags, resource, made, "created");
+    await reportWritten(session, flags, resource, made, done);
   } catch (error) {
     throw what === undefined ? error : withContext(error, `failed to create ${what.split(" ")[0]}`);
   }
@@ -527,7 +537,7 @@ function asTyped(object: Unstructured): Unstructured {
   return {
     ...object,
     metadata: { creationTimestamp: null, ...object.metadata } as unknown as Unstructured["metadata"],
-    ...(spec ? { spec } : {}),
+    ...(object.kind === "Namespace" ? { spec: {} } : spec ? { spec } : {}),
     ...(hasLoadBalancer ? { status: { loadBalancer: {} } } : hasStatus ? { status: {} } : {}),
   };
 }

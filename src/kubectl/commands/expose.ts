@@ -43,33 +43,42 @@ export const expose: Command = {
       const ports = portsOf(object, flags.string("port"), flags.string("protocol"));
       const targetPort = flags.string("target-port");
       const name = flags.string("name") || object.metadata.name;
-      await createObject(invocation, {
-        apiVersion: "v1",
-        kind: "Service",
-        metadata: {
-          name,
-          labels: flags.string("labels") ? parseLabels(flags.string("labels")) : (object.metadata.labels ?? {}),
+      await createObject(
+        invocation,
+        {
+          apiVersion: "v1",
+          kind: "Service",
+          metadata: {
+            name,
+            ...labelsOf(flags.string("labels"), object),
+          },
+          spec: {
+            ports: ports.map(({ port, protocol }, i) => ({
+              ...(ports.length > 1 ? { name: `port-${i + 1}` } : {}),
+              port,
+              protocol,
+              targetPort: targetPort ? (/^\d+$/.test(targetPort) ? Number(targetPort) : targetPort) : port,
+            })),
+            selector,
+            ...(flags.string("type") ? { type: flags.string("type") } : {}),
+            ...(flags.string("external-ip") ? { externalIPs: [flags.string("external-ip")] } : {}),
+            ...(flags.string("load-balancer-ip") ? { loadBalancerIP: flags.string("load-balancer-ip") } : {}),
+            ...(flags.string("cluster-ip") ? { clusterIP: flags.string("cluster-ip") } : {}),
+            ...(flags.string("session-affinity") ? { sessionAffinity: flags.string("session-affinity") } : {}),
+            ...(flags.string("external-name") ? { externalName: flags.string("external-name") } : {}),
+          },
         },
-        spec: {
-          ports: ports.map(({ port, protocol }, i) => ({
-            ...(ports.length > 1 ? { name: `port-${i + 1}` } : {}),
-            port,
-            protocol,
-            targetPort: targetPort ? (/^\d+$/.test(targetPort) ? Number(targetPort) : targetPort) : port,
-          })),
-          selector,
-          ...(flags.string("type") ? { type: flags.string("type") } : {}),
-          ...(flags.string("external-ip") ? { externalIPs: [flags.string("external-ip")] } : {}),
-          ...(flags.string("load-balancer-ip") ? { loadBalancerIP: flags.string("load-balancer-ip") } : {}),
-          ...(flags.string("cluster-ip") ? { clusterIP: flags.string("cluster-ip") } : {}),
-          ...(flags.string("session-affinity") ? { sessionAffinity: flags.string("session-affinity") } : {}),
-          ...(flags.string("external-name") ? { externalName: flags.string("external-name") } : {}),
-        },
-      });
+        { done: "exposed" },
+      );
     }
     return 0;
   },
 };
+
+function labelsOf(wanted: string, { metadata }: Unstructured): { labels?: Record<string, string> } {
+  const labels = wanted ? parseLabels(wanted) : metadata.labels;
+  return labels ? { labels } : {};
+}
 
 /** Throws a CommandError in kubectl's words for what has no labels to select by. */
 function selectorOf({ kind, metadata, ...object }: Unstructured): Record<string, string> {

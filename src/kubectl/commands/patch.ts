@@ -6,7 +6,8 @@ import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
-import { pathOf } from "../resource-catalog.ts";
+import { printerOf } from "../printers/printer.ts";
+import { kindText, pathOf } from "../resource-catalog.ts";
 import { fetchTargets, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 import { deleteObject } from "./delete.ts";
@@ -64,7 +65,9 @@ export const patch: Command = {
               contentType: type,
             });
       const isSame = changed.metadata.resourceVersion === object.metadata.resourceVersion && dryRunOf(flags) === "none";
-      await reportWritten(session, flags, resource, changed, isSame ? "patched (no change)" : "patched");
+      const printer = await printerOf(flags);
+      if (printer) session.print(await printer(changed));
+      else session.print(`${kindText(resource)}/${name} ${isSame ? "patched (no change)" : "patched"}\n`);
     }
     return 0;
   },

@@ -82,9 +82,11 @@ const env: Command = {
       const targets = await targetsOf(session, flags, objects);
       for (const { target, object } of await fetchTargets(session, flags, targets)) {
         for (const container of podSpecOf(object).containers) {
-          session.print(`# ${target.resource.plural} ${object.metadata.name}, container ${container.name}\n`);
+          session.print(`# ${target.resource.kind} ${object.metadata.name}, container ${container.name}\n`);
           for (const { name, value, valueFrom } of container.env ?? []) {
-            session.print(valueFrom ? `# ${name} from ${JSON.stringify(valueFrom)}\n` : `${name}=${value ?? ""}\n`);
+            session.print(
+              valueFrom ? `# ${name} from ${sourceText(valueFrom as ValueSource)}\n` : `${name}=${value ?? ""}\n`,
+            );
           }
         }
       }
@@ -121,6 +123,20 @@ async function variablesFrom({ session, flags }: Invocation, from: string, prefi
     name: prefix + key.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_"),
     valueFrom: { [field]: { key, name: object!.metadata.name } },
   }));
+}
+
+interface ValueSource {
+  fieldRef?: { fieldPath: string };
+  resourceFieldRef?: { resource: string };
+  secretKeyRef?: { name: string; key: string };
+  configMapKeyRef?: { name: string; key: string };
+}
+
+function sourceText({ fieldRef, resourceFieldRef, secretKeyRef, configMapKeyRef }: ValueSource): string {
+  if (fieldRef) return `field path ${fieldRef.fieldPath}`;
+  if (resourceFieldRef) return `resource field ${resourceFieldRef.resource}`;
+  const [kind, ref] = secretKeyRef ? ["secret", secretKeyRef] : ["configmap", configMapKeyRef];
+  return `${kind} ${ref?.name}, key ${ref?.key}`;
 }
 
 const resources: Command = {
@@ -283,7 +299,7 @@ async function changeTemplates(
       : spec.template
         ? { template: { spec: inner } }
         : inner;
-    await changeObjects(invocation, [target], () => ({ spec: wrapped }), { done });
+    await changeObjects(invocation, [target], () => ({ spec: wrapped }), { done, isSilentWhenUnchanged: true });
   }
   return 0;
 }

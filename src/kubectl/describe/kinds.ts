@@ -141,7 +141,7 @@ async function service(object: Unstructured, { api, outline }: Describing) {
   outline.map(0, "Selector", fields(spec["selector"]) as Record<string, string>);
   outline.field(0, "Type", spec["type"]);
   if (spec["ipFamilyPolicy"]) outline.field(0, "IP Family Policy", spec["ipFamilyPolicy"]);
-  if (list(spec["ipFamilies"]).length > 0) outline.field(0, "IP Families", list<string>(spec["ipFamilies"]).join(","));
+  outline.field(0, "IP Families", list<string>(spec["ipFamilies"]).join(",") || "<none>");
   outline.field(0, "IP", spec["clusterIP"] ?? "");
   outline.field(0, "IPs", list<string>(spec["clusterIPs"]).join(",") || "<none>");
   if (list(spec["externalIPs"]).length > 0)

@@ -18,7 +18,8 @@ export class Outline {
     const entries = Object.entries(map ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
     if (entries.length === 0) this.field(level, name, "<none>");
     for (const [i, [key, value]] of entries.entries()) {
-      this.line(level, `${i === 0 ? `${name}:` : ""}\t${key}${separator}${value}`);
+      const head = i === 0 ? `${"  ".repeat(level)}${name}:` : "";
+      this.line(0, `${head}\t${key}${separator}${value}`);
     }
   }
 

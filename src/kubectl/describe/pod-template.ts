@@ -162,8 +162,7 @@ function writeContainer(outline: Outline, container: Container, status: Containe
   const ports = container.ports ?? [];
   const plural = ports.length > 1 ? "s" : "";
   const portText = (number: (port: Port) => number) =>
-    ports.map((port) => `${number(port)}/${port.protocol ?? "TCP"}${port.name ? ` (${port.name})` : ""}`).join(", ") ||
-    "<none>";
+    ports.map((port) => `${number(port)}/${port.protocol ?? "TCP"}`).join(", ") || "<none>";
   outline.field(
     inner,
     `Port${plural}`,

@@ -1,0 +1,146 @@
+/** `kubectl wait`: until objects are as they should be, or gone. */
+import { isNotFound } from "../../apimachinery/status-error.ts";
+import { jsonLines, type Unstructured } from "../api.ts";
+import type { Command } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { cut } from "../flags.ts";
+import { parseJsonPathExpression } from "../jsonpath.ts";
+import { manifestFlags } from "../manifests.ts";
+import { kindText } from "../resource-catalog.ts";
+import type { Session } from "../session.ts";
+import { allNamespacesFlag, fetchTargets, selectorFlags, type Target, targetPath, targetsOf } from "../targets.ts";
+
+/** Undefined stands for an object that is gone. */
+type Condition = (object: Unstructured | undefined) => boolean;
+
+export const wait: Command = {
+  summary: "Experimental: Wait for a specific condition on one or many resources",
+  usage:
+    "([-f FILENAME] | resource.group/resource.name | resource.group [(-l label | --all)]) [--for=create|--for=delete|--for condition=available|--for=jsonpath='{}'[=value]]",
+  examples: [
+    "wait --for=condition=Ready pod/web",
+    "wait --for=delete pod/web --timeout=60s",
+    "wait --for=jsonpath='{.status.phase}'=Running pod/web",
+  ],
+  flags: [
+    ...manifestFlags,
+    ...selectorFlags,
+    allNamespacesFlag,
+    { name: "for", kind: "string", help: "create, delete, condition=TYPE[=VALUE] or jsonpath='{PATH}'[=VALUE]" },
+    { name: "timeout", kind: "duration", default: "30s", help: "how long; negative for a week, 0 to look once" },
+    { name: "all", kind: "bool", help: "all objects of the kind" },
+    { name: "output", short: "o", kind: "string", help: "name: print only names" },
+  ],
+  async run({ session, flags, args }) {
+    const wanted = flags.string("for");
+    if (!wanted) throw new CommandError('unrecognized condition: ""');
+    const condition = conditionOf(wanted);
+    const targets = await targetsOf(session, flags, args);
+    const named: Target[] = [];
+    for (const target of targets) {
+      if (target.name !== undefined) named.push(target);
+      else named.push(...(await fetchTargets(session, flags, [target])).map((found) => found.target));
+    }
+    if (named.length === 0) {
+      if (wanted === "delete") return 0;
+      throw new CommandError("no matching resources found");
+    }
+    const timeoutMs = flags.durationMs("timeout");
+    const wasThere = wanted === "delete" ? await presentOf(session, named) : named;
+    const results = await Promise.all(
+      wasThere.map((target) => until(session, target, condition, timeoutMs < 0 ? weekMs : timeoutMs, wanted)),
+    );
+    for (const { target, isMet } of results) {
+      if (isMet) session.print(`${kindText(target.resource)}/${target.name} condition met\n`);
+      else session.printError(`timed out waiting for the condition on ${target.resource.plural}/${target.name}\n`);
+    }
+    return results.every(({ isMet }) => isMet) ? 0 : 1;
+  },
+};
+
+/** Those that are there: what was never there is gone without a word. */
+async function presentOf(session: Session, targets: readonly Target[]): Promise<Target[]> {
+  const api = await session.api();
+  const found = await Promise.all(
+    targets.map(async (target) => {
+      try {
+        await api.get(targetPath(target));
+        return [target];
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        return [];
+      }
+    }),
+  );
+  return found.flat();
+}
+
+const weekMs = 7 * 24 * 3_600_000;
+
+function conditionOf(text: string): Condition {
+  const lower = text.toLowerCase();
+  if (lower === "delete") return (object) => object === undefined;
+  if (lower === "create") return (object) => object !== undefined;
+  if (lower.startsWith("condition=")) {
+    const [type, value = "true"] = cut(text.slice("condition=".length), "=");
+    return (object) =>
+      conditionsOf(object).some(
+        (condition) =>
+          condition.type.toLowerCase() === type.toLowerCase() && condition.status.toLowerCase() === value.toLowerCase(),
+      );
+  }
+  if (lower.startsWith("jsonpath=")) {
+    const [, path = "", , value] = /^(\{[^}]*\}|[^=]*)(=(.*))?$/s.exec(text.slice("jsonpath=".length)) ?? [];
+    const read = parseJsonPathExpression(path.replace(/^'|'$/g, ""));
+    return (object) => {
+      const found = object === undefined ? [] : read(object);
+      return value === undefined ? found.length > 0 : found.length > 0 && found.every((each) => String(each) === value);
+    };
+  }
+  throw new CommandError(`unrecognized condition: ${JSON.stringify(text)}`);
+}
+
+function conditionsOf(object: Unstructured | undefined): { type: string; status: string }[] {
+  const status = object?.["status"] as { conditions?: { type: string; status: string }[] } | undefined;
+  return status?.conditions ?? [];
+}
+
+async function until(session: Session, target: Target, condition: Condition, timeoutMs: number, wanted: string) {
+  const api = await session.api();
+  const { clock } = session.terminal;
+  const deadlineMs = clock.now() + timeoutMs;
+  const one: Target = { ...target, name: undefined };
+  const query = { fieldSelector: `metadata.name=${target.name}` };
+  let wasThere = false;
+  for (;;) {
+    const list = await api.get<{ items?: Unstructured[]; metadata: { resourceVersion: string } }>(
+      targetPath(one, undefined, query),
+    );
+    const present = list.items?.[0];
+    if (!present && !wasThere && wanted !== "delete" && wanted !== "create") {
+      // As kubectl: what is not there at all is an error, not something to wait for.
+      await api.get(targetPath(target)).catch((error: unknown) => {
+        if (isNotFound(error)) throw error;
+      });
+    }
+    wasThere ||= present !== undefined;
+    if (condition(present)) return { target, isMet: true };
+    const leftMs = deadlineMs - clock.now();
+    if (leftMs <= 0) return { target, isMet: false };
+    const stream = await api.stream(
+      targetPath(one, undefined, {
+        ...query,
+        watch: "true",
+        resourceVersion: list.metadata.resourceVersion,
+        timeoutSeconds: String(Math.max(1, Math.ceil(leftMs / 1000))),
+      }),
+    );
+    for await (const { type, object } of jsonLines<{ type: string; object: Unstructured }>(stream)) {
+      if (type === "ERROR") break;
+      if (condition(type === "DELETED" ? undefined : object)) {
+        stream.destroy();
+        return { target, isMet: true };
+      }
+    }
+  }
+}
