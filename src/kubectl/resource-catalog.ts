@@ -121,11 +121,6 @@ export function apiVersionOf({ group, version }: ApiResource): string {
   return group ? `${group}/${version}` : version;
 }
 
-/** `deployments.apps`, `pods`. */
-function resourceText({ plural, group }: ApiResource): string {
-  return group ? `${plural}.${group}` : plural;
-}
-
 /** `deployment.apps`, `pod`: what stands before the slash in `-o name` and in what commands report. */
 export function kindText({ kind, group }: Pick<ApiResource, "kind" | "group">): string {
   return group ? `${kind.toLowerCase()}.${group}` : kind.toLowerCase();
