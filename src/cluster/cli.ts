@@ -158,6 +158,41 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     });
   // The entry file runs it, from a bundle of its own: it has to be there at once.
   program.command("kubectl").description("work on a cluster as kubectl does").argument("[arguments...]");
+  const store = program
+    .command("store")
+    .description("a cluster's state: keep it in a file, bring it back, look after it");
+  store
+    .command("save <file>")
+    .description("write everything the API holds into one file; the cluster may run meanwhile")
+    .option(...name)
+    .action(async (file, options) => {
+      const { saveStore } = await import("./commands/store.ts");
+      await saveStore(file, { ...named(options), print });
+    });
+  store
+    .command("restore <file>")
+    .description("put what such a file holds in the place of the cluster's state; a running server is restarted")
+    .option(...name)
+    .action(async (file, options) => {
+      const { restoreStore } = await import("./commands/store.ts");
+      await restoreStore(file, { ...named(options), entry, print });
+    });
+  store
+    .command("defragment")
+    .description("give back the disk space that history took; a running server is restarted")
+    .option(...name)
+    .action(async (options) => {
+      const { defragmentStore } = await import("./commands/store.ts");
+      await defragmentStore({ ...named(options), entry, print });
+    });
+  store
+    .command("verify")
+    .description("read everything and check it against its checksums")
+    .option(...name)
+    .action(async (options) => {
+      const { verifyStore } = await import("./commands/store.ts");
+      await verifyStore({ ...named(options), print });
+    });
   program
     .command("demo")
     .description("install what is missing, bring a cluster up, and show a Service share out its traffic")

@@ -54,7 +54,8 @@ export async function downAll(print: (line: string) => void): Promise<void> {
   for (const name of names) await down({ name, print });
 }
 
-async function stopServer(paths: ClusterPaths, clock: Clock): Promise<void> {
+/** Ends the server alone; pods go on. Resolves when no process of it is left. */
+export async function stopServer(paths: ClusterPaths, clock: Clock): Promise<void> {
   const server = runningServer(paths);
   if (!server) return;
   signal(server.pid, "SIGTERM");
