@@ -2,10 +2,15 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { connect as connectFromHere, type Socket } from "node:net";
 import { join } from "node:path";
+import type { Node } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+import { Nodes } from "../api/resources.ts";
 import { mountsBelow, mountTmpfs } from "../base/node/mounts.ts";
 import { boundSocketIn, connectIn, listenOn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
+import { objectKey } from "../controller-runtime/cache.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { serveHealth } from "../kube-proxy/health-server.ts";
 import { Proxier } from "../kube-proxy/proxier.ts";
 import { informedServiceSource } from "../kube-proxy/service-source.ts";
 import type { ImageService } from "../kubelet/images/image-service.ts";
@@ -176,21 +181,29 @@ export async function startProxies(
   const proxyLog = log.with({ component: "kube-proxy" });
   const cache = new InformerCache({ client: clientOf("kube-proxy"), clock, log: proxyLog, signal });
   const source = informedServiceSource(cache);
-  const proxies = nodes.map(
-    (node) =>
-      new Proxier({
-        node: {
-          name: node.name,
-          addresses: [node.address],
-          podCIDRs: [plan.network.podCIDR],
-          serviceCIDRs: [plan.network.serviceCIDR],
-        },
-        source,
-        netnsPath: nodeNetnsPath(plan.name, node.name),
-        clock,
-        log: proxyLog.with({ node: node.name }),
-      }),
-  );
-  for (const proxy of proxies) void proxy.run(signal).catch((error) => proxyLog.error("the proxy ended", { error }));
+  const proxies = nodes.map(({ name, address }) => {
+    const { podCIDR, serviceCIDR } = plan.network;
+    const node = { name, addresses: [address], podCIDRs: [podCIDR], serviceCIDRs: [serviceCIDR] };
+    const shared = {
+      node,
+      source,
+      netnsPath: nodeNetnsPath(plan.name, name),
+      clock,
+      log: proxyLog.with({ node: name }),
+    };
+    const proxier = new Proxier(shared);
+    void proxier.run(signal).catch((error) => proxyLog.error("the proxy ended", { error }));
+    void serveHealth({ ...shared, proxier, signal, isEligible: () => isEligible(cache.get(Nodes, objectKey(name))) });
+    return proxier;
+  });
   await Promise.all(proxies.map((proxy) => proxy.synced));
+}
+
+/** As upstream's proxy sees it: a node that is deleted, or about to be by the autoscaler, takes no new connections. */
+function isEligible(node: DeepReadonly<Node> | undefined): boolean {
+  if (!node) return true;
+  return (
+    node.metadata.deletionTimestamp === undefined &&
+    !node.spec.taints?.some(({ key }) => key === "ToBeDeletedByClusterAutoscaler")
+  );
 }

@@ -9,6 +9,7 @@ import { type LinkChange, Links } from "../base/node/links.ts";
 import { connectIn, createNetns, deleteNetns, listenIn, netnsPath, udpSocketIn } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
+import { serveHealth } from "./health-server.ts";
 import type { NodeView } from "./node-view.ts";
 import { Proxier } from "./proxier.ts";
 import type { ServiceSource } from "./service-source.ts";
@@ -98,6 +99,7 @@ function slice(
 }
 
 const source = new Services();
+let isEligible = true;
 const proxiers: Proxier[] = [];
 
 beforeAll(async () => {
@@ -199,6 +201,8 @@ beforeAll(async () => {
     });
     proxiers.push(proxier);
     proxies.push(proxier.run(aborter.signal));
+    const health = { node, source, proxier, netnsPath: path(name), isEligible: () => isEligible };
+    await serveHealth({ ...health, clock: systemClock, log: silentLogger, signal: aborter.signal });
   }
   await Promise.all(proxiers.map((proxier) => proxier.synced));
 });
@@ -428,3 +432,44 @@ async function restartOnN1() {
     await running;
   }
 }
+
+/** Status and body of an HTTP answer. */
+async function get(from: keyof typeof names, address: string, port: number, urlPath = "/"): Promise<[string, unknown]> {
+  const socket = connectIn(path(from), address, port);
+  socket.write(`GET ${urlPath} HTTP/1.1\r\nHost: ${address}\r\nConnection: close\r\n\r\n`);
+  let text = "";
+  for await (const chunk of socket) text += chunk;
+  const body = text.slice(text.indexOf("\r\n\r\n") + 4);
+  const isChunked = /transfer-encoding: chunked/i.test(text);
+  const bare = isChunked ? body.slice(body.indexOf("\r\n") + 2, body.lastIndexOf("\r\n0\r\n")) : body;
+  return [text.split(" ")[1]!, bare.startsWith("{") ? JSON.parse(bare) : bare];
+}
+
+test("a health-check node port says whether its node has endpoints, and closes with its Service", async () => {
+  const local = { ...nodePort, type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 30081 };
+  await source.put("web", local, [slice(["p1", "p2"])]);
+  const service = { namespace: "default", name: "web" };
+  await expect
+    .poll(() => get("client", addresses.n1, 30081).catch(String))
+    .toEqual(["200", { service, localEndpoints: 2, serviceProxyHealthy: true }]);
+  await expect
+    .poll(() => get("client", addresses.n2, 30081).catch(String))
+    .toEqual(["503", { service, localEndpoints: 0, serviceProxyHealthy: true }]);
+  await source.put("web", undefined);
+  await expect.poll(() => get("client", addresses.n1, 30081).catch(String)).toContain("ECONNREFUSED");
+});
+
+test("the proxy answers on 10256 whether it is healthy, and whether its node may take new traffic", async () => {
+  const [status, body] = await get("client", addresses.n1, 10256, "/healthz");
+  expect([status, body]).toEqual([
+    "200",
+    { lastUpdated: expect.any(String), currentTime: expect.any(String), nodeEligible: true },
+  ]);
+  isEligible = false;
+  expect((await get("client", addresses.n1, 10256, "/healthz"))[0]).toBe("503");
+  expect((await get("client", addresses.n1, 10256, "/livez"))[0]).toBe("200");
+  isEligible = true;
+  expect((await get("n1", "127.0.0.1", 10249, "/metrics"))[1]).toContain(
+    "kubeproxy_sync_proxy_rules_service_changes_total",
+  );
+});

@@ -36,12 +36,21 @@ export class Proxier {
   #wake: (() => void) | undefined;
   #isSettled = false;
   #settling: (() => void)[] = [];
+  #failures = 0;
+  /** When rules last took effect. */
+  lastAppliedMs: number | undefined;
+  readonly counts = { applied: 0, applySeconds: 0, failures: 0, changes: 0 };
 
   constructor(options: ProxierOptions) {
     this.#options = options;
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
     });
+  }
+
+  /** False before the first rules and after a refused transaction: what the kernel holds is not what it should hold. */
+  get isHealthy(): boolean {
+    return this.lastAppliedMs !== undefined && this.#failures === 0;
   }
 
   /** Resolves when every change told so far is in effect. */
@@ -74,21 +83,26 @@ export class Proxier {
       });
       // The setting is there once the first rule that tracks connections is.
       const tuneConntrack = once(() => netnsPath && inNetns(netnsPath, forgetClosedConnectionsSoon));
-      let failures = 0;
       let stale: StaleConnections[] = [];
       while (!signal.aborted) {
         const changed = [...this.#changed];
         this.#changed.clear();
+        this.counts.changes += changed.length;
+        const begunMs = clock.now();
         for (const family of families) for (const service of changed) stale.push(...this.#compile(service, family));
         try {
           for (const { table } of families) await table.apply();
           forgetter.forget(stale);
           stale = [];
-          failures = 0;
+          this.#failures = 0;
+          this.lastAppliedMs = clock.now();
+          this.counts.applied++;
+          this.counts.applySeconds += (this.lastAppliedMs - begunMs) / 1000;
           tuneConntrack();
           this.#resolveSynced();
         } catch (error) {
-          failures++;
+          const failures = ++this.#failures;
+          this.counts.failures++;
           log.error("service rules not applied; the old ones still hold", { node: node.name, failures, error });
           await sleep(clock, backoffDelayMs(retry, failures), signal).catch(() => {});
           continue;
