@@ -3,6 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { groups as knownGroups } from "../../api/discovery.ts";
 import type { KubeObject } from "../../api/object.ts";
 import { notFoundError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
@@ -20,7 +21,7 @@ import { managerOfUserAgent, type RequestContext } from "../services.ts";
 import type { HttpExchange, SubresourceHandler, SubresourceRequest } from "../subresource-handler.ts";
 import { type Exchange, SocketExchange } from "./exchange.ts";
 import { impersonated } from "./impersonation.ts";
-import type { NonResourceRoutes } from "./non-resource-routes.ts";
+import { type NonResourceRoutes, sendText } from "./non-resource-routes.ts";
 import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
 import { streamFormatOf, streamWatch } from "./watch-stream.ts";
 
@@ -100,6 +101,10 @@ export class HttpDoor {
     const pipeline = this.#pipeline;
     const { registry } = pipeline.services;
     const resource = registry.find(info.group, info.version, info.resource);
+    if (!resource ? isForeign(info.group) : isNowhere(resource, info)) {
+      sendText(exchange, auditId, 404, "404 page not found\n");
+      return;
+    }
     if (!resource || !hasScope(resource, info)) throw unknownPath();
     const subresource = info.subresource ? resource.subresources.get(info.subresource) : undefined;
     if (info.subresource && !subresource) {
@@ -374,6 +379,19 @@ async function admitConnection(request: SubresourceRequest): Promise<void> {
 function hasScope(resource: ServedResource, info: RequestInfo): boolean {
   if (resource.namespaced) return info.namespace !== "" || info.name === "";
   return info.namespace === "" || (info.resource === "namespaces" && info.group === "");
+}
+
+const ownGroups = new Set(knownGroups.map(({ group }) => group));
+
+/** Of nobody that comes with the server: what is not served there does not exist at all. */
+function isForeign(group: string): boolean {
+  return !ownGroups.has(group);
+}
+
+/** Namespaced custom resources are only read across all namespaces. */
+function isNowhere(resource: ServedResource, info: RequestInfo): boolean {
+  if (!resource.definition.type?.custom) return false;
+  return !hasScope(resource, info) || (info.verb === "create" && resource.namespaced && info.namespace === "");
 }
 
 /** PUT, PATCH and the like are for objects, POST is for collections. */

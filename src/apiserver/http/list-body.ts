@@ -73,9 +73,13 @@ const commaBrace = Buffer.from(",{");
 const comma = Buffer.from(",");
 const listTail = Buffer.from("]}\n");
 
-/** Items go without the kind and apiVersion that their encodings begin with. */
+/** How many bytes of an item's encoding are its kind and apiVersion: items of built-in kinds go without, custom resources with them. */
+function prefixLength({ definition, apiVersion, kind }: ServedResource): number {
+  return definition.type?.custom ? 1 : Buffer.byteLength(jsonTypePrefix(apiVersion, kind));
+}
+
 export function* listChunks(resource: ServedResource, entries: Entries, head: string): Parts {
-  const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
+  const prefix = prefixLength(resource);
   yield Buffer.from(head);
   let separator = brace;
   for (const entry of entries) {
@@ -115,7 +119,7 @@ const deflatedEncoders = new WeakMap<ServedResource, Encoder<KubeObject>>();
 function deflatedItemEncoder(resource: ServedResource): Encoder<KubeObject> {
   let encoder = deflatedEncoders.get(resource);
   if (!encoder) {
-    const prefix = Buffer.byteLength(jsonTypePrefix(resource.apiVersion, resource.kind));
+    const prefix = prefixLength(resource);
     encoder = {
       id: `deflated item ${resource.json.id}`,
       encode: (object) => {

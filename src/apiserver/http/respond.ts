@@ -203,7 +203,9 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   const { exchange, wanted, auditId, warnings, clock } = context;
   const { resource } = answer;
   const { mediaType } = wanted.rendering;
-  const metadata = listMetadata(answer);
+  // Lists of custom resources say more than those of built-in kinds, whose fields are left out when empty.
+  const isCustom = resource.definition.type?.custom === true;
+  const metadata = isCustom ? { continue: "", ...listMetadata(answer) } : listMetadata(answer);
   if (mediaType === "protobuf") {
     const { protobufList } = await import("../negotiation/protobuf-encoder.ts");
     const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
@@ -212,6 +214,7 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   }
   if (mediaType !== "json" || wanted.pretty) {
     const items = answer.entries.map((entry) => {
+      if (isCustom) return resource.fromStored(entry.object);
       const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(entry.object);
       return item;
     });
