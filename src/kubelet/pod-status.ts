@@ -106,7 +106,12 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
       const waiting = waitingToRestart(state, container, run, now);
       return waiting ? { waiting } : { terminated: terminatedState(run, node) };
     }
-    if (run.kind === "starting" && run.last) return { terminated: terminatedState(run.last, node) };
+    if (run.kind === "starting" && run.last) {
+      // Until it has run, its users want to know why it could not.
+      return container.problem
+        ? { waiting: waitingToStart(state, container) }
+        : { terminated: terminatedState(run.last, node) };
+    }
     return { waiting: waitingToStart(state, container) };
   }
 }

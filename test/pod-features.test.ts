@@ -1,0 +1,190 @@
+/** One short manifest for each thing that a pod can ask of its node; what the pod says of itself shows whether it got it. */
+import { existsSync } from "node:fs";
+import { expect, test } from "vitest";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+
+interface Feature {
+  /** Of the pod's spec, in YAML's flow style. */
+  pod?: string;
+  /** Of its container. */
+  container?: string;
+  /** Run in the pod; what it prints is looked at. */
+  script: string;
+  says: RegExp;
+  /** Where the machine cannot, and why. */
+  lacks?: string | undefined;
+}
+
+const features: Record<string, Feature> = {
+  hostNetwork: { pod: "hostNetwork: true", script: "ip addr", says: /cni0|pods0|: veth/ },
+  hostPID: { pod: "hostPID: true", script: "ps | wc -l", says: /^\d{2,}$/m },
+  hostIPC: { pod: "hostIPC: true", script: "df /dev/shm | tail -1; echo done", says: /done/ },
+  hostAliases: {
+    pod: "hostAliases: [{ip: 10.9.8.7, hostnames: [one.example, two.example]}]",
+    script: "cat /etc/hosts",
+    says: /^10\.9\.8\.7\tone\.example\ttwo\.example$/m,
+  },
+  hostname: {
+    pod: "hostname: named, subdomain: sub",
+    script: "hostname; cat /etc/hosts",
+    says: /^named\n[\s\S]*\tnamed\.sub\.default\.svc\.cluster\.local\tnamed/,
+  },
+  setHostnameAsFQDN: {
+    pod: "hostname: named, subdomain: sub, setHostnameAsFQDN: true",
+    script: "hostname",
+    says: /^named\.sub\.default\.svc\.cluster\.local$/m,
+  },
+  "dnsPolicy None": {
+    pod: "dnsPolicy: None, dnsConfig: {nameservers: [9.9.9.9], searches: [a.example], options: [{name: ndots, value: '2'}]}",
+    script: "cat /etc/resolv.conf",
+    says: /^search a\.example\nnameserver 9\.9\.9\.9\noptions ndots:2$/m,
+  },
+  "dnsConfig on top": {
+    pod: "dnsConfig: {searches: [more.example]}",
+    script: "cat /etc/resolv.conf",
+    says: /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local.* more\.example$/m,
+  },
+  sysctls: {
+    pod: "securityContext: {sysctls: [{name: net.ipv4.ip_local_port_range, value: '2000 3000'}, {name: kernel.shm_rmid_forced, value: '1'}]}",
+    script: "cat /proc/sys/net/ipv4/ip_local_port_range /proc/sys/kernel/shm_rmid_forced",
+    says: /^2000\t3000\n1$/m,
+  },
+  "runAsUser and groups": {
+    pod: "securityContext: {runAsUser: 1001, runAsGroup: 2002, supplementalGroups: [3003], fsGroup: 4004}",
+    script: "id -u; id -g; id -G",
+    says: /^1001\n2002\n2002 (4004 3003|3003 4004)$/m,
+  },
+  "supplementalGroupsPolicy Strict": {
+    pod: "securityContext: {runAsUser: 0, supplementalGroups: [3003], supplementalGroupsPolicy: Strict}",
+    script: "id -G",
+    says: /^0 3003$/m,
+  },
+  "fsGroup on a volume": {
+    pod: "securityContext: {runAsUser: 1001, fsGroup: 4004}, volumes: [{name: v, emptyDir: {}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v}]",
+    script: "touch /v/new && stat -c '%g %a' /v && stat -c %g /v/new",
+    says: /^4004 2777\n4004$/m,
+  },
+  "capabilities added and dropped": {
+    container: "securityContext: {capabilities: {drop: [ALL], add: [NET_ADMIN]}}",
+    script: "grep CapEff /proc/self/status",
+    says: /0000000000001000$/m,
+  },
+  "allowPrivilegeEscalation false": {
+    container: "securityContext: {allowPrivilegeEscalation: false}",
+    script: "grep NoNewPrivs /proc/self/status",
+    says: /1$/m,
+  },
+  "seccomp RuntimeDefault": {
+    container: "securityContext: {seccompProfile: {type: RuntimeDefault}}",
+    script: "grep Seccomp: /proc/self/status; unshare -U true 2>&1 || echo refused",
+    says: /2\n[\s\S]*refused/,
+  },
+  "seccomp Unconfined": {
+    container: "securityContext: {seccompProfile: {type: Unconfined}}",
+    script: "grep Seccomp: /proc/self/status",
+    says: /0$/m,
+  },
+  readOnlyRootFilesystem: {
+    container: "securityContext: {readOnlyRootFilesystem: true}",
+    script: "touch /x 2>&1 || true",
+    says: /Read-only file system/,
+  },
+  privileged: {
+    container: "securityContext: {privileged: true}",
+    script: "test -b /dev/loop0 -o -c /dev/kmsg && mount -t tmpfs none /mnt && echo mounted",
+    says: /mounted/,
+  },
+  "not privileged": { script: "mount -t tmpfs none /mnt 2>&1 || echo refused; ls /dev", says: /refused/ },
+  "procMount masked by default": {
+    script: "head -c 10 /proc/kcore 2>&1 | wc -c; echo 1 > /proc/sys/kernel/panic 2>&1 || echo refused",
+    says: /^0\n[\s\S]*refused/,
+  },
+  "hostUsers false": {
+    pod: "hostUsers: false",
+    script: "cat /proc/self/uid_map; id -u",
+    says: /^\s*0\s+[1-9]\d+\s+65536\n0$/m,
+    lacks: existsSync("/proc/self/ns/user") ? undefined : "user namespaces",
+  },
+  shareProcessNamespace: { pod: "shareProcessNamespace: true", script: "echo pid $$", says: /^pid ([2-9]|\d\d)/m },
+  "limits are the cgroup's": {
+    container: "resources: {limits: {cpu: 500m, memory: 64Mi}}",
+    script:
+      "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max",
+    says: /^67108864\n50000/m,
+  },
+  "a pids limit": {
+    script: "cat /sys/fs/cgroup/pids/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids.max",
+    says: /^(max|\d+)$/m,
+  },
+  "OOM score by QoS": { script: "cat /proc/self/oom_score_adj", says: /^1000$/m },
+  "emptyDir in memory": {
+    pod: "volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 8Mi}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v}]",
+    script: "df /v | tail -1",
+    says: /^tmpfs\s+8192/m,
+  },
+  "subPath and subPathExpr": {
+    pod: "volumes: [{name: v, emptyDir: {}}]",
+    container:
+      "env: [{name: WHO, value: me}], volumeMounts: [{name: v, mountPath: /a, subPath: x/y}, {name: v, mountPath: /b, subPathExpr: $(WHO)}, {name: v, mountPath: /v}]",
+    script: "touch /a/f /b/g; cd /v; find . -type f | sort",
+    says: /^\.\/me\/g\n\.\/x\/y\/f$/m,
+  },
+  "downward API": {
+    container:
+      "resources: {limits: {cpu: '1', memory: 32Mi}}, env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}, {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}, {name: MEM, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}, {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]",
+    script: "echo $IP $CPU $MEM $NODE",
+    says: /^10\.\d+\.\d+\.\d+ 1 32 \S+$/m,
+  },
+  "variables compose": {
+    container: "env: [{name: A, value: a}, {name: B, value: '$(A)-$$(A)-$(NONE)'}]",
+    script: "echo $B",
+    says: /^a-\$\(A\)-\$\(NONE\)$/m,
+  },
+  "service variables": { script: "echo $KUBERNETES_SERVICE_HOST", says: /^10\./m },
+  "a projected token": {
+    pod: "volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: token, audience: me}}, {downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}]}}]",
+    container: "volumeMounts: [{name: t, mountPath: /t}]",
+    script: "cut -c1-3 /t/token; cat /t/name",
+    says: /^eyJ\n/m,
+  },
+  workingDir: { container: "workingDir: /tmp", script: "pwd", says: /^\/tmp$/m },
+  "an image as a volume": {
+    pod: "volumes: [{name: i, image: {reference: busybox}}]",
+    container: "volumeMounts: [{name: i, mountPath: /image}]",
+    script: "ls /image/bin/sh && touch /image/x 2>&1 || echo refused",
+    says: /\/image\/bin\/sh\n[\s\S]*refused/,
+  },
+  "recursive read-only": {
+    pod: "volumes: [{name: v, emptyDir: {}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: IfPossible}]",
+    script: "touch /v/x 2>&1 || true",
+    says: /Read-only file system/,
+  },
+};
+
+describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
+  const podName = (title: string) => title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+
+  test("all of it is accepted", async () => {
+    const manifests = Object.entries(features).map(([title, { pod, container, script }]) => {
+      const command = `name: main, image: busybox, command: [sh, -c, ${JSON.stringify(script)}]`;
+      const spec = `restartPolicy: Never, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
+      return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title)}}\nspec: {${spec}}`;
+    });
+    await cluster.apply(manifests.join("\n---\n"));
+  });
+
+  for (const [title, { says, lacks }] of Object.entries(features)) {
+    test.skipIf(lacks !== undefined)(title, async () => {
+      const name = podName(title);
+      const phase = await eventually(
+        () =>
+          cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.message} {.status.containerStatuses[0].state}"}`,
+        (text) => expect(text).toMatch(/^(Succeeded|Failed)/),
+      );
+      expect(await cluster.kubectl`logs ${name}`, phase).toMatch(says);
+    });
+  }
+});
