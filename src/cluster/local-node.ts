@@ -17,6 +17,7 @@ import type { ImageService } from "../kubelet/images/image-service.ts";
 import { SimulatedImages } from "../kubelet/images/simulated-images.ts";
 import { type Kubelet, startKubelet } from "../kubelet/kubelet.ts";
 import { machineFacts } from "../kubelet/machine-facts.ts";
+import { HostPorts } from "../kubelet/network/host-ports.ts";
 import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-network.ts";
 import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
 import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
@@ -57,6 +58,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   const { plan, node, paths, clock, random, log, signal } = options;
   const { runtime, images, network } = partsOf(options);
   const folders = foldersOf(paths, node);
+  const hostPorts = node.kind === "local" ? new HostPorts(nodeNetnsPath(plan.name, node.name)) : undefined;
   await runtime.open(signal);
   const nodeNetnsOf = node.kind === "local" ? { nodeNetnsPath: nodeNetnsPath(plan.name, node.name) } : {};
   const kubelet = startKubelet({
@@ -74,6 +76,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
     runtime,
     images,
     network,
+    ...(hostPorts ? { hostPorts } : {}),
     clock,
     random,
     log: log.with({ component: "kubelet" }),
@@ -92,7 +95,13 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   });
   if (node.kind === "local") await openDoor(options, kubelet);
   // Containers go on; only nobody in this process hears of their ends any more.
-  return { ...kubelet, stopped: kubelet.stopped.then(() => runtime.close()) };
+  return {
+    ...kubelet,
+    stopped: kubelet.stopped.then(() => {
+      hostPorts?.release();
+      return runtime.close();
+    }),
+  };
 }
 
 /** The port on which the API server, metrics readers and the curious ask a kubelet. Nobody can reach a simulated node's. */

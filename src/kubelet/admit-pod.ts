@@ -10,6 +10,8 @@ export interface NodeRoom {
   /** Pods that have not ended, without the one that is judged. */
   others: readonly PodObject[];
   pressures: ReadonlySet<PressureCondition>;
+  /** The kernel confines processes by AppArmor. */
+  hasAppArmor?: boolean;
 }
 
 export interface Refusal {
@@ -18,7 +20,14 @@ export interface Refusal {
 }
 
 export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
-  return pressureRefusal(pod, room) ?? selectorRefusal(pod, room) ?? roomRefusal(pod, room) ?? portRefusal(pod, room);
+  return (
+    sysctlRefusal(pod) ??
+    appArmorRefusal(pod, room) ??
+    pressureRefusal(pod, room) ??
+    selectorRefusal(pod, room) ??
+    roomRefusal(pod, room) ??
+    portRefusal(pod, room)
+  );
 }
 
 function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | undefined {
@@ -29,6 +38,59 @@ function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | und
   );
   if (only && (podQosClass(pod) !== "BestEffort" || tolerates)) return undefined;
   return { reason: "Evicted", message: `The node had condition: [${[...pressures].join(" ")}]. ` };
+}
+
+/** Those whose effect stays in the pod. Others need the node's administrator's word, for which there is no setting here. */
+function sysctlRefusal({ spec }: PodObject): Refusal | undefined {
+  for (const { name } of spec.securityContext?.sysctls ?? []) {
+    const dotted = name.replaceAll("/", ".");
+    if (!safeSysctls.has(dotted)) {
+      return { reason: "SysctlForbidden", message: `forbidden sysctl: ${JSON.stringify(dotted)} not allowlisted` };
+    }
+    const isShared = dotted.startsWith("net.") ? spec.hostNetwork : spec.hostIPC;
+    if (isShared) {
+      const namespace = dotted.startsWith("net.") ? "host net" : "host ipc";
+      return {
+        reason: "SysctlForbidden",
+        message: `forbidden sysctl: ${JSON.stringify(dotted)} not allowed with ${namespace} enabled`,
+      };
+    }
+  }
+  return undefined;
+}
+
+const safeSysctls: ReadonlySet<string> = new Set([
+  "kernel.shm_rmid_forced",
+  "net.ipv4.ip_local_port_range",
+  "net.ipv4.ip_local_reserved_ports",
+  "net.ipv4.ip_unprivileged_port_start",
+  "net.ipv4.ping_group_range",
+  "net.ipv4.tcp_fin_timeout",
+  "net.ipv4.tcp_keepalive_intvl",
+  "net.ipv4.tcp_keepalive_probes",
+  "net.ipv4.tcp_keepalive_time",
+  "net.ipv4.tcp_rmem",
+  "net.ipv4.tcp_syncookies",
+  "net.ipv4.tcp_wmem",
+]);
+
+/** A profile that nobody enforces must not look enforced. */
+function appArmorRefusal({ spec }: PodObject, { hasAppArmor }: NodeRoom): Refusal | undefined {
+  const profiles = [
+    spec.securityContext?.appArmorProfile,
+    ...[...spec.containers, ...(spec.initContainers ?? [])].map(
+      ({ securityContext }) => securityContext?.appArmorProfile,
+    ),
+  ].filter((profile) => profile && profile.type !== "Unconfined");
+  if (profiles.length === 0) return undefined;
+  if (!hasAppArmor) return appArmorProblem("AppArmor is not enabled on the host");
+  return profiles.some((profile) => profile?.type === "RuntimeDefault")
+    ? appArmorProblem("this node's runtime has no default profile")
+    : undefined;
+}
+
+function appArmorProblem(why: string): Refusal {
+  return { reason: "AppArmor", message: `Cannot enforce AppArmor: ${why}` };
 }
 
 function selectorRefusal({ spec }: PodObject, { labels }: NodeRoom): Refusal | undefined {

@@ -89,6 +89,7 @@ function securityContext(
     ...(ofPod.supplementalGroups ?? []),
   ];
   const seccomp = own.seccompProfile ?? ofPod.seccompProfile;
+  const appArmor = own.appArmorProfile ?? ofPod.appArmorProfile;
   const privileged = own.privileged ?? false;
   const canGain = own.allowPrivilegeEscalation ?? true;
   return {
@@ -101,6 +102,9 @@ function securityContext(
     ...(!canGain && !privileged ? { noNewPrivileges: true } : {}),
     ...(own.capabilities ? { capabilities: capabilities(own.capabilities) } : {}),
     ...(privileged ? {} : { seccomp: seccompOf(seccomp, seccompRoot) }),
+    ...(appArmor?.type === "Localhost" && appArmor.localhostProfile
+      ? { appArmorProfile: appArmor.localhostProfile }
+      : {}),
     ...(own.procMount === "Unmasked" ? { procMount: "Unmasked" } : {}),
   };
 }

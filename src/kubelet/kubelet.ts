@@ -23,6 +23,7 @@ import { type Observations, observeMachine, type Thresholds } from "./eviction/s
 import type { ImageService } from "./images/image-service.ts";
 import { defaultLogLimits, type LogLimits, rotateLog } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
+import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
 import { maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
@@ -50,6 +51,8 @@ export interface KubeletOptions {
   /** Open. */
   images: ImageService;
   network: PodNetwork;
+  /** For pods' hostPorts. Absent: they are not served. */
+  hostPorts?: HostPorts;
   clock: Clock;
   random: Random;
   log: Logger;
@@ -305,6 +308,7 @@ class RunningKubelet {
       labels: labels ?? nodeLabels(node, machine),
       others,
       pressures: this.#evictions.pressures,
+      hasAppArmor: machine.hasAppArmor ?? false,
     });
   }
 

@@ -14,6 +14,7 @@ export interface MachineFacts {
   bootId: string;
   kernelVersion: string;
   osImage: string;
+  hasAppArmor?: boolean;
   /** As Go names it: amd64, arm64. */
   architecture: string;
 }
@@ -32,6 +33,7 @@ export function machineFacts(nodeName: string, folder: string): MachineFacts {
     bootId: readText("/proc/sys/kernel/random/boot_id"),
     kernelVersion: release(),
     osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readText("/etc/os-release"))?.[1] ?? "Linux",
+    hasAppArmor: readText("/sys/module/apparmor/parameters/enabled") === "Y",
     architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
   };
 }

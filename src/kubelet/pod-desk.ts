@@ -1,7 +1,8 @@
 /** What the parts of one pod's executor share: the pod's state, its surroundings, and where to report. */
 import type { Socket } from "node:net";
-import type { Service } from "../api/core/v1.ts";
+import type { Secret, Service } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
+import { Secrets } from "../api/resources.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
@@ -10,6 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
 import type { FieldFacts } from "./fields.ts";
 import type { ImageService } from "./images/image-service.ts";
+import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
 import type { NodeFolders, PodFolders } from "./paths.ts";
 import type { ContainerSpec, PodEvent, PodObject, PodState } from "./pod-state.ts";
@@ -32,6 +34,8 @@ export interface PodSurroundings {
   runtime: ContainerRuntime;
   images: ImageService;
   network: PodNetwork;
+  /** Absent: the node has no ports that could lead to pods. */
+  hostPorts?: HostPorts;
   references: ReferencedObjects;
   statuses: StatusWriter;
   /** Sandboxes are made of many short system calls. */
@@ -96,6 +100,28 @@ export function actionTarget(
     connect,
     exec: (command, timeoutMs, signal) => runtime.execSync(id, command, { timeoutMs, signal }),
   };
+}
+
+/** Those that the pod names and that exist; it is told about the others. */
+export async function pullSecrets(desk: PodDesk): Promise<DeepReadonly<Secret>[]> {
+  const { references } = desk.node;
+  const { pod } = desk.state;
+  const { namespace, uid } = pod.metadata;
+  const found = await Promise.all(
+    (pod.spec.imagePullSecrets ?? []).map(async ({ name }) => {
+      if (!name) return [];
+      const secret = await references.get(Secrets, namespace, name, uid);
+      if (secret) return [secret];
+      desk.record(
+        undefined,
+        "Warning",
+        "FailedToRetrieveImagePullSecret",
+        `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
+      );
+      return [];
+    }),
+  );
+  return found.flat();
 }
 
 /** Tries again, later each time, until it succeeds or the node's kubelet ends. What is not there needs nothing done. */

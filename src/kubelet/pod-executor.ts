@@ -3,9 +3,7 @@
  * events. Everything waits on its own; no pod waits for another.
  */
 import { rm } from "node:fs/promises";
-import type { Secret } from "../api/core/v1.ts";
-import type { DeepReadonly } from "../api/object.ts";
-import { Pods, Secrets } from "../api/resources.ts";
+import { Pods } from "../api/resources.ts";
 import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
 import { sleep, type Timer } from "../base/clock.ts";
@@ -14,7 +12,7 @@ import { ContainerStopper } from "./container-stop.ts";
 import { ensureImage } from "./image-puller.ts";
 import { type PodFolders, podFolders } from "./paths.ts";
 import { isAlive } from "./plan-pod.ts";
-import { type PodDesk, type PodSurroundings, untilDone } from "./pod-desk.ts";
+import { type PodDesk, type PodSurroundings, pullSecrets, untilDone } from "./pod-desk.ts";
 import { PodProbes } from "./pod-probes.ts";
 import { makeSandbox } from "./pod-sandbox.ts";
 import {
@@ -76,6 +74,10 @@ export class PodExecutor implements PodDesk {
 
   /** Takes the pod on, or up again where a kubelet before this one left it. */
   start(): void {
+    const { pod, stage, sandbox } = this.#state;
+    if (stage.kind === "active" && sandbox.kind === "ready") {
+      this.#background(this.node.hostPorts?.open(pod, sandbox.ips) ?? Promise.resolve());
+    }
     if (this.#state.containers.some(isAlive)) {
       // Running containers' volumes must follow their objects again.
       this.#state = { ...this.#state, volumes: { kind: "preparing" } };
@@ -216,34 +218,13 @@ export class PodExecutor implements PodDesk {
     if (!spec) return;
     const record = (type: "Normal" | "Warning", reason: string, message: string) =>
       this.record(name, type, reason, message);
-    const outcome = await ensureImage(spec, () => this.#pullSecrets(), this.node, record, this.node.signal);
+    const outcome = await ensureImage(spec, () => pullSecrets(this), this.node, record, this.node.signal);
     const image = spec.image ?? "";
     if (outcome.kind === "ready") this.dispatch({ kind: "imageReady", container: name, image, id: outcome.id });
     else {
       const { reason, message } = outcome;
       this.dispatch({ kind: "imageFailed", container: name, image, reason, message });
     }
-  }
-
-  async #pullSecrets(): Promise<DeepReadonly<Secret>[]> {
-    const { references } = this.node;
-    const { pod } = this.#state;
-    const { namespace, uid } = pod.metadata;
-    const found = await Promise.all(
-      (pod.spec.imagePullSecrets ?? []).map(async ({ name }) => {
-        if (!name) return [];
-        const secret = await references.get(Secrets, namespace, name, uid);
-        if (secret) return [secret];
-        this.record(
-          undefined,
-          "Warning",
-          "FailedToRetrieveImagePullSecret",
-          `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
-        );
-        return [];
-      }),
-    );
-    return found.flat();
   }
 
   /** The pod has ended: its address and volumes are given back, its records and logs stay. */
@@ -253,7 +234,11 @@ export class PodExecutor implements PodDesk {
     this.#volumes.stop();
     await untilDone(this, "error killing pod", async () => {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.stopSandbox(sandbox.id)));
-      await Promise.all([network.detach(uid), removeVolumes(this.folders)]);
+      await Promise.all([
+        network.detach(uid),
+        removeVolumes(this.folders),
+        this.node.hostPorts?.close(this.#state.pod),
+      ]);
     });
     this.node.references.release(uid);
     this.dispatch({ kind: "released" });
@@ -271,7 +256,11 @@ export class PodExecutor implements PodDesk {
     references.release(uid);
     await untilDone(this, "error removing pod", async () => {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
-      await Promise.all([network.detach(uid), removeVolumes(this.folders)]);
+      await Promise.all([
+        network.detach(uid),
+        removeVolumes(this.folders),
+        this.node.hostPorts?.close(this.#state.pod),
+      ]);
       await Promise.all([
         rm(this.folders.root, { recursive: true, force: true }),
         rm(this.folders.logs, { recursive: true, force: true }),

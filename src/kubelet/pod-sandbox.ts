@@ -22,9 +22,11 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
   try {
     if (attempt > 0)
       pod.record(undefined, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    if (object.spec.hostUsers === false) throw new Error('runtime handler "" does not support user namespaces');
     const attachment = object.spec.hostNetwork
       ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
       : await network.attach(object.metadata.uid);
+    await pod.node.hostPorts?.open(object, attachment.ips);
     writeHostsFile(pod, attachment.ips);
     const id = await runtime.createSandbox(sandboxConfig(pod, attempt, attachment));
     return { kind: "sandboxCreated", id, ips: attachment.ips };

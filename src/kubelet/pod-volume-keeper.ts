@@ -1,11 +1,13 @@
 /** Makes a pod's volumes ready, and keeps them up to date with the objects that they show. */
 import type { Timer } from "../base/clock.ts";
-import { fieldFacts, type PodDesk } from "./pod-desk.ts";
+import { ensureImage } from "./image-puller.ts";
+import { fieldFacts, type PodDesk, pullSecrets } from "./pod-desk.ts";
 import { type PreparedVolumes, prepareVolumes, VolumeError } from "./volumes/pod-volumes.ts";
 import type { TokenFile } from "./volumes/projections.ts";
 
 export class PodVolumeKeeper {
   readonly #pod: PodDesk;
+  readonly #heldImages = new Set<string>();
   readonly #tokens = new Map<string, TokenFile>();
   #volumes: PreparedVolumes = new Map();
   #refreshTimer: Timer | undefined;
@@ -22,6 +24,26 @@ export class PodVolumeKeeper {
   /** They are looked after no more. */
   stop(): void {
     this.#refreshTimer?.[Symbol.dispose]();
+    const { images } = this.#pod.node;
+    for (const id of this.#heldImages) images.release(id, this.#holder);
+    this.#heldImages.clear();
+  }
+
+  get #holder(): string {
+    return `volumes of ${this.#pod.state.pod.metadata.uid}`;
+  }
+
+  async #image(reference: string, pullPolicy: string | undefined): Promise<readonly string[]> {
+    const { node } = this.#pod;
+    const spec = { name: reference, image: reference, ...(pullPolicy ? { imagePullPolicy: pullPolicy } : {}) };
+    const record = (type: "Normal" | "Warning", reason: string, message: string) =>
+      this.#pod.record(undefined, type, reason, message);
+    const outcome = await ensureImage(spec, () => pullSecrets(this.#pod), node, record, node.signal);
+    if (outcome.kind === "failed") throw new Error(outcome.message);
+    const { layers } = await node.images.rootfs(outcome.id);
+    node.images.hold(outcome.id, this.#holder);
+    this.#heldImages.add(outcome.id);
+    return layers;
   }
 
   async prepare(): Promise<void> {
@@ -79,6 +101,7 @@ export class PodVolumeKeeper {
       facts: fieldFacts(this.#pod),
       signal: this.#pod.ending,
       tokens: this.#tokens,
+      image: (reference: string, pullPolicy: string | undefined) => this.#image(reference, pullPolicy),
       get: ((resource, name) => references.get(resource, pod.metadata.namespace, name, pod.metadata.uid)) as Parameters<
         typeof prepareVolumes
       >[1]["get"],

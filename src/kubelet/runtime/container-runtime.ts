@@ -181,6 +181,8 @@ export interface SecurityContext {
   /** Names without CAP_; "ALL" is allowed. */
   capabilities?: { add?: readonly string[]; drop?: readonly string[] };
   seccomp?: { type: "Unconfined" } | { type: "RuntimeDefault" } | { type: "Localhost"; path: string };
+  /** A profile that the kernel has loaded. */
+  appArmorProfile?: string;
   procMount?: "Default" | "Unmasked";
 }
 

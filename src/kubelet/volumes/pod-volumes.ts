@@ -13,6 +13,7 @@ import { downwardApiVolume } from "./downward-api.ts";
 import { emptyDirVolume } from "./empty-dir.ts";
 import { ephemeralVolume } from "./ephemeral.ts";
 import { hostPathVolume } from "./host-path.ts";
+import { imageVolume } from "./image.ts";
 import { unmount } from "./mount.ts";
 import { persistentVolumeClaimVolume } from "./persistent-volume-claim.ts";
 import { projectedVolume } from "./projected.ts";
@@ -26,6 +27,7 @@ export const volumePlugins: readonly VolumePlugin[] = [
   emptyDirVolume,
   ephemeralVolume,
   hostPathVolume,
+  imageVolume,
   persistentVolumeClaimVolume,
   projectedVolume,
   secretVolume,
@@ -126,6 +128,8 @@ export async function removeVolumes(folders: Pick<PodFolders, "root" | "volatile
   for (const path of await subPathMounts(join(folders.root, "volume-subpaths"))) unmount(path);
   const emptyDirs = join(folders.root, "volumes", emptyDirVolume.folder);
   for (const name of await namesIn(emptyDirs)) unmount(join(emptyDirs, name));
+  const images = join(folders.root, "volumes", imageVolume.folder);
+  for (const name of await namesIn(images)) unmount(join(images, name, "content"));
   await Promise.all([
     rm(join(folders.root, "volume-subpaths"), { recursive: true, force: true }),
     rm(join(folders.root, "volumes"), { recursive: true, force: true }),

@@ -38,6 +38,8 @@ export interface VolumeContext {
   signal: AbortSignal;
   /** The pod's tokens in use, kept from one preparation to the next. */
   tokens: Map<string, TokenFile>;
+  /** Brings an image here as its pull policy says, holds it for the pod and says where its layers lie, topmost first. */
+  image(reference: string, pullPolicy: string | undefined): Promise<readonly string[]>;
   get<T extends ConfigMap | Secret>(resource: Resource<T>, name: string): Promise<DeepReadonly<T> | undefined>;
 }
 

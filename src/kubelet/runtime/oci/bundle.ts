@@ -79,6 +79,7 @@ export function compileBundle(inputs: BundleInputs): Bundle {
         ambient: [],
       },
       rlimits: [{ type: "RLIMIT_NOFILE", hard: inputs.openFilesLimit, soft: inputs.openFilesLimit }],
+      ...(security?.appArmorProfile ? { apparmorProfile: security.appArmorProfile } : {}),
       noNewPrivileges: security?.noNewPrivileges ?? false,
       oomScoreAdj: allowedOomScoreAdj(config.resources?.oomScoreAdj ?? 0, inputs.availableCapabilities),
     },
