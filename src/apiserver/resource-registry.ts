@@ -9,6 +9,7 @@ import type { Encoder } from "../storage/encoding.ts";
 import { EncodingBudget } from "../storage/encoding-budget.ts";
 import type { Store } from "../storage/store.ts";
 import { WatchCache } from "../storage/watch-cache.ts";
+import type { ForeignApi } from "./foreign-api.ts";
 import { jsonEncoder, storedJsonCodec } from "./negotiation/json-encoder.ts";
 import type { VirtualResource } from "./virtual-resource.ts";
 
@@ -148,6 +149,7 @@ export class ResourceRegistry {
   readonly #caches = new Map<string, WatchCache<KubeObject>>();
   readonly #listeners = new Set<() => void>();
   #generation = 0;
+  #foreign: ReadonlyMap<string, ForeignApi> = new Map();
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -157,6 +159,16 @@ export class ResourceRegistry {
   /** Grows with every change: what was derived from the registry is stale when it differs. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** By `group/version`: what other servers answer for. What is served here comes first. */
+  get foreign(): ReadonlyMap<string, ForeignApi> {
+    return this.#foreign;
+  }
+
+  setForeign(apis: readonly ForeignApi[]): void {
+    this.#foreign = new Map(apis.map((api) => [`${api.group}/${api.version}`, api]));
+    this.#changed();
   }
 
   /** Begins to serve, or replaces what was served under the same group, version and plural. */

@@ -16,6 +16,8 @@ export interface ClusterPki {
   admin: KeyPair;
   /** Signs ServiceAccount tokens (ES256). */
   serviceAccountKeyPem: string;
+  /** How aggregated servers know that a request comes from us. An authority of its own: the cluster's may sign any name. Clusters of older versions lack it. */
+  frontProxy?: { caCertificatePem: string; client: KeyPair };
 }
 
 export interface Subject {
@@ -68,8 +70,15 @@ export async function createPki(request: PkiRequest): Promise<ClusterPki> {
       usage: "client",
     }),
   ]);
+  const proxyAuthority = await createAuthority(
+    `pinnace-${request.clusterName}-front-proxy`,
+    request.nowMs,
+    request.random,
+  );
+  const client = await proxyAuthority.issue({ subject: { commonName: "front-proxy-client" }, usage: "client" });
+  const frontProxy = { caCertificatePem: proxyAuthority.keyPair.certificatePem, client };
   const serviceAccountKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-  return { ca: authority.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey) };
+  return { ca: authority.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey), frontProxy };
 }
 
 export interface Authority {

@@ -7,6 +7,7 @@ import type { UserInfo } from "../apiserver/authentication.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
+import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
@@ -167,6 +168,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const serving = customResources.start();
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
   await Promise.all([following, serving]);
+  startAggregator({
+    registry: server.registry,
+    cache: informers(),
+    client: control.clientOf("kube-aggregator"),
+    router,
+    frontProxy: pki.frontProxy?.client,
+    clock,
+    log: log.with({ component: "kube-aggregator" }),
+    signal: options.signal,
+  });
   return control;
 }
 
@@ -187,8 +198,13 @@ function componentUser(component: string): UserInfo {
   return { name: `system:${component}`, groups: ["system:masters", "system:authenticated"] };
 }
 
-async function writeBootstrapObjects(client: Client, { plan, apiAddress }: ControlPlaneOptions): Promise<void> {
-  const objects = bootstrapObjects({ serviceCidr: plan.network.serviceCIDR, ...apiAddress });
+async function writeBootstrapObjects(client: Client, { plan, apiAddress, pki }: ControlPlaneOptions): Promise<void> {
+  const objects = bootstrapObjects({
+    serviceCidr: plan.network.serviceCIDR,
+    ...apiAddress,
+    clientCa: pki.ca.certificatePem,
+    frontProxyCa: pki.frontProxy?.caCertificatePem,
+  });
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
   const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");
   for (const step of [namespaces, objects.filter((object) => !namespaces.includes(object))]) {

@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
-import { createPki, issueLeaf } from "../cluster/certificates.ts";
+import { createPki, issueLeaf, type KeyPair } from "../cluster/certificates.ts";
 
 /** What a webhook says: JSON, or any text with a status; `never` leaves the caller waiting. */
 export type WebhookAnswer = object | { status: number; text: string } | "never";
@@ -24,6 +24,16 @@ export interface WebhookServerOptions {
   /** Beside localhost and 127.0.0.1. */
   dnsNames?: readonly string[];
   host?: string;
+}
+
+/** A server's certificate for these names, signed by `ca`. */
+export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): Promise<KeyPair> {
+  return issueLeaf(
+    ca,
+    { subject: { commonName: "server" }, usage: "server", dnsNames },
+    systemClock.now(),
+    systemRandom,
+  );
 }
 
 export async function startWebhookServer(

@@ -1,10 +1,9 @@
 /** Calls webhooks of every sort (admission, conversion, authorization, token review): HTTPS by URL or by Service, over connections that are kept. */
 import type { IncomingMessage } from "node:http";
-import { Agent, request as httpsRequest } from "node:https";
-import { isIP } from "node:net";
-import { checkServerIdentity, connect as tlsConnect } from "node:tls";
+import { type Agent, request as httpsRequest } from "node:https";
 import type { Clock } from "../../base/clock.ts";
 import type { ServiceRouter } from "./service-route.ts";
+import { describeFailure, tlsAgent } from "./tls-agent.ts";
 
 /** As webhook configurations, CustomResourceDefinitions and kubeconfig files of webhooks say it. */
 export interface WebhookTarget {
@@ -79,7 +78,7 @@ export class WebhookCaller {
       if (ended.signal.aborted) {
         throw post(ended.signal.reason === "timeout" ? "context deadline exceeded" : "context canceled", error);
       }
-      throw post(describe(error as NodeJS.ErrnoException, url), error);
+      throw post(describeFailure(error as NodeJS.ErrnoException, url), error);
     } finally {
       timer[Symbol.dispose]();
       signal?.removeEventListener("abort", onAbort);
@@ -138,18 +137,14 @@ export class WebhookCaller {
     const key = JSON.stringify([route.host, route.port, name, target.caBundle, target.clientCertificate]);
     const known = this.#agents.get(key);
     if (known) return known;
-    const agent = new Agent({ keepAlive: true, maxFreeSockets: 16, scheduling: "lifo" });
-    const ca = target.caBundle ? Buffer.from(target.caBundle, "base64").toString() : undefined;
-    const { dial } = this.#router;
-    (agent as unknown as { createConnection: () => unknown }).createConnection = () =>
-      tlsConnect({
-        socket: dial(route.host, route.port),
-        ...(isIP(name) ? {} : { servername: name }),
-        ...(ca ? { ca } : {}),
-        ...(target.clientCertificate ? { cert: target.clientCertificate, key: target.clientKey } : {}),
-        ALPNProtocols: ["http/1.1"],
-        checkServerIdentity: (_, certificate) => checkServerIdentity(name, certificate),
-      });
+    const agent = tlsAgent({
+      route,
+      dial: this.#router.dial,
+      serverName: name,
+      ca: target.caBundle ? Buffer.from(target.caBundle, "base64").toString() : undefined,
+      certificate: target.clientCertificate,
+      key: target.clientKey,
+    });
     if (this.#agents.size >= maximumAgents) {
       const [oldest, idle] = this.#agents.entries().next().value!;
       this.#agents.delete(oldest);
@@ -217,48 +212,4 @@ function jsonProblem(text: string): string {
   return first === undefined
     ? "unexpected end of JSON input"
     : `invalid character '${first}' looking for beginning of value`;
-}
-
-const untrusted = new Set([
-  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
-  "DEPTH_ZERO_SELF_SIGNED_CERT",
-  "SELF_SIGNED_CERT_IN_CHAIN",
-  "UNABLE_TO_GET_ISSUER_CERT",
-  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-]);
-
-function describe(
-  error: NodeJS.ErrnoException & { address?: string; port?: number; cert?: { subjectaltname?: string } },
-  url: URL,
-): string {
-  const { code = "", address, port } = error;
-  const verify = "tls: failed to verify certificate: x509:";
-  if (untrusted.has(code)) return `${verify} certificate signed by unknown authority`;
-  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
-    const names = (error.cert?.subjectaltname ?? "").replaceAll(/(?:DNS|IP Address):/g, "");
-    return `${verify} certificate is valid for ${names || "other names"}, not ${url.hostname}`;
-  }
-  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")
-    return `${verify} certificate has expired or is not yet valid`;
-  const peer = address ? `${isIP(address) === 6 ? `[${address}]` : address}:${port}` : url.host;
-  switch (code) {
-    case "ECONNREFUSED":
-      return `dial tcp ${peer}: connect: connection refused`;
-    case "EHOSTUNREACH":
-      return `dial tcp ${peer}: connect: no route to host`;
-    case "ENETUNREACH":
-      return `dial tcp ${peer}: connect: network is unreachable`;
-    case "ETIMEDOUT":
-      return `dial tcp ${peer}: i/o timeout`;
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return `dial tcp: lookup ${url.hostname}: no such host`;
-    case "ECONNRESET":
-      return "EOF";
-    case "EPROTO":
-    case "ERR_SSL_WRONG_VERSION_NUMBER":
-      return "http: server gave HTTP response to HTTPS client";
-    default:
-      return error.message;
-  }
 }

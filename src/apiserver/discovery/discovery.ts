@@ -12,12 +12,13 @@ export interface DiscoveredGroupVersions {
 }
 
 /** Upstream's order and preference for its own groups, then the others by name and version. */
-export function servedGroups(registry: ResourceRegistry): DiscoveredGroupVersions[] {
+export function servedGroups(registry: ResourceRegistry, withForeign = true): DiscoveredGroupVersions[] {
   const served = new Map<string, string[]>();
-  for (const { group, version } of registry.groupVersions()) {
+  const foreign = withForeign ? registry.foreign.values() : [];
+  for (const { group, version } of [...registry.groupVersions(), ...foreign]) {
     const versions = served.get(group);
-    if (versions) versions.push(version);
-    else served.set(group, [version]);
+    if (!versions) served.set(group, [version]);
+    else if (!versions.includes(version)) versions.push(version);
   }
   const ordered: DiscoveredGroupVersions[] = [];
   for (const known of knownGroups) {
@@ -133,13 +134,15 @@ export function aggregatedDiscovery(registry: ResourceRegistry, core: boolean): 
     metadata: {},
     items: groups.map(({ group, versions }) => ({
       metadata: group ? { name: group } : {},
-      versions: versions.map((version) => ({
-        version,
-        resources: [...(registry.inGroupVersion(apiVersionOf({ group, version })) ?? [])]
-          .sort(byPlural)
-          .map(discovered),
-        freshness: "Current",
-      })),
+      versions: versions.map((version) => {
+        const own = registry.inGroupVersion(apiVersionOf({ group, version }));
+        const foreign = own ? undefined : registry.foreign.get(`${group}/${version}`);
+        return {
+          version,
+          resources: foreign ? (foreign.resources ?? []) : [...(own ?? [])].sort(byPlural).map(discovered),
+          freshness: foreign && !foreign.available ? "Stale" : "Current",
+        };
+      }),
     })),
   };
 }

@@ -10,13 +10,14 @@ import type { Answer } from "../answer.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
 import type { Attributes } from "../authorization.ts";
 import { type Body, bareMediaType, bodyFormatOf, decodeBody } from "../decode-body.ts";
+import type { ForeignApi } from "../foreign-api.ts";
 import { readDeleteOptions } from "../handlers/delete.ts";
 import { patchTypeOf } from "../handlers/patch.ts";
 import { contentTypes } from "../negotiation/accept.ts";
 import { methodNotAllowed, type Pipeline, unknownPath } from "../pipeline.ts";
 import { type Query, type RequestInfo, requestInfoOf } from "../request-info.ts";
 import { listOptionsOf, parameterSelectsOneName, patchOptionsOf, writeOptionsOf } from "../request-options.ts";
-import type { ServedResource } from "../resource-registry.ts";
+import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
 import { managerOfUserAgent, type RequestContext } from "../services.ts";
 import type { HttpExchange, SubresourceHandler, SubresourceRequest } from "../subresource-handler.ts";
 import { type Exchange, SocketExchange } from "./exchange.ts";
@@ -68,6 +69,11 @@ export class HttpDoor {
       }
       const pending = this.#pipeline.authorize(attributesOf(info, user));
       if (pending) await pending;
+      const foreign = services.registry.foreign.size > 0 ? foreignApiOf(services.registry, info.path) : undefined;
+      if (foreign) {
+        await foreign.serve(exchange, user, auditId);
+        return;
+      }
       if (!info.isResource) {
         await this.#nonResource.serve(exchange, info, auditId, user);
         return;
@@ -360,6 +366,13 @@ export class HttpDoor {
       exchange.finish();
     }
   }
+}
+
+/** Who else answers for this path, when nobody does here. */
+function foreignApiOf(registry: ResourceRegistry, path: string): ForeignApi | undefined {
+  const [, root, group = "", version = ""] = path.split("/", 4);
+  if (root !== "apis" || registry.inGroupVersion(`${group}/${version}`)) return undefined;
+  return registry.foreign.get(`${group}/${version}`);
 }
 
 /** Proxies, exec and the like connect: admission sees their options. Logs are read. */

@@ -105,7 +105,7 @@ export class OpenApiRoutes {
 
   #index(): object {
     const paths: Record<string, object> = {};
-    for (const { group, versions } of servedGroups(this.#registry)) {
+    for (const { group, versions } of servedGroups(this.#registry, false)) {
       for (const version of versions) {
         const name = group === "" ? `api/${version}` : `apis/${group}/${version}`;
         const hash = hashOf({ group, version }, this.#registry);

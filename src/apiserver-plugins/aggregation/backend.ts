@@ -1,0 +1,213 @@
+/** One aggregated server as requests see it: passes them on, with the user in headers that our front-proxy certificate vouches for. */
+import type { IncomingMessage } from "node:http";
+import { type Agent, request as httpsRequest } from "node:https";
+import type { APIService } from "../../api/apiregistration/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import { StatusError } from "../../apimachinery/status-error.ts";
+import type { UserInfo } from "../../apiserver/authentication.ts";
+import type { ForeignApi } from "../../apiserver/foreign-api.ts";
+import type { Exchange, Headers, ResponseHeaders } from "../../apiserver/http/exchange.ts";
+import type { ServiceRouter } from "../webhooks/service-route.ts";
+import { describeFailure, tlsAgent } from "../webhooks/tls-agent.ts";
+
+export interface FrontProxy {
+  certificatePem: string;
+  privateKeyPem: string;
+}
+
+export class Backend implements ForeignApi {
+  readonly apiService: DeepReadonly<APIService>;
+  readonly group: string;
+  readonly version: string;
+  available = false;
+  resources: readonly object[] | undefined;
+  readonly #router: ServiceRouter;
+  readonly #frontProxy: FrontProxy | undefined;
+  readonly #agents = new Map<string, Agent>();
+
+  constructor(apiService: DeepReadonly<APIService>, router: ServiceRouter, frontProxy: FrontProxy | undefined) {
+    this.apiService = apiService;
+    this.group = apiService.spec.group ?? "";
+    this.version = apiService.spec.version ?? "";
+    this.#router = router;
+    this.#frontProxy = frontProxy;
+  }
+
+  get path(): string {
+    return `/apis/${this.group}/${this.version}`;
+  }
+
+  async serve(exchange: Exchange, user: UserInfo, auditId: string): Promise<void> {
+    if (!this.available) throw unavailable("service unavailable");
+    const abort = new AbortController();
+    exchange.onClose(() => abort.abort());
+    let response: IncomingMessage;
+    try {
+      response = await this.#request(
+        exchange.method,
+        exchange.target,
+        passedOn(exchange.headers, user),
+        exchange.body,
+        abort.signal,
+      );
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      throw unavailable(`error trying to reach service: ${(error as Error).message}`);
+    }
+    const headers: ResponseHeaders = { "audit-id": auditId };
+    for (const [name, value] of Object.entries(response.headers)) {
+      if (value !== undefined && !hopByHop.has(name)) headers[name] = value;
+    }
+    exchange.begin(response.statusCode ?? 502, headers);
+    try {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        if (!exchange.write(chunk)) {
+          await new Promise<void>((resolve) => {
+            exchange.onDrain(resolve);
+            exchange.onClose(resolve);
+          });
+        }
+        if (exchange.closed) return;
+      }
+      exchange.end();
+    } catch {
+      exchange.abort();
+    }
+  }
+
+  /** What the server says of itself. Throws an Error that says where it failed. */
+  async discover(signal: AbortSignal): Promise<{ resources?: LegacyResource[] }> {
+    const user = { name: "system:kube-aggregator", groups: ["system:masters"] };
+    const { spec } = this.apiService;
+    const url = `https://${spec.service!.name}.${spec.service!.namespace}.svc:${spec.service!.port ?? 443}${this.path}`;
+    try {
+      const headers = passedOn({ accept: "application/json" }, user);
+      const response = await this.#request("GET", this.path, headers, undefined, signal);
+      const chunks: Buffer[] = [];
+      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+      if (response.statusCode !== 200) throw new Error(`bad status from ${url}: ${response.statusCode}`);
+      return JSON.parse(Buffer.concat(chunks).toString()) as { resources?: LegacyResource[] };
+    } catch (error) {
+      throw new Error(`failing or missing response from ${url}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  close(): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+    this.#agents.clear();
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    headers: Record<string, string | string[]>,
+    body: AsyncIterable<Uint8Array> | undefined,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const { service, caBundle, insecureSkipTLSVerify } = this.apiService.spec;
+    const { namespace = "", name = "", port = 443 } = service!;
+    const route = await this.#router.route(namespace, name, port);
+    const serverName = `${name}.${namespace}.svc`;
+    const key = `${route.host}:${route.port}`;
+    let agent = this.#agents.get(key);
+    if (!agent) {
+      agent = tlsAgent({
+        route,
+        dial: this.#router.dial,
+        serverName,
+        ca: caBundle ? Buffer.from(caBundle, "base64").toString() : undefined,
+        insecure: insecureSkipTLSVerify === true,
+        certificate: this.#frontProxy?.certificatePem,
+        key: this.#frontProxy?.privateKeyPem,
+      });
+      this.#agents.set(key, agent);
+    }
+    const url = new URL(`https://${serverName}:${port}${path}`);
+    const outgoing = httpsRequest(url, { method, agent, headers, signal });
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      outgoing.once("response", resolve);
+      outgoing.once("error", (error) => reject(new Error(describeFailure(error, url), { cause: error })));
+    });
+    // A failure while the body is sent is seen here too.
+    answered.catch(() => {});
+    if (body && method !== "GET" && method !== "HEAD") {
+      for await (const chunk of body) {
+        if (!outgoing.write(chunk))
+          await Promise.race([new Promise((resolve) => outgoing.once("drain", resolve)), answered]);
+      }
+    }
+    outgoing.end();
+    return answered;
+  }
+}
+
+export interface LegacyResource {
+  name: string;
+  singularName?: string;
+  namespaced?: boolean;
+  group?: string;
+  version?: string;
+  kind: string;
+  verbs?: string[];
+  shortNames?: string[];
+  categories?: string[];
+}
+
+/** A legacy discovery document in the form of the aggregated one. */
+export function discoveredResources(resources: readonly LegacyResource[]): object[] {
+  const kindOf = ({ group = "", version = "", kind }: LegacyResource) => ({ group, version, kind });
+  return resources
+    .filter(({ name }) => !name.includes("/"))
+    .map((resource) => {
+      const subresources = resources
+        .filter(({ name }) => name.startsWith(`${resource.name}/`))
+        .map((part) => ({
+          subresource: part.name.slice(resource.name.length + 1),
+          responseKind: kindOf(part),
+          verbs: part.verbs ?? [],
+        }));
+      return {
+        resource: resource.name,
+        responseKind: kindOf(resource),
+        scope: resource.namespaced ? "Namespaced" : "Cluster",
+        singularResource: resource.singularName ?? "",
+        verbs: resource.verbs ?? [],
+        ...(resource.shortNames?.length ? { shortNames: resource.shortNames } : {}),
+        ...(resource.categories?.length ? { categories: resource.categories } : {}),
+        ...(subresources.length ? { subresources } : {}),
+      };
+    });
+}
+
+const hopByHop = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+  "te",
+  "trailer",
+  "audit-id",
+]);
+
+/** Nobody may say for themselves who they are: such headers are ours alone. */
+function passedOn(headers: Headers, { name, uid, groups, extra = {} }: UserInfo): Record<string, string | string[]> {
+  const result: Record<string, string | string[]> = {};
+  for (const [header, value] of Object.entries(headers)) {
+    if (value === undefined || header.startsWith(":") || hopByHop.has(header)) continue;
+    if (header === "authorization" || header === "host" || header === "content-length") continue;
+    if (header.startsWith("x-remote-") || header.startsWith("impersonate-")) continue;
+    result[header] = value;
+  }
+  result["x-remote-user"] = name;
+  if (uid) result["x-remote-uid"] = uid;
+  result["x-remote-group"] = [...groups];
+  for (const [key, values] of Object.entries(extra)) {
+    result[`x-remote-extra-${encodeURIComponent(key).toLowerCase()}`] = [...values];
+  }
+  return result;
+}
+
+function unavailable(message: string): StatusError {
+  return new StatusError(503, "ServiceUnavailable", message, {});
+}
