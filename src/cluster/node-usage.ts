@@ -14,10 +14,12 @@ export function usageReader(kubelets: Kubelets, now: () => number): ReadUsage {
     if (before && now() - before.atMs < freshMs) return before.reading;
     const read = async (): Promise<NodeUsage> => {
       const { atMs, startedAtMs, pods } = await kubelet.stats.read({ disks: false });
+      const windowMs = Math.max(1, atMs - (before?.atMs ?? startedAtMs));
       const usages = pods.map(({ pod, containers }) => ({
         uid: pod.metadata.uid,
         name: pod.metadata.name,
         namespace: pod.metadata.namespace,
+        windowMs: Math.max(1, Math.min(windowMs, ...containers.map((container) => atMs - container.startedAtMs))),
         containers: containers.map(({ name, usage }) => ({
           name,
           cpuNanoCores: usage.usageNanoCores,
@@ -27,7 +29,7 @@ export function usageReader(kubelets: Kubelets, now: () => number): ReadUsage {
       const all = pods.flatMap(({ usage }) => usage ?? []);
       return {
         atMs,
-        windowMs: Math.max(1, atMs - (before?.atMs ?? startedAtMs)),
+        windowMs,
         cpuNanoCores: all.reduce((sum, { usageNanoCores }) => sum + usageNanoCores, 0),
         workingSetBytes: all.reduce((sum, { memory }) => sum + memory.workingSetBytes, 0),
         pods: usages,

@@ -10,6 +10,10 @@ import { endpointSliceController } from "./controllers/endpointslice-controller.
 import { endpointSliceMirroringController } from "./controllers/endpointslice-mirroring-controller.ts";
 import { ephemeralVolumeController } from "./controllers/ephemeral-volume-controller.ts";
 import { garbageCollectorController } from "./controllers/garbage-collector-controller.ts";
+import {
+  type AutoscalerOptions,
+  horizontalPodAutoscalerController,
+} from "./controllers/horizontal-pod-autoscaler-controller.ts";
 import { jobController } from "./controllers/job-controller.ts";
 import { localVolumeProvisioner } from "./controllers/local-volume-provisioner.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
@@ -34,7 +38,7 @@ import { validatingAdmissionPolicyStatusController } from "./controllers/validat
 import type { LocalVolumeFolders } from "./local-volume-folders.ts";
 import type { Discover } from "./served-resources.ts";
 
-export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarbageCollectorOptions {
+export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarbageCollectorOptions, AutoscalerOptions {
   /** What the API serves at the moment. Asked anew whenever custom resources change. */
   discover: Discover;
   /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
@@ -68,6 +72,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     nodeLifecycleController(options),
     taintEvictionController(),
     podGarbageCollectorController(options),
+    horizontalPodAutoscalerController(options),
     persistentVolumeBinderController,
     persistentVolumeExpanderController,
     persistentVolumeProtectionController,

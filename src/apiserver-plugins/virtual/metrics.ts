@@ -23,6 +23,7 @@ export interface PodUsage {
   uid: string;
   name: string;
   namespace: string;
+  windowMs: number;
   containers: readonly (Usage & { name: string })[];
 }
 
@@ -97,7 +98,7 @@ function podMetrics({ objects, readUsage }: MetricsOptions): VirtualResource {
           kind: "PodMetrics",
           apiVersion,
           metadata: metadataOf(pod.metadata, reading.node),
-          ...measuredAt(reading.node),
+          ...measuredAt({ ...reading.node, windowMs: reading.pod.windowMs }),
           containers: reading.pod.containers.map(({ name, ...usage }) => ({ name, usage: amounts(usage) })),
         },
       ];
@@ -138,7 +139,7 @@ function metadataOf(
   };
 }
 
-function measuredAt({ atMs, windowMs }: NodeUsage) {
+function measuredAt({ atMs, windowMs }: Pick<NodeUsage, "atMs" | "windowMs">) {
   return { timestamp: rfc3339(atMs), window: `${(windowMs / 1000).toFixed(3).replace(/\.?0+$/, "")}s` };
 }
 

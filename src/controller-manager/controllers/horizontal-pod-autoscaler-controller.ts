@@ -1,0 +1,416 @@
+/** Scales what a HorizontalPodAutoscaler names by what its pods use. */
+import type {
+  HorizontalPodAutoscaler,
+  HorizontalPodAutoscalerCondition,
+  HorizontalPodAutoscalerStatus,
+  MetricSpec,
+  MetricStatus,
+  MetricTarget,
+} from "../../api/autoscaling/v2.ts";
+import type { Pod } from "../../api/core/v1.ts";
+import { PodMetricsResource } from "../../api/metrics/v1beta1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import type { Resource } from "../../api/resource.ts";
+import { HorizontalPodAutoscalers, Pods } from "../../api/resources.ts";
+import { Quantity, quantityMilliValue } from "../../apimachinery/quantity.ts";
+import { parseLabelSelector } from "../../apimachinery/selectors.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
+import { isNotFound } from "../../apimachinery/status-error.ts";
+import { rfc3339 } from "../../base/clock.ts";
+import type { ObjectKey } from "../../controller-runtime/cache.ts";
+import {
+  type ControllerDefinition,
+  defineController,
+  type Reconcile,
+  statusOf,
+} from "../../controller-runtime/controller.ts";
+import { messageOf } from "../pod-control.ts";
+import type { Discover } from "../served-resources.ts";
+import {
+  type ConditionText,
+  limitReplicas,
+  type Recommendation,
+  type ScaleEvent,
+} from "./horizontalpodautoscaler/limit-replicas.ts";
+import { type PodMetric, replicasForResource } from "./horizontalpodautoscaler/resource-replicas.ts";
+
+type ReadAutoscaler = DeepReadonly<HorizontalPodAutoscaler>;
+
+export interface AutoscalerOptions {
+  discover: Discover;
+  /** Between two looks at the metrics. Default 15,000, as upstream's. */
+  autoscalerPeriodMs?: number;
+}
+
+interface Memory {
+  recommendations: Recommendation[];
+  scaleUps: ScaleEvent[];
+  scaleDowns: ScaleEvent[];
+}
+
+/** The Scale of any kind that has one. */
+interface Scale {
+  spec?: { replicas?: number };
+  status?: { replicas?: number; selector?: string };
+}
+
+interface Target {
+  resource: Resource;
+  scale: Scale;
+  reference: string;
+}
+
+const defaultTolerance = 0.1;
+const longestMemoryMs = 3_600_000;
+
+/** A metric that could not be read, with the condition's reason. */
+class MetricError extends Error {
+  readonly reason: string;
+
+  constructor(reason: string, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+export function horizontalPodAutoscalerController(options: AutoscalerOptions): ControllerDefinition {
+  const memories = new Map<ObjectKey, Memory>();
+  const periodMs = options.autoscalerPeriodMs ?? 15_000;
+  return defineController<HorizontalPodAutoscaler>({
+    name: "horizontal-pod-autoscaler-controller",
+    eventSource: "horizontal-pod-autoscaler",
+    reconciles: HorizontalPodAutoscalers,
+    // What this controller itself writes wakes it no earlier.
+    when: ({ object, previous }) => !previous || !semanticEqual(object.spec, previous.spec),
+    reads: [Pods],
+    writes: [statusOf(HorizontalPodAutoscalers)],
+    async reconcile(context) {
+      const { key, cache } = context;
+      const autoscaler = cache.get(HorizontalPodAutoscalers, key);
+      if (!autoscaler || autoscaler.metadata.deletionTimestamp) {
+        memories.delete(key);
+        return;
+      }
+      let memory = memories.get(key);
+      if (!memory) {
+        memory = { recommendations: [], scaleUps: [], scaleDowns: [] };
+        memories.set(key, memory);
+      }
+      await autoscale(context, autoscaler, memory, options.discover);
+      return { afterMs: periodMs };
+    },
+  });
+}
+
+async function autoscale(
+  context: Reconcile,
+  autoscaler: ReadAutoscaler,
+  memory: Memory,
+  discover: Discover,
+): Promise<void> {
+  const { api, clock, events } = context;
+  const { spec, metadata } = autoscaler;
+  const nowMs = clock.now();
+  const conditions = new Conditions(autoscaler, nowMs);
+  const status: HorizontalPodAutoscalerStatus = {
+    ...structuredClone(autoscaler.status as HorizontalPodAutoscalerStatus),
+    conditions: conditions.list,
+  };
+  const write = async () => {
+    if (semanticEqual(status, autoscaler.status)) return;
+    try {
+      await api.updateStatus(HorizontalPodAutoscalers, { ...autoscaler, status });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  };
+
+  let target: Target;
+  try {
+    target = await targetOf(context, autoscaler, discover);
+  } catch (error) {
+    const message = `the HPA controller was unable to get the target's current scale: ${messageOf(error)}`;
+    conditions.set("AbleToScale", { status: "False", reason: "FailedGetScale", message });
+    events.event(autoscaler, "Warning", "FailedGetScale", messageOf(error));
+    return write();
+  }
+  const gotScale = "the HPA controller was able to get the target's current scale";
+  conditions.set("AbleToScale", { status: "True", reason: "SucceededGetScale", message: gotScale });
+  const current = target.scale.spec?.replicas ?? 0;
+  const [minimum, maximum] = [spec.minReplicas ?? 1, spec.maxReplicas];
+  if (memory.recommendations.length === 0) memory.recommendations.push({ replicas: current, atMs: nowMs });
+  status.currentReplicas = target.scale.status?.replicas ?? current;
+
+  let desired = current;
+  let why = "";
+  if (current === 0 && minimum !== 0) {
+    const message = "scaling is disabled since the replica count of the target is zero";
+    conditions.set("ScalingActive", { status: "False", reason: "ScalingDisabled", message });
+    desired = 0;
+  } else if (current > maximum) {
+    desired = maximum;
+    why = "Current number of replicas above Spec.MaxReplicas";
+  } else if (current < minimum) {
+    desired = minimum;
+    why = "Current number of replicas below Spec.MinReplicas";
+  } else {
+    let wish: Wish;
+    try {
+      wish = await wishOf(context, autoscaler, target, current, conditions);
+    } catch (error) {
+      const message = `failed to compute desired number of replicas based on listed metrics for ${target.reference}: ${messageOf(error)}`;
+      events.event(autoscaler, "Warning", "FailedComputeMetricsReplicas", message);
+      status.desiredReplicas = current;
+      return write();
+    }
+    status.currentMetrics = wish.statuses;
+    if (wish.replicas > current) why = `${wish.metric} above target`;
+    const limited = limitReplicas({
+      current,
+      desired: wish.replicas,
+      minimum,
+      maximum,
+      behavior: spec.behavior,
+      ...memory,
+      nowMs,
+    });
+    remember(memory.recommendations, { replicas: wish.replicas, atMs: nowMs });
+    conditions.set("AbleToScale", limited.ableToScale);
+    conditions.set("ScalingLimited", limited.scalingLimited);
+    desired = limited.replicas;
+    if (desired < current) why = "All metrics below target";
+  }
+  status.desiredReplicas = desired;
+  if (desired !== current) {
+    const { namespace } = metadata;
+    const { name } = spec.scaleTargetRef;
+    const body = { spec: { replicas: desired } };
+    try {
+      await api.patch(target.resource, { name, namespace }, { type: "merge", body }, { subresource: "scale" });
+    } catch (error) {
+      const size = `New size: ${desired}; reason: ${why}; error: ${messageOf(error)}`;
+      events.event(autoscaler, "Warning", "FailedRescale", size);
+      const message = `the HPA controller was unable to update the target scale: ${messageOf(error)}`;
+      conditions.set("AbleToScale", { status: "False", reason: "FailedUpdateScale", message });
+      status.desiredReplicas = current;
+      return write();
+    }
+    const message = `the HPA controller was able to update the target scale to ${desired}`;
+    conditions.set("AbleToScale", { status: "True", reason: "SucceededRescale", message });
+    events.event(autoscaler, "Normal", "SuccessfulRescale", `New size: ${desired}; reason: ${why}`);
+    const change = { change: Math.abs(desired - current), atMs: nowMs };
+    remember(desired > current ? memory.scaleUps : memory.scaleDowns, change);
+    status.lastScaleTime = rfc3339(nowMs);
+  }
+  return write();
+}
+
+function remember<T extends { atMs: number }>(list: T[], entry: T): void {
+  list.push(entry);
+  while (list[0] && list[0].atMs < entry.atMs - longestMemoryMs) list.shift();
+}
+
+/** Reading a Scale is a patch of it that changes nothing: it works for whatever kind has one. */
+async function targetOf(
+  { api }: Reconcile,
+  { metadata: { namespace }, spec: { scaleTargetRef } }: ReadAutoscaler,
+  discover: Discover,
+): Promise<Target> {
+  const { apiVersion = "", kind, name } = scaleTargetRef;
+  const slash = apiVersion.indexOf("/");
+  const [group, version] = slash < 0 ? ["", apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+  const { resources } = await discover();
+  const ofKind = resources.map(({ resource }) => resource).filter((r) => r.group === group && r.kind === kind);
+  const resource = ofKind.find((candidate) => candidate.version === version) ?? ofKind[0];
+  if (!resource) {
+    throw new Error(`no matches for kind ${JSON.stringify(kind)} in group ${JSON.stringify(group)}`);
+  }
+  const patch = { type: "merge", body: {} } as const;
+  const scale = await api.patch(resource, { name, namespace }, patch, { subresource: "scale" });
+  // A Scale is answered where the resource's own kind is declared.
+  return { resource, scale: scale as unknown as Scale, reference: `${kind}/${namespace}/${name}` };
+}
+
+interface Wish {
+  replicas: number;
+  /** The metric that asks for most, as events name it. */
+  metric: string;
+  statuses: MetricStatus[];
+}
+
+async function wishOf(
+  context: Reconcile,
+  autoscaler: ReadAutoscaler,
+  target: Target,
+  current: number,
+  conditions: Conditions,
+): Promise<Wish> {
+  const { events } = context;
+  const { selector } = target.scale.status ?? {};
+  if (!selector) {
+    events.event(autoscaler, "Warning", "SelectorRequired", "selector is required");
+    const message = "the HPA target's scale is missing a selector";
+    conditions.set("ScalingActive", { status: "False", reason: "InvalidSelector", message });
+    throw new Error("selector is required");
+  }
+  const specs = autoscaler.spec.metrics ?? [];
+  const statuses: MetricStatus[] = [];
+  const failures: MetricError[] = [];
+  let best: { replicas: number; metric: string } | undefined;
+  for (const spec of specs) {
+    try {
+      const { replicas, metric, status } = await proposalOf(context, autoscaler, spec, selector, current);
+      statuses.push(status);
+      if (!best || replicas > best.replicas) best = { replicas, metric };
+    } catch (error) {
+      const failure = error instanceof MetricError ? error : new MetricError("FailedGetMetric", messageOf(error));
+      failures.push(failure);
+      events.event(autoscaler, "Warning", failure.reason, failure.message);
+    }
+  }
+  const [first] = failures;
+  // With a metric missing nobody knows whether fewer would do.
+  if (first && (!best || best.replicas < current)) {
+    const message = `the HPA was unable to compute the replica count: ${first.message}`;
+    conditions.set("ScalingActive", { status: "False", reason: first.reason, message });
+    throw new Error(
+      `invalid metrics (${failures.length} invalid out of ${specs.length}), first error is: ${first.message}`,
+    );
+  }
+  const { replicas, metric } = best!;
+  const message = `the HPA was able to successfully calculate a replica count from ${metric}`;
+  conditions.set("ScalingActive", { status: "True", reason: "ValidMetricFound", message });
+  return { replicas, metric, statuses };
+}
+
+async function proposalOf(
+  context: Reconcile,
+  autoscaler: ReadAutoscaler,
+  spec: DeepReadonly<MetricSpec>,
+  selector: string,
+  current: number,
+): Promise<{ replicas: number; metric: string; status: MetricStatus }> {
+  const { namespace } = autoscaler.metadata;
+  const noApi = (what: string, api: string) => `${what}: no ${api} registered`;
+  switch (spec.type) {
+    case "Pods": {
+      const what = `failed to get pods metric value: unable to get metric ${spec.pods?.metric.name}`;
+      throw new MetricError("FailedGetPodsMetric", noApi(what, "custom metrics API (custom.metrics.k8s.io)"));
+    }
+    case "Object": {
+      const { metric, describedObject } = spec.object!;
+      const what = `failed to get object metric value: unable to get metric ${metric.name}: ${describedObject.kind} on ${namespace} ${describedObject.name}`;
+      throw new MetricError("FailedGetObjectMetric", noApi(what, "custom metrics API (custom.metrics.k8s.io)"));
+    }
+    case "External": {
+      const { metric } = spec.external!;
+      const what = `failed to get ${metric.name} external metric value: unable to get external metric ${namespace}/${metric.name}/${metric.selector ? JSON.stringify(metric.selector) : "nil"}`;
+      throw new MetricError("FailedGetExternalMetric", noApi(what, "external metrics API (external.metrics.k8s.io)"));
+    }
+    default:
+      return resourceProposal(context, autoscaler, spec, selector, current);
+  }
+}
+
+async function resourceProposal(
+  { api, cache, clock, signal }: Reconcile,
+  { metadata: { namespace }, spec: { behavior } }: ReadAutoscaler,
+  spec: DeepReadonly<MetricSpec>,
+  selector: string,
+  current: number,
+): Promise<{ replicas: number; metric: string; status: MetricStatus }> {
+  const container = spec.containerResource?.container;
+  const { name, target } = (spec.containerResource ?? spec.resource)!;
+  const isUtilization = target.averageUtilization !== undefined;
+  const what = isUtilization ? "utilization" : "usage";
+  try {
+    const metrics = await usageOf(name, container);
+    const { matches } = matcherOf(selector);
+    const pods = cache.list<Pod>(Pods, namespace).filter(({ metadata }) => matches(metadata.labels));
+    const tolerance = {
+      up: toleranceOf(behavior?.scaleUp?.tolerance),
+      down: toleranceOf(behavior?.scaleDown?.tolerance),
+    };
+    const answer = replicasForResource({
+      resource: name,
+      ...(container === undefined ? {} : { container }),
+      target: targetIn(target),
+      currentReplicas: current,
+      pods,
+      metrics,
+      tolerance,
+      nowMs: clock.now(),
+    });
+    const value = {
+      averageValue: amount(name, answer.averageMilliValue),
+      ...(answer.utilization === undefined ? {} : { averageUtilization: answer.utilization }),
+    };
+    const metric = `${name} ${container === undefined ? "" : "container "}resource${isUtilization ? " utilization (percentage of request)" : ""}`;
+    const status: MetricStatus =
+      container === undefined
+        ? { type: "Resource", resource: { name, current: value } }
+        : { type: "ContainerResource", containerResource: { name, container, current: value } };
+    return { replicas: answer.replicas, metric, status };
+  } catch (error) {
+    const reason = container === undefined ? "FailedGetResourceMetric" : "FailedGetContainerResourceMetric";
+    throw new MetricError(reason, `failed to get ${name} ${what}: ${messageOf(error)}`);
+  }
+
+  async function usageOf(resource: string, only: string | undefined): Promise<Map<string, PodMetric>> {
+    const cannot = `unable to get metrics for resource ${resource}`;
+    const { items } = await api
+      .list(PodMetricsResource, { namespace, labelSelector: selector, signal })
+      .catch((error: unknown) => {
+        throw new Error(`${cannot}: unable to fetch metrics from resource metrics API: ${messageOf(error)}`);
+      });
+    if (items.length === 0) throw new Error(`${cannot}: no metrics returned from resource metrics API`);
+    return new Map(
+      items.flatMap(({ metadata, timestamp, window, containers }) => {
+        const measured = containers.filter((each) => only === undefined || each.name === only);
+        if (measured.length === 0 || measured.some(({ usage }) => usage[resource] === undefined)) return [];
+        const milliValue = measured.reduce((sum, { usage }) => sum + quantityMilliValue(usage[resource]), 0);
+        const metric = { milliValue, atMs: Date.parse(timestamp), windowMs: Number.parseFloat(window) * 1000 };
+        return [[metadata.name, metric] as const];
+      }),
+    );
+  }
+}
+
+function matcherOf(selector: string) {
+  const matcher = parseLabelSelector(selector);
+  return { matches: (labels: Readonly<Record<string, string>> | undefined) => matcher.matches(labels) };
+}
+
+function toleranceOf(text: string | undefined): number {
+  return text === undefined ? defaultTolerance : Quantity.parse(text).toNumber();
+}
+
+function targetIn({ averageUtilization, averageValue }: DeepReadonly<MetricTarget>) {
+  return averageUtilization !== undefined
+    ? ({ kind: "utilization", percent: averageUtilization } as const)
+    : ({ kind: "averageValue", milliValue: quantityMilliValue(averageValue) } as const);
+}
+
+/** CPU in thousandths, memory in bytes. */
+function amount(resource: string, milliValue: number): string {
+  return resource === "cpu" ? `${milliValue}m` : String(Math.round(milliValue / 1000));
+}
+
+/** The conditions as they stand, changed one at a time; times change with the status alone. */
+class Conditions {
+  readonly list: HorizontalPodAutoscalerCondition[];
+  readonly #nowMs: number;
+
+  constructor({ status }: ReadAutoscaler, nowMs: number) {
+    this.list = (status?.conditions ?? []).map((condition) => ({ ...condition }));
+    this.#nowMs = nowMs;
+  }
+
+  set(type: string, { status, reason, message }: ConditionText): void {
+    const present = this.list.find((condition) => condition.type === type);
+    const lastTransitionTime = present?.status === status ? present.lastTransitionTime : rfc3339(this.#nowMs);
+    const next = { type, status, lastTransitionTime: lastTransitionTime ?? rfc3339(this.#nowMs), reason, message };
+    if (present) Object.assign(present, next);
+    else this.list.push(next);
+  }
+}
