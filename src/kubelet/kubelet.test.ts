@@ -142,6 +142,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       seccompRoot: join(folder, "seccomp"),
       dns: () => ({ servers: ["10.96.0.10"], searches: [], options: [] }),
       connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
+      podPidsLimit: 100,
       heartbeatMs: 1000,
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
@@ -507,6 +508,18 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     const pod = await reach(name, (status) => status.phase === "Failed");
     expect(pod.status.containerStatuses?.[0]?.state?.terminated).toMatchObject({ reason: "OOMKilled", exitCode: 137 });
     expect(pod.status.qosClass).toBe("Burstable");
+  });
+
+  test("a pod that forks without end gets no further than its limit, and others do not feel it", async () => {
+    const bomb = await create({
+      restartPolicy: "Never",
+      containers: [{ command: ["sh", "-c", "i=0; while [ $i -lt 300 ]; do sleep 1000 & i=$((i+1)); done; echo done"] }],
+    });
+    await reach(bomb, ({ phase }) => phase === "Failed");
+    expect(await logOf(bomb)).toContain("can't fork");
+    const other = await create({});
+    await reach(other, isReady);
+    expect(await run(other, "echo", "well")).toBe("well");
   });
 
   test("a security context is kept to", async () => {

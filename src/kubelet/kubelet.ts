@@ -72,6 +72,8 @@ export interface KubeletOptions {
   connect(address: string, port: number): Socket;
   /** Runs what probes and hooks ask for. Default: for real. */
   runAction?: RunAction;
+  /** How many processes and threads a pod may have. Default: 4096, so that one that forks without end stays alone with that. */
+  podPidsLimit?: number;
   logLimits?: LogLimits;
   /** Between two renewals of the lease, with which log sizes and the node's resources are looked at. Default: 10 s. */
   heartbeatMs?: number;
@@ -140,6 +142,7 @@ class RunningKubelet {
     this.#surroundings = {
       ...this.#options,
       nodeName: node.name,
+      podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,
       turns: new Turns(clock),
       statuses: new StatusWriter({ client, clock, log, signal }),
@@ -396,7 +399,13 @@ function takesRoom({ stage, containers }: PodState): boolean {
 }
 
 /** What of upstream's KubeletConfiguration means something here. */
-function kubeletConfiguration({ cgroupRoot, clusterDomain, logLimits = defaultLogLimits, node }: KubeletOptions) {
+function kubeletConfiguration({
+  cgroupRoot,
+  clusterDomain,
+  logLimits = defaultLogLimits,
+  node,
+  podPidsLimit = defaultPodPidsLimit,
+}: KubeletOptions) {
   return {
     kind: "KubeletConfiguration",
     apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -407,10 +416,12 @@ function kubeletConfiguration({ cgroupRoot, clusterDomain, logLimits = defaultLo
     containerLogMaxSize: `${logLimits.maximumBytes / 1024 / 1024}Mi`,
     containerLogMaxFiles: logLimits.maximumFiles,
     maxPods: maximumPods,
+    podPidsLimit,
     port: node.kubeletPort ?? 10250,
   };
 }
 
+const defaultPodPidsLimit = 4096;
 const manyListeners = 100_000;
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -49,6 +49,8 @@ export interface PodSurroundings {
   facts: NodeFacts & { allocatable: Readonly<Record<string, string>>; memoryBytes: number };
   /** Below which pods' cgroups are made: `/pinnace/<cluster>/<node>`. */
   cgroupRoot: string;
+  /** How many processes and threads a pod may have. */
+  podPidsLimit: number;
   seccompRoot: string;
   clusterDomain: string;
   /** For hostNetwork. Undefined: the machine's own. */

@@ -64,7 +64,7 @@ function sandboxConfig({ node, state: { pod } }: PodDesk, attempt: number, attac
       ? { sysctls: Object.fromEntries(spec.securityContext.sysctls.map(({ name, value }) => [name, value])) }
       : {}),
     cgroupParent: podCgroup(cgroupRoot, pod),
-    resources: podResources(pod),
+    resources: podResources(pod, node.podPidsLimit),
   };
 }
 

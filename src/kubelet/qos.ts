@@ -47,7 +47,7 @@ export function containerResources(pod: PodObject, container: ContainerSpec, nod
 }
 
 /** The limits of the pod's own cgroup: the sum of its containers', where every one has a limit. */
-export function podResources(pod: PodObject): Resources {
+export function podResources(pod: PodObject, pidsLimit?: number): Resources {
   const containers = pod.spec.containers.map((container) => container.resources ?? {});
   const sidecars = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === "Always");
   const inits = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy !== "Always");
@@ -61,6 +61,7 @@ export function podResources(pod: PodObject): Resources {
   const cpuLimit = limitOf(all, peaks, (r) => quantityMilliValue(r.limits?.["cpu"]));
   const memoryLimit = limitOf(all, peaks, (r) => quantityValue(r.limits?.["memory"]));
   return {
+    ...(pidsLimit !== undefined ? { pidsLimit } : {}),
     cpuShares: cpuShares(requestMilli),
     ...(cpuLimit > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimit), cpuPeriodMicroseconds: cpuPeriod } : {}),
     ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
