@@ -31,6 +31,7 @@ import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime
 import { kubeletDoor } from "../kubelet/server/https-door.ts";
 import { type ClusterPki, issueLeaf } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { writeKubeProxyConfig } from "./kube-proxy-config.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
 import { nodeNetns, podBridge } from "./network/plan-lan.ts";
 import type { ClusterPaths } from "./state-folder.ts";
@@ -205,7 +206,7 @@ export async function startProxies(
     void serveHealth({ ...shared, proxier, signal, isEligible: () => isEligible(cache.get(Nodes, objectKey(name))) });
     return proxier;
   });
-  await Promise.all(proxies.map((proxy) => proxy.synced));
+  await Promise.all([writeKubeProxyConfig(clientOf("kube-proxy"), plan), ...proxies.map((proxy) => proxy.synced)]);
 }
 
 /** As upstream's proxy sees it: a node that is deleted, or about to be by the autoscaler, takes no new connections. */

@@ -122,4 +122,94 @@ describeCluster("the Service lab on three machines", { config }, (cluster) => {
     expect(answer.exitCode).toBe(1);
     expect(answer.stderr).toContain("provided port is already allocated");
   });
+
+  test("a LoadBalancer Service with an external address of a node answers there and on its node port", async () => {
+    await cluster.apply(`
+apiVersion: v1
+kind: Service
+metadata:
+  name: web-service-loadbalancer
+spec:
+  selector:
+    app.kubernetes.io/name: web-deploy
+  type: LoadBalancer
+  externalIPs:
+    - 10.0.2.4
+  ports:
+    - protocol: TCP
+      nodePort: 31002
+      port: 80
+      targetPort: 80
+`);
+    expect(await cluster.kubectl`get svc web-service-loadbalancer`).toMatch(
+      /web-service-loadbalancer +LoadBalancer +10\.96\.\d+\.\d+ +10\.0\.2\.4 +80:31002\/TCP/,
+    );
+    for (const door of ["10.0.2.4", "10.0.2.4:31002", "10.0.2.6:31002"]) {
+      await eventually(
+        () => cluster.host("curl", "-s", "--max-time", "5", `http://${door}`),
+        (page) => expect(page).toContain("Welcome to nginx!"),
+      );
+    }
+  });
+
+  test("an ExternalName Service is an alias in DNS", async () => {
+    await cluster.apply(`
+apiVersion: v1
+kind: Service
+metadata:
+  name: web-service-externalname
+spec:
+  type: ExternalName
+  externalName: www.google.com
+`);
+    expect(await cluster.kubectl`get svc web-service-externalname`).toMatch(
+      /web-service-externalname +ExternalName +<none> +www\.google\.com +<none>/,
+    );
+    const dns = await cluster.kubectl`get svc kube-dns -n kube-system -o ${"jsonpath={.spec.clusterIP}"}`;
+    const name = "web-service-externalname.default.svc.cluster.local";
+    await eventually(
+      () =>
+        cluster.host(
+          "ip",
+          "netns",
+          "exec",
+          `pinnace-${cluster.name}.myserver02`,
+          "dig",
+          "+short",
+          `@${dns}`,
+          name,
+          "CNAME",
+        ),
+      (answer) => expect(answer).toBe("www.google.com.\n"),
+    );
+  });
+
+  test("kubectl expose makes a Service for a pod and for a Deployment", async () => {
+    await cluster.kubectl`run myapp --image=nginx:latest --port=80`;
+    expect(await cluster.kubectl`expose pod myapp --name=myapp-svc --port=8080 --target-port=80 --type=NodePort`).toBe(
+      "service/myapp-svc exposed\n",
+    );
+    await cluster.kubectl`expose deployment deploy-test01 --type=LoadBalancer --name=myapp-lb --port=80`;
+    expect(await cluster.kubectl`get svc myapp-lb`).toMatch(/myapp-lb +LoadBalancer +\S+ +<pending> +80:3\d{4}\/TCP/);
+    const port = await cluster.kubectl`get svc myapp-svc -o ${"jsonpath={.spec.ports[0].nodePort}"}`;
+    await eventually(
+      () => cluster.host("curl", "-s", "--max-time", "5", `http://10.0.2.6:${port}`),
+      (page) => expect(page).toContain("Welcome to nginx!"),
+    );
+  });
+
+  test("a Service changes from any type to any other, and what a type does not have goes", async () => {
+    const change = async (spec: object) => {
+      await cluster.kubectl`patch svc myapp-lb --type=merge -p ${JSON.stringify({ spec })}`;
+      return cluster.kubectl`get svc myapp-lb`;
+    };
+    expect(await change({ type: "NodePort" })).toMatch(/myapp-lb +NodePort +10\.96\S+ +<none> +80:3\d{4}\/TCP/);
+    expect(await change({ type: "ClusterIP" })).toMatch(/myapp-lb +ClusterIP +10\.96\S+ +<none> +80\/TCP/);
+    expect(
+      await change({ type: "ExternalName", externalName: "example.org", clusterIP: null, clusterIPs: null }),
+    ).toMatch(/myapp-lb +ExternalName +<none> +example\.org +80\/TCP/);
+    expect(await change({ type: "LoadBalancer", externalName: null })).toMatch(
+      /myapp-lb +LoadBalancer +10\.96\S+ +<pending> +80:3\d{4}\/TCP/,
+    );
+  });
 });

@@ -50,8 +50,8 @@ test.each([
   ],
   [
     "a load balancer that does not exist yet",
-    `${head}loadBalancer: metallb\n`,
-    'lab.yaml:3: loadBalancer: "metallb" is not there yet; write "none", with which EXTERNAL-IP stays <pending>',
+    `${head}loadBalancer: cloud\n`,
+    'lab.yaml:3: loadBalancer: "cloud" is not there yet; write "metallb", or "none", with which EXTERNAL-IP stays <pending>',
   ],
   [
     "a list where a mapping belongs",
