@@ -30,11 +30,33 @@ describe("a cron line is next due", () => {
     expect(next("0 9 * * *", "2026-07-01T00:00:00Z", "America/New_York")).toBe("2026-07-01T13:00");
   });
 
-  test("not at a time that clocks skip in spring, and once when they repeat it in autumn", () => {
+  test("not at a time that clocks skip in spring, and both times when they repeat it in autumn", () => {
     // Berlin: 02:00 to 03:00 does not exist on 2026-03-29, and happens twice on 2026-10-25.
     expect(next("30 2 * * *", "2026-03-28T12:00:00Z", "Europe/Berlin")).toBe("2026-03-30T00:30");
     expect(next("30 2 * * *", "2026-10-24T12:00:00Z", "Europe/Berlin")).toBe("2026-10-25T00:30");
-    expect(next("30 2 * * *", "2026-10-25T00:30:00Z", "Europe/Berlin")).toBe("2026-10-26T01:30");
+    expect(next("30 2 * * *", "2026-10-25T00:30:00Z", "Europe/Berlin")).toBe("2026-10-25T01:30");
+    expect(next("30 2 * * *", "2026-10-25T01:30:00Z", "Europe/Berlin")).toBe("2026-10-26T01:30");
+  });
+});
+
+describe("hourly lines go on through the changes of clocks", () => {
+  const dueTimes = (line: string, from: string, timeZone: string, count: number) => {
+    const times: string[] = [];
+    let at = Date.parse(from);
+    for (let i = 0; i < count; i++) {
+      at = nextDueMs(parseCron(line), at, timeZone)!;
+      times.push(new Date(at).toISOString().slice(11, 16));
+    }
+    return times;
+  };
+  test.each([
+    ["0 * * * *", "2026-03-28T23:30:00Z", "Europe/Berlin", ["00:00", "01:00", "02:00"]],
+    ["0 * * * *", "2026-10-24T23:30:00Z", "Europe/Berlin", ["00:00", "01:00", "02:00"]],
+    ["*/30 * * * *", "2026-10-25T00:10:00Z", "Europe/Berlin", ["00:30", "01:00", "01:30", "02:00"]],
+    ["0 * * * *", "2026-10-03T15:10:00Z", "Australia/Lord_Howe", ["16:00", "17:00"]],
+    ["15 * * * *", "2026-01-01T00:00:00Z", "Asia/Kathmandu", ["00:30", "01:30"]],
+  ])("%s from %s in %s", (line, from, timeZone, expected) => {
+    expect(dueTimes(line, from, timeZone, expected.length)).toEqual(expected);
   });
 });
 

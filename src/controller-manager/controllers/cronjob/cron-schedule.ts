@@ -87,8 +87,9 @@ export function nextDueMs(schedule: CronSchedule, afterMs: number, timeZone = "U
     let best: number | undefined;
     for (const hour of hours) {
       for (const minute of minutes) {
-        const instant = toInstant(date.getTime() + hour * 60 * minuteMs + minute * minuteMs, timeZone);
-        if (instant !== undefined && instant > afterMs && (best === undefined || instant < best)) best = instant;
+        for (const instant of toInstants(date.getTime() + hour * 60 * minuteMs + minute * minuteMs, timeZone)) {
+          if (instant > afterMs && (best === undefined || instant < best)) best = instant;
+        }
       }
       if (best !== undefined) break;
     }
@@ -104,11 +105,11 @@ function matchesDay(schedule: CronSchedule, date: Date): boolean {
   return schedule.isEitherDay ? isDay || isWeekday : isDay && isWeekday;
 }
 
-/** The instant at which clocks of the zone show this; the first of two, and undefined when they skip it. */
-function toInstant(wallMs: number, timeZone: string): number | undefined {
+/** The instants at which clocks of the zone show this: two when they repeat it, none when they skip it. */
+function toInstants(wallMs: number, timeZone: string): number[] {
+  if (timeZone === "UTC") return [wallMs];
   const candidates = [wallMs - dayMs, wallMs + dayMs].map((near) => wallMs - offsetMs(near, timeZone));
-  const valid = candidates.filter((instant) => instant + offsetMs(instant, timeZone) === wallMs);
-  return valid.length > 0 ? Math.min(...valid) : undefined;
+  return candidates.filter((instant) => instant + offsetMs(instant, timeZone) === wallMs);
 }
 
 function offsetMs(instantMs: number, timeZone: string): number {
