@@ -1,7 +1,7 @@
 // Many objects, no containers: a thousand Deployments on simulated nodes, ten thousand Pods through the scheduler, the end of a large namespace, a cluster at rest.
-import { connectApi } from "./api-client.mjs";
 
-const { startCluster } = await import("../dist/index.mjs");
+import { startCluster } from "../dist/index.mjs";
+import { connectApi } from "./api-client.mjs";
 
 export async function benchScale(results, { runs }) {
   for (let run = 0; run < runs; run++) {
@@ -130,7 +130,9 @@ async function scheduling(results, { client }, what, { target, pods, antiAffinit
       const { items, metadata } = await client.list(Pods, { namespace: "default" });
       items.forEach(look);
       const options = { namespace: "default", resourceVersion: metadata.resourceVersion, signal: stop.signal };
-      const watch = await client.watch(Pods, options, (events) => events.forEach(({ object }) => look(object)));
+      const watch = await client.watch(Pods, options, (events) => {
+        for (const { object } of events) look(object);
+      });
       await watch.closed.catch(() => {});
     }
   };

@@ -66,6 +66,22 @@ export async function benchWorkload(cluster, results, { runs }) {
     results.add("scaled 30 → 3, pods gone", performance.now() - since);
     await settled(name, 3);
 
+    await scale(name, 10);
+    await settled(name, 10);
+    since = performance.now();
+    const template = { metadata: { annotations: { "bench/revision": "2" } } };
+    await api.request("PATCH", `${apps}/deployments/${name}`, { spec: { template } }, "application/merge-patch+json");
+    const rolled = await deployments.until((all) => {
+      const { status, metadata } = all.get(name);
+      return (
+        status.observedGeneration >= metadata.generation &&
+        [status.updatedReplicas, status.availableReplicas, status.replicas].every((count) => count === 10)
+      );
+    }, "10 pods replaced");
+    results.add("rolling update of 10 complete", rolled - since, { target: "< 800" });
+    await scale(name, 3);
+    await settled(name, 3);
+
     const victim = [...pods.objects.values()].find((pod) => pod.metadata.labels?.app === name && isReady(pod)).metadata
       .name;
     const known = new Set(pods.objects.keys());
