@@ -209,6 +209,43 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
     );
   });
 
+  test("a running container is given more, or told why not, without a restart", async () => {
+    await cluster.apply(`apiVersion: v1
+kind: Pod
+metadata: {name: growing}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, command: [sleep, '1000'], resources: {limits: {cpu: 100m, memory: 32Mi}}}]`);
+    await cluster.kubectl`wait --for=condition=Ready pod/growing --timeout=60s`;
+    const limits = (cpu: string, memory: string) => {
+      const resources = { limits: { cpu, memory }, requests: { cpu, memory } };
+      return JSON.stringify({ spec: { containers: [{ name: "c", resources }] } });
+    };
+    await cluster.kubectl`patch pod growing --subresource resize -p ${limits("200m", "64Mi")}`;
+    const read =
+      "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max";
+    await eventually(
+      () => cluster.kubectl`exec growing -- sh -c ${read}`,
+      (text) => expect(text).toMatch(/^67108864\n20000/),
+    );
+    const status =
+      "jsonpath={.status.containerStatuses[0].resources.limits.memory} {.status.containerStatuses[0].restartCount} {.status.conditions[?(@.type=='PodResizePending')].reason}";
+    await eventually(
+      () => cluster.kubectl`get pod growing -o ${status}`,
+      (text) => expect(text).toBe("64Mi 0 "),
+    );
+    await cluster.kubectl`patch pod growing --subresource resize -p ${limits("4000", "64Mi")}`;
+    await eventually(
+      () => cluster.kubectl`get pod growing -o ${status}`,
+      (text) => expect(text).toBe("64Mi 0 Infeasible"),
+    );
+    await cluster.kubectl`patch pod growing --subresource resize -p ${limits("300m", "64Mi")}`;
+    await eventually(
+      () => cluster.kubectl`get pod growing -o ${status}`,
+      (text) => expect(text).toBe("64Mi 0 "),
+    );
+  });
+
   test("a host port leads to its pod, from outside and from the pod itself", async () => {
     const script = "mkdir /w; echo hosted > /w/index.html; httpd -f -p 8080 -h /w";
     await cluster.apply(`apiVersion: v1

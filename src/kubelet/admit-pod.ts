@@ -30,6 +30,17 @@ export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
   );
 }
 
+/** A resized pod that is too large for the node as it is now has to wait; one that is too large for the node alone waits for ever. */
+export function resizeRefusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
+  const alone = roomRefusal(pod, { ...room, others: [] });
+  const refusal = alone ?? roomRefusal(pod, room);
+  if (!refusal) return undefined;
+  const message = refusal.message
+    .replace("Pod was rejected: ", "")
+    .replace("enough resource", alone ? "enough capacity" : "enough resource");
+  return { reason: alone ? "Infeasible" : "Deferred", message };
+}
+
 function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | undefined {
   if (pressures.size === 0 || isCritical(pod)) return undefined;
   const only = [...pressures].length === 1 && pressures.has("MemoryPressure");

@@ -86,7 +86,14 @@ function adoptContainer(
 
 function runOf(record: ContainerStatus, told: DeepReadonly<ApiContainerStatus> | undefined): Run {
   if (record.state.kind !== "running") return exitedRun(record, told) ?? { kind: "none" };
-  return { kind: "running", ...identityOf(record), startedAtMs: record.state.startedAtMs };
+  const { startedAtMs } = record.state;
+  // What it was given is told in the API; what it asks for now is compared with that.
+  return {
+    kind: "running",
+    ...identityOf(record),
+    startedAtMs,
+    ...(told?.resources ? { resources: told.resources } : {}),
+  };
 }
 
 export function identityOf(record: ContainerStatus) {

@@ -1,6 +1,8 @@
 /** Starts a pod's containers: from the spec to a running process, and what is told when it fails. */
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import type { Container } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
 import { exitedRun, identityOf } from "./adopt-pod.ts";
 import { containerConfig } from "./container-config.ts";
 import { ContainerConfigError, containerEnvironment } from "./environment.ts";
@@ -32,6 +34,9 @@ export class ContainerStarter {
       this.#pod.dispatch({ kind: "containerNotStarted", container: name, problem: { reason, message } });
     };
     let id: ContainerId;
+    // Read now: the spec may change while the container starts.
+    const spec = findContainerSpec(this.#pod.state.pod, name) as DeepReadonly<Container> | undefined;
+    const resources = spec?.resources ?? {};
     try {
       const config = await this.#containerConfig(effect);
       const { sandbox } = this.#pod.state;
@@ -60,7 +65,13 @@ export class ContainerStarter {
     this.#pod.dispatch({
       kind: "containerStarted",
       container: name,
-      run: { kind: "running", ...identityOf(status), startedAtMs, ...(hasHook ? { hook: "wanted" as const } : {}) },
+      run: {
+        kind: "running",
+        ...identityOf(status),
+        startedAtMs,
+        resources,
+        ...(hasHook ? { hook: "wanted" as const } : {}),
+      },
       ...(backoff ? { backoff } : {}),
     });
     if (state.kind === "exited") await this.reportExit(status);

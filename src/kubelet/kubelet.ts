@@ -14,7 +14,7 @@ import { objectKey } from "../controller-runtime/cache.ts";
 import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
 import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
-import { type Refusal, refusalOf } from "./admit-pod.ts";
+import { type NodeRoom, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
@@ -155,6 +155,7 @@ class RunningKubelet {
       },
       runAction: options.runAction ?? runAction,
       services: () => this.#informers.list(Services),
+      resizeRefusal: (pod) => resizeRefusalOf(pod, this.#roomFor(pod)),
       onGone: (podUid) => this.#gone(podUid),
     };
     this.podApi = createPodApi({
@@ -226,6 +227,8 @@ class RunningKubelet {
       onTick: () => {
         void this.#rotateLogs();
         void this.#evictions.look();
+        // Others may have made room.
+        for (const executor of this.#executors.values()) if (executor.state.resize) executor.resize();
       },
     });
     this.#registration = registration;
@@ -297,22 +300,26 @@ class RunningKubelet {
   }
 
   /** Of a pod that nobody on this node has begun with. */
-  #refusalOf(
+  #refusalOf(pod: DeepReadonly<Pod>, labels?: Readonly<Record<string, string>>): Refusal | undefined {
+    if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
+    return refusalOf(pod, this.#roomFor(pod, labels));
+  }
+
+  #roomFor(
     pod: DeepReadonly<Pod>,
     labels: Readonly<Record<string, string>> | undefined = this.#registration?.labels,
-  ): Refusal | undefined {
-    if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
+  ): NodeRoom {
     const { node, machine } = this.#options;
     const others = [...this.#executors.values()]
       .filter(({ state }) => state.pod.metadata.uid !== pod.metadata.uid && takesRoom(state))
       .map(({ state }) => state.pod);
-    return refusalOf(pod, {
+    return {
       allocatable: this.#surroundings.facts.allocatable,
       labels: labels ?? nodeLabels(node, machine),
       others,
       pressures: this.#evictions.pressures,
       hasAppArmor: machine.hasAppArmor ?? false,
-    });
+    };
   }
 
   #evict({ pod, message, graceSeconds }: Eviction): void {

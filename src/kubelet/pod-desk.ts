@@ -9,6 +9,7 @@ import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
+import type { Refusal } from "./admit-pod.ts";
 import type { FieldFacts } from "./fields.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { HostPorts } from "./network/host-ports.ts";
@@ -62,6 +63,8 @@ export interface PodSurroundings {
   connect(address: string, port: number): Socket;
   /** Runs what probes and hooks ask for. */
   runAction: RunAction;
+  /** Whether the pod, resized as its spec asks, still fits the node. Undefined: it does. */
+  resizeRefusal(pod: PodObject): Refusal | undefined;
   /** Nothing of the pod is left on the node. */
   onGone(podUid: string): void;
 }

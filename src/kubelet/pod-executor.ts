@@ -7,6 +7,7 @@ import { Pods } from "../api/resources.ts";
 import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
 import { sleep, type Timer } from "../base/clock.ts";
+import { ContainerResizer } from "./container-resize.ts";
 import { ContainerStarter } from "./container-start.ts";
 import { ContainerStopper } from "./container-stop.ts";
 import { ensureImage } from "./image-puller.ts";
@@ -46,6 +47,7 @@ export class PodExecutor implements PodDesk {
   readonly #volumes: PodVolumeKeeper;
   readonly #starter: ContainerStarter;
   readonly #stopper: ContainerStopper;
+  readonly #resizer: ContainerResizer;
   readonly #probes: PodProbes;
   #state: PodState;
   #wake: Timer | undefined;
@@ -61,6 +63,7 @@ export class PodExecutor implements PodDesk {
     this.#volumes = new PodVolumeKeeper(this);
     this.#starter = new ContainerStarter(this, () => this.#volumes.volumes);
     this.#stopper = new ContainerStopper(this, (status) => this.containerExited(status));
+    this.#resizer = new ContainerResizer(this);
     this.#probes = new PodProbes(this);
   }
 
@@ -116,6 +119,12 @@ export class PodExecutor implements PodDesk {
     const before = downwardText(this.#state.pod);
     this.dispatch({ kind: "podChanged", pod });
     if (before !== downwardText(pod)) this.referenceChanged();
+    this.resize();
+  }
+
+  /** Gives the containers what their spec asks for, if they have something else. */
+  resize(): void {
+    this.#background(this.#resizer.sync());
   }
 
   /** A ConfigMap or Secret that the pod refers to has changed. */

@@ -1,5 +1,5 @@
 /** What the kubelet knows of one pod, what can happen to it and what it can want done: plain data for the pure parts. */
-import type { Container, EphemeralContainer, Pod, PodSpec } from "../api/core/v1.ts";
+import type { Container, EphemeralContainer, Pod, PodSpec, ResourceRequirements } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import type { ContainerId, SandboxId } from "./runtime/container-runtime.ts";
 
@@ -20,6 +20,16 @@ export interface PodState {
   readonly initialized: boolean;
   /** status.reason and status.message of a pod that the node itself ended. */
   readonly verdict?: Verdict;
+  /** Why the containers do not have yet what their spec asks for. */
+  readonly resize?: ResizeProblem;
+}
+
+export interface ResizeProblem {
+  /** Also the condition's. */
+  readonly type: "PodResizePending" | "PodResizeInProgress";
+  /** Infeasible, Deferred, Error. */
+  readonly reason: string;
+  readonly message: string;
 }
 
 export interface Verdict {
@@ -144,6 +154,8 @@ export interface RunIdentity {
 export interface RunningRun extends RunIdentity {
   readonly kind: "running";
   readonly startedAtMs: number;
+  /** What it was given: as its spec asked when it started or was resized last. */
+  readonly resources?: DeepReadonly<ResourceRequirements>;
   /** Its postStart hook has not ended: it does not count as running yet. */
   readonly hook?: "wanted" | "running";
   /** Asked to stop. `restart`: the kubelet wants it to run again whatever its exit code. */
@@ -193,6 +205,11 @@ export type PodEvent =
     }
   /** The node ends the pod, for the reason that its status then gives. */
   | { kind: "evicted"; verdict: Verdict; graceSeconds: number }
+  | { kind: "resized"; container: string; id: ContainerId; resources: DeepReadonly<ResourceRequirements> }
+  | ({ kind: "resizeBlocked" } & ResizeProblem)
+  /** Every container has what its spec asks for. */
+  | { kind: "resizeSettled" }
+  | { kind: "restartWanted"; container: string; id: ContainerId; message: string }
   | { kind: "released" }
   | { kind: "removed" }
   /** An object that this pod refers to has changed or appeared: what failed may be tried at once. */

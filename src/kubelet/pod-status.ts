@@ -5,6 +5,7 @@ import type {
   ContainerStatus,
   PodCondition,
   PodStatus,
+  ResourceRequirements,
 } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { rfc3339 } from "../base/clock.ts";
@@ -90,7 +91,7 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
     imageID: latest?.imageId ?? "",
     ...(latest ? { containerID: containerIdText(latest, node) } : {}),
     started: isRunning && container.started,
-    ...resourcesOf(spec, isRunning),
+    ...resourcesOf(run.kind === "running" ? run.resources : undefined, spec, isRunning),
     ...volumeMountsOf(spec),
   };
 
@@ -160,8 +161,12 @@ function containerIdText({ id }: RunIdentity, { runtimeName }: NodeFacts): strin
   return `${runtimeName}://${id}`;
 }
 
-function resourcesOf(spec: ContainerSpec | undefined, isRunning: boolean) {
-  const resources = (spec as DeepReadonly<Container> | undefined)?.resources;
+function resourcesOf(
+  given: DeepReadonly<ResourceRequirements> | undefined,
+  spec: ContainerSpec | undefined,
+  isRunning: boolean,
+) {
+  const resources = given ?? (spec as DeepReadonly<Container> | undefined)?.resources;
   if (!isRunning || !resources) return {};
   const { limits, requests } = resources;
   return {
@@ -264,12 +269,15 @@ function conditionsOf(
     readyCondition(pod, containersReady, previous),
     containersReady,
     { type: "PodScheduled", status: "True" },
+    ...(state.resize ? [{ ...state.resize, status: "True" }] : []),
     ...(state.verdict?.isDisruption
       ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]
       : []),
   ];
   const ownTypes = new Set(own.map((condition) => condition.type));
-  const others = (previous?.conditions ?? []).filter((condition) => !ownTypes.has(condition.type));
+  const others = (previous?.conditions ?? []).filter(
+    ({ type }) => !ownTypes.has(type) && !type.startsWith("PodResize"),
+  );
   return [...own.map(stamped), ...others.map((condition) => ({ ...condition }))];
 
   function stamped(condition: Condition): PodCondition {

@@ -125,6 +125,22 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
       } as const;
       return { ...state, verdict, stage };
     }
+    case "resized":
+      return change(event.container, (container) => {
+        if (container.run.kind !== "running" || container.run.id !== event.id) return container;
+        return { ...container, run: { ...container.run, resources: event.resources } };
+      });
+    case "resizeBlocked":
+      return { ...state, resize: { type: event.type, reason: event.reason, message: event.message } };
+    case "resizeSettled": {
+      const { resize: _, ...rest } = state;
+      return rest;
+    }
+    case "restartWanted":
+      return change(event.container, (container) => {
+        if (container.run.kind !== "running" || container.run.id !== event.id) return container;
+        return { ...container, condemned: { message: event.message, restart: true } };
+      });
     case "released": {
       const { sandbox } = state;
       if (state.stage.kind !== "releasing") return state; // Its removal began meanwhile.

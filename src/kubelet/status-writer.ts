@@ -152,7 +152,15 @@ const ownFields: ReadonlySet<keyof PodStatus> = new Set<keyof PodStatus>([
   "qosClass",
 ]);
 
-const ownConditions = new Set(["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"]);
+const ownConditions = new Set([
+  "PodReadyToStartContainers",
+  "Initialized",
+  "Ready",
+  "ContainersReady",
+  "PodScheduled",
+  "PodResizePending",
+  "PodResizeInProgress",
+]);
 
 /** The API writes that condition, too, when it ends a pod. */
 function isOwn({ type, reason }: PodCondition): boolean {
@@ -160,7 +168,8 @@ function isOwn({ type, reason }: PodCondition): boolean {
 }
 
 function changedConditions(from: readonly DeepReadonly<PodCondition>[], to: readonly PodCondition[]): unknown[] {
-  return to.flatMap((condition) => {
+  const gone = from.filter(({ type }) => type.startsWith("PodResize") && !to.some((each) => each.type === type));
+  const changed = to.flatMap((condition) => {
     if (!isOwn(condition)) return [];
     const before = from.find((candidate) => candidate.type === condition.type);
     if (same(before, condition)) return [];
@@ -169,6 +178,7 @@ function changedConditions(from: readonly DeepReadonly<PodCondition>[], to: read
     for (const key of ["reason", "message"] as const) if (before?.[key] && !condition[key]) cleared[key] = null;
     return [{ ...condition, ...cleared }];
   });
+  return [...changed, ...gone.map(({ type }) => ({ type, $patch: "delete" }))];
 }
 
 function differs(from: DeepReadonly<PodStatus>, to: PodStatus): boolean {

@@ -55,6 +55,8 @@ export interface ContainerRuntime {
   /** Resolves with the final status when the container exits; at once when it has. */
   waitForExit(id: ContainerId, signal?: AbortSignal): Promise<ContainerStatus>;
   updateResources(id: ContainerId, resources: Resources): Promise<void>;
+  /** Sets the limits of the pod's cgroup as a whole. */
+  updateSandboxResources(id: SandboxId, resources: Resources): Promise<void>;
   /** Usage now. Undefined when the container does not run. */
   containerStats(id: ContainerId): Promise<ContainerStats | undefined>;
   /** Usage of the pod's cgroup, all containers together. */

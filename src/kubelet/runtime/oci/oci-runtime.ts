@@ -227,6 +227,10 @@ export class OciRuntime implements ContainerRuntime {
     this.#machine.cgroups.update(record.cgroupPath, resources);
   }
 
+  async updateSandboxResources(id: SandboxId, resources: Resources): Promise<void> {
+    this.#machine.cgroups.update(this.#sandboxes.get(id).record.config.cgroupParent, resources);
+  }
+
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     const container = this.#container(id);
     return container.state.kind === "running" ? this.#machine.cgroups.stats(container.record.cgroupPath) : undefined;

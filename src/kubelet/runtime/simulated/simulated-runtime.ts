@@ -154,6 +154,8 @@ export class SimulatedRuntime implements ContainerRuntime {
     container.config = { ...container.config, resources };
   }
 
+  async updateSandboxResources(): Promise<void> {}
+
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     return this.#container(id).state.kind === "running" ? this.#noUsage() : undefined;
   }
