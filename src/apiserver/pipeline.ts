@@ -4,6 +4,7 @@
  */
 import { StatusError } from "../apimachinery/status-error.ts";
 import type { Answer, ListAnswer } from "./answer.ts";
+import type { Auditor } from "./audit.ts";
 import { type Authenticator, anonymousUser, authenticated, type Credentials, type UserInfo } from "./authentication.ts";
 import { type Attributes, type Authorizer, authorizeByAll, forbiddenRequest } from "./authorization.ts";
 import type { Body } from "./decode-body.ts";
@@ -26,6 +27,7 @@ export interface PipelineOptions {
   services: Services;
   authenticators: readonly Authenticator[];
   authorizers: readonly Authorizer[];
+  auditor?: Auditor | undefined;
 }
 
 export class Pipeline {
@@ -33,12 +35,15 @@ export class Pipeline {
   readonly objects: ObjectWriter;
   readonly authenticators: readonly Authenticator[];
   readonly authorizers: readonly Authorizer[];
+  /** Looks at what comes through the HTTPS door. */
+  readonly auditor: Auditor | undefined;
 
   constructor(options: PipelineOptions) {
     this.services = options.services;
     this.objects = new ObjectWriter(options.services);
     this.authenticators = options.authenticators;
     this.authorizers = options.authorizers;
+    this.auditor = options.auditor;
   }
 
   /** Who the credentials prove; the anonymous user when they prove nobody. Throws a 401 when they are wrong. */

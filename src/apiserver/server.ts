@@ -11,6 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { EncodingBudget } from "../storage/encoding-budget.ts";
 import type { Store } from "../storage/store.ts";
 import type { AdmissionPlugin } from "./admission.ts";
+import type { Auditor } from "./audit.ts";
 import type { Authenticator, UserInfo } from "./authentication.ts";
 import type { Authorizer } from "./authorization.ts";
 import type { HealthCheck } from "./health.ts";
@@ -34,6 +35,8 @@ export interface ApiServerOptions {
   authenticators: readonly Authenticator[];
   /** Asked in order; the first with an opinion decides. */
   authorizers: readonly Authorizer[];
+  /** Default: nobody audits. */
+  auditor?: Auditor | undefined;
   /** Run in order. A function is called once with what plugins may read the server by. */
   admission?: readonly AdmissionPlugin[] | ((server: ServerAccess) => readonly AdmissionPlugin[]);
   /** By `<plural>/<subresource>`, or `<plural>.<group>/<subresource>`. */
@@ -89,6 +92,7 @@ export class ApiServer implements ServerAccess {
       services,
       authenticators: options.authenticators,
       authorizers: options.authorizers,
+      auditor: options.auditor,
     });
     const { admission = [] } = options;
     services.admission = typeof admission === "function" ? admission(this) : admission;

@@ -1,5 +1,6 @@
 /** The API server of one cluster: its kinds, its plugins, its bootstrap objects, and the subresources that other parts stand behind. */
 
+import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
 import { Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
@@ -9,6 +10,9 @@ import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
+import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
+import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
+import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication/bootstrap-token-authenticator.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
 import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
@@ -62,6 +66,8 @@ export interface ControlPlaneOptions extends Surroundings {
   nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
   /** What a node's pods use: the metrics API's source. */
   readUsage: ReadUsage;
+  /** Where the audit log is, unless the plan names another place. */
+  auditFolder: string;
   /** Connects from where Services' addresses lead somewhere. Absent: this process goes to endpoints itself. */
   dialService: Dial | undefined;
 }
@@ -87,7 +93,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     return informerCache;
   };
   const webhooks = new WebhookCaller({ router, clock });
+  const auditLog = openAuditLog(options);
   const server: ApiServer = new ApiServer({
+    auditor:
+      auditLog &&
+      policyAuditor({ policy: plan.apiServer.audit!.policy, clock, write: (line) => auditLog.append(line) }),
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
     store,
     clock,
@@ -95,6 +105,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     log: log.with({ component: "apiserver" }),
     authenticators: [
       clientCertificateAuthenticator,
+      bootstrapTokenAuthenticator(readers, clock),
       serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
     ],
     authorizers: [
@@ -155,6 +166,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     async close() {
       webhooks.close();
       await server.close();
+      auditLog?.close();
     },
   };
   const following = followRoles(roles, informers());
@@ -179,6 +191,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     signal: options.signal,
   });
   return control;
+}
+
+function openAuditLog({ plan, auditFolder, clock, log }: ControlPlaneOptions): RotatedLog | undefined {
+  const { audit } = plan.apiServer;
+  if (!audit) return undefined;
+  return new RotatedLog({
+    path: audit.path ?? join(auditFolder, "audit.log"),
+    maximumSize: (audit.maxSizeMegabytes ?? 100) * 1024 * 1024,
+    maximumBackups: audit.maxBackups ?? 5,
+    clock,
+    log,
+  });
 }
 
 function withAllocation(

@@ -96,6 +96,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       ...options,
       store,
       apiAddress,
+      auditFolder: paths.root,
       nodeSubresources: nodeSubresources(kubelets),
       readUsage: usageReader(kubelets, () => clock.now()),
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),

@@ -1,6 +1,5 @@
 /** Bearer tokens of ServiceAccounts: who they stand for, as long as the account and what the token is bound to exist. */
 import { Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
-import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Authenticator, UserInfo } from "../../apiserver/authentication.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import type { TokenAuthority, VerifiedToken } from "./service-account-tokens.ts";
@@ -24,7 +23,8 @@ export function serviceAccountAuthenticator({
       if (!token) return undefined;
       const verified = authority.verify(token);
       const isMeant = verified?.audiences.some((audience) => audiences.includes(audience));
-      if (!verified || !isMeant || !(await stillStands(verified, objects()))) throw unauthorized();
+      // Whose token nobody else knows either is refused by the pipeline.
+      if (!verified || !isMeant || !(await stillStands(verified, objects()))) return undefined;
       return userOf(verified);
     },
   };
@@ -58,8 +58,4 @@ function userOf({ subject, id, boundObject, node }: VerifiedToken): UserInfo {
     groups: ["system:serviceaccounts", `system:serviceaccounts:${subject.namespace}`],
     extra,
   };
-}
-
-function unauthorized(): StatusError {
-  return new StatusError(401, "Unauthorized", "Unauthorized");
 }

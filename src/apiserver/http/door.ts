@@ -7,6 +7,7 @@ import { groups as knownGroups } from "../../api/discovery.ts";
 import type { KubeObject } from "../../api/object.ts";
 import { notFoundError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
+import type { AuditTrail } from "../audit.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
 import type { Attributes } from "../authorization.ts";
 import { type Body, bareMediaType, bodyFormatOf, decodeBody } from "../decode-body.ts";
@@ -56,18 +57,28 @@ export class HttpDoor {
     void this.#serveUpgrade(incoming, socket, head, tls);
   };
 
-  async #serve(exchange: Exchange): Promise<void> {
-    const { services } = this.#pipeline;
+  async #serve(given: Exchange): Promise<void> {
+    let exchange = given;
+    const { services, auditor } = this.#pipeline;
     const auditId = services.random.uuid();
     const warnings: string[] = [];
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
       const known = exchange.socket && certificateUsers.get(exchange.socket);
       let user = known && exchange.headers["authorization"] === undefined ? known : await this.#userOf(exchange);
+      const asker = user;
       if (exchange.headers["impersonate-user"] !== undefined || hasImpersonation(exchange.headers)) {
         user = await impersonated(this.#pipeline, user, exchange.headers);
       }
-      const pending = this.#pipeline.authorize(attributesOf(info, user));
+      const attributes = attributesOf(info, user);
+      const trail = auditor?.begin(
+        exchange,
+        auditId,
+        { ...attributes, user: asker },
+        asker === user ? undefined : user,
+      );
+      if (trail) exchange = trail.exchange;
+      const pending = this.#pipeline.authorize(attributes);
       if (pending) await pending;
       const foreign = services.registry.foreign.size > 0 ? foreignApiOf(services.registry, info.path) : undefined;
       if (foreign) {
@@ -78,7 +89,7 @@ export class HttpDoor {
         await this.#nonResource.serve(exchange, info, auditId, user);
         return;
       }
-      await this.#serveResource(exchange, info, user, auditId, warnings);
+      await this.#serveResource(exchange, info, user, auditId, warnings, trail);
     } catch (error) {
       sendError(exchange, error, auditId, warnings, services.log);
     }
@@ -103,6 +114,7 @@ export class HttpDoor {
     user: UserInfo,
     auditId: string,
     warnings: string[],
+    trail: AuditTrail | undefined,
   ): Promise<void> {
     const pipeline = this.#pipeline;
     const { registry } = pipeline.services;
@@ -134,6 +146,7 @@ export class HttpDoor {
       defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
       warnings,
       signal: undefined,
+      ...(trail ? { annotate: (key: string, value: string) => trail.annotate(key, value) } : {}),
     };
     const handler =
       info.subresource && !resource.isObjectPart(info.subresource)

@@ -1,5 +1,6 @@
 /** What a cluster is asked to be (the configuration file), and what it then is (every default decided). */
 import type { Taint } from "../../api/core/v1.ts";
+import type { AuditPolicy } from "../../apiserver-plugins/audit/policy.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -15,10 +16,22 @@ export interface ClusterConfig {
     nodePortRange?: string;
     dnsDomain?: string;
   };
-  apiServer?: { address?: string; port?: number };
+  apiServer?: { address?: string; port?: number; audit?: AuditConfig };
   images?: ImagesConfig;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
+}
+
+/** What requests are recorded, and where. */
+export interface AuditConfig {
+  /** Upstream's audit.k8s.io/v1 Policy. */
+  policy: AuditPolicy;
+  /** Default: `audit.log` in the cluster's folder. */
+  path?: string;
+  /** Default 100. */
+  maxSizeMegabytes?: number;
+  /** Files that were put aside and are kept. Default 5. */
+  maxBackups?: number;
 }
 
 /** The part of a KubeSchedulerConfiguration that is heeded. */
@@ -72,7 +85,7 @@ export interface ClusterPlan {
     /** Of the kubernetes Service: the first address of the service range. */
     kubernetesAddress: string;
   };
-  apiServer: { address: string; port: number };
+  apiServer: { address: string; port: number; audit?: AuditConfig };
   images: Required<ImagesConfig>;
   loadBalancer: LoadBalancerProvider;
   /** Absent: one default-scheduler. */

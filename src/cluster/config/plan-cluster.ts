@@ -58,6 +58,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     apiServer: {
       address: config.apiServer?.address ?? "127.0.0.1",
       port: config.apiServer?.port ?? facts.freeApiPort,
+      ...(config.apiServer?.audit ? { audit: config.apiServer.audit } : {}),
     },
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     images: {

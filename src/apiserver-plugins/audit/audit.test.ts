@@ -1,0 +1,101 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { ConfigMaps } from "../../api/resources.ts";
+import { silentLogger } from "../../base/logger.ts";
+import { systemClock } from "../../base/node/system-clock.ts";
+import { HttpsClient } from "../../client/https-client.ts";
+import { startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
+import { type AuditPolicy, decide } from "./policy.ts";
+import { policyAuditor } from "./policy-auditor.ts";
+import { RotatedLog } from "./rotated-log.ts";
+
+const policy: AuditPolicy = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [
+    { level: "None", nonResourceURLs: ["/healthz*", "/api*", "/openapi*"] },
+    { level: "Metadata", resources: [{ group: "", resources: ["secrets"] }] },
+    {
+      level: "RequestResponse",
+      resources: [{ group: "", resources: ["configmaps"] }],
+      verbs: ["create"],
+      omitManagedFields: true,
+    },
+    { level: "None" },
+  ],
+};
+
+let api: TestApiServer;
+const events: never[] = [];
+beforeAll(async () => {
+  const write = (line: string) => void events.push(JSON.parse(line) as never);
+  api = await startTestApiServer({ auditor: policyAuditor({ policy, clock: systemClock, write }) });
+});
+afterAll(() => api.close());
+
+it("requests are recorded as the policy's first fitting rule asks", async () => {
+  const { pki } = api;
+  const connection = {
+    server: api.url,
+    ca: pki.ca.certificatePem,
+    certificate: pki.admin.certificatePem,
+    key: pki.admin.privateKeyPem,
+  };
+  const client = new HttpsClient({ connection, clock: systemClock, userAgent: "test/1" });
+  await client.create(ConfigMaps, { metadata: { name: "a", namespace: "default" }, data: { a: "1" } });
+  await client.get(ConfigMaps, { name: "a", namespace: "default" });
+  expect(events).toEqual([
+    expect.objectContaining({
+      kind: "Event",
+      level: "RequestResponse",
+      stage: "ResponseComplete",
+      verb: "create",
+      user: { username: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] },
+      objectRef: { resource: "configmaps", namespace: "default", apiVersion: "v1" },
+      responseStatus: { metadata: {}, code: 201 },
+      requestObject: expect.objectContaining({ data: { a: "1" } }),
+      responseObject: expect.objectContaining({ kind: "ConfigMap" }),
+    }),
+  ]);
+  client.close();
+});
+
+it("rules match users, subresources, names and URLs", () => {
+  const asked = {
+    user: { name: "bob", groups: ["dev"] },
+    verb: "get",
+    isResource: true,
+    group: "",
+    version: "v1",
+    resource: "pods",
+    subresource: "log",
+    namespace: "a",
+    name: "x",
+    path: "",
+  };
+  const level = (rule: object, more: object = {}) =>
+    decide({ ...policy, rules: [{ level: "Metadata", ...rule }] }, { ...asked, ...more }).level;
+  expect(level({ resources: [{ resources: ["pods"] }] })).toBe("None");
+  expect(level({ resources: [{ resources: ["pods/*"] }] })).toBe("Metadata");
+  expect(level({ resources: [{ resources: ["*/log"], resourceNames: ["x"] }] })).toBe("Metadata");
+  expect(level({ userGroups: ["ops"] })).toBe("None");
+  expect(level({ namespaces: ["a"], verbs: ["get"] })).toBe("Metadata");
+  expect(level({ nonResourceURLs: ["/metrics"] }, { isResource: false, path: "/metrics" })).toBe("Metadata");
+});
+
+it("the log is put aside when it is full, and old ones go", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pnt-policy-audit-"));
+  const path = join(folder, "audit.log");
+  const log = new RotatedLog({ path, maximumSize: 100, maximumBackups: 2, clock: systemClock, log: silentLogger });
+  for (let i = 0; i < 8; i++) {
+    const line = `${i}${"x".repeat(60)}`;
+    log.append(line);
+    await vi.waitFor(() => expect(readFileSync(path, "utf8")).toContain(line));
+  }
+  expect(readdirSync(folder)).toHaveLength(3);
+  log.close();
+  rmSync(folder, { recursive: true });
+});

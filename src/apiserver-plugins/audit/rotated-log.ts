@@ -1,0 +1,79 @@
+/** A file of lines that is put aside when it grows too large. A disk that is full loses lines, never requests. */
+import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync, write } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { type Clock, rfc3339Micro } from "../../base/clock.ts";
+import type { Logger } from "../../base/logger.ts";
+
+export interface RotatedLogOptions {
+  path: string;
+  /** Bytes. */
+  maximumSize: number;
+  /** Files that were put aside and are kept. */
+  maximumBackups: number;
+  clock: Clock;
+  log: Logger;
+}
+
+export class RotatedLog {
+  readonly #options: RotatedLogOptions;
+  #file: number;
+  #size: number;
+  #waiting: string[] = [];
+  #isWriting = false;
+  #isComplaining = false;
+
+  /** Opens the file, or throws. Readable by its owner only: it may hold Secrets. */
+  constructor(options: RotatedLogOptions) {
+    this.#options = options;
+    mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
+    this.#file = openSync(options.path, "a", 0o600);
+    this.#size = statSync(options.path).size;
+  }
+
+  /** The line is written soon; nobody waits for it. */
+  append(line: string): void {
+    this.#waiting.push(line);
+    if (!this.#isWriting) this.#writeNext();
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+
+  #writeNext(): void {
+    if (this.#waiting.length === 0) {
+      this.#isWriting = false;
+      return;
+    }
+    this.#isWriting = true;
+    const bytes = Buffer.from(this.#waiting.map((line) => `${line}\n`).join(""));
+    this.#waiting = [];
+    if (this.#size + bytes.length > this.#options.maximumSize && this.#size > 0) this.#rotate();
+    write(this.#file, bytes, (error) => {
+      if (error && !this.#isComplaining) this.#options.log.error("the audit log cannot be written", { error });
+      this.#isComplaining = error !== null;
+      if (!error) this.#size += bytes.length;
+      this.#writeNext();
+    });
+  }
+
+  #rotate(): void {
+    const { path, clock, maximumBackups, log } = this.#options;
+    try {
+      const stamp = rfc3339Micro(clock.now()).replaceAll(":", "-");
+      const stem = path.replace(/\.[^./]*$/, "");
+      renameSync(path, `${stem}-${stamp}${path.slice(stem.length)}`);
+      const next = openSync(path, "a", 0o600);
+      closeSync(this.#file);
+      this.#file = next;
+      this.#size = 0;
+      const backups = readdirSync(dirname(path))
+        .filter((name) => name.startsWith(`${basename(stem)}-`))
+        .sort();
+      for (const old of backups.slice(0, Math.max(0, backups.length - maximumBackups)))
+        rmSync(join(dirname(path), old));
+    } catch (error) {
+      log.warn("the audit log could not be rotated", { error });
+    }
+  }
+}

@@ -1,0 +1,20 @@
+/** The contract of auditing: what a request tells of itself, from its beginning to its end. Absent, a request pays nothing for it. */
+import type { UserInfo } from "./authentication.ts";
+import type { Attributes } from "./authorization.ts";
+import type { Exchange } from "./http/exchange.ts";
+
+export interface Auditor {
+  /** Called once a request's user and attributes are known, before it is authorized. Undefined: nobody wants to know of it. */
+  begin(
+    exchange: Exchange,
+    auditId: string,
+    attributes: Attributes,
+    actedAs: UserInfo | undefined,
+  ): AuditTrail | undefined;
+}
+
+export interface AuditTrail {
+  /** Stands in the place of the given one, and notes what goes through it. */
+  readonly exchange: Exchange;
+  annotate(key: string, value: string): void;
+}
