@@ -14,7 +14,7 @@ import {
 import { mergePatch } from "../../apimachinery/patch/merge.ts";
 import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
-import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
+import { decodeValue, parseJson, readTypeMeta } from "../../apimachinery/serializer/json.ts";
 import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import { type Body, checkCustomKind, type ExpectedKind } from "../decode-body.ts";
@@ -177,14 +177,14 @@ export class Patcher {
 
   /** A patch may write another kind into the object: it is read as that kind before it is refused. */
   #checkKind(patched: object): void {
-    const { apiVersion = "", kind = "" } = patched as { apiVersion?: string; kind?: string };
+    const { apiVersion, kind } = readTypeMeta(patched);
     const expected = apiVersionOf(this.#expected);
     if (apiVersion === expected && kind === this.#expected.kind) return;
     if (this.#schema.custom) {
       checkCustomKind(patched as Partial<KubeObject>, this.#expected);
       return;
     }
-    const slash = String(apiVersion).indexOf("/");
+    const slash = apiVersion.indexOf("/");
     const group = slash < 0 ? "" : apiVersion.slice(0, slash);
     const version = apiVersion.slice(slash + 1);
     const schema = schemaForKind(group, version, kind);

@@ -271,3 +271,41 @@ describe("watches", () => {
     expect((await send("GET", `${maps}?watch=1`, undefined, { accept: "application/yaml" })).status).toBe(406);
   });
 });
+
+describe("crowds", () => {
+  test("hundreds of idle connections and two thousand idle watches keep nobody else from being served", async () => {
+    const idle = await Promise.all(
+      Array.from(
+        { length: 200 },
+        () =>
+          new Promise<ReturnType<typeof connectTls>>((resolve, reject) => {
+            const socket = connectTls({ host: "127.0.0.1", port: Number(new URL(api.url).port), ca: tls.ca }, () =>
+              resolve(socket),
+            );
+            socket.once("error", reject);
+          }),
+      ),
+    );
+    const sessions = Array.from({ length: 4 }, () => connectHttp2(api.url, tls));
+    const heapBefore = process.memoryUsage().heapUsed;
+    const path = `${maps}?watch=1&resourceVersion=${api.store.revision}&labelSelector=crowd%3Dyes`;
+    const seen: Promise<string>[] = [];
+    await Promise.all(
+      Array.from({ length: 2000 }, (_, i) => {
+        const stream = sessions[i % sessions.length]!.request({ ":path": path });
+        stream.setEncoding("utf8");
+        seen.push(new Promise((resolve) => stream.once("data", resolve)));
+        stream.on("error", () => {});
+        return new Promise((resolve) => stream.once("response", resolve));
+      }),
+    );
+    // Both ends of each watch live in this process.
+    expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(200 * 1024 * 1024);
+    const body = JSON.stringify({ metadata: { name: "crowd", labels: { crowd: "yes" } } });
+    expect((await send("POST", maps, body, json)).status).toBe(201);
+    for (const event of await Promise.all(seen)) expect(event).toContain('"type":"ADDED"');
+    for (const session of sessions) session.destroy();
+    for (const socket of idle) socket.destroy();
+    expect((await send("GET", `${maps}/crowd`)).status).toBe(200);
+  });
+});

@@ -49,7 +49,8 @@ function suspendText(suspend: boolean | undefined): string {
   return suspend ? "True" : "False";
 }
 
-function validNameLength({ metadata: { name: cronJobName } }: CronJob): FieldError[] {
+/** A missing name has been reported already. */
+function validNameLength({ metadata: { name: cronJobName = "" } }: CronJob): FieldError[] {
   if (cronJobName.length <= maximumNameLength) return [];
   return [invalid(metadata.child("name"), cronJobName, `must be no more than ${maximumNameLength} characters`)];
 }

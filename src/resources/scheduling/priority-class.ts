@@ -34,7 +34,8 @@ export const priorityClasses = defineResource<PriorityClass>({
 });
 
 function validPriorityClass({
-  metadata: { name: className },
+  // A missing name has been reported already.
+  metadata: { name: className = "" },
   value = 0,
   preemptionPolicy,
 }: PriorityClass): FieldError[] {
