@@ -1,5 +1,6 @@
 /** The cluster's certificate authority and what it signs (kubeadm's `certs` phase): P-256 keys, PEM in and out. */
 import { generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import { x509 } from "../base/node/x509.ts";
 import type { Random } from "../base/random.ts";
 
 export interface KeyPair {
@@ -37,14 +38,6 @@ const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as con
 const dayMs = 24 * 60 * 60 * 1000;
 // A machine's clock may be a little ahead of its cluster's clients.
 const clockSkewMs = 5 * 60 * 1000;
-
-/** Loaded on demand: a cluster that already has its certificates never pays for the library. */
-async function x509() {
-  await import("reflect-metadata");
-  const library = await import("@peculiar/x509");
-  library.cryptoProvider.set(webcrypto);
-  return library;
-}
 
 export interface PkiRequest {
   clusterName: string;

@@ -26,6 +26,9 @@ export async function runCli(argv: readonly string[], entry: string, onWarm: () 
   return exitCode;
 }
 
+const controllersHelp =
+  "controllers to run, as kube-controller-manager's flag: * for all, foo, -foo for not foo (default: *)";
+
 function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number) => void): Command {
   const print = (line: string) => void process.stdout.write(`${line}\n`);
   const program = new Command("pinnace")
@@ -45,6 +48,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       "run only these, separated by commas: apiserver,controller-manager,scheduler,kubelet,kube-proxy,dns",
       list,
     )
+    .option("--controllers <list>", controllersHelp, list)
     .option("--timeout <seconds>", "give up after so long without progress (default: 60)", count)
     .action(async (options) => {
       const { up } = await import("./commands/up.ts");
@@ -54,6 +58,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
         configFile: options.config,
         nodes: options.nodes,
         roles: options.roles,
+        controllers: options.controllers,
         timeoutSeconds: options.timeout,
         entry,
         print,
@@ -85,6 +90,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     .option(...name)
     .option("--nodes <count>", "how many nodes", count)
     .option("--roles <list>", "run only these, separated by commas", list)
+    .option("--controllers <list>", controllersHelp, list)
     .action(async (options) => {
       const { server } = await import("./commands/server.ts");
       exitWith(
@@ -93,6 +99,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
           configFile: options.config,
           nodes: options.nodes,
           roles: options.roles,
+          controllers: options.controllers,
           entry,
           onWarm,
         }),

@@ -10,9 +10,10 @@ import type { ResourceRegistry, ServedResource } from "../apiserver/resource-reg
 import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
+import { signCertificateRequest } from "../base/node/certificate-request.ts";
 import { boundSocketIn, connectIn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
-import { controllerCatalog } from "../controller-manager/catalog.ts";
+import { controllerCatalog, selectControllers } from "../controller-manager/catalog.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
@@ -44,6 +45,8 @@ export interface ServerOptions extends Omit<Surroundings, "signal"> {
   pki: ClusterPki;
   paths: ClusterPaths;
   roles: ReadonlySet<Role>;
+  /** As kube-controller-manager's `--controllers`: `*`, `name`, `-name`. Default: all. */
+  controllers?: readonly string[];
   /** Instead of the one in the cluster's folder. Closed with the server. */
   store?: Store;
   /** Who answers names when this process dies. Default: nobody. */
@@ -222,7 +225,7 @@ function tlsOf(pki: ClusterPki) {
 
 async function startControllers(
   control: ControlPlane,
-  { pki, paths, log }: ServerOptions,
+  { controllers, pki, paths, random, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
 ): Promise<void> {
@@ -234,8 +237,19 @@ async function startControllers(
     })),
     failures: [],
   });
-  const localVolumes = localVolumeFolders(paths.volumes);
-  const running = runControllers(controllerCatalog({ discover, rootCa: pki.ca.certificatePem, localVolumes }), {
+  const catalog = controllerCatalog({
+    discover,
+    rootCa: pki.ca.certificatePem,
+    localVolumes: localVolumeFolders(paths.volumes),
+    signCertificate: (request) =>
+      signCertificateRequest({
+        ...request,
+        caCertificatePem: pki.ca.certificatePem,
+        caPrivateKeyPem: pki.ca.privateKeyPem,
+        random,
+      }),
+  });
+  const running = runControllers(selectControllers(catalog, controllers), {
     ...surroundings,
     client: control.clientOf("kube-controller-manager"),
     log: log.with({ component: "kube-controller-manager" }),

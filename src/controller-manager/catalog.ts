@@ -1,5 +1,11 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import {
+  certificateApprovingController,
+  certificateCleanerController,
+  certificateSigningController,
+  type SignCertificate,
+} from "./controllers/certificatesigningrequest-controllers.ts";
 import { clusterRoleAggregationController } from "./controllers/clusterrole-aggregation-controller.ts";
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
@@ -43,6 +49,8 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   discover: Discover;
   /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
   rootCa?: string;
+  /** The cluster's authority. Without it the signing controller is off. */
+  signCertificate?: SignCertificate;
   /** The disk of the local provisioner. Without it that controller is off. */
   localVolumes?: LocalVolumeFolders;
 }
@@ -78,6 +86,9 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     persistentVolumeProtectionController,
     persistentVolumeClaimProtectionController,
     ephemeralVolumeController,
+    certificateApprovingController,
+    certificateCleanerController,
+    ...(options.signCertificate ? [certificateSigningController(options.signCertificate)] : []),
     ...(options.localVolumes ? [localVolumeProvisioner(options.localVolumes)] : []),
   ];
 }

@@ -7,6 +7,7 @@ import type { Random } from "../../base/random.ts";
 import type { Client } from "../../client/client.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
+import { certificateAdmission } from "./certificates.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { limitRanger } from "./limit-ranger.ts";
@@ -53,6 +54,7 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
     persistentVolumeClaimResize(objects),
     runtimeClass(objects),
     defaultIngressClass(objects),
+    ...(extension ? certificateAdmission(extension.authorizers) : []),
     ...(webhooks
       ? [
           mutatingAdmissionPolicy(webhooks),

@@ -17,6 +17,8 @@ export interface ServerOptions {
   configFile?: string | undefined;
   nodes?: number | undefined;
   roles?: readonly string[] | undefined;
+  /** As kube-controller-manager's `--controllers`. */
+  controllers?: readonly string[] | undefined;
   /** The script that runs `pinnace`. */
   entry: string;
   /** Called a moment after the cluster was usable, and at the end. */
@@ -49,6 +51,7 @@ export async function server(options: ServerOptions): Promise<number> {
       pki,
       paths,
       roles,
+      ...(options.controllers ? { controllers: options.controllers } : {}),
       clock: systemClock,
       random: systemRandom,
       log,

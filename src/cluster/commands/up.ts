@@ -38,6 +38,8 @@ export interface PlanOptions {
 export interface UpOptions extends PlanOptions {
   name?: string;
   roles?: readonly string[] | undefined;
+  /** As kube-controller-manager's `--controllers`. */
+  controllers?: readonly string[] | undefined;
   /** Give up after so long without progress. */
   timeoutSeconds?: number | undefined;
   /** The script that runs `pinnace server`. */
@@ -228,7 +230,15 @@ function startServer(name: string, paths: ClusterPaths, options: UpOptions): Chi
   try {
     return spawn(
       process.execPath,
-      [options.entry, "server", "--name", name, ...(options.roles ? ["--roles", options.roles.join(",")] : [])],
+      [
+        options.entry,
+        "server",
+        "--name",
+        name,
+        ...(options.roles ? ["--roles", options.roles.join(",")] : []),
+        // With "=": a list may begin with a dash.
+        ...(options.controllers ? [`--controllers=${options.controllers.join(",")}`] : []),
+      ],
       { detached: true, cwd: "/", stdio: ["ignore", log, log, "ipc"] },
     );
   } finally {

@@ -1,0 +1,81 @@
+/** CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may decide for a signer, and whom no signer makes. */
+import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import type { AdmissionPlugin, AdmissionRequest } from "../../apiserver/admission.ts";
+import { type Authorizer, authorizeByAll } from "../../apiserver/authorization.ts";
+import { readCertificateRequest } from "../../base/node/certificate-request.ts";
+import { refuse } from "./refusal.ts";
+
+type ReadRequest = DeepReadonly<CertificateSigningRequest>;
+
+function concernsRequests({ definition }: AdmissionRequest): boolean {
+  return definition.group === "certificates.k8s.io" && definition.plural === "certificatesigningrequests";
+}
+
+export function certificateAdmission(authorizers: () => readonly Authorizer[]): AdmissionPlugin[] {
+  /** Signers are allowed one by one, or all of a domain. */
+  async function checkSigner(request: AdmissionRequest, verb: "approve" | "sign"): Promise<void> {
+    const { signerName = "" } = (request.oldObject as ReadRequest | undefined)?.spec ?? {};
+    const names = [signerName, `${signerName.split("/")[0]}/*`];
+    for (const name of names) {
+      const decision = await authorizeByAll(authorizers(), {
+        user: request.user,
+        verb,
+        isResource: true,
+        group: "certificates.k8s.io",
+        version: "*",
+        resource: "signers",
+        subresource: "",
+        namespace: "",
+        name,
+        path: "",
+      });
+      if (decision.kind === "allow") return;
+    }
+    const word = verb === "approve" ? "approve" : "sign";
+    throw refuse(request, `user not permitted to ${word} requests with signerName ${JSON.stringify(signerName)}`);
+  }
+
+  return [
+    {
+      name: "CertificateApproval",
+      handles: (request) =>
+        concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "approval",
+      validate: (request) => checkSigner(request, "approve"),
+    },
+    {
+      name: "CertificateSigning",
+      handles: (request) =>
+        concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "status",
+      async validate(request) {
+        const [next, before] = [request.object as CertificateSigningRequest, request.oldObject as ReadRequest];
+        const failed = ({ status }: ReadRequest) => status?.conditions?.some(({ type }) => type === "Failed") ?? false;
+        if (next.status?.certificate === before.status?.certificate && failed(next) === failed(before)) return;
+        await checkSigner(request, "sign");
+      },
+    },
+    {
+      name: "CertificateSubjectRestriction",
+      handles: (request) => concernsRequests(request) && request.operation === "CREATE" && request.subresource === "",
+      /** The request is its sender's, whatever it says. */
+      mutate({ object, user }) {
+        const { spec } = object as CertificateSigningRequest;
+        spec.username = user.name;
+        delete spec.uid;
+        delete spec.extra;
+        if (user.uid) spec.uid = user.uid;
+        spec.groups = [...user.groups];
+      },
+      async validate(request) {
+        const { spec } = request.object as CertificateSigningRequest;
+        if (spec.signerName !== "kubernetes.io/kube-apiserver-client") return;
+        const facts = await readCertificateRequest(Buffer.from(spec.request ?? "", "base64").toString()).catch(
+          () => undefined,
+        );
+        if (!facts?.organizations.includes("system:masters")) return;
+        const why = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+        throw refuse(request, why);
+      },
+    },
+  ];
+}
