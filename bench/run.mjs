@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
+import { benchPods } from "./pods.mjs";
 import { benchScale } from "./scale.mjs";
 import { benchStart } from "./start.mjs";
 import { Results } from "./statistics.mjs";
@@ -33,6 +34,14 @@ try {
     await cluster.up();
     try {
       await benchWorkload(cluster, results, { runs });
+    } finally {
+      await cluster.down();
+    }
+  }
+  if (parts.includes("pods")) {
+    await cluster.up();
+    try {
+      await benchPods(cluster, results, { runs });
     } finally {
       await cluster.down();
     }
