@@ -4,8 +4,10 @@ import { isNotFound } from "../apimachinery/status-error.ts";
 import { sleep } from "../base/clock.ts";
 import type { Owner } from "../base/disposal.ts";
 import { macOf } from "../base/node/links.ts";
+import { netnsPath } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
+import { cloudBalancer } from "../load-balancer/cloud/cloud-balancer.ts";
 import { metallbController } from "../load-balancer/metallb/controller.ts";
 import { metallbCustomResources } from "../load-balancer/metallb/custom-resources.ts";
 import { IPAddressPools, L2Advertisements, metallbNamespace } from "../load-balancer/metallb/kinds.ts";
@@ -13,7 +15,7 @@ import { metallbSpeaker } from "../load-balancer/metallb/speaker.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
-import { nodeLink } from "./network/plan-lan.ts";
+import { balancerNetns, nodeLink } from "./network/plan-lan.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 export interface LoadBalancerOptions extends Surroundings {
@@ -25,6 +27,24 @@ export interface LoadBalancerOptions extends Surroundings {
 /** Resolves when it looks after Services. */
 export async function startLoadBalancer(options: LoadBalancerOptions): Promise<void> {
   if (options.plan.loadBalancer === "metallb") await startMetallb(options);
+  if (options.plan.loadBalancer === "cloud") await startCloud(options);
+}
+
+async function startCloud(options: LoadBalancerOptions): Promise<void> {
+  const { plan, clientOf, owner } = options;
+  // Simulated nodes have no ports to send to.
+  if (!plan.nodes.some(({ kind }) => kind === "local")) return;
+  const balancer = cloudBalancer({
+    netnsPath: netnsPath(balancerNetns(plan.name)),
+    link: nodeLink,
+    lan: plan.network.lan,
+    gateway: plan.network.hostAddress,
+    reserved: [plan.network.hostAddress, ...plan.nodes.map(({ address }) => address)],
+  });
+  const log = options.log.with({ component: "cloud-controller-manager" });
+  const running = runControllers([balancer], { ...options, client: clientOf("cloud-controller-manager"), log });
+  owner.own(() => running.done);
+  await running.ready;
 }
 
 async function startMetallb(options: LoadBalancerOptions): Promise<void> {

@@ -163,7 +163,12 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
         ),
       );
     if (roles.has("controller-manager"))
-      usable.push(watch.until("the load balancer", startLoadBalancer({ ...surroundings, plan, clientOf, owner })));
+      usable.push(
+        watch.until(
+          "the load balancer",
+          lan.then(() => startLoadBalancer({ ...surroundings, plan, clientOf, owner })),
+        ),
+      );
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
@@ -191,9 +196,16 @@ function advertisedAddress({ apiServer, network }: ClusterPlan): string {
   return apiServer.address.startsWith("127.") ? network.hostAddress : apiServer.address;
 }
 
-function lanSpec({ name, network, nodes }: ClusterPlan) {
+function lanSpec({ name, network, nodes, loadBalancer }: ClusterPlan) {
   const { lan, hostAddress, podCIDR } = network;
-  return { cluster: name, lan, hostAddress, podCIDR, nodes: nodes.filter((node) => node.kind === "local") };
+  return {
+    cluster: name,
+    lan,
+    hostAddress,
+    podCIDR,
+    nodes: nodes.filter((node) => node.kind === "local"),
+    hasBalancer: loadBalancer === "cloud",
+  };
 }
 
 async function openMachine({ plan, paths, clock, random, log }: ServerOptions, owner: Owner): Promise<NodeMachine> {

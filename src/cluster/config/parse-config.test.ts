@@ -49,11 +49,6 @@ test.each([
     "lab.yaml:3: network.nodePortRange: 32767-30000 runs backwards; write 30000-32767",
   ],
   [
-    "a load balancer that does not exist yet",
-    `${head}loadBalancer: cloud\n`,
-    'lab.yaml:3: loadBalancer: "cloud" is not there yet; write "metallb", or "none", with which EXTERNAL-IP stays <pending>',
-  ],
-  [
     "a list where a mapping belongs",
     "- 1\n",
     'lab.yaml:1: expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"',

@@ -131,10 +131,6 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
         message: `${node.address} lies outside the LAN ${lan}; choose an address inside it, or another network.lan`,
       });
   }
-  if (config.loadBalancer === "cloud") {
-    const message = `"${config.loadBalancer}" is not there yet; write "metallb", or "none", with which EXTERNAL-IP stays <pending>`;
-    mistakes.push({ path: ["loadBalancer"], message });
-  }
   mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config));
   return mistakes;
 }

@@ -5,6 +5,7 @@ import { createNetns, deleteNetns, isSystemError, listNetns, netnsPath } from ".
 import { type Nft, openNft } from "../../nftables/nft.ts";
 import { admitForwarded, dismissForwarded } from "./host-firewall.ts";
 import {
+  balancerNetns,
   hostLink,
   hostTable,
   type LanPlan,
@@ -66,7 +67,9 @@ export async function takeDownLan(cluster: string): Promise<void> {
 export function clusterNamespaces(cluster: string): string[] {
   return [
     ...listNetns(nodeNetns(cluster, "")),
-    ...listNetns(switchNetns(cluster)).filter((name) => name === switchNetns(cluster)),
+    ...[switchNetns(cluster), balancerNetns(cluster)].flatMap((name) =>
+      listNetns(name).filter((found) => found === name),
+    ),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** The LAN of a cluster as data: which namespaces, links, addresses, routes, kernel settings and nft rules make it. Pure. */
 import { createHash } from "node:crypto";
-import { addressAt, cidr, formatIp } from "../../base/ip.ts";
+import { addressAt, cidr, cidrSize, formatIp } from "../../base/ip.ts";
 import { describeChange, type LinkChange, macOf } from "../../base/node/links.ts";
 import { netnsPath } from "../../base/node/netns.ts";
 
@@ -14,6 +14,8 @@ export interface LanSpec {
   podCIDR: string;
   /** The local nodes; those of other kinds have no namespace. */
   nodes: readonly { name: string; address: string; podCIDR: string }[];
+  /** A namespace of its own for load balancers that are no node's: it gets its addresses with the Services. */
+  hasBalancer?: boolean;
 }
 
 export interface LanPlan {
@@ -52,6 +54,10 @@ export function hostLink(cluster: string): string {
   return linkName("pn-", cluster);
 }
 
+export function balancerNetns(cluster: string): string {
+  return `pinnace-${cluster}_balancer`;
+}
+
 export function hostTable(cluster: string): string {
   return `pinnace-${cluster}`;
 }
@@ -63,7 +69,11 @@ function podGateway(podCIDR: string): string {
 
 export function planLan(spec: LanSpec): LanPlan {
   return {
-    namespaces: [planSwitch(spec), ...spec.nodes.map((node) => planNode(spec, node))],
+    namespaces: [
+      planSwitch(spec),
+      ...spec.nodes.map((node) => planNode(spec, node)),
+      ...(spec.hasBalancer ? [planBalancer(spec)] : []),
+    ],
     host: planHost(spec),
   };
 }
@@ -98,6 +108,9 @@ function planSwitch(spec: LanSpec): NamespacePlan {
       ...spec.nodes.map((node) =>
         cable(linkName("to-", node.name), nodeLink, netnsPath(nodeNetns(spec.cluster, node.name)), node.address),
       ),
+      ...(spec.hasBalancer
+        ? [cable("balancer", nodeLink, netnsPath(balancerNetns(spec.cluster)), lastAddress(spec.lan))]
+        : []),
     ],
     nft: "",
   };
@@ -126,6 +139,29 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
       `ip saddr ${spec.podCIDR} ip daddr != ${spec.podCIDR} oifname "${nodeLink}" masquerade fully-random`,
     ),
   };
+}
+
+/** Only its hardware address follows from the last address of the LAN, which no node can have. */
+function planBalancer(spec: LanSpec): NamespacePlan {
+  return {
+    netns: balancerNetns(spec.cluster),
+    sysctls: {
+      "net/ipv4/ip_forward": "1",
+      "net/ipv4/conf/all/send_redirects": "0",
+      "net/ipv4/conf/default/send_redirects": "0",
+    },
+    changes: [
+      { kind: "up", name: "lo" },
+      { kind: "up", name: nodeLink },
+      { kind: "route", to: spec.lan, link: nodeLink },
+      { kind: "route", to: "default", via: spec.hostAddress, link: nodeLink },
+    ],
+    nft: "",
+  };
+}
+
+function lastAddress(lan: string): string {
+  return formatIp(addressAt(cidr(lan), cidrSize(cidr(lan)) - 1n));
 }
 
 function planHost(spec: LanSpec): LanPlan["host"] {

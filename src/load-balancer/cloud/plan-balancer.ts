@@ -1,0 +1,96 @@
+/** What a cloud's balancer does with packets: addresses and ports of Services, and the node ports behind them, as one nft table. Pure. */
+import type { Node, Service } from "../../api/core/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
+import { addressAt, cidr, cidrContains, cidrSize, familyOf, formatIp, ip, parseIp } from "../../base/ip.ts";
+
+export interface Target {
+  node: string;
+  address: string;
+}
+
+export interface Balancer {
+  service: DeepReadonly<Service>;
+  address: string;
+  /** The nodes that passed their health check. */
+  targets: readonly Target[];
+}
+
+/** Where a node says whether it has what the Service needs. */
+export interface HealthCheck {
+  port: number;
+  path: string;
+}
+
+const proxyHealth: HealthCheck = { port: 10256, path: "/healthz" };
+
+/** With policy Local a node must have an endpoint of the Service; otherwise a working proxy is enough. */
+export function healthCheckOf({ spec }: DeepReadonly<Service>): HealthCheck {
+  return spec.externalTrafficPolicy === "Local" && spec.healthCheckNodePort
+    ? { port: spec.healthCheckNodePort, path: "/healthz" }
+    : proxyHealth;
+}
+
+/** The nodes that a balancer may send to at all. */
+export function targetsAmong(nodes: readonly DeepReadonly<Node>[]): Target[] {
+  return nodes.flatMap(({ metadata, status }) => {
+    const isOut =
+      metadata.deletionTimestamp !== undefined ||
+      metadata.labels?.["node.kubernetes.io/exclude-from-external-load-balancers"] !== undefined;
+    const address = status.addresses?.find(({ type }) => type === "InternalIP")?.address;
+    return isOut || !address ? [] : [{ node: metadata.name, address }];
+  });
+}
+
+/** Thrown with what the Service's event says. */
+export class BalancerError extends Error {
+  override name = "BalancerError";
+}
+
+/** The Service's address: the one that it holds, the one that it asks for, or the last free one of the LAN. Throws BalancerError. */
+export function addressFor(service: DeepReadonly<Service>, lan: string, taken: ReadonlySet<string>): string {
+  const block = cidr(lan);
+  const requested = service.spec.loadBalancerIP;
+  const held = service.status?.loadBalancer?.ingress?.[0]?.ip;
+  if (requested) {
+    const bytes = parseIp(requested);
+    if (!bytes || !cidrContains(block, bytes))
+      throw new BalancerError(`requested address ${requested} is not in ${lan}`);
+    if (taken.has(requested)) throw new BalancerError(`requested address ${requested} is already in use`);
+    return requested;
+  }
+  if (held && parseIp(held) && cidrContains(block, ip(held)) && !taken.has(held)) return held;
+  for (let offset = cidrSize(block) - 2n; offset > 0n; offset--) {
+    const address = formatIp(addressAt(block, offset));
+    if (!taken.has(address)) return address;
+  }
+  throw new BalancerError(`the LAN ${lan} has no address left`);
+}
+
+const tableName = "balancer";
+
+/** Replaces the table as a whole, in one transaction. Connections that are under way stay with their node. */
+export function compileBalancers(balancers: readonly Balancer[]): string {
+  const lines = [
+    `add table ip ${tableName}`,
+    `delete table ip ${tableName}`,
+    `add table ip ${tableName}`,
+    `add chain ip ${tableName} firewall { type filter hook prerouting priority -110; }`,
+    `add chain ip ${tableName} prerouting { type nat hook prerouting priority dstnat; }`,
+    `add chain ip ${tableName} postrouting { type nat hook postrouting priority srcnat; }`,
+    `add rule ip ${tableName} postrouting ct status dnat masquerade`,
+  ];
+  for (const { service, address, targets } of balancers) {
+    const ranges = (service.spec.loadBalancerSourceRanges ?? []).filter((range) => familyOf(range) === "ipv4");
+    for (const { protocol = "TCP", port, nodePort } of service.spec.ports ?? []) {
+      const match = `ip daddr ${address} ${protocol.toLowerCase()} dport ${port}`;
+      if (ranges.length > 0)
+        lines.push(`add rule ip ${tableName} firewall ${match} ip saddr != { ${ranges.join(", ")} } ct state new drop`);
+      if (!nodePort || targets.length === 0) continue;
+      const places = targets.map((target, i) => `${i} : ${target.address} . ${nodePort}`).join(", ");
+      lines.push(
+        `add rule ip ${tableName} prerouting ${match} dnat ip to numgen random mod ${targets.length} map { ${places} }`,
+      );
+    }
+  }
+  return lines.join("\n");
+}
