@@ -1,27 +1,44 @@
 /** Custom resources as a user meets them: real kubectl against a whole API server, across versions, restarts and deletion. */
 import { execFile } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ConversionRequest } from "../src/api/apiextensions/v1.ts";
 import { CustomResourceDefinitions } from "../src/api/resources.ts";
 import { CustomResources } from "../src/apiserver-plugins/custom-resources/custom-resources.ts";
+import { plainDial, type ServiceRouter } from "../src/apiserver-plugins/webhooks/service-route.ts";
+import { WebhookCaller } from "../src/apiserver-plugins/webhooks/webhook-caller.ts";
 import { silentLogger } from "../src/base/logger.ts";
 import { systemClock } from "../src/base/node/system-clock.ts";
+import { systemRandom } from "../src/base/node/system-random.ts";
 import { MemoryStore } from "../src/storage/memory.ts";
 import { startTestApiServer, type TestApiServer } from "../src/testing/api-server.ts";
+import { startWebhookServer } from "../src/testing/webhook-server.ts";
 
 let store: MemoryStore;
 let api: TestApiServer;
 let stop: AbortController;
+let webhooks: WebhookCaller;
 
 async function start(): Promise<void> {
   stop = new AbortController();
   api = await startTestApiServer({ store });
   const { client, server } = api;
   const { registry } = server;
-  await new CustomResources({ registry, client, clock: systemClock, log: silentLogger, signal: stop.signal }).start();
+  const router: ServiceRouter = { dial: plainDial, route: async () => ({ host: "127.0.0.1", port: 1 }) };
+  webhooks = new WebhookCaller({ router, clock: systemClock });
+  await new CustomResources({
+    registry,
+    client,
+    webhooks,
+    random: systemRandom,
+    clock: systemClock,
+    log: silentLogger,
+    signal: stop.signal,
+  }).start();
 }
 
 async function end(): Promise<void> {
   stop.abort();
+  webhooks.close();
   await api.close();
 }
 
@@ -209,4 +226,65 @@ describe("a CustomResourceDefinition", () => {
     expect(await kubectl("get crd ships.example.com -o jsonpath={.status.storedVersions}")).toBe('["v1","v2"]');
     expect(await kubectl("get ships.v1.example.com -o jsonpath={.items[*].metadata.name}")).toBe("beagle two");
   }, 60_000);
+
+  it("may leave conversion to a webhook", async () => {
+    let broken = false;
+    // In v2 the rig is called sails.
+    await using hook = await startWebhookServer((review) => {
+      const { uid, desiredAPIVersion, objects } = (review as unknown as { request: ConversionRequest }).request;
+      const result = broken ? { status: "Failure", message: "out of order" } : { status: "Success" };
+      const convertedObjects = (objects as Ship[]).map(({ spec, ...object }) => {
+        const { rig, sails, ...rest } = spec;
+        const what = rig ?? sails;
+        return {
+          ...object,
+          apiVersion: desiredAPIVersion,
+          spec: { ...rest, ...(desiredAPIVersion.endsWith("v2") ? { sails: what } : { rig: what }) },
+        };
+      });
+      return {
+        kind: "ConversionReview",
+        apiVersion: "apiextensions.k8s.io/v1",
+        response: { uid, result, ...(broken ? {} : { convertedObjects }) },
+      };
+    });
+    const v2Schema = {
+      type: "object",
+      properties: { spec: { type: "object", properties: { sails: { type: "string" }, sailors: { type: "integer" } } } },
+    };
+    const v2 = { name: "v2", served: true, storage: false, schema: { openAPIV3Schema: v2Schema } };
+    const crd = definition([v1, v2]);
+    const conversion = {
+      strategy: "Webhook",
+      webhook: {
+        clientConfig: { url: `${hook.url}/convert`, caBundle: hook.caBundle },
+        conversionReviewVersions: ["v1"],
+      },
+    };
+    await kubectl("apply -f -", { ...crd, spec: { ...crd.spec, conversion } });
+    await established();
+    const seen: string[] = [];
+    const Ships2 = { group: "example.com", version: "v2", kind: "Ship", plural: "ships", scope: "Namespaced" } as const;
+    const names = { namespace: "default" };
+    const watch = await api.client.watch(Ships2, { ...names, resourceVersion: "" }, (events) => {
+      for (const event of events)
+        if (event.type !== "BOOKMARK") seen.push(`${event.type} ${(event.object as unknown as Ship).spec.sails}`);
+    });
+    await kubectl("apply -f -", { ...ship({}, {}, "example.com/v2"), spec: { sails: "brig" } });
+    expect(await kubectl("get ships.v1.example.com beagle -o jsonpath={.apiVersion}/{.spec.rig}")).toBe(
+      "example.com/v1/brig",
+    );
+    await kubectl('patch ships.v1.example.com beagle --type merge -p {"spec":{"rig":"sloop"}}');
+    expect(await kubectl("get ships.v2.example.com -o jsonpath={.items[*].spec.sails}")).toBe("sloop");
+    await expect.poll(() => seen, { timeout: 20_000 }).toEqual(["ADDED brig", "MODIFIED sloop"]);
+    watch.stop();
+    broken = true;
+    expect(
+      await kubectl("apply -f -", { ...ship({}, { name: "new" }, "example.com/v2"), spec: { sails: "brig" } }),
+    ).toContain("conversion webhook for example.com/v2, Kind=Ship failed: out of order");
+  }, 60_000);
 });
+
+interface Ship {
+  spec: { rig?: string; sails?: string };
+}

@@ -90,6 +90,11 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
     revision?: string;
     toStored(object: T): KubeObject;
     fromStored(object: KubeObject): T;
+    /**
+     * The same objects in another version, where that takes time (a webhook): asked before the two above, which then only see
+     * objects of their own version. Rejects with a StatusError.
+     */
+    convert?(objects: readonly KubeObject[], apiVersion: string): Promise<KubeObject[]>;
   };
 
   /** Fills what the writer left out. Mutates the fresh, private object. Runs on every decode of a request body, before admission. Idempotent. */

@@ -122,7 +122,7 @@ export class ObjectWriter {
           admission.name = meta.name;
           await runValidating(services.admission, admission);
         }
-        const stored = canonical(resource.toStored(object), storedApiVersion(resource), definition.kind);
+        const stored = canonical(await resource.store(object), storedApiVersion(resource), definition.kind);
         const key = resource.key(namespace, meta.name);
         if (dryRun) {
           const standing = cache.newest(key);
@@ -137,6 +137,7 @@ export class ObjectWriter {
         const outcome = await cache.create(key, stored);
         if (outcome.ok) {
           written = true;
+          await resource.prepare([outcome.entry.object]);
           return { kind: "entry", code: 201, resource, entry: outcome.entry };
         }
         if (!generated || draws >= 7) throw alreadyExists(resource, meta.name, outcome.current?.object);
@@ -167,6 +168,7 @@ export class ObjectWriter {
           ...(request.options ? { options: request.options } : {}),
         });
       }
+      await resource.prepare([standing.object]);
       const previous = resource.fromStored(standing.object) as Shared;
       if (request.expectedUid && request.expectedUid !== previous.metadata.uid) {
         throw conflictError(
@@ -215,11 +217,12 @@ export class ObjectWriter {
         } else {
           if (dryRun) return { kind: "object", code: 200, object, resource };
           const stored = definition.storedAs
-            ? canonical(resource.toStored(object), storedApiVersion(resource), definition.kind)
+            ? canonical(await resource.store(object), storedApiVersion(resource), definition.kind)
             : object;
           const outcome = await cache.update(key, stored, standing.modRevision);
           if (outcome.ok) {
             written = true;
+            await resource.prepare([outcome.entry.object]);
             return { kind: "entry", code: 200, resource, entry: outcome.entry };
           }
         }
@@ -276,6 +279,7 @@ export class ObjectWriter {
     for (let round = 1; ; round++) {
       const standing = cache.newest(key);
       if (!standing) throw notFoundError(resource.groupResource, name);
+      await resource.prepare([standing.object]);
       const previous = resource.fromStored(standing.object) as Shared;
       checkPreconditions(resource, previous, options);
       const admission = this.#admissionRequest(
@@ -302,12 +306,13 @@ export class ObjectWriter {
         const object = canonical(step.object, resource.apiVersion, resource.kind);
         if (options.dryRun) return { kind: "object", code: 200, object, resource };
         const stored = definition.storedAs
-          ? canonical(resource.toStored(object), storedApiVersion(resource), definition.kind)
+          ? canonical(await resource.store(object), storedApiVersion(resource), definition.kind)
           : object;
         const outcome = await cache.update(key, stored, standing.modRevision);
         if (outcome.ok) {
           // Upstream answers 202 to those who ask for a cascade in the old way and have to wait for it.
           const code = options.orphanDependents === false ? 202 : 200;
+          await resource.prepare([outcome.entry.object]);
           return { kind: "entry", code, resource, entry: outcome.entry };
         }
       } else {

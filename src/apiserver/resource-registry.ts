@@ -4,6 +4,7 @@ import { schemaForKind, type TypeSchema, typeSchema } from "../api/schema.ts";
 import { apiVersionOf, type GroupResource, type GroupVersion, parseApiVersion } from "../apimachinery/group-version.ts";
 import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
 import { decodeValue } from "../apimachinery/serializer/json.ts";
+import { StatusError } from "../apimachinery/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Encoder } from "../storage/encoding.ts";
 import { EncodingBudget } from "../storage/encoding-budget.ts";
@@ -91,15 +92,45 @@ export class ServedResource {
     if (!storedAs) return object;
     let converted = this.#converted.get(object);
     if (!converted) {
+      if (storedAs.convert && object.apiVersion !== this.apiVersion) throw unconverted(object, this.apiVersion);
       converted = storedAs.fromStored(object);
       this.#converted.set(object, converted);
     }
     return converted;
   }
 
+  /** What must be awaited before `fromStored` may be asked for these objects, if anything. */
+  prepare(objects: readonly KubeObject[]): Promise<void> | undefined {
+    const { storedAs } = this.definition;
+    if (!storedAs?.convert) return undefined;
+    const waiting = objects.filter((o) => o.apiVersion !== this.apiVersion && !this.#converted.has(o));
+    if (waiting.length === 0) return undefined;
+    return storedAs.convert(waiting, this.apiVersion).then((converted) => {
+      waiting.forEach((object, i) => {
+        this.#converted.set(object, storedAs.fromStored(converted[i]!));
+      });
+    });
+  }
+
   toStored(object: KubeObject): KubeObject {
     return this.definition.storedAs ? this.definition.storedAs.toStored(object) : object;
   }
+
+  /** As toStored, for versions that take time to convert. */
+  async store(object: KubeObject): Promise<KubeObject> {
+    const { storedAs } = this.definition;
+    if (!storedAs?.convert) return this.toStored(object);
+    const [converted] = await storedAs.convert([object], apiVersionOf(storedAs));
+    return converted!;
+  }
+}
+
+function unconverted(object: KubeObject, apiVersion: string): StatusError {
+  return new StatusError(
+    500,
+    "InternalError",
+    `${object.kind} of ${object.apiVersion} has not been converted to ${apiVersion}`,
+  );
 }
 
 export function schemaOfDefinition(definition: {

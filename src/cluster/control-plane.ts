@@ -173,6 +173,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const customResources = new CustomResources({
     registry: server.registry,
     client: control.clientOf("kube-apiserver"),
+    webhooks,
+    random,
     clock,
     log,
     signal: options.signal,

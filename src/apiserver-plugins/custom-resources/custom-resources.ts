@@ -10,13 +10,16 @@ import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import type { ResourceRegistry } from "../../apiserver/resource-registry.ts";
 import { type Clock, rfc3339 } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import type { Random } from "../../base/random.ts";
 import type { Client } from "../../client/client.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
 import type { Informer } from "../../controller-runtime/informer.ts";
 import { InformerCache } from "../../controller-runtime/informer-cache.ts";
 import { WorkQueue } from "../../controller-runtime/work-queue.ts";
+import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
 import { resourceDefinitionsOf } from "./definition-of.ts";
 import { isEstablished, plannedStatus, withCondition } from "./naming.ts";
+import { type Converter, webhookConverter } from "./webhook-conversion.ts";
 
 type Definition = DeepReadonly<CustomResourceDefinition>;
 
@@ -29,6 +32,9 @@ export interface CustomResourcesOptions {
   client: Client;
   clock: Clock;
   log: Logger;
+  random: Random;
+  /** Asks conversion webhooks. */
+  webhooks: Pick<WebhookCaller, "call">;
   signal: AbortSignal;
 }
 
@@ -102,13 +108,18 @@ export class CustomResources {
     const before = this.#serving.get(metadata.name);
     if (before?.revision === revision) return;
     const storage = spec.versions.find((version) => version.storage)!.name;
-    const definitions = resourceDefinitionsOf(definition);
+    const definitions = resourceDefinitionsOf(definition, this.#converterOf(definition));
     const versions = definitions.map(({ version }) => version);
     // Objects are kept in the stored version's bytes: with another one they are read anew.
     if (before && before.storage !== storage) this.#remove(before, []);
     registry.add(...definitions);
     if (before) this.#remove(before, versions);
     this.#serving.set(metadata.name, { group: spec.group, plural: spec.names.plural, versions, storage, revision });
+  }
+
+  #converterOf(definition: Definition): Converter | undefined {
+    const { webhooks, random } = this.#options;
+    return webhookConverter(definition, webhooks, random);
   }
 
   #remove({ group, plural, versions }: Serving, except: readonly string[]): void {

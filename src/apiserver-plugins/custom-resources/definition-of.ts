@@ -15,20 +15,24 @@ import { compileSimplePath } from "../../apimachinery/structural-schema/json-pat
 import { customType } from "../../apimachinery/structural-schema/type-schema.ts";
 import { printerColumns } from "./printer-columns.ts";
 import { instanceValidation } from "./validate-instance.ts";
+import type { Converter } from "./webhook-conversion.ts";
 
 type Definition = DeepReadonly<CustomResourceDefinition>;
 
 /** Names are those that were accepted, not those that are asked for. */
-export function resourceDefinitionsOf(definition: Definition): ResourceDefinition[] {
+export function resourceDefinitionsOf(definition: Definition, convert: Converter | undefined): ResourceDefinition[] {
   const { versions } = definition.spec;
   return versions
     .filter(({ served }) => served)
-    .map((version) => definitionOf(definition as CustomResourceDefinition, version as CustomResourceDefinitionVersion));
+    .map((version) =>
+      definitionOf(definition as CustomResourceDefinition, version as CustomResourceDefinitionVersion, convert),
+    );
 }
 
 function definitionOf(
   { spec, status, metadata }: CustomResourceDefinition,
   version: CustomResourceDefinitionVersion,
+  convert: Converter | undefined,
 ): ResourceDefinition {
   const names = status!.acceptedNames!;
   const schema = spec.preserveUnknownFields ? undefined : version.schema?.openAPIV3Schema;
@@ -81,6 +85,7 @@ function definitionOf(
             revision: `${metadata.uid}/${metadata.generation}`,
             toStored: (object) => ({ ...object, apiVersion: apiVersionOf({ group: spec.group, version: storage }) }),
             fromStored,
+            ...(convert ? { convert } : {}),
           },
         }
       : {}),
@@ -99,7 +104,8 @@ function definitionOf(
     ...(hasStatus ? {} : { beforeUpdate: countEveryChange }),
     ...instanceValidation(schema as JSONSchemaProps | undefined),
     fieldSelectors: Object.fromEntries(
-      (version.selectableFields ?? []).map(({ jsonPath }) => {
+      // What a webhook converts cannot be selected by while events pass by.
+      (convert && version.name !== storage ? [] : (version.selectableFields ?? [])).map(({ jsonPath }) => {
         const read = compileSimplePath(jsonPath);
         return [jsonPath.replace(/^\./, ""), (object: KubeObject) => selectable(read(object))];
       }),

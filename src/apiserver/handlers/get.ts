@@ -34,8 +34,9 @@ async function waitThenFind(
   return found(resource, namespace, name);
 }
 
-function found(resource: ServedResource, namespace: string, name: string): Answer {
+function found(resource: ServedResource, namespace: string, name: string): Answer | Promise<Answer> {
   const entry = resource.cache.get(resource.key(namespace, name));
   if (!entry) throw notFoundError(resource.groupResource, name);
-  return { kind: "entry", code: 200, resource, entry };
+  const answer: Answer = { kind: "entry", code: 200, resource, entry };
+  return resource.prepare([entry.object])?.then(() => answer) ?? answer;
 }

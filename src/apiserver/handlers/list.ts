@@ -58,6 +58,7 @@ export async function list(
       "The provided from resource version is too old to display a consistent list result. You must start a new list without the from.",
     );
   }
+  await resource.prepare(page.entries.map(({ object }) => object));
   const more = page.next !== undefined;
   return {
     kind: "list",

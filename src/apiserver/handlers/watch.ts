@@ -1,6 +1,6 @@
 /** GET of a collection with watch: where it begins, what it selects, when it ends. How events travel is the door's matter. */
 import type { KubeObject } from "../../api/object.ts";
-import { internalError, type StatusError } from "../../apimachinery/status-error.ts";
+import { internalError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Timer } from "../../base/clock.ts";
 import { CompactedError } from "../../storage/store.ts";
 import type { CacheWatch, WatchBatch, WatchRequest, WatchSink, WatchStart } from "../../storage/watch-cache.ts";
@@ -58,7 +58,21 @@ export async function watch(
     receiver.ended(error);
   };
   const sink: WatchSink<KubeObject> = {
-    deliver: (batch) => over || receiver.deliver(batch),
+    deliver(batch) {
+      if (over) return true;
+      const preparing = resource.prepare(
+        batch.events.flatMap((event) => ("entry" in event ? [event.entry.object] : [])),
+      );
+      if (!preparing) return receiver.deliver(batch);
+      // Nothing more comes until these have been converted: events keep their order.
+      preparing.then(
+        () => {
+          if (over || receiver.deliver(batch)) stream?.resume();
+        },
+        (error: Error) => finish(error instanceof StatusError ? error : internalError(error.message)),
+      );
+      return false;
+    },
     ended: (end) => {
       if (end.kind === "full" && receiver.dropped && !over) {
         over = true;
