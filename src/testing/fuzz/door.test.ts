@@ -104,7 +104,7 @@ test.each([
     "PATCH",
     "/api/v1/namespaces/default/secrets/found",
     { apiVersion: 5 },
-    400,
+    422,
   ],
   ["a merge patch with a list for kind", "PATCH", "/api/v1/namespaces/default/secrets/found", { kind: ["x"] }, 422],
 ] as const)("%s is refused: found by fuzzing", async (_, method, path, object, status) => {
