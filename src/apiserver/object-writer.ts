@@ -321,7 +321,9 @@ export class ObjectWriter {
         if (outcome.ok) {
           const writeContext = this.#writeContext(context, "delete", "", false, now);
           definition.beginWrite?.(undefined, previous as KubeObject, writeContext)?.(true);
-          return deletedAnswer(resource, previous, outcome.entry);
+          if (!step.last) return deletedAnswer(resource, previous, outcome.entry);
+          step.last.metadata.resourceVersion = String(outcome.entry?.modRevision ?? previous.metadata.resourceVersion);
+          return deletedAnswer(resource, step.last as Shared, undefined);
         }
       }
       if (round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
@@ -504,7 +506,7 @@ type DeletionStep =
   | { kind: "nothing" }
   /** `object`, a private copy, says that it is being deleted. */
   | { kind: "mark"; object: KubeObject; first: boolean }
-  | { kind: "remove" };
+  | { kind: "remove"; last?: KubeObject };
 
 /** What deleting this object now means: see the API conventions on finalizers and graceful deletion. */
 function planDeletion(resource: ServedResource, object: Shared, options: DeleteOptions, now: number): DeletionStep {
@@ -532,9 +534,11 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
   }
   const changed = !sameSet(finalizers, meta.finalizers ?? []);
   if (grace !== undefined) {
-    if (grace === 0 && finalizers.length === 0) return { kind: "remove" };
     const from = started ? Date.parse(meta.deletionTimestamp!) - (meta.deletionGracePeriodSeconds ?? 0) * 1000 : now;
-    return { kind: "mark", first: !started, object: marked(object, finalizers, from + grace * 1000, grace, !started) };
+    const ending = marked(object, finalizers, from + grace * 1000, grace, !started);
+    if (grace > 0 || finalizers.length > 0) return { kind: "mark", first: !started, object: ending };
+    // Its grace period was cut short: that is how it is seen for the last time.
+    return started ? { kind: "remove", last: ending } : { kind: "remove" };
   }
   if (finalizers.length === 0) return { kind: "remove" };
   if (started && !changed) return { kind: "nothing" };

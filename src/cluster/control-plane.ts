@@ -64,8 +64,8 @@ export interface ControlPlaneOptions extends Surroundings {
   apiAddress: { address: string; port: number };
   /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
   nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
-  /** What a node's pods use: the metrics API's source. */
-  readUsage: ReadUsage;
+  /** What a node's pods use: the metrics API's source. Undefined: without nodes there is no metrics API. */
+  readUsage: ReadUsage | undefined;
   /** Where the audit log is, unless the plan names another place. */
   auditFolder: string;
   /** Connects from where Services' addresses lead somewhere. Absent: this process goes to endpoints itself. */
@@ -141,7 +141,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           return "ok";
         },
       }),
-      ...resourceMetrics({ objects: readers, readUsage: options.readUsage }),
+      ...(options.readUsage ? resourceMetrics({ objects: readers, readUsage: options.readUsage }) : []),
       selfSubjectReview(clock),
       tokenReview(() => access.pipeline.authenticators),
       ...accessReviews(() => access.pipeline.authorizers),

@@ -101,7 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       apiAddress,
       auditFolder: paths.root,
       nodeSubresources: nodeSubresources(kubelets),
-      readUsage: usageReader(kubelets, () => clock.now()),
+      readUsage: roles.has("kubelet") && plan.nodes.length > 0 ? usageReader(kubelets, () => clock.now()) : undefined,
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });
     const control = await watch.until("the API server's own objects", starting);

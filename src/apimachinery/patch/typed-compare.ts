@@ -29,12 +29,19 @@ export const unrecordedMetadata: ReadonlySet<string> = new Set([
 export function compareObjects(before: object | undefined, after: object, type: TypeSchema): Comparison {
   let compiled = roots.get(type);
   if (!compiled) {
-    compiled = { walk: compileRoot(type), empty: conform<object>({}, type).object };
+    compiled = { walk: compileRoot(type), empty: withoutLists(conform<object>({}, type).object) as object };
     roots.set(type, compiled);
   }
   const comparison: Comparison = { changed: undefined, removed: undefined };
   compiled.walk(before ?? compiled.empty, after, comparison);
   return comparison;
+}
+
+/** A list that was never given is no list at all, however an answer shows it: giving an empty one is a change. */
+function withoutLists(value: unknown): unknown {
+  if (Array.isArray(value)) return null;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutLists(inner)]));
 }
 
 /** Fills in what differs at and below the two values' place. Undefined is absence; null is a value. The two are not the same object. */

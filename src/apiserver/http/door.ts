@@ -488,8 +488,7 @@ function httpExchangeOf(
     headers: exchange.headers,
     body: exchange.body,
     signal,
-    begin: (status, headers) =>
-      exchange.begin(status, { ...baseHeaders(auditId, contentTypes.json, warnings), ...headers }),
+    begin: (status, headers) => exchange.begin(status, { ...streamHeaders(status, auditId, warnings), ...headers }),
     write: (chunk) =>
       new Promise((resolve) => {
         if (exchange.write(chunk) || exchange.closed) return resolve();
@@ -498,4 +497,11 @@ function httpExchangeOf(
       }),
     end: async () => exchange.end(),
   };
+}
+
+/** An answer without a body has no type. */
+function streamHeaders(status: number, auditId: string, warnings: readonly string[]) {
+  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  if (status === 204) delete headers["content-type"];
+  return headers;
 }
