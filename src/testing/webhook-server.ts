@@ -36,6 +36,11 @@ export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): Pro
   );
 }
 
+/** A user's certificate, signed by `ca`. */
+export function clientCertificate(ca: KeyPair, commonName: string, ...organizations: string[]): Promise<KeyPair> {
+  return issueLeaf(ca, { subject: { commonName, organizations }, usage: "client" }, systemClock.now(), systemRandom);
+}
+
 export async function startWebhookServer(
   answer: (body: never, path: string) => WebhookAnswer | Promise<WebhookAnswer>,
   { dnsNames = [], host = "127.0.0.1" }: WebhookServerOptions = {},
