@@ -33,6 +33,8 @@ class Speaker {
   /** Who announces what for which Service now. */
   readonly #elections = new Map<ObjectKey, Election[]>();
   readonly #dirty = new Set<ObjectKey>();
+  /** What is wrong with pools, by their uid: told once. */
+  #mistakes = new Map<string, string>();
   #wake: (() => void) | undefined;
   #membership: Membership | undefined;
 
@@ -91,7 +93,11 @@ class Speaker {
     this.#dirty.clear();
     const poolObjects = cache.list(IPAddressPools);
     const { pools, mistakes } = readPools(poolObjects);
-    for (const { pool, message } of mistakes) events.event(pool, "Warning", "ConfigError", message);
+    const told = this.#mistakes;
+    this.#mistakes = new Map(mistakes.map(({ pool, message }) => [pool.metadata.uid, message]));
+    for (const { pool, message } of mistakes) {
+      if (told.get(pool.metadata.uid) !== message) events.event(pool, "Warning", "ConfigError", message);
+    }
     const local = new Set(this.#announcers.keys());
     const view = {
       pools,
