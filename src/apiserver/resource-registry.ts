@@ -113,7 +113,11 @@ export class ServedResource {
   }
 
   toStored(object: KubeObject): KubeObject {
-    return this.definition.storedAs ? this.definition.storedAs.toStored(object) : object;
+    const { storedAs } = this.definition;
+    if (!storedAs) return object;
+    const stored = apiVersionOf(storedAs);
+    if (storedAs.convert && this.apiVersion !== stored) throw unconverted(object, stored);
+    return storedAs.toStored(object);
   }
 
   /** As toStored, for versions that take time to convert. */

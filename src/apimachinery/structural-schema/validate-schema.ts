@@ -299,7 +299,7 @@ function factor(exceeded: number): string {
 }
 
 /** Whether a simple path leads to a property that the schema describes. */
-export function hasField(schema: JSONSchemaProps, fieldPath: string): boolean {
+function hasField(schema: JSONSchemaProps, fieldPath: string): boolean {
   return fieldAt(schema, fieldPath) !== undefined;
 }
 

@@ -59,12 +59,7 @@ export function webhookConverter(
 }
 
 /** Throws an Error that says what is wrong with the answer. */
-export function convertedObjects(
-  answer: unknown,
-  uid: string,
-  sent: readonly KubeObject[],
-  apiVersion: string,
-): KubeObject[] {
+function convertedObjects(answer: unknown, uid: string, sent: readonly KubeObject[], apiVersion: string): KubeObject[] {
   const { response } = (answer ?? {}) as Partial<ConversionReview>;
   if (!response) throw new Error("no response provided");
   if (response.uid !== uid)
