@@ -1,6 +1,7 @@
 /** One server process of a cluster: constructs every part, and says in which order they start and when the cluster is usable. */
 import { setMaxListeners } from "node:events";
 import { connect, isIP } from "node:net";
+import { hostname } from "node:os";
 
 import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
@@ -15,6 +16,7 @@ import { boundSocketIn, connectIn } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
 import { controllerCatalog, selectControllers } from "../controller-manager/catalog.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { runWhenLeader } from "../controller-runtime/leader-election.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
@@ -112,14 +114,19 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     const clientOf = control.clientOf;
     const usable: Promise<unknown>[] = [];
     if (roles.has("controller-manager"))
-      usable.push(watch.until("controllers", startControllers(control, options, surroundings, owner)));
-    if (roles.has("scheduler"))
-      startScheduler({
-        ...surroundings,
-        client: clientOf("kube-scheduler"),
-        ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
-        log: log.with({ component: "kube-scheduler" }),
-      });
+      usable.push(watch.until("controllers", startControllers(control, store, options, surroundings, owner)));
+    if (roles.has("scheduler")) {
+      const startHere = (signal: AbortSignal) =>
+        startScheduler({
+          ...surroundings,
+          signal,
+          client: clientOf("kube-scheduler"),
+          ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
+          log: log.with({ component: "kube-scheduler" }),
+        });
+      if (store.isShared) elect("kube-scheduler", control, surroundings, owner, (signal) => startHere(signal).done);
+      else startHere(abort.signal);
+    }
     await lan;
     if (controlNode) {
       const fd = boundSocketIn(nodeNetnsPath(plan.name, controlNode.name), "tcp", apiAddress.address, apiAddress.port);
@@ -235,8 +242,33 @@ function tlsOf(pki: ClusterPki) {
   return { key: pki.apiServer.privateKeyPem, cert: pki.apiServer.certificatePem, clientCa: pki.ca.certificatePem };
 }
 
+/** Servers that share a store take turns: of each component one acts, whoever holds its Lease. */
+function elect(
+  component: string,
+  control: ControlPlane,
+  surroundings: Surroundings,
+  owner: Owner,
+  lead: (signal: AbortSignal) => Promise<void>,
+): void {
+  const running = runWhenLeader(
+    {
+      ...surroundings,
+      log: surroundings.log.with({ component }),
+      client: control.clientOf(component),
+      lease: { name: component, namespace: "kube-system" },
+      identity: `${hostname()}_${surroundings.random.uuid()}`,
+    },
+    (signal) => {
+      setMaxListeners(100_000, signal);
+      return lead(signal);
+    },
+  );
+  owner.own(() => running);
+}
+
 async function startControllers(
   control: ControlPlane,
+  store: Store,
   { controllers, pki, paths, random, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
@@ -249,23 +281,32 @@ async function startControllers(
     })),
     failures: [],
   });
-  const catalog = controllerCatalog({
-    discover,
-    rootCa: pki.ca.certificatePem,
-    localVolumes: localVolumeFolders(paths.volumes),
-    signCertificate: (request) =>
-      signCertificateRequest({
-        ...request,
-        caCertificatePem: pki.ca.certificatePem,
-        caPrivateKeyPem: pki.ca.privateKeyPem,
-        random,
-      }),
-  });
-  const running = runControllers(selectControllers(catalog, controllers), {
-    ...surroundings,
-    client: control.clientOf("kube-controller-manager"),
-    log: log.with({ component: "kube-controller-manager" }),
-  });
+  // Fresh ones for each term: some keep what they have seen.
+  const catalog = () =>
+    controllerCatalog({
+      discover,
+      rootCa: pki.ca.certificatePem,
+      localVolumes: localVolumeFolders(paths.volumes),
+      signCertificate: (request) =>
+        signCertificateRequest({
+          ...request,
+          caCertificatePem: pki.ca.certificatePem,
+          caPrivateKeyPem: pki.ca.privateKeyPem,
+          random,
+        }),
+    });
+  const startHere = (signal: AbortSignal) =>
+    runControllers(selectControllers(catalog(), controllers), {
+      ...surroundings,
+      signal,
+      client: control.clientOf("kube-controller-manager"),
+      log: log.with({ component: "kube-controller-manager" }),
+    });
+  if (store.isShared) {
+    elect("kube-controller-manager", control, surroundings, owner, (signal) => startHere(signal).done);
+    return;
+  }
+  const running = startHere(surroundings.signal);
   owner.own(() => running.done);
   await running.ready;
 }
