@@ -73,6 +73,10 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   type?: TypeSchema;
   /** The status subresource: main writes keep the live status, status writes keep everything else but metadata that status may change. */
   hasStatus?: boolean;
+  /** Status writes may change annotations too (Deployments). Labels and all else of the metadata stand. */
+  statusKeepsAnnotations?: boolean;
+  /** The version that discovery's `storageVersionHash` is made of, where it is not the stored one. */
+  hashedVersion?: string;
   /** A creator's status is kept (nodes). Default: it is reset. */
   createsWithStatus?: boolean;
   /** What every answer about this version warns of: `v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice`. */

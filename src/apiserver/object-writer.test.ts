@@ -72,7 +72,10 @@ test("the generation counts changes of the spec and of nothing else", async () =
   expect(created.metadata.generation).toBe(1);
   const labelled = await client.patch(Deployments, ref, { type: "merge", body: { metadata: { labels: { x: "y" } } } });
   expect(labelled.metadata.generation).toBe(1);
-  const status = await client.updateStatus(Deployments, { ...labelled, status: { replicas: 1 } });
+  const annotated = { ...labelled.metadata, annotations: { note: "kept" }, labels: { note: "dropped" } };
+  const status = await client.updateStatus(Deployments, { ...labelled, metadata: annotated, status: { replicas: 1 } });
+  expect(status.metadata.annotations).toEqual({ note: "kept" });
+  expect(status.metadata.labels).toEqual(labelled.metadata.labels);
   expect(status.metadata.generation).toBe(1);
   const scaled = await client.patch(Deployments, ref, { type: "merge", body: { spec: { replicas: 3 } } });
   expect(scaled.metadata.generation).toBe(2);

@@ -30,6 +30,7 @@ import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
 import { selfSubjectReview, tokenReview } from "../apiserver-plugins/reviews/identity-reviews.ts";
 import { selfSubjectRulesReview } from "../apiserver-plugins/reviews/rules-review.ts";
+import { podProxy, serviceProxy } from "../apiserver-plugins/subresources/endpoint-proxy.ts";
 import { namespaceFinalize } from "../apiserver-plugins/subresources/namespace-finalize.ts";
 import { podBinding } from "../apiserver-plugins/subresources/pod-binding.ts";
 import { podEviction } from "../apiserver-plugins/subresources/pod-eviction.ts";
@@ -151,6 +152,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     subresources: new Map<string, SubresourceHandler>([
       ["namespaces/finalize", namespaceFinalize],
       ["pods/binding", podBinding],
+      ["pods/proxy", podProxy(router.dial)],
+      ["services/proxy", serviceProxy({ objects: readers, random, dial: router.dial })],
       ["pods/eviction", podEviction],
       ["serviceaccounts/token", serviceAccountToken(tokens, [issuer])],
       ...options.nodeSubresources,

@@ -117,7 +117,8 @@ export function apiResourceList(registry: ResourceRegistry, groupVersion: GroupV
 
 /** The first bytes of a hash over the version that is stored: tells clients when that changes. */
 function storageHash({ definition }: ServedResource): string {
-  const { group, version } = definition.storedAs ?? definition;
+  const { group } = definition.storedAs ?? definition;
+  const version = definition.hashedVersion ?? (definition.storedAs ?? definition).version;
   return createHash("sha256")
     .update(`${group}/${version}/${definition.kind}`)
     .digest()

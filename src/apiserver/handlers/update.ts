@@ -70,7 +70,7 @@ export function onlyPart(
   previous: DeepReadonly<KubeObject>,
 ): KubeObject {
   if (subresource === "") return sent;
-  if (subresource === "status") return onlyStatus(sent, previous);
+  if (subresource === "status") return onlyStatus(resource, sent, previous);
   const next = resource.subresources.get(subresource)?.part?.(sent, previous as KubeObject) ?? sent;
   const metadata = { ...previous.metadata, resourceVersion: sent.metadata.resourceVersion } as KubeObject["metadata"];
   if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;
@@ -78,10 +78,14 @@ export function onlyPart(
 }
 
 /** The standing object with the status (and the claim of a version) of the sent one. */
-function onlyStatus(sent: KubeObject, previous: DeepReadonly<KubeObject>): KubeObject {
+function onlyStatus(resource: ServedResource, sent: KubeObject, previous: DeepReadonly<KubeObject>): KubeObject {
   const metadata = { ...previous.metadata } as KubeObject["metadata"];
   metadata.resourceVersion = sent.metadata.resourceVersion;
   if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;
+  if (resource.definition.statusKeepsAnnotations) {
+    if (sent.metadata.annotations) metadata.annotations = sent.metadata.annotations;
+    else delete metadata.annotations;
+  }
   const next = { ...previous, metadata } as KubeObject & { status?: unknown };
   const { status } = sent as { status?: unknown };
   if (status === undefined) delete next.status;

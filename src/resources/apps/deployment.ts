@@ -32,6 +32,7 @@ import {
 
 export const deployments = defineResource<Deployment>({
   ...served("apps/v1", "deployments"),
+  statusKeepsAnnotations: true,
   scale: {
     specReplicasPath: "spec.replicas",
     statusReplicasPath: "status.replicas",
