@@ -16,6 +16,10 @@ export type LockPurpose = "command" | "server" | "planning";
 
 /** Undefined while another process holds it. */
 export function tryLock(paths: ClusterPaths, purpose: LockPurpose): Promise<Lock | undefined> {
+  return tryLockAt(addressOf(paths, purpose));
+}
+
+function tryLockAt(address: string): Promise<Lock | undefined> {
   return new Promise((resolve, reject) => {
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
@@ -29,7 +33,7 @@ export function tryLock(paths: ClusterPaths, purpose: LockPurpose): Promise<Lock
     server.once("error", (error: NodeJS.ErrnoException) =>
       error.code === "EADDRINUSE" ? resolve(undefined) : reject(error),
     );
-    server.listen({ path: addressOf(paths, purpose), exclusive: true }, () => {
+    server.listen({ path: address, exclusive: true }, () => {
       server.unref();
       resolve({
         release: () =>
@@ -43,15 +47,24 @@ export function tryLock(paths: ClusterPaths, purpose: LockPurpose): Promise<Lock
 }
 
 /** Waits for its turn; `onWait` hears once which process is before it. */
-export async function lock(
+export function lock(
   paths: ClusterPaths,
   purpose: LockPurpose,
   onWait: (holderPid: number) => void = () => {},
 ): Promise<Lock> {
+  return lockAt(addressOf(paths, purpose), onWait);
+}
+
+/** Waits for its turn at a file that several clusters' commands change: the user's kubeconfig. */
+export function lockFile(file: string): Promise<Lock> {
+  return lockAt(`\0pinnace-file-${createHash("sha256").update(realpath(file)).digest("hex").slice(0, 32)}`, () => {});
+}
+
+async function lockAt(address: string, onWait: (holderPid: number) => void): Promise<Lock> {
   for (let hasWaited = false; ; ) {
-    const own = await tryLock(paths, purpose);
+    const own = await tryLockAt(address);
     if (own) return own;
-    await untilFreed(addressOf(paths, purpose), (pid) => {
+    await untilFreed(address, (pid) => {
       if (!hasWaited) onWait(pid);
       hasWaited = true;
     });

@@ -54,3 +54,10 @@ test("a kubeconfig that is not YAML is refused and left as it is", async () => {
   await expect(addContext(plan, pki, { file })).rejects.toThrow("is not valid YAML");
   expect(readFileSync(file, "utf8")).toBe("clusters: [\n");
 });
+
+test("clusters that come up at the same time all find their way into the user's file", async () => {
+  const file = join(folder, "many");
+  const plans = ["a", "b", "c", "d"].map((name) => ({ ...plan, name }));
+  await Promise.all(plans.map((each) => addContext(each, pki, { file })));
+  for (const { name } of plans) expect(readFileSync(file, "utf8")).toContain(`name: pinnace-${name}`);
+});

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type { Document } from "yaml";
 import type { ClusterPki } from "./certificates.ts";
+import { lockFile } from "./cluster-lock.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { writeAtomically } from "./state-folder.ts";
 
@@ -56,6 +57,15 @@ interface UserFile {
 
 /** Adds the cluster's context, or renews it, and makes it the current one. Everything else in the file stays, comments too. */
 export async function addContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile): Promise<void> {
+  const turn = await lockFile(target.file);
+  try {
+    await mergeContext(plan, pki, target);
+  } finally {
+    await turn.release();
+  }
+}
+
+async function mergeContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile): Promise<void> {
   const own = clusterKubeconfig(plan, pki);
   const existing = readText(target.file);
   if (existing.trim() === "") return writeUserFile(target, own);
@@ -75,6 +85,15 @@ export async function addContext(plan: ClusterPlan, pki: ClusterPki, target: Use
 
 /** Takes the cluster's context out again. No error when it is not there. */
 export async function removeContext(clusterName: string, target: UserFile): Promise<void> {
+  const turn = await lockFile(target.file);
+  try {
+    await dropContext(clusterName, target);
+  } finally {
+    await turn.release();
+  }
+}
+
+async function dropContext(clusterName: string, target: UserFile): Promise<void> {
   const existing = readText(target.file);
   const name = contextName(clusterName);
   if (!existing.includes(name)) return;

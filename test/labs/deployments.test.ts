@@ -169,6 +169,8 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       eventually(
         () => pods(app),
         (list) => expect(list).toEqual([]),
+        // One that was told to end before it could hear it takes its whole grace period, as anywhere.
+        90_000,
       );
     const answerOf = async (target: string) => {
       const forward = spawn("kubectl", ["port-forward", target, ":8080"], {
