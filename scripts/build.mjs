@@ -1,5 +1,5 @@
 // Bundles src/ into dist/: the command (one script, which its loader compiles from V8's cache), and the library that programs embed.
-import { chmod, rm } from "node:fs/promises";
+import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 const common = {
@@ -43,3 +43,14 @@ await Promise.all([
   }),
 ]);
 await chmod("dist/bin/pinnace.mjs", 0o755);
+
+// The loader reads the scripts as Latin-1, which need not be decoded. What esbuild leaves as it is stands in regular expressions
+// and comments, where an escape is as good.
+for (const file of ["dist/command.cjs", "dist/kubectl.cjs"]) {
+  const text = await readFile(file, "utf8");
+  const escaped = text.replace(
+    /[^\x00-\x7f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  await writeFile(file, escaped);
+}

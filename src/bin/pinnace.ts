@@ -23,7 +23,8 @@ function readCache(): Buffer | undefined {
   }
 }
 
-const source = readFileSync(bundle, "utf8");
+// The build leaves nothing but ASCII in it, which need not be decoded.
+const source = readFileSync(bundle, "latin1");
 const cachedData = readCache();
 const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
   filename: bundle,
