@@ -12,18 +12,36 @@ const common = {
 // Native addons, and what is large and seldom needed; everything else goes into the bundle, where finding it costs nothing.
 const external = ["koffi", "lmdb", "undici"];
 
+/** One file that the loader compiles by itself. */
+const script = {
+  outdir: "dist",
+  outExtension: { ".js": ".cjs" },
+  format: "cjs",
+  external,
+  define: { "import.meta.url": "importMetaUrl" },
+  banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+};
+
 await rm("dist", { recursive: true, force: true });
 await Promise.all([
   build({
     ...common,
-    // kubectl is a bundle of its own, which loads in a fraction of the time.
-    entryPoints: { command: "src/cluster/cli.ts", kubectl: "src/cluster/commands/kubectl.ts" },
-    outdir: "dist",
-    outExtension: { ".js": ".cjs" },
-    format: "cjs",
-    external,
-    define: { "import.meta.url": "importMetaUrl" },
-    banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
+    // What must be there at once has a bundle of its own, which loads in a fraction of the time.
+    entryPoints: { server: "src/cluster/cli.ts", kubectl: "src/cluster/commands/kubectl.ts" },
+    ...script,
+  }),
+  build({
+    ...common,
+    ...script,
+    entryPoints: { command: "src/cluster/cli.ts" },
+    // Every verb but this one, which the loader takes from the server's bundle.
+    plugins: [
+      {
+        name: "without-server",
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /\/commands\/server\.ts$/ }, () => ({ path: "./server.cjs", external: true })),
+      },
+    ],
   }),
   build({
     ...common,
@@ -46,7 +64,7 @@ await chmod("dist/bin/pinnace.mjs", 0o755);
 
 // The loader reads the scripts as Latin-1, which need not be decoded. What esbuild leaves as it is stands in regular expressions
 // and comments, where an escape is as good.
-for (const file of ["dist/command.cjs", "dist/kubectl.cjs"]) {
+for (const file of ["dist/command.cjs", "dist/server.cjs", "dist/kubectl.cjs"]) {
   const text = await readFile(file, "utf8");
   const escaped = text.replace(
     /[^\x00-\x7f]/g,

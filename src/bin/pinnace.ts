@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The entry file of the `pinnace` command. It loads the bundled command, or `pinnace kubectl`'s smaller bundle, through V8's
- * code cache: compiling anew would take longer than anything else that happens before the API answers.
+ * The entry file of the `pinnace` command. It loads the bundle that the verb needs through V8's code cache: compiling anew would
+ * take longer than anything else that happens before the API answers.
  */
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 
 const entry = fileURLToPath(import.meta.url);
-const isKubectl = process.argv[2] === "kubectl";
-const bundle = join(dirname(entry), "..", isKubectl ? "kubectl.cjs" : "command.cjs");
+const verb = process.argv[2] ?? "";
+const bundle = join(dirname(entry), "..", verb === "kubectl" || verb === "server" ? `${verb}.cjs` : "command.cjs");
 // Code is only good for the V8 that made it.
 const cacheFile = `${bundle}.${process.versions.v8}-${process.arch}.cache`;
 
@@ -50,7 +50,7 @@ const module = {
   },
 };
 script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
-if (isKubectl) {
-  process.exitCode = await module.exports.kubectl(process.argv.slice(3));
-  saveCache();
-} else process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);
+if (verb === "kubectl") process.exitCode = await module.exports.kubectl(process.argv.slice(3));
+else process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);
+// Of the shorter verbs these are worth it; a server calls for it once it is warm.
+if (verb === "kubectl" || verb === "up") saveCache();
