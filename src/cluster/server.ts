@@ -110,6 +110,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     owner.own(() => control.close());
     await listen(control, options);
     onProgress(`API server at https://${plan.apiServer.address}:${plan.apiServer.port}`);
+    await sleep(clock, firstCallersMs);
 
     const clientOf = control.clientOf;
     const usable: Promise<unknown>[] = [];
@@ -192,6 +193,9 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
 }
 
 const closingPatienceMs = 3000;
+
+// Whoever has waited for the API shakes hands and asks in this time, and not in the gaps between the starts of everything else.
+const firstCallersMs = 8;
 
 /** The control plane's node knows the ways to Services and pods; names are looked up where this process runs. */
 function dialFrom(netns: string): Dial {
