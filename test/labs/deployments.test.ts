@@ -60,9 +60,12 @@ interface NginxOptions {
   /** YAML of spec.strategy, in flow style. */
   strategy?: string;
   preStopSeconds?: number;
+  /** Counts as ready when it answers, not when its process runs: nginx needs a moment until it listens. */
+  isProbed?: boolean;
 }
 
-function nginx({ image, replicas = 3, strategy, preStopSeconds }: NginxOptions): string {
+function nginx({ image, replicas = 3, strategy, preStopSeconds, isProbed }: NginxOptions): string {
+  const probe = "{ httpGet: { path: /, port: 80 }, periodSeconds: 1 }";
   const preStop = `{ preStop: { exec: { command: ["/bin/sh", "-c", "sleep ${preStopSeconds}"] } } }`;
   return `
 apiVersion: apps/v1
@@ -85,7 +88,7 @@ spec:
       - name: nginx
         image: ${image}
         ports:
-        - containerPort: 80${preStopSeconds ? `\n        lifecycle: ${preStop}` : ""}
+        - containerPort: 80${preStopSeconds ? `\n        lifecycle: ${preStop}` : ""}${isProbed ? `\n        readinessProbe: ${probe}` : ""}
 `;
 }
 
@@ -324,7 +327,7 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       await cluster.kubectl`delete deployment nginx-deployment`;
       await gone("nginx");
       const strategy = "{ type: RollingUpdate, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }";
-      const update = { replicas: 3, strategy, preStopSeconds: 1 };
+      const update = { replicas: 3, strategy, preStopSeconds: 1, isProbed: true };
       await cluster.apply(nginx({ ...update, image: "nginx:1.24.0" }));
       await cluster.kubectl`rollout status deployment/nginx-deployment --timeout=60s`;
       await cluster.kubectl`expose deployment nginx-deployment --type=NodePort --port=80`;
