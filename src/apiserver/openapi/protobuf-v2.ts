@@ -5,7 +5,7 @@ type Json = Record<string, unknown>;
 
 /** How one JSON member is written. A map is a list of (name, value) messages inside a message. */
 type Shape =
-  | { kind: "string" | "strings" | "bool" | "any" }
+  | { kind: "string" | "strings" | "bool" | "any" | "anys" }
   | { kind: "message" | "messages"; of: () => Message }
   | { kind: "map"; of: () => Message; member: number }
   | { kind: "custom"; write(writer: ReverseWriter, value: unknown): void };
@@ -32,7 +32,9 @@ const schema: Message = {
     title: [3, string],
     description: [4, string],
     default: [5, any],
+    pattern: [13, string],
     required: [19, strings],
+    enum: [20, { kind: "anys" }],
     additionalProperties: [21, { kind: "custom", write: writeAdditional }],
     // A type may be a list of types.
     type: [22, { kind: "custom", write: (writer, value) => field(writer, 1, string, value) }],
@@ -191,6 +193,9 @@ function field(writer: ReverseWriter, number: number, shape: Shape, value: unkno
       return;
     case "any":
       nested(writer, number, () => anyValue(writer, value));
+      return;
+    case "anys":
+      for (const item of (value as unknown[]).toReversed()) field(writer, number, any, item);
       return;
     case "message":
       nested(writer, number, () => body(writer, shape.of(), value as Json));

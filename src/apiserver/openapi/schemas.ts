@@ -1,4 +1,6 @@
 /** JSON schemas of API types, from the schema tables, for OpenAPI 2 and 3. */
+import { describeField, describeType, describeValue } from "../../api/descriptions/index.ts";
+import { enumerationOf } from "../../api/enumerations.ts";
 import { type FieldSchema, type TypeSchema, typeSchema, type ValueSchema } from "../../api/schema.ts";
 
 type Json = Record<string, unknown>;
@@ -34,10 +36,12 @@ export class SchemaCollector {
 
   #struct(type: TypeSchema): Json {
     if (type.published) return this.#published(type, type.published(this.#version));
-    const schema: Json = { type: "object" };
+    const schema: Json = { ...described(describeType(type)), type: "object" };
     if (type.fields.length > 0) {
       const properties: Json = {};
-      for (const field of type.fields) properties[field.name] = this.#field(field);
+      for (const field of type.fields) {
+        properties[field.name] = { ...described(describeField(type, field.name)), ...this.#field(field) };
+      }
       schema["properties"] = properties;
     }
     const required = type.fields.filter((field) => field.required).map((field) => field.name);
@@ -67,6 +71,8 @@ export class SchemaCollector {
 
   #field(field: FieldSchema): Json {
     const schema = this.value(field.value);
+    const words = enumerationOf(field);
+    if (words) Object.assign(field.value.kind === "list" ? (schema["items"] as Json) : schema, { enum: words });
     if (field.mapType) schema["x-kubernetes-map-type"] = field.mapType;
     if (field.patchStrategy?.length) schema["x-kubernetes-patch-strategy"] = field.patchStrategy.join(",");
     if (field.patchMergeKey) schema["x-kubernetes-patch-merge-key"] = field.patchMergeKey;
@@ -128,7 +134,7 @@ export class SchemaCollector {
 
   #named(scalar: keyof typeof namedScalars): Json {
     const name = namedScalars[scalar];
-    this.schemas[name] ??= this.#namedSchema(scalar);
+    this.schemas[name] ??= { ...described(describeValue(name)), ...this.#namedSchema(scalar) };
     return this.#reference({ $ref: this.#prefix + name });
   }
 
@@ -147,7 +153,10 @@ export class SchemaCollector {
   }
 
   #free(name: string): Json {
-    this.schemas[name] ??= freeIsObject.test(name) ? { type: "object" } : {};
+    this.schemas[name] ??= {
+      ...described(describeValue(name)),
+      ...(freeIsObject.test(name) ? { type: "object" } : {}),
+    };
     return this.#reference({ $ref: this.#prefix + name });
   }
 
@@ -155,6 +164,10 @@ export class SchemaCollector {
   #reference(ref: Json): Json {
     return this.#version === 2 ? ref : { allOf: [ref] };
   }
+}
+
+function described(description: string | undefined): Json {
+  return description === undefined ? {} : { description };
 }
 
 function withoutEnvelope(properties: Json | undefined): Json {

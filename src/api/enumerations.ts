@@ -1,0 +1,75 @@
+/** The values of fields that take one of a few words, as OpenAPI and `kubectl explain` list them. */
+import type { FieldSchema } from "./schema.ts";
+
+/** The words a field (or each item of a list) may hold, sorted; undefined where anything goes or the document does not say. */
+export function enumerationOf(field: FieldSchema): readonly string[] | undefined {
+  return field.goType === undefined ? undefined : byGoType.get(field.goType.replace(/^\[\]/, ""));
+}
+
+/** By the name that error messages call the type; those that upstream's documents list as enumerations. */
+const byGoType = new Map(
+  Object.entries({
+    AddressType: "FQDN IPv4 IPv6",
+    AppArmorProfileType: "Localhost RuntimeDefault Unconfined",
+    AzureDataDiskCachingMode: "None ReadOnly ReadWrite",
+    AzureDataDiskKind: "Dedicated Managed Shared",
+    CompletionMode: "Indexed NonIndexed",
+    ConcurrencyPolicy: "Allow Forbid Replace",
+    DNSPolicy: "ClusterFirst ClusterFirstWithHostNet Default None",
+    DaemonSetUpdateStrategyType: "OnDelete RollingUpdate",
+    DeploymentStrategyType: "Recreate RollingUpdate",
+    FailurePolicyType: "Fail Ignore",
+    HostPathType: "'' BlockDevice CharDevice Directory DirectoryOrCreate File FileOrCreate Socket",
+    IPFamily: "'' IPv4 IPv6",
+    IPFamilyPolicy: "PreferDualStack RequireDualStack SingleStack",
+    MatchPolicyType: "Equivalent Exact",
+    MountPropagationMode: "Bidirectional HostToContainer None",
+    NamespacePhase: "Active Terminating",
+    NodeInclusionPolicy: "Honor Ignore",
+    NodePhase: "Pending Running Terminated",
+    NodeSelectorOperator: "DoesNotExist Exists Gt In Lt NotIn",
+    OSName: "linux windows",
+    ParameterNotFoundActionType: "Allow Deny",
+    PathType: "Exact ImplementationSpecific Prefix",
+    PersistentVolumeAccessMode: "ReadOnlyMany ReadWriteMany ReadWriteOnce ReadWriteOncePod",
+    PersistentVolumeClaimPhase: "Bound Lost Pending",
+    PersistentVolumeMode: "Block Filesystem",
+    PersistentVolumePhase: "Available Bound Failed Pending Released",
+    PersistentVolumeReclaimPolicy: "Delete Recycle Retain",
+    PodFSGroupChangePolicy: "Always OnRootMismatch",
+    PodFailurePolicyAction: "Count FailIndex FailJob Ignore",
+    PodFailurePolicyOnExitCodesOperator: "In NotIn",
+    PodManagementPolicyType: "OrderedReady Parallel",
+    PodPhase: "Failed Pending Running Succeeded Unknown",
+    PodQOSClass: "BestEffort Burstable Guaranteed",
+    PodReplacementPolicy: "Failed TerminatingOrFailed",
+    PolicyType: "Egress Ingress",
+    PreemptionPolicy: "Never PreemptLowerPriority",
+    ProcMountType: "Default Unmasked",
+    Protocol: "SCTP TCP UDP",
+    PullPolicy: "Always IfNotPresent Never",
+    ReinvocationPolicyType: "IfNeeded Never",
+    ResourceQuotaScope:
+      "BestEffort CrossNamespacePodAffinity NotBestEffort NotTerminating PriorityClass Terminating VolumeAttributesClass",
+    RestartPolicy: "Always Never OnFailure",
+    ScopeSelectorOperator: "DoesNotExist Exists In NotIn",
+    SeccompProfileType: "Localhost RuntimeDefault Unconfined",
+    ServiceAffinity: "ClientIP None",
+    ServiceExternalTrafficPolicy: "Cluster Local",
+    ServiceInternalTrafficPolicy: "Cluster Local",
+    ServiceType: "ClusterIP ExternalName LoadBalancer NodePort",
+    SideEffectClass: "None NoneOnDryRun Some Unknown",
+    StatefulSetUpdateStrategyType: "OnDelete RollingUpdate",
+    SupplementalGroupsPolicy: "Merge Strict",
+    TaintEffect: "NoExecute NoSchedule PreferNoSchedule",
+    TerminationMessagePolicy: "FallbackToLogsOnError File",
+    TolerationOperator: "Equal Exists Gt Lt",
+    URIScheme: "HTTP HTTPS",
+    UnhealthyPodEvictionPolicyType: "AlwaysAllow IfHealthyBudget",
+    UnsatisfiableConstraintAction: "DoNotSchedule ScheduleAnyway",
+    VolumeBindingMode: "Immediate WaitForFirstConsumer",
+  }).map(([name, words]): [string, string[]] => [
+    `v1.${name}`,
+    words.split(" ").map((word) => (word === "''" ? "" : word)),
+  ]),
+);
