@@ -2,10 +2,12 @@
 
 import { startCluster } from "../dist/index.mjs";
 import { connectApi } from "./api-client.mjs";
+import { quantile } from "./statistics.mjs";
 
 export async function benchScale(results, { runs }) {
   for (let run = 0; run < runs; run++) {
     await withCluster({ nodes: 13, simulated: true }, (cluster) => thousandDeployments(results, cluster));
+    await withCluster({ nodes: 0 }, (cluster) => namespaceOfConfigMaps(results, cluster));
     await withCluster({ nodes: 0 }, (cluster) =>
       scheduling(results, cluster, "default plugins", { target: 2000, pods: 10_000, antiAffinity: false }),
     );
@@ -69,21 +71,59 @@ async function thousandDeployments(results, cluster) {
     target: "< 10000",
   });
 
-  const cpuBefore = process.cpuUsage();
-  const idleSince = performance.now();
-  await new Promise((done) => setTimeout(done, 10_000));
-  const { user, system } = process.cpuUsage(cpuBefore);
-  const share = (user + system) / 10 / (performance.now() - idleSince);
-  results.add("1,000 Deployments, 13 nodes, at rest: CPU", share, { unit: "% of a core", target: "< 1" });
+  // What the load has left is worked off first; V8 tidies up once, at a time of its choosing, so one window in four may show that.
+  await new Promise((done) => setTimeout(done, 5000));
+  const shares = [];
+  for (let window = 0; window < 4; window++) shares.push(await cpuShare(5000));
+  const name = "controllers and scheduler at rest, with 1,000 Deployments on 13 nodes: CPU";
+  results.add(name, quantile(shares, 0.5), { unit: "% of a core", target: "< 1" });
 
   const namespaces = await api.follow(v1);
   const deleted = performance.now();
   await api.request("DELETE", `${v1}/${namespace}`);
   await namespaces.until((all) => !all.has(namespace), "the namespace gone");
-  results.add("namespace of 1,000 Deployments with their Pods deleted → gone", performance.now() - deleted);
+  results.add("namespace of 1,000 Deployments with their Pods deleted → gone", performance.now() - deleted, {
+    target: "< 2000",
+  });
   namespaces.stop();
   deployments.stop();
   api.close();
+}
+
+/** How much of a core this process uses for so long, in percent: the cluster runs in it. */
+async function cpuShare(ms) {
+  const before = process.cpuUsage();
+  const since = performance.now();
+  await new Promise((done) => setTimeout(done, ms));
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 10 / (performance.now() - since);
+}
+
+async function namespaceOfConfigMaps(results, { client }) {
+  const resource = (kind, plural, scope) => ({ group: "", version: "v1", kind, plural, scope });
+  const Namespaces = resource("Namespace", "namespaces", "Cluster");
+  const name = "bench";
+  await client.create(Namespaces, { metadata: { name } });
+  const data = { text: "x".repeat(1000) };
+  await inParallel(1000, 64, (i) =>
+    client.create(resource("ConfigMap", "configmaps", "Namespaced"), {
+      metadata: { name: `c-${i}`, namespace: name },
+      data,
+    }),
+  );
+  const { metadata } = await client.list(Namespaces);
+  let isGone;
+  const gone = new Promise((done) => (isGone = done));
+  const stop = new AbortController();
+  const options = { resourceVersion: metadata.resourceVersion, signal: stop.signal };
+  await client.watch(Namespaces, options, (events) => {
+    if (events.some(({ type, object }) => type === "DELETED" && object.metadata.name === name)) isGone();
+  });
+  const since = performance.now();
+  await client.delete(Namespaces, { name });
+  await gone;
+  results.add("namespace of 1,000 ConfigMaps deleted → gone", performance.now() - since, { target: "< 2000" });
+  stop.abort();
 }
 
 async function scheduling(results, { client }, what, { target, pods, antiAffinity }) {

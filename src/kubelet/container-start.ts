@@ -10,10 +10,12 @@ import { runHook } from "./lifecycle-hooks.ts";
 import { containerLogPath } from "./paths.ts";
 import { actionTarget, fieldFacts, type PodDesk } from "./pod-desk.ts";
 import { hostsPath } from "./pod-sandbox.ts";
-import { findContainerSpec, type PodEffect } from "./pod-state.ts";
-import type { ContainerId, ContainerStatus } from "./runtime/container-runtime.ts";
+import { type ContainerSpec, findContainerSpec, type PodEffect } from "./pod-state.ts";
+import type { ContainerId, ContainerStatus, Mount } from "./runtime/container-runtime.ts";
 import { forgetRun, terminationMessage, terminationMessagePath } from "./termination-message.ts";
 import { containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
+
+type Environment = Awaited<ReturnType<typeof containerEnvironment>>;
 
 const defaultTerminationMessagePath = "/dev/termination-log";
 
@@ -100,7 +102,7 @@ export class ContainerStarter {
     const container = findContainerSpec(pod, effect.container);
     if (!container) throw new ContainerConfigError(`container ${effect.container} is not in the pod's spec any more`);
     const { namespace, uid } = pod.metadata;
-    const env = await containerEnvironment(pod, container, {
+    const env: Environment = await containerEnvironment(pod, container, {
       ...fieldFacts(this.#pod),
       services: services(),
       get: (resource, name) => references.get(resource, namespace, name, uid),
@@ -108,19 +110,7 @@ export class ContainerStarter {
     const image = images.status(effect.imageId) ?? images.status(container.image ?? "");
     if (!image) throw new ContainerConfigError(`image ${JSON.stringify(container.image)} is not present any more`);
     const logPath = containerLogPath(this.#pod.folders, container.name, effect.attempt);
-    mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
-    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env);
-    if (!mounts.some((mount) => mount.containerPath === "/etc/hosts")) {
-      mounts.push({ hostPath: hostsPath(this.#pod.folders), containerPath: "/etc/hosts" });
-    }
-    const messagePath = terminationMessagePath(this.#pod.folders, container.name, effect.attempt);
-    mkdirSync(dirname(messagePath), { recursive: true, mode: 0o755 });
-    writeFileSync(messagePath, "");
-    chmodSync(messagePath, 0o666); // Any user of the container may write; the umask would forbid it.
-    mounts.push({
-      hostPath: messagePath,
-      containerPath: container.terminationMessagePath || defaultTerminationMessagePath,
-    });
+    const mounts = this.#pod.node.runtime.withoutFiles ? [] : this.#prepareFiles(container, effect.attempt, env);
     return containerConfig({
       pod,
       container,
@@ -135,8 +125,30 @@ export class ContainerStarter {
     });
   }
 
+  /** Makes the files and folders that the container and its runtime expect, and says what is mounted. */
+  #prepareFiles(container: ContainerSpec, attempt: number, env: Environment): Mount[] {
+    const logPath = containerLogPath(this.#pod.folders, container.name, attempt);
+    mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
+    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env);
+    if (!mounts.some((mount) => mount.containerPath === "/etc/hosts")) {
+      mounts.push({ hostPath: hostsPath(this.#pod.folders), containerPath: "/etc/hosts" });
+    }
+    const messagePath = terminationMessagePath(this.#pod.folders, container.name, attempt);
+    mkdirSync(dirname(messagePath), { recursive: true, mode: 0o755 });
+    writeFileSync(messagePath, "");
+    chmodSync(messagePath, 0o666); // Any user of the container may write; the umask would forbid it.
+    mounts.push({
+      hostPath: messagePath,
+      containerPath: container.terminationMessagePath || defaultTerminationMessagePath,
+    });
+    return mounts;
+  }
+
   async reportExit(status: ContainerStatus): Promise<void> {
-    const message = await terminationMessage(this.#pod.state.pod, this.#pod.folders, status);
+    const { runtime } = this.#pod.node;
+    const message = runtime.withoutFiles
+      ? undefined
+      : await terminationMessage(this.#pod.state.pod, this.#pod.folders, status);
     const run = exitedRun(status, undefined, message);
     if (run) this.#pod.dispatch({ kind: "containerExited", container: status.config.name, run });
   }

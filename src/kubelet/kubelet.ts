@@ -225,7 +225,7 @@ class RunningKubelet {
       ...(this.#options.heartbeatMs ? { renewalMs: this.#options.heartbeatMs } : {}),
       pressures: () => this.#evictions.pressures,
       onTick: () => {
-        void this.#rotateLogs();
+        if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
         // Others may have made room.
         for (const executor of this.#executors.values()) if (executor.state.resize) executor.resize();

@@ -245,7 +245,7 @@ export class PodExecutor implements PodDesk {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.stopSandbox(sandbox.id)));
       await Promise.all([
         network.detach(uid),
-        removeVolumes(this.folders),
+        runtime.withoutFiles ? undefined : removeVolumes(this.folders),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
     });
@@ -267,9 +267,10 @@ export class PodExecutor implements PodDesk {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
       await Promise.all([
         network.detach(uid),
-        removeVolumes(this.folders),
+        runtime.withoutFiles ? undefined : removeVolumes(this.folders),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
+      if (runtime.withoutFiles) return;
       await Promise.all([
         rm(this.folders.root, { recursive: true, force: true }),
         rm(this.folders.logs, { recursive: true, force: true }),

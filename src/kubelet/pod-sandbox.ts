@@ -74,6 +74,7 @@ export function hostsPath(folders: PodFolders): string {
 }
 
 function writeHostsFile({ node, folders, state: { pod } }: PodDesk, ips: readonly string[]): void {
+  if (node.runtime.withoutFiles) return;
   mkdirSync(folders.volatile, { recursive: true, mode: 0o755 });
   const text = pod.spec.hostNetwork
     ? hostNetworkHostsFile(pod, readFileSync("/etc/hosts", "utf8"))

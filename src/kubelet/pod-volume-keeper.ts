@@ -2,6 +2,7 @@
 import type { Timer } from "../base/clock.ts";
 import { ensureImage } from "./image-puller.ts";
 import { fieldFacts, type PodDesk, pullSecrets } from "./pod-desk.ts";
+import { lookUpVolumes } from "./volumes/look-up-volumes.ts";
 import { type PreparedVolumes, prepareVolumes, VolumeError } from "./volumes/pod-volumes.ts";
 import type { TokenFile } from "./volumes/projections.ts";
 
@@ -48,7 +49,10 @@ export class PodVolumeKeeper {
 
   async prepare(): Promise<void> {
     try {
-      this.#volumes = await prepareVolumes(this.#pod.folders, this.#volumeContext());
+      const context = this.#volumeContext();
+      this.#volumes = this.#pod.node.runtime.withoutFiles
+        ? await lookUpVolumes(context)
+        : await prepareVolumes(this.#pod.folders, context);
       this.#scheduleRefresh();
       this.#pod.dispatch({ kind: "volumesReady" });
     } catch (error) {
@@ -65,6 +69,7 @@ export class PodVolumeKeeper {
       this.#scheduleRefresh(50);
       return;
     }
+    if (this.#pod.node.runtime.withoutFiles) return;
     this.#refreshing = true;
     try {
       this.#volumes = await prepareVolumes(this.#pod.folders, this.#volumeContext(), {

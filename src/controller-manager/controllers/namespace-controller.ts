@@ -1,6 +1,7 @@
 /** Empties Namespaces that are being deleted, and lets them go when nothing is left. */
 import type { Namespace, NamespaceCondition, Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
+import type { Resource } from "../../api/resource.ts";
 import { Namespaces, Pods } from "../../api/resources.ts";
 import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
@@ -65,14 +66,19 @@ async function empty(context: Reconcile, namespace: DeepReadonly<Namespace>, dis
   const deletable = served.resources.filter(
     (candidate) => candidate.resource.scope === "Namespaced" && can(candidate, "list", "delete"),
   );
-  const isPods = ({ resource }: ServedResource) => resource.group === "" && resource.plural === "pods";
 
   // Pods go first: what they still use (their ConfigMaps, NetworkPolicies, volumes) stays until they have gone.
-  let leftovers = await Promise.all(deletable.filter(isPods).map((resource) => deleteAll(api, resource, name)));
-  if (leftovers.every(({ items, error }) => items.length === 0 && !error)) {
-    const others = deletable.filter((resource) => !isPods(resource));
-    leftovers = [...leftovers, ...(await Promise.all(others.map((resource) => deleteAll(api, resource, name))))];
-  }
+  // What would replace them goes just before them.
+  const leftovers: Leftover[] = [];
+  const deleteThose = async (stage: number) => {
+    const those = deletable.filter(({ resource }) => stageOf(resource) === stage);
+    const left = await Promise.all(those.map((resource) => deleteAll(api, resource, name)));
+    leftovers.push(...left);
+    return left.every(({ items, error }) => items.length === 0 && !error);
+  };
+  await deleteThose(0);
+  await deleteThose(1);
+  if (await deleteThose(2)) await deleteThose(3);
 
   const isEmpty =
     served.failures.length === 0 && leftovers.every(({ items, error }) => items.length === 0 && error === undefined);
@@ -96,6 +102,18 @@ async function empty(context: Reconcile, namespace: DeepReadonly<Namespace>, dis
     if (isConflict(error)) return false;
     throw error;
   }
+}
+
+/** Owners of Pods, those whom these own, Pods, everything else. */
+const stages = [
+  ["deployments.apps", "cronjobs.batch"],
+  ["replicasets.apps", "statefulsets.apps", "daemonsets.apps", "jobs.batch", "replicationcontrollers."],
+  ["pods."],
+];
+
+function stageOf({ plural, group }: Resource): number {
+  const stage = stages.findIndex((names) => names.includes(`${plural}.${group}`));
+  return stage < 0 ? stages.length : stage;
 }
 
 interface Leftover {

@@ -18,6 +18,8 @@ import type { Duplex, Readable, Writable } from "node:stream";
 export interface ContainerRuntime {
   /** Also the scheme of container ids in Pod statuses: `pinnace://<id>`. */
   readonly name: string;
+  /** True: its containers see no files, so nobody needs to write any for them. */
+  readonly withoutFiles?: boolean;
 
   /** Prepares the machine, adopts what an earlier process left running. Call once, before anything else. */
   open(signal?: AbortSignal): Promise<void>;

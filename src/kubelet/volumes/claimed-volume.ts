@@ -1,6 +1,6 @@
 /** The PersistentVolume behind a claim, where it is a folder of this machine (`local` or `hostPath`). */
 import { statSync } from "node:fs";
-import type { PersistentVolumeClaim } from "../../api/core/v1.ts";
+import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { PersistentVolumeClaims, PersistentVolumes } from "../../api/resources.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
@@ -9,21 +9,11 @@ import type { PreparedVolume, VolumeContext } from "./volume-plugin.ts";
 
 export async function claimedVolume(
   claimName: string,
-  { client, pod, signal }: VolumeContext,
+  context: VolumeContext,
   check?: (claim: DeepReadonly<PersistentVolumeClaim>) => void,
 ): Promise<PreparedVolume> {
-  const { namespace } = pod.metadata;
-  const claim = await client
-    .get(PersistentVolumeClaims, { name: claimName, namespace }, { signal })
-    .catch((error: unknown) => {
-      if (isNotFound(error)) throw new Error(`persistentvolumeclaim ${JSON.stringify(claimName)} not found`);
-      throw error;
-    });
-  check?.(claim);
-  const { volumeName, volumeMode } = claim.spec;
-  if (!volumeName || claim.status?.phase !== "Bound") {
-    throw new Error(`error processing PVC ${namespace}/${claimName}: PVC is not bound`);
-  }
+  const { client, signal } = context;
+  const { volumeName, volumeMode } = await boundClaim(claimName, context, check);
   if (volumeMode === "Block") {
     throw new Error(`PersistentVolume ${volumeName} is a block volume, which this kubelet does not support`);
   }
@@ -36,4 +26,25 @@ export async function claimedVolume(
   const { path } = spec.local;
   if (!statSync(path, { throwIfNoEntry: false })) throw new Error(`path ${JSON.stringify(path)} does not exist`);
   return { path };
+}
+
+/** The spec of a claim that has its volume. */
+export async function boundClaim(
+  claimName: string,
+  { client, pod, signal }: Pick<VolumeContext, "client" | "pod" | "signal">,
+  check?: (claim: DeepReadonly<PersistentVolumeClaim>) => void,
+): Promise<DeepReadonly<PersistentVolumeClaimSpec> & { volumeName: string }> {
+  const { namespace } = pod.metadata;
+  const claim = await client
+    .get(PersistentVolumeClaims, { name: claimName, namespace }, { signal })
+    .catch((error: unknown) => {
+      if (isNotFound(error)) throw new Error(`persistentvolumeclaim ${JSON.stringify(claimName)} not found`);
+      throw error;
+    });
+  check?.(claim);
+  const { volumeName } = claim.spec;
+  if (!volumeName || claim.status?.phase !== "Bound") {
+    throw new Error(`error processing PVC ${namespace}/${claimName}: PVC is not bound`);
+  }
+  return { ...claim.spec, volumeName };
 }

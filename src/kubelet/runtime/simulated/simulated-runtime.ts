@@ -39,6 +39,7 @@ interface SimulatedContainer {
 
 export class SimulatedRuntime implements ContainerRuntime {
   readonly name = "simulated";
+  readonly withoutFiles = true;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #sandboxes = new Map<SandboxId, SandboxStatus>();
