@@ -24,8 +24,8 @@ export interface RuntimeFixture {
   imageId: string;
   /** A new runtime object over the same state, as a restarted server has. Not opened yet. */
   runtime(): ContainerRuntime;
-  /** A network namespace for a pod, with loopback up. */
-  networkNamespace(): string;
+  /** A network namespace for a pod, with loopback up. Undefined where the runtime makes pods' networks. */
+  networkNamespace(): string | undefined;
   cgroupParent: string;
   /** False where the machine gives containers no memory limits. */
   limitsMemory: boolean;
@@ -77,7 +77,8 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
     function containerConfig(script: string, overrides: Partial<ContainerConfig> = {}): ContainerConfig {
       return {
         name: "main",
-        attempt: 0,
+        // Runtimes take a name and attempt once in a pod.
+        attempt: ++counter,
         imageId: fixture.imageId,
         imageName: "test",
         command: ["sh", "-c", script],
@@ -521,7 +522,7 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
       });
 
       test("capabilities are upstream's default, changed as asked; only privileged ones have all", async () => {
-        const pod = await sandbox();
+        const pod = await sandbox({ privileged: true });
         const effective = async (security: ContainerConfig["security"]) => {
           const id = await run("grep CapEff /proc/self/status", { security }, pod);
           await exitOf(id);
@@ -577,7 +578,7 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
       });
 
       test("containers of a pod share /dev/shm and network, not processes; other pods share nothing", async () => {
-        const pod = await sandbox({ networkNamespacePath: fixture.networkNamespace() });
+        const pod = await sandbox({ ...networkOf(fixture) });
         const first = await run("echo shared > /dev/shm/note; sleep 1000", {}, pod);
         const second = await run("sleep 1000", { name: "second" }, pod);
         const stranger = await run("sleep 1000");
@@ -602,7 +603,7 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
       });
 
       test("a connection to a port reaches what listens on the pod's localhost, and is refused where nothing does", async () => {
-        const pod = await sandbox({ networkNamespacePath: fixture.networkNamespace() });
+        const pod = await sandbox({ ...networkOf(fixture) });
         await run("nc -l -p 7777 -e echo reached", {}, pod);
         let answer = "";
         await until(async () => {
@@ -689,6 +690,11 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
       });
     });
   });
+}
+
+function networkOf(fixture: RuntimeFixture): Pick<SandboxConfig, "networkNamespacePath"> {
+  const networkNamespacePath = fixture.networkNamespace();
+  return networkNamespacePath === undefined ? {} : { networkNamespacePath };
 }
 
 /** Standard streams as the kubelet's streaming server has them. */

@@ -20,6 +20,11 @@ export interface ContainerRuntime {
   readonly name: string;
   /** True: its containers see no files, so nobody needs to write any for them. */
   readonly withoutFiles?: boolean;
+  /**
+   * Sandboxes get their network from the runtime (CRI runtimes call CNI plugins), and their addresses stand in `SandboxStatus.ips`.
+   * Otherwise the caller gives each a namespace.
+   */
+  readonly makesNetworks?: boolean;
 
   /** Prepares the machine, adopts what an earlier process left running. Call once, before anything else. */
   open(signal?: AbortSignal): Promise<void>;
@@ -101,6 +106,12 @@ export interface SandboxConfig {
   hostname: string;
   /** A network namespace file that exists already (the pod's own, or the node's for hostNetwork). Undefined: the machine's. */
   networkNamespacePath?: string;
+  /** The node's network, for runtimes that make networks themselves; others go by `networkNamespacePath`. */
+  hostNetwork?: boolean;
+  /** One of its containers is privileged: CRI runtimes want to know beforehand. */
+  privileged?: boolean;
+  /** The RuntimeClass' handler. Absent: the runtime's default. */
+  runtimeHandler?: string;
   namespaces?: {
     /** "container": each container has its own (default). "pod": shareProcessNamespace. "node": hostPID. */
     pid?: "container" | "pod" | "node";
@@ -125,6 +136,8 @@ export interface SandboxStatus {
   createdAtMs: number;
   /** "stopped" after stopSandbox, and when a namespace that it needs has vanished (as after a reboot): make a new one. */
   state: "ready" | "stopped";
+  /** The pod's addresses, where the runtime made its network. */
+  ips?: readonly string[];
 }
 
 export interface ContainerConfig {

@@ -249,7 +249,7 @@ function seccomp(inputs: BundleInputs, capabilities: string[]): SeccompProfile |
   return wanted.type === "Localhost" ? inputs.localhostSeccomp : defaultSeccompProfile(new Set(capabilities));
 }
 
-const maskedPaths = [
+export const maskedPaths = [
   "/proc/acpi",
   "/proc/asound",
   "/proc/interrupts",
@@ -264,4 +264,4 @@ const maskedPaths = [
   "/sys/firmware",
 ];
 
-const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+export const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];

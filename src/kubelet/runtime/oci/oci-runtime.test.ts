@@ -1,13 +1,4 @@
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
@@ -16,6 +7,7 @@ import { Links } from "../../../base/node/links.ts";
 import { createNetns, deleteNetns, netnsPath } from "../../../base/node/netns.ts";
 import { systemClock } from "../../../base/node/system-clock.ts";
 import { systemRandom } from "../../../base/node/system-random.ts";
+import { busyboxLayer } from "../busybox-layer.fixture.ts";
 import { describeContainerRuntime, type RuntimeFixture } from "../container-runtime.conformance.ts";
 import type { ContainerRuntime } from "../container-runtime.ts";
 import { OciMachine } from "./machine.ts";
@@ -134,18 +126,6 @@ if (isPossible && findProgram("crun")) {
       await fixture.dispose();
     }
   });
-}
-
-function busyboxLayer(layer: string): void {
-  for (const path of ["bin", "etc", "tmp"]) mkdirSync(join(layer, path), { recursive: true });
-  copyFileSync(findProgram("busybox")!, join(layer, "bin/busybox"));
-  for (const name of "sh cat echo env false grep head hostname id ls nc printf ps pwd readlink sleep stty tail touch true unshare wc yes".split(
-    " ",
-  )) {
-    symlinkSync("busybox", join(layer, "bin", name));
-  }
-  writeFileSync(join(layer, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\ntester:x:1000:1000::/home/tester:/bin/sh\n");
-  writeFileSync(join(layer, "etc/group"), "root:x:0:\ntester:x:1000:\n");
 }
 
 function processesNaming(folder: string): string[] {

@@ -1,5 +1,5 @@
 /**
- * A SPDY/3.1 connection as Kubernetes uses it: the client opens streams, each a Duplex here.
+ * A SPDY/3.1 connection as Kubernetes uses it: the client opens streams, each a Duplex here. Either end of it.
  * Neither side keeps flow-control windows (upstream's library has none): a stream whose reader is slow holds back the
  * whole connection, so that nothing is buffered without bound.
  */
@@ -13,6 +13,7 @@ import {
   pingFrame,
   resetFrame,
   synReplyFrame,
+  synStreamFrame,
 } from "./frames.ts";
 import { HeaderReader, type Headers, HeaderWriter } from "./header-block.ts";
 
@@ -29,6 +30,7 @@ export class SpdyStream extends Duplex {
   readonly #send: SendFrame;
   #wanted: (() => void) | undefined;
   #isReset = false;
+  #hasAll = false;
 
   constructor(id: number, headers: Headers, send: SendFrame) {
     super({ allowHalfOpen: true });
@@ -46,7 +48,15 @@ export class SpdyStream extends Duplex {
   }
 
   receiveEnd(): void {
+    this.#hasAll = true;
     this.push(null);
+  }
+
+  /** Nothing more goes either way. What has come may still be read. */
+  finish(): void {
+    this.#isReset = true;
+    if (!this.#hasAll) this.receiveEnd();
+    if (!this.writableEnded) this.end();
   }
 
   receiveReset(): void {
@@ -82,12 +92,14 @@ export class SpdyConnection {
   readonly #headerReader = new HeaderReader();
   readonly #headerWriter = new HeaderWriter();
   readonly #onStream: (stream: SpdyStream) => void;
+  readonly #isClient: boolean;
   #lastStreamId = 0;
 
-  /** `onStream` is called for each stream that the client opens, before any of its bytes. */
-  constructor(socket: Duplex, onStream: (stream: SpdyStream) => void) {
+  /** `onStream` is called for each stream that the other side opens, before any of its bytes. "client": this side opens them. */
+  constructor(socket: Duplex, onStream: ((stream: SpdyStream) => void) | "client") {
     this.#socket = socket;
-    this.#onStream = onStream;
+    this.#isClient = onStream === "client";
+    this.#onStream = onStream === "client" ? (stream) => stream.destroy() : onStream;
     socket.on("error", () => this.close());
   }
 
@@ -112,7 +124,10 @@ export class SpdyConnection {
   }
 
   close(): void {
-    for (const stream of this.#streams.values()) stream.receiveReset();
+    for (const stream of this.#streams.values()) {
+      if (this.#isClient) stream.finish();
+      else stream.receiveReset();
+    }
     this.#streams.clear();
     this.#headerReader.close();
     this.#headerWriter.close();
@@ -134,17 +149,41 @@ export class SpdyConnection {
         if (frame.fin) stream.receiveEnd();
         return;
       }
-      case "reset":
-        this.#streams.get(frame.streamId)?.receiveReset();
+      case "reset": {
+        const stream = this.#streams.get(frame.streamId);
+        // Upstream's servers end what they have written to with a reset.
+        if (this.#isClient) stream?.finish();
+        else stream?.receiveReset();
         return;
+      }
       case "ping":
-        // Odd ids are the client's own and want an answer.
-        if (frame.id % 2 === 1) this.#socket.write(pingFrame(frame.id));
+        // Odd ids are the client's, even ones the server's; the other side's want an answer.
+        if ((frame.id % 2 === 1) !== this.#isClient) this.#socket.write(pingFrame(frame.id));
         return;
       case "goAway":
       case "other":
         return;
     }
+  }
+
+  /** Opens a stream, as a client. One at a time: the header blocks build on each other. */
+  async open(headers: Headers): Promise<SpdyStream> {
+    const id = this.#lastStreamId === 0 ? 1 : this.#lastStreamId + 2;
+    this.#lastStreamId = id;
+    const stream = this.#add(id, headers);
+    this.#socket.write(synStreamFrame(id, await this.#headerWriter.write(headers)));
+    return stream;
+  }
+
+  #add(id: number, headers: Headers): SpdyStream {
+    const stream = new SpdyStream(id, headers, (frame, done) => {
+      if (this.#socket.writable) this.#socket.write(frame, done);
+      else done();
+    });
+    stream.on("error", () => stream.destroy());
+    stream.once("close", () => this.#streams.delete(id));
+    this.#streams.set(id, stream);
+    return stream;
   }
 
   async #open(id: number, fin: boolean, headers: Headers): Promise<void> {
@@ -154,13 +193,7 @@ export class SpdyConnection {
       this.#socket.write(resetFrame(id, refusedStatus));
       return;
     }
-    const stream = new SpdyStream(id, headers, (frame, done) => {
-      if (this.#socket.writable) this.#socket.write(frame, done);
-      else done();
-    });
-    stream.on("error", () => stream.destroy());
-    stream.once("close", () => this.#streams.delete(id));
-    this.#streams.set(id, stream);
+    const stream = this.#add(id, headers);
     this.#socket.write(synReplyFrame(id, await this.#headerWriter.write({})));
     this.#onStream(stream);
     if (fin) stream.receiveEnd();

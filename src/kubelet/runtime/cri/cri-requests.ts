@@ -1,0 +1,186 @@
+/** From the runtime contract's sandboxes and containers to what CRI asks for, and back. Pure. */
+import type { Read, Written } from "../../grpc/message.ts";
+import type {
+  ContainerConfig,
+  ContainerState,
+  Resources,
+  SandboxConfig,
+  SecurityContext,
+} from "../container-runtime.ts";
+import { maskedPaths, readonlyPaths } from "../oci/bundle.ts";
+import {
+  type containerConfig as containerMessage,
+  containerState,
+  type cri,
+  type linuxResources,
+  mountPropagation,
+  podNamespace,
+  profileType,
+  type sandboxConfig as sandboxMessage,
+} from "./cri-api.ts";
+
+export type CriSandboxConfig = Written<(typeof sandboxMessage)["fields"]>;
+export type CriContainerConfig = Written<(typeof containerMessage)["fields"]>;
+type CriContainerStatus = NonNullable<Read<(typeof cri.containerStatus.response)["fields"]>["status"]>;
+
+/** CRI gives back labels and annotations only: what was asked for travels in an annotation of its own. */
+const configAnnotation = "pinnace.local/config";
+
+export function criSandbox(config: SandboxConfig): CriSandboxConfig {
+  const { pod, resources } = config;
+  return {
+    metadata: { ...pod, attempt: config.attempt },
+    // With the node's network a pod has the node's name: runtimes refuse another one.
+    ...(config.hostNetwork ? {} : { hostname: config.hostname }),
+    log_directory: logRoot,
+    ...(config.dns ? { dns_config: config.dns } : {}),
+    labels: config.labels ?? {},
+    annotations: { ...config.annotations, [configAnnotation]: JSON.stringify(config) },
+    linux: {
+      cgroup_parent: config.cgroupParent,
+      sysctls: config.sysctls ?? {},
+      security_context: {
+        namespace_options: namespaceOptions(config),
+        privileged: config.privileged ?? false,
+        // The runtime's own process in the sandbox needs no more than its default profile.
+        seccomp: { profile_type: profileType.runtimeDefault },
+      },
+      ...(resources ? { resources: criResources(resources) } : {}),
+    },
+  };
+}
+
+function namespaceOptions({ namespaces = {}, hostNetwork }: SandboxConfig) {
+  const { pid = "container", ipc = "pod" } = namespaces;
+  return {
+    network: hostNetwork ? podNamespace.node : podNamespace.pod,
+    pid: podNamespace[pid],
+    ipc: podNamespace[ipc],
+  };
+}
+
+export function criContainer(config: ContainerConfig, sandbox: SandboxConfig): CriContainerConfig {
+  return {
+    metadata: { name: config.name, attempt: config.attempt },
+    image: { image: config.imageId },
+    command: config.command ?? [],
+    args: config.args ?? [],
+    working_dir: config.workingDir ?? "",
+    envs: (config.env ?? []).map(({ name, value }) => ({ key: name, value })),
+    mounts: (config.mounts ?? []).map((mount) => ({
+      container_path: mount.containerPath,
+      host_path: mount.hostPath,
+      readonly: mount.readOnly ?? false,
+      propagation: propagations[mount.propagation ?? "None"],
+    })),
+    devices: (config.devices ?? []).map((device) => ({
+      host_path: device.hostPath,
+      container_path: device.containerPath,
+      permissions: device.permissions,
+    })),
+    labels: config.labels ?? {},
+    annotations: { ...config.annotations, [configAnnotation]: JSON.stringify(config) },
+    ...(config.logPath ? { log_path: config.logPath.replace(/^\/+/, "") } : {}),
+    stdin: config.stdin ?? false,
+    stdin_once: config.stdinOnce ?? false,
+    tty: config.tty ?? false,
+    linux: {
+      ...(config.resources ? { resources: criResources(config.resources) } : {}),
+      security_context: criSecurity(config.security ?? {}, sandbox),
+    },
+  };
+}
+
+/** Container logs are named in full. */
+const logRoot = "/";
+
+const propagations = {
+  None: mountPropagation.private,
+  HostToContainer: mountPropagation.hostToContainer,
+  Bidirectional: mountPropagation.bidirectional,
+} as const;
+
+function criSecurity(security: SecurityContext, sandbox: SandboxConfig) {
+  const { runAsUser, runAsUserName, runAsGroup, capabilities } = security;
+  const isOpen = security.privileged || security.procMount === "Unmasked";
+  return {
+    privileged: security.privileged ?? false,
+    namespace_options: namespaceOptions(sandbox),
+    ...(runAsUser !== undefined ? { run_as_user: runAsUser } : runAsUserName ? { run_as_username: runAsUserName } : {}),
+    ...(runAsGroup !== undefined ? { run_as_group: runAsGroup } : {}),
+    supplemental_groups: security.supplementalGroups ?? [],
+    supplemental_groups_policy: security.supplementalGroupsPolicy === "Strict" ? 1 : 0,
+    readonly_rootfs: security.readOnlyRootFilesystem ?? false,
+    no_new_privs: security.noNewPrivileges ?? false,
+    ...(capabilities
+      ? { capabilities: { add_capabilities: capabilities.add ?? [], drop_capabilities: capabilities.drop ?? [] } }
+      : {}),
+    seccomp: criSeccomp(security),
+    ...(security.appArmorProfile
+      ? { apparmor: { profile_type: profileType.localhost, localhost_ref: security.appArmorProfile } }
+      : {}),
+    ...(isOpen ? {} : { masked_paths: maskedPaths, readonly_paths: readonlyPaths }),
+  };
+}
+
+function criSeccomp({ seccomp }: SecurityContext) {
+  if (seccomp?.type === "RuntimeDefault") return { profile_type: profileType.runtimeDefault };
+  if (seccomp?.type === "Localhost") return { profile_type: profileType.localhost, localhost_ref: seccomp.path };
+  return { profile_type: profileType.unconfined };
+}
+
+export function criResources(resources: Resources): Written<(typeof linuxResources)["fields"]> {
+  const { memoryLimitBytes, swapLimitBytes = 0, hugepageLimits = {} } = resources;
+  const set = (value: number | undefined) => value ?? 0;
+  return {
+    cpu_period: set(resources.cpuPeriodMicroseconds),
+    cpu_quota: set(resources.cpuQuotaMicroseconds),
+    cpu_shares: set(resources.cpuShares),
+    memory_limit_in_bytes: set(memoryLimitBytes),
+    oom_score_adj: set(resources.oomScoreAdj),
+    cpuset_cpus: resources.cpusetCpus ?? "",
+    cpuset_mems: resources.cpusetMems ?? "",
+    hugepage_limits: Object.entries(hugepageLimits).map(([page_size, limit]) => ({ page_size, limit })),
+    ...(memoryLimitBytes !== undefined ? { memory_swap_limit_in_bytes: memoryLimitBytes + swapLimitBytes } : {}),
+  };
+}
+
+/** What was asked for when it was made; undefined for what somebody else made. */
+export function configOf<T>(annotations: Readonly<Record<string, string>>): T | undefined {
+  const text = annotations[configAnnotation];
+  return text === undefined ? undefined : (JSON.parse(text) as T); // Nobody but this kubelet writes it.
+}
+
+export function stateOf(status: CriContainerStatus, pid: number): ContainerState {
+  const startedAtMs = milliseconds(status.started_at);
+  if (status.state === containerState.created) return { kind: "created" };
+  if (status.state === containerState.running) return { kind: "running", pid, startedAtMs };
+  return {
+    kind: "exited",
+    exitCode: status.exit_code,
+    reason: reasonOf(status),
+    ...(status.message ? { message: status.message } : {}),
+    startedAtMs,
+    finishedAtMs: milliseconds(status.finished_at),
+  };
+}
+
+function reasonOf({ state, reason, exit_code }: CriContainerStatus) {
+  if (state === containerState.unknown) return "ContainerStatusUnknown";
+  // containerd and CRI-O differ in the words for a container that never ran.
+  if (reason === "StartError" || reason === "OOMKilled") return reason;
+  return exit_code === 0 ? "Completed" : "Error";
+}
+
+export function milliseconds(nanoseconds: number): number {
+  return Math.floor(nanoseconds / 1_000_000);
+}
+
+/** What a runtime tells of a container's or sandbox's inside when asked for everything: containerd and CRI-O write JSON under "info". */
+export function pidOf(info: Readonly<Record<string, string>>): number {
+  try {
+    return (JSON.parse(info["info"] ?? "{}") as { pid?: number }).pid ?? 0;
+  } catch {
+    return 0;
+  }
+}
