@@ -17,10 +17,14 @@ export interface Credentials {
   certificate: PeerCertificate | undefined;
   /** The peer's address. */
   remoteAddress: string;
+  /** For whom a token must be meant; absent: for the API server. */
+  audiences?: readonly string[];
 }
 
 export interface Authenticator {
   name: string;
+  /** Heeds `audiences`. What others accept is meant for the API server alone. */
+  knowsAudiences?: boolean;
   /**
    * The user; or undefined when the request holds nothing that this authenticator understands, so that the next one is asked.
    * Throws (a StatusError 401) when proof was offered and is wrong.

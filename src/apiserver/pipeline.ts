@@ -28,6 +28,8 @@ export interface PipelineOptions {
   authenticators: readonly Authenticator[];
   authorizers: readonly Authorizer[];
   auditor?: Auditor | undefined;
+  /** Whether a path may be asked for without any proof. Default: all may, and authorization decides. */
+  allowsAnonymous?: ((path: string) => boolean) | undefined;
 }
 
 export class Pipeline {
@@ -37,6 +39,7 @@ export class Pipeline {
   readonly authorizers: readonly Authorizer[];
   /** Looks at what comes through the HTTPS door. */
   readonly auditor: Auditor | undefined;
+  readonly #allowsAnonymous: (path: string) => boolean;
 
   constructor(options: PipelineOptions) {
     this.services = options.services;
@@ -44,6 +47,7 @@ export class Pipeline {
     this.authenticators = options.authenticators;
     this.authorizers = options.authorizers;
     this.auditor = options.auditor;
+    this.#allowsAnonymous = options.allowsAnonymous ?? (() => true);
   }
 
   /** Who the credentials prove; the anonymous user when they prove nobody. Throws a 401 when they are wrong. */
@@ -55,6 +59,11 @@ export class Pipeline {
     }
     if (credentials.headers["authorization"] !== undefined) throw unauthorized();
     return anonymousUser;
+  }
+
+  /** Throws a 401 for somebody who proved nothing, where that does not do. */
+  admitAnonymous(user: UserInfo, path: string): void {
+    if (user === anonymousUser && !this.#allowsAnonymous(path)) throw unauthorized();
   }
 
   /** Throws a 403. Returns a promise only when an authorizer has to wait. */

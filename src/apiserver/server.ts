@@ -35,6 +35,8 @@ export interface ApiServerOptions {
   authenticators: readonly Authenticator[];
   /** Asked in order; the first with an opinion decides. */
   authorizers: readonly Authorizer[];
+  /** Whether a path may be asked for without any proof. Default: all may, and authorizers decide. */
+  allowsAnonymous?: ((path: string) => boolean) | undefined;
   /** Default: nobody audits. */
   auditor?: Auditor | undefined;
   /** Run in order. A function is called once with what plugins may read the server by. */
@@ -93,6 +95,7 @@ export class ApiServer implements ServerAccess {
       authenticators: options.authenticators,
       authorizers: options.authorizers,
       auditor: options.auditor,
+      allowsAnonymous: options.allowsAnonymous,
     });
     const { admission = [] } = options;
     services.admission = typeof admission === "function" ? admission(this) : admission;

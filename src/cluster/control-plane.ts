@@ -12,11 +12,13 @@ import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts"
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
 import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
+import { anonymousPaths } from "../apiserver-plugins/authentication/anonymous.ts";
 import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication/bootstrap-token-authenticator.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
 import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
 import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
+import { staticTokenAuthenticator } from "../apiserver-plugins/authentication/static-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
 import { NodeAuthorizer } from "../apiserver-plugins/authorization/node-authorizer.ts";
@@ -45,6 +47,7 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
+import { configuredAuthenticators } from "./access-control.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
@@ -83,6 +86,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   const issuer = `https://kubernetes.default.svc.${plan.network.dnsDomain}`;
   const tokens = createTokenAuthority({ privateKeyPem: pki.serviceAccountKeyPem, issuer, clock, random });
+  const { authentication = {} } = plan.apiServer;
   const roles = new RbacIndex();
   let reader: RegistryReader | undefined;
   const readers = () => reader!;
@@ -106,9 +110,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     log: log.with({ component: "apiserver" }),
     authenticators: [
       clientCertificateAuthenticator,
-      bootstrapTokenAuthenticator(readers, clock),
+      ...(authentication.tokens ? [staticTokenAuthenticator(authentication.tokens)] : []),
       serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
+      bootstrapTokenAuthenticator(readers, clock),
+      ...(await configuredAuthenticators(authentication, { caller: webhooks, clock, log })),
     ],
+    allowsAnonymous: anonymousPaths(authentication.configuration),
     authorizers: [
       alwaysAllowPathsAuthorizer,
       mastersAuthorizer,
@@ -144,7 +151,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       }),
       ...(options.readUsage ? resourceMetrics({ objects: readers, readUsage: options.readUsage }) : []),
       selfSubjectReview(clock),
-      tokenReview(() => access.pipeline.authenticators),
+      tokenReview(() => access.pipeline.authenticators, [issuer]),
       ...accessReviews(() => access.pipeline.authorizers),
       selfSubjectRulesReview((user, namespace) => [...roles.rulesFor(user, namespace)].map(({ rule }) => rule)),
     ],

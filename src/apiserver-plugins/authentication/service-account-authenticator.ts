@@ -2,6 +2,7 @@
 import { Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
 import type { Authenticator, UserInfo } from "../../apiserver/authentication.ts";
 import type { ObjectReader } from "../object-reader.ts";
+import { bearerToken } from "./bearer-token.ts";
 import type { TokenAuthority, VerifiedToken } from "./service-account-tokens.ts";
 
 export interface ServiceAccountAuthenticatorOptions {
@@ -18,21 +19,17 @@ export function serviceAccountAuthenticator({
 }: ServiceAccountAuthenticatorOptions): Authenticator {
   return {
     name: "serviceaccount",
-    async authenticate({ headers }): Promise<UserInfo | undefined> {
+    knowsAudiences: true,
+    async authenticate({ headers, audiences: wanted = audiences }): Promise<UserInfo | undefined> {
       const token = bearerToken(headers["authorization"]);
       if (!token) return undefined;
       const verified = authority.verify(token);
-      const isMeant = verified?.audiences.some((audience) => audiences.includes(audience));
+      const isMeant = verified?.audiences.some((audience) => wanted.includes(audience));
       // Whose token nobody else knows either is refused by the pipeline.
       if (!verified || !isMeant || !(await stillStands(verified, objects()))) return undefined;
       return userOf(verified);
     },
   };
-}
-
-function bearerToken(header: string | string[] | undefined): string | undefined {
-  const match = typeof header === "string" ? /^bearer +(\S+)$/i.exec(header.trim()) : null;
-  return match?.[1];
 }
 
 async function stillStands({ subject, boundObject }: VerifiedToken, objects: ObjectReader): Promise<boolean> {

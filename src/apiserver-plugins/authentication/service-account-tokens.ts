@@ -155,6 +155,8 @@ export function createTokenAuthority({ privateKeyPem, issuer, clock, random }: T
 function boundObjectOf(claims: Claims["kubernetes.io"]): BoundObject | undefined {
   if (claims.pod) return { kind: "Pod", ...claims.pod };
   if (claims.secret) return { kind: "Secret", ...claims.secret };
+  // A pod's token tells of its node as well, but is not tied to it.
+  if (claims.node?.uid) return { kind: "Node", name: claims.node.name, uid: claims.node.uid };
   return undefined;
 }
 

@@ -19,23 +19,44 @@ export function selfSubjectReview(clock: Clock): VirtualResource {
   };
 }
 
-export function tokenReview(authenticators: () => readonly Authenticator[]): VirtualResource {
+/** `apiAudiences` are the API server's own. */
+export function tokenReview(
+  authenticators: () => readonly Authenticator[],
+  apiAudiences: readonly string[],
+): VirtualResource {
   return {
     definition: review("TokenReview", "tokenreviews", "Cluster", group),
     async create(object) {
       const asked = object as unknown as TokenReview;
-      const user = await ownerOf(asked.spec.token ?? "", authenticators());
+      const { token = "", audiences = [] } = asked.spec;
+      const audience = (name: string) => ownerOf(token, authenticators(), apiAudiences.includes(name), [name]);
+      const owners = audiences.length
+        ? await Promise.all(audiences.map(audience))
+        : [await ownerOf(token, authenticators(), true)];
+      const user = owners.find((owner) => owner !== undefined);
       if (!user) return { ...asked, status: { user: {}, error: "invalid bearer token" } };
-      const audiences = asked.spec.audiences?.length ? { audiences: asked.spec.audiences } : {};
-      return { ...asked, status: { authenticated: true, user: userInfoOf(authenticated(user)), ...audiences } };
+      const meant = audiences.length ? { audiences: audiences.filter((_, i) => owners[i]) } : {};
+      return { ...asked, status: { authenticated: true, user: userInfoOf(authenticated(user)), ...meant } };
     },
   };
 }
 
-async function ownerOf(token: string, authenticators: readonly Authenticator[]): Promise<UserInfo | undefined> {
+/** Whose token it is, if it is meant for one of the audiences; without any, for the API server. */
+async function ownerOf(
+  token: string,
+  authenticators: readonly Authenticator[],
+  isForApi: boolean,
+  audiences?: readonly string[],
+): Promise<UserInfo | undefined> {
   if (!token) return undefined;
-  const credentials = { headers: { authorization: `Bearer ${token}` }, certificate: undefined, remoteAddress: "" };
+  const credentials = {
+    headers: { authorization: `Bearer ${token}` },
+    certificate: undefined,
+    remoteAddress: "",
+    ...(audiences && !isForApi ? { audiences } : {}),
+  };
   for (const authenticator of authenticators) {
+    if (!isForApi && !authenticator.knowsAudiences) continue;
     try {
       const user = await authenticator.authenticate(credentials);
       if (user) return user;

@@ -66,6 +66,7 @@ export class HttpDoor {
       const info = requestInfoOf(exchange.method, exchange.target);
       const known = exchange.socket && certificateUsers.get(exchange.socket);
       let user = known && exchange.headers["authorization"] === undefined ? known : await this.#userOf(exchange);
+      this.#pipeline.admitAnonymous(user, info.path);
       const asker = user;
       if (exchange.headers["impersonate-user"] !== undefined || hasImpersonation(exchange.headers)) {
         user = await impersonated(this.#pipeline, user, exchange.headers);
@@ -340,6 +341,7 @@ export class HttpDoor {
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
       let user = await this.#userOf(exchange);
+      this.#pipeline.admitAnonymous(user, info.path);
       if (hasImpersonation(exchange.headers)) user = await impersonated(this.#pipeline, user, exchange.headers);
       await this.#pipeline.authorize(attributesOf(info, user));
       if (!info.isResource) throw unknownPath();

@@ -1,6 +1,8 @@
 /** What a cluster is asked to be (the configuration file), and what it then is (every default decided). */
 import type { Taint } from "../../api/core/v1.ts";
 import type { AuditPolicy } from "../../apiserver-plugins/audit/policy.ts";
+import type { AuthenticationConfiguration } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
+import type { StaticToken } from "../../apiserver-plugins/authentication/static-tokens.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -16,10 +18,30 @@ export interface ClusterConfig {
     nodePortRange?: string;
     dnsDomain?: string;
   };
-  apiServer?: { address?: string; port?: number; audit?: AuditConfig };
+  apiServer?: Partial<ApiServerConfig>;
   images?: ImagesConfig;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
+}
+
+export interface ApiServerConfig {
+  address: string;
+  port: number;
+  audit?: AuditConfig;
+  authentication?: AuthenticationConfig;
+}
+
+/** How clients prove who they are, beyond certificates and ServiceAccounts' tokens. */
+export interface AuthenticationConfig {
+  /** Upstream's AuthenticationConfiguration. */
+  configuration?: AuthenticationConfiguration;
+  tokens?: StaticToken[];
+  webhook?: {
+    /** A file's path. */
+    kubeconfig: string;
+    /** Default 120. */
+    cacheTTLSeconds?: number;
+  };
 }
 
 /** What requests are recorded, and where. */
@@ -85,7 +107,7 @@ export interface ClusterPlan {
     /** Of the kubernetes Service: the first address of the service range. */
     kubernetesAddress: string;
   };
-  apiServer: { address: string; port: number; audit?: AuditConfig };
+  apiServer: ApiServerConfig;
   images: Required<ImagesConfig>;
   loadBalancer: LoadBalancerProvider;
   /** Absent: one default-scheduler. */

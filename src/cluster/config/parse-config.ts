@@ -2,6 +2,8 @@
 import type { ErrorObject } from "ajv";
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
+import { FieldPath } from "../../apimachinery/field-error.ts";
+import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
 import type { ClusterConfig } from "./cluster-config.ts";
 
@@ -131,8 +133,23 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
         message: `${node.address} lies outside the LAN ${lan}; choose an address inside it, or another network.lan`,
       });
   }
-  mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config));
+  mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config), ...apiServerMistakes(config));
   return mistakes;
+}
+
+/** In upstream's documents: expressions that do not compile, and fields that do not go together. */
+function apiServerMistakes({ apiServer = {} }: ClusterConfig): { path: Path; message: string }[] {
+  const at = FieldPath.root.child("apiServer");
+  const { configuration } = apiServer.authentication ?? {};
+  const errors = configuration
+    ? authenticationConfigurationErrors(configuration, at.child("authentication", "configuration"))
+    : [];
+  return errors.map(({ field, message }) => ({ path: pathOf(field), message }));
+}
+
+/** `a.b[1].c` as steps. */
+function pathOf(field: string): Path {
+  return [...field.matchAll(/[^.[\]]+/g)].map(([step]) => (/^\d+$/.test(step) ? Number(step) : step));
 }
 
 const defaultRanges = { podCIDR: "10.244.0.0/16", serviceCIDR: "10.96.0.0/16" };

@@ -56,9 +56,9 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       kubernetesAddress: formatIp(addressAt(cidr(serviceCIDR), 1)),
     },
     apiServer: {
+      ...config.apiServer,
       address: config.apiServer?.address ?? "127.0.0.1",
       port: config.apiServer?.port ?? facts.freeApiPort,
-      ...(config.apiServer?.audit ? { audit: config.apiServer.audit } : {}),
     },
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     images: {
