@@ -17,6 +17,8 @@ export interface Command {
   usage: string;
   examples?: readonly string[];
   flags: readonly Flag[];
+  /** The exit code of failures; 1 by default. */
+  failureExitCode?: number;
   /** Resolves to the exit code. Throws a CommandError or a StatusError. */
   run(invocation: Invocation): Promise<number>;
 }

@@ -107,7 +107,7 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], comm
   const rest = [...argv];
   let dashAt: number | undefined;
   const fail = (message: string): never => {
-    throw new CommandError(`${message}\nSee 'kubectl ${command} --help' for usage.`);
+    throw new CommandError(`Error: ${message}\nSee 'kubectl ${command} --help' for usage.`, { isVerbatim: true });
   };
   const take = (flag: Flag, value: string, shown: string) => {
     const problem = problemOf(flag, value);

@@ -26,7 +26,8 @@ export function helpOf(name: string, { summary, usage, examples = [], flags }: C
   return `${summary}.\n${shown}\nOptions:\n${flags.map(flagText).join("\n")}\n\nUsage:\n  kubectl ${name} ${usage}\n`;
 }
 
-function flagText({ name, short, kind, default: value, help: text }: Flag): string {
+/** One flag with its default, as `--help` lists it. */
+export function flagText({ name, short, kind, default: value, help: text }: Flag): string {
   const shown = value ?? (kind === "bool" ? false : kind === "list" ? "[]" : kind === "int" ? 0 : "''");
   return `    ${short ? `-${short}, ` : ""}--${name}=${shown}:\n\t${text[0]!.toUpperCase()}${text.slice(1)}`;
 }

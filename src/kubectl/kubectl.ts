@@ -18,13 +18,24 @@ export async function runKubectl(argv: readonly string[], terminal: Terminal): P
       return 0;
     }
     const load = commands[verb];
-    if (!load) throw new CommandError(`unknown command ${JSON.stringify(verb)} for "kubectl"`);
+    if (!load) return await runUnknown(verb, argv, terminal);
     const loaded = await load();
     if ("run" in loaded) return await runCommand(loaded, verb, rest, terminal);
     return await runGroup(loaded, verb, rest, terminal);
   } catch (error) {
     return reportFailure(error, terminal);
   }
+}
+
+/** A plugin's verb, or a mistake. */
+async function runUnknown(verb: string, argv: readonly string[], terminal: Terminal): Promise<number> {
+  const { runPlugin } = await import("./commands/plugin.ts");
+  const exitCode = await runPlugin(argv, terminal);
+  if (exitCode !== undefined) return exitCode;
+  const { similarWords } = await import("./similar-words.ts");
+  const similar = similarWords(verb, Object.keys(commands));
+  const hint = similar.length > 0 ? `\n\nDid you mean this?\n${similar.map((each) => `\t${each}\n`).join("")}` : "";
+  throw new CommandError(`Error: unknown command ${JSON.stringify(verb)} for "kubectl"${hint}`, { isVerbatim: true });
 }
 
 async function runGroup(
@@ -45,6 +56,10 @@ async function runGroup(
   }
   const wantsHelp = rest.some((arg) => arg === "--help" || arg === "-h");
   if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal);
+  if (words.length > 0 && !wantsHelp) {
+    const named = words.map(({ arg }) => arg).join(" ");
+    throw new CommandError(`unknown command ${JSON.stringify(named)}\nSee 'kubectl ${verb} -h' for help and examples`);
+  }
   const { helpOfGroup } = await import("./help.ts");
   terminal.stdout.write(helpOfGroup(verb, group));
   return 0;
@@ -72,6 +87,9 @@ async function runCommand(
       throw new CommandError(`${session.warnings} warning${session.warnings === 1 ? "" : "s"} received`);
     }
     return exitCode;
+  } catch (error) {
+    const exitCode = reportFailure(error, terminal);
+    return command.failureExitCode ?? exitCode;
   } finally {
     session.close();
   }

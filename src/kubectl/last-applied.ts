@@ -6,11 +6,17 @@ export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configu
 
 /** The object with itself, without this annotation, written into it. */
 export function withLastApplied(object: Unstructured): Unstructured {
-  const annotations = { ...object.metadata.annotations };
-  delete annotations[lastAppliedAnnotation];
-  const bare = { ...object, metadata: { ...object.metadata, annotations } };
+  const bare = withoutLastApplied(object);
+  const { annotations } = bare.metadata;
   const text = `${JSON.stringify(sortKeys(bare))}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } } };
+}
+
+/** The object with annotations, if only an empty map of them: what is compared with what was applied last. */
+export function withoutLastApplied(object: Unstructured): Unstructured {
+  const annotations = { ...object.metadata.annotations };
+  delete annotations[lastAppliedAnnotation];
+  return { ...object, metadata: { ...object.metadata, annotations } };
 }
 
 export function lastAppliedOf({ metadata }: Unstructured): Unstructured | undefined {

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from "node:stream";
 import type { RawData } from "ws";
 import { CommandError } from "./command-error.ts";
+import { type Pod, podPath } from "./pods.ts";
 import type { Session } from "./session.ts";
 import { openWebSocket } from "./web-socket.ts";
 
@@ -21,6 +22,32 @@ interface Outcome {
   reason?: string;
   message?: string;
   details?: { causes?: { reason?: string; message?: string }[] };
+}
+
+/** Where a pod's exec or attach takes its streams; `query` says the rest. */
+export function streamPath(
+  pod: Pod,
+  subresource: string,
+  query: URLSearchParams,
+  { stdin, isTerminal }: { stdin: boolean; isTerminal: boolean },
+): string {
+  if (stdin) query.set("stdin", "true");
+  query.set("stdout", "true");
+  query.set(isTerminal ? "tty" : "stderr", "true");
+  const { name, namespace } = pod.metadata;
+  return `${podPath({ name, ...(namespace ? { namespace } : {}) }, subresource)}?${query}`;
+}
+
+/** Where a command runs in a container, without a terminal. */
+export function execPath(
+  pod: Pod,
+  container: string,
+  command: readonly string[],
+  { stdin }: { stdin: boolean },
+): string {
+  const query = new URLSearchParams({ container });
+  for (const word of command) query.append("command", word);
+  return streamPath(pod, "exec", query, { stdin, isTerminal: false });
 }
 
 /** Resolves to the command's exit code. Rejects with a CommandError when it could not be run. */

@@ -1,7 +1,7 @@
 /** `kubectl apply`: makes the cluster what the manifests say, on the client's side or the server's. */
-import { schemaForKind } from "../../api/schema.ts";
 import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
+import { applyPatch, clientSideManager } from "../client-side-apply.ts";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { lastAppliedAnnotation, lastAppliedOf, withLastApplied } from "../last-applied.ts";
@@ -10,11 +10,9 @@ import { outputFlags } from "../printers/printer.ts";
 import { type ApiResource, kindText, pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
 import { fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
-import { threeWayPatch } from "../three-way-patch.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 import { deleteObject } from "./delete.ts";
 
-const clientSideManager = "kubectl-client-side-apply";
 const serverSideManager = "kubectl";
 /** Writers between our read and our patch are met by reading again. */
 const mostTries = 5;
@@ -161,7 +159,7 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
       return made;
     }
     warnUnlessApplied(session, resource, current);
-    const { patch, contentType } = patchOf(resource, modified, current);
+    const { patch, contentType } = applyPatch(resource, modified, current);
     if (Object.keys(patch).length === 0) {
       await reportWritten(session, flags, resource, current, "unchanged");
       return current;
@@ -183,14 +181,6 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
       throw error;
     }
   }
-}
-
-function patchOf(resource: ApiResource, modified: Unstructured, current: Unstructured) {
-  const type = schemaForKind(resource.group, resource.version, resource.kind);
-  const original = lastAppliedOf(current) ?? {};
-  const patch = threeWayPatch(original, modified, current, type);
-  const contentType = type ? "application/strategic-merge-patch+json" : "application/merge-patch+json";
-  return { patch, contentType };
 }
 
 async function replaceByForce(invocation: Invocation, target: Target, modified: Unstructured, query: string) {

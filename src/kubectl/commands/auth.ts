@@ -1,10 +1,10 @@
-/** `kubectl auth`: can-i and whoami. */
-
+/** `kubectl auth`: can-i, whoami; reconcile has a file of its own. */
 import type { CommandGroup } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { cut } from "../flags.ts";
 import { TabWriter } from "../tab-writer.ts";
 import { allNamespacesFlag } from "../targets.ts";
+import { reconcile } from "./auth-reconcile.ts";
 
 const group = "/apis/authorization.k8s.io/v1";
 
@@ -19,6 +19,7 @@ interface Rule {
 export const auth: CommandGroup = {
   summary: "Inspect authorization",
   subcommands: {
+    reconcile,
     "can-i": {
       summary: "Check whether an action is allowed",
       usage: "VERB [TYPE | TYPE/NAME | NONRESOURCEURL]",

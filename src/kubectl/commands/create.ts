@@ -8,6 +8,7 @@ import { cut, type Flag } from "../flags.ts";
 import { containerNameOf, environmentOf, objectOf, podTemplate, resourceList, servicePort } from "../generators.ts";
 import { withLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
+import { rawFlag, sendRaw } from "../raw-request.ts";
 import { pathOf } from "../resource-catalog.ts";
 import { targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
@@ -417,10 +418,14 @@ const fromManifests: Command = {
     "create deployment web --image=nginx",
     "create configmap settings --from-literal=a=1",
   ],
-  flags: [...manifestFlags, ...commonFlags, { name: "edit", kind: "bool", help: "edit before creating" }],
+  flags: [...manifestFlags, ...commonFlags, { name: "edit", kind: "bool", help: "edit before creating" }, rawFlag],
   async run(invocation) {
     const { session, flags, args } = invocation;
+    if (args.length > 0) {
+      throw new CommandError(`Unexpected args: [${args.join(" ")}]\nSee 'kubectl create -h' for help and examples`);
+    }
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
+    if (flags.has("raw")) return sendRaw(invocation, "POST");
     const targets = await targetsOf(session, flags, args);
     const failures: unknown[] = [];
     for (const { local } of targets) {

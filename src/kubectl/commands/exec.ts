@@ -3,8 +3,8 @@
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
-import { containerOf, type Pod, podFor, podPath } from "../pods.ts";
-import { runRemotely } from "../remote-command.ts";
+import { containerOf, type Pod, podFor } from "../pods.ts";
+import { runRemotely, streamPath } from "../remote-command.ts";
 
 const streamFlags: readonly Flag[] = [
   { name: "stdin", short: "i", kind: "bool", help: "pass on what is typed" },
@@ -86,11 +86,6 @@ async function stream(
     session.printError("Unable to use a TTY - input is not a terminal or the right kind of file\n");
     isTerminal = false;
   }
-  if (wantsInput) query.set("stdin", "true");
-  query.set("stdout", "true");
-  if (isTerminal) query.set("tty", "true");
-  else query.set("stderr", "true");
-  const { name, namespace } = pod.metadata;
-  const path = `${podPath({ name, ...(namespace ? { namespace } : {}) }, subresource)}?${query}`;
+  const path = streamPath(pod, subresource, query, { stdin: wantsInput, isTerminal });
   return runRemotely(session, path, { stdin: wantsInput ? stdin : undefined, stdout, stderr, isTerminal });
 }

@@ -7,6 +7,7 @@ import { CommandError } from "../command-error.ts";
 import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { printerOf } from "../printers/printer.ts";
+import { rawFlag, sendRaw } from "../raw-request.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
 import { fetchTargets, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
@@ -88,9 +89,12 @@ export const replace: Command = {
     { name: "save-config", kind: "bool", help: "remember the object for a later apply" },
     { name: "subresource", kind: "string", help: "status or scale" },
     { name: "wait", kind: "bool", help: "accepted" },
+    rawFlag,
   ],
-  async run({ session, flags, args }) {
+  async run(invocation) {
+    const { session, flags, args } = invocation;
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
+    if (flags.has("raw")) return sendRaw(invocation, "PUT");
     const api = await session.api();
     for (const target of await targetsOf(session, flags, args)) {
       const { resource, namespace, name, local } = target;

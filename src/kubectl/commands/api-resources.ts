@@ -1,65 +1,8 @@
-/** Verbs about the server: version, cluster-info, api-resources, api-versions. */
-import type { Unstructured } from "../api.ts";
+/** `kubectl api-resources` and `kubectl api-versions`. */
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import { goJson } from "../printers/printable.ts";
-import { apiVersionOf, pathOf } from "../resource-catalog.ts";
+import { apiVersionOf } from "../resource-catalog.ts";
 import { TabWriter } from "../tab-writer.ts";
-
-interface VersionInfo {
-  gitVersion: string;
-  [field: string]: string;
-}
-
-const clientVersion = "v1.36.0";
-
-export const version: Command = {
-  summary: "Print the client and server version information",
-  usage: "[flags]",
-  flags: [
-    { name: "client", kind: "bool", help: "only the client's" },
-    { name: "output", short: "o", kind: "string", help: "yaml or json" },
-  ],
-  async run({ session, flags }) {
-    const client = { gitVersion: clientVersion, major: "1", minor: "36", platform: "linux/amd64" };
-    const server = flags.bool("client") ? undefined : await (await session.api()).get<VersionInfo>("/version");
-    const output = flags.string("output");
-    const both = { clientVersion: client, kustomizeVersion: "none", ...(server ? { serverVersion: server } : {}) };
-    if (output === "json") session.print(goJson(both, 2));
-    else if (output === "yaml") {
-      const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
-      session.print(encodeYaml(both));
-    } else if (output) throw new CommandError("--output must be 'yaml' or 'json'");
-    else {
-      session.print(`Client Version: ${clientVersion}\nKustomize Version: none\n`);
-      if (server) session.print(`Server Version: ${server.gitVersion}\n`);
-    }
-    return 0;
-  },
-};
-
-export const clusterInfo: Command = {
-  summary: "Display cluster information",
-  usage: "",
-  flags: [],
-  async run({ session }) {
-    const api = await session.api();
-    session.print(`Kubernetes control plane is running at ${api.server}\n`);
-    const { items } = await api.get<{ items: Unstructured[] }>(
-      `${pathOf({ group: "", version: "v1", plural: "services" }, "kube-system")}?labelSelector=${encodeURIComponent("kubernetes.io/cluster-service=true")}`,
-    );
-    for (const { metadata, ...service } of items) {
-      const { ports } = service["spec"] as { ports?: { name?: string }[] };
-      const title = metadata.labels?.["kubernetes.io/name"] ?? metadata.name;
-      const port = ports?.[0]?.name ? `:${ports[0].name}` : "";
-      session.print(
-        `${title} is running at ${api.server}/api/v1/namespaces/kube-system/services/${metadata.name}${port}/proxy\n`,
-      );
-    }
-    session.print("\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n");
-    return 0;
-  },
-};
 
 export const apiResources: Command = {
   summary: "Print the supported API resources on the server",

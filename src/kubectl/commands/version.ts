@@ -1,0 +1,36 @@
+/** `kubectl version` */
+import type { Command } from "../command.ts";
+import { CommandError } from "../command-error.ts";
+import { goJson } from "../printers/printable.ts";
+
+interface VersionInfo {
+  gitVersion: string;
+  [field: string]: string;
+}
+
+const clientVersion = "v1.36.0";
+
+export const version: Command = {
+  summary: "Print the client and server version information",
+  usage: "[flags]",
+  flags: [
+    { name: "client", kind: "bool", help: "only the client's" },
+    { name: "output", short: "o", kind: "string", help: "yaml or json" },
+  ],
+  async run({ session, flags }) {
+    const client = { gitVersion: clientVersion, major: "1", minor: "36", platform: "linux/amd64" };
+    const server = flags.bool("client") ? undefined : await (await session.api()).get<VersionInfo>("/version");
+    const output = flags.string("output");
+    const both = { clientVersion: client, kustomizeVersion: "none", ...(server ? { serverVersion: server } : {}) };
+    if (output === "json") session.print(goJson(both, 2));
+    else if (output === "yaml") {
+      const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+      session.print(encodeYaml(both));
+    } else if (output) throw new CommandError("--output must be 'yaml' or 'json'");
+    else {
+      session.print(`Client Version: ${clientVersion}\nKustomize Version: none\n`);
+      if (server) session.print(`Server Version: ${server.gitVersion}\n`);
+    }
+    return 0;
+  },
+};
