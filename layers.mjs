@@ -76,6 +76,11 @@ export const layers = [
     holds: "compiles Services into nft rules, and a thin applier",
     mayImport: ["nftables", ...kit],
   },
+  {
+    folder: "network-policy",
+    holds: "compiles NetworkPolicies into nft rules, and a thin applier",
+    mayImport: ["nftables", ...kit],
+  },
   { folder: "cluster-dns", holds: "DNS wire format and an ordered chain of plugins", mayImport: kit },
   {
     folder: "load-balancer",

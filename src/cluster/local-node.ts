@@ -29,6 +29,7 @@ import type { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
 import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime.ts";
 import { kubeletDoor } from "../kubelet/server/https-door.ts";
+import type { PolicyEnforcer } from "../network-policy/enforcer.ts";
 import { type ClusterPki, issueLeaf } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { writeKubeProxyConfig } from "./kube-proxy-config.ts";
@@ -53,11 +54,14 @@ export interface NodeOptions extends Surroundings {
   clientOf(component: string): Client;
   /** Undefined when the cluster has no local node. */
   machine: NodeMachine | undefined;
+  /** Undefined where nobody enforces NetworkPolicies: on simulated nodes. */
+  networkPolicy: PolicyEnforcer | undefined;
 }
 
 export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   const { plan, node, paths, clock, random, log, signal } = options;
-  const { runtime, images, network } = partsOf(options);
+  const { runtime, images, network: bareNetwork } = partsOf(options);
+  const network = isolating(bareNetwork, options);
   const folders = foldersOf(paths, node);
   const hostPorts = node.kind === "local" ? new HostPorts(nodeNetnsPath(plan.name, node.name)) : undefined;
   await runtime.open(signal);
@@ -169,6 +173,20 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
   };
 }
 
+/** A pod's first process meets the policies that isolate the pod. */
+function isolating(network: PodNetwork, { networkPolicy, signal }: NodeOptions): PodNetwork {
+  if (!networkPolicy) return network;
+  return {
+    async attach(podUid) {
+      const attachment = await network.attach(podUid);
+      await networkPolicy.attached(podUid, attachment.ips, signal);
+      return attachment;
+    },
+    detach: (podUid) => network.detach(podUid),
+    list: () => network.list(),
+  };
+}
+
 function foldersOf(paths: ClusterPaths, node: NodePlan): NodeFolders {
   const root = join(paths.nodes, node.name);
   const volatile = join(paths.volatile, node.name);
@@ -185,7 +203,7 @@ export function prepareVolatileFolder(paths: ClusterPaths): void {
 
 /** The proxies of all local nodes read Services through one informer. Resolves when the first rules are in effect. */
 export async function startProxies(
-  options: Omit<NodeOptions, "node" | "machine" | "pki"> & { nodes: readonly NodePlan[] },
+  options: Omit<NodeOptions, "node" | "machine" | "pki" | "networkPolicy"> & { nodes: readonly NodePlan[] },
 ): Promise<void> {
   const { plan, nodes, clock, log, signal, clientOf } = options;
   const proxyLog = log.with({ component: "kube-proxy" });

@@ -35,6 +35,7 @@ import { startLoadBalancer } from "./load-balancer.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
 import { localVolumeFolders } from "./local-volume-folders.ts";
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
+import { startNetworkPolicy } from "./network-policy.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import { usageReader } from "./node-usage.ts";
 import type { Role } from "./roles.ts";
@@ -136,6 +137,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     if (roles.has("kubelet")) {
       if (localNodes.length > 0) prepareVolatileFolder(paths);
       const machineOrNone = await machine;
+      const networkPolicy = startNetworkPolicy({ ...surroundings, plan, clientOf, nodes: localNodes, owner });
       const startNode = async (node: NodePlan) => {
         const kubelet = await startKubeletOf({
           ...surroundings,
@@ -145,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           node,
           clientOf,
           machine: machineOrNone,
+          networkPolicy: node.kind === "local" ? networkPolicy : undefined,
         });
         kubelets.set(node.name, kubelet);
         owner.own(() => kubelet.stopped);

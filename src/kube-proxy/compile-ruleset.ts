@@ -10,7 +10,8 @@
 import type { Service, ServicePort } from "../api/core/v1.ts";
 import type { EndpointSlice } from "../api/discovery/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import { cidrContains, familyOf, parseCidr, parseIp } from "../base/ip.ts";
+import { familyOf, parseIp } from "../base/ip.ts";
+import { disjointBlocks } from "../nftables/disjoint-blocks.ts";
 import {
   type Chain,
   type Element,
@@ -332,9 +333,7 @@ class ServiceCompiler {
   #firewall(name: string, protocol: string, port: number, balancerIPs: readonly string[], comment: string): void {
     const ranges = this.#service.spec.loadBalancerSourceRanges ?? [];
     if (ranges.length === 0 || this.#service.spec.type !== "LoadBalancer") return;
-    const ofFamily = withoutCovered(
-      ranges.map((range) => range.trim()).filter((range) => familyOf(range) === this.#family),
-    );
+    const ofFamily = disjointBlocks(ranges.filter((range) => familyOf(range) === this.#family));
     const allow: Rule[] =
       ofFamily.length > 0 ? [[match(words(this.#family).saddr, ...ofFamily), verdict("return")]] : [];
     const chain = this.#chain(`firewall-${name}`, [...allow, [verdict("drop")]]);
@@ -375,21 +374,4 @@ function words(family: IpFamily) {
 
 function isOfFamily(ip: string | undefined, family: IpFamily): ip is string {
   return ip !== undefined && parseIp(ip)?.length === (family === "ipv4" ? 4 : 16);
-}
-
-/** nft refuses overlapping blocks in one set: those inside another go. */
-function withoutCovered(ranges: readonly string[]): string[] {
-  const blocks = ranges.flatMap((range) => parseCidr(range) ?? []);
-  return ranges.filter((range, i) => {
-    const block = parseCidr(range);
-    return (
-      block !== undefined &&
-      !blocks.some(
-        (other, j) =>
-          j !== i &&
-          cidrContains(other, block.address) &&
-          (other.prefixLength < block.prefixLength || (other.prefixLength === block.prefixLength && j < i)),
-      )
-    );
-  });
 }
