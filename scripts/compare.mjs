@@ -1,14 +1,17 @@
-// npm run compare -- FOLDER [--only REGEX]: replays a recorded behaviour corpus (FOLDER/replay.mjs, FOLDER/corpus/*.jsonl)
-// against a bare control plane, and reports how many cases get the recorded answers.
+// npm run compare -- [FOLDER] [--only REGEX] [--record]: plays a corpus of behaviour against a bare control plane and reports how
+// many cases get the expected answers. FOLDER is test/compare unless named; one that has a replay.mjs of its own is played by it.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { build } from "esbuild";
 
-const [folder, ...rest] = process.argv.slice(2);
-const replay = folder && resolve(folder, "replay.mjs");
-if (!replay || !existsSync(replay)) {
-  console.error("usage: npm run compare -- FOLDER [--only REGEX]\nFOLDER holds replay.mjs and corpus/*.jsonl");
+const given = process.argv.slice(2);
+const folder = resolve(given[0] && !given[0].startsWith("--") ? given.shift() : "test/compare");
+if (!existsSync(folder)) {
+  console.error(
+    "usage: npm run compare -- [FOLDER] [--only REGEX] [--record]\nFOLDER holds *.jsonl, or replay.mjs and corpus/*.jsonl",
+  );
   process.exit(2);
 }
 
@@ -21,10 +24,27 @@ try {
   if (up.status !== 0) process.exitCode = 1;
   else {
     const kubeconfig = join(home, "clusters", "compare", "kubeconfig");
-    process.exitCode =
-      spawnSync(process.execPath, [replay, "--kubeconfig", kubeconfig, ...rest], { stdio: "inherit" }).status ?? 1;
+    const { program, args } = await player(folder);
+    const options = ["--kubeconfig", kubeconfig, ...args, ...given];
+    process.exitCode = spawnSync(process.execPath, [program, ...options], { stdio: "inherit" }).status ?? 1;
   }
 } finally {
   pinnace("down");
   rmSync(home, { recursive: true, force: true });
+}
+
+async function player(corpus) {
+  const own = join(corpus, "replay.mjs");
+  if (existsSync(own)) return { program: own, args: [] };
+  const program = join(home, "play.cjs");
+  await build({
+    entryPoints: ["src/testing/behaviour/main.ts"],
+    outfile: program,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "cjs",
+    logLevel: "warning",
+  });
+  return { program, args: ["--corpus", corpus] };
 }

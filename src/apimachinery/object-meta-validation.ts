@@ -40,6 +40,7 @@ export function validateObjectMeta(
   namespaced: boolean,
   nameRule: NameRule,
   path: FieldPath = metadata,
+  anyFinalizers = false,
 ): FieldError[] {
   const errors: FieldError[] = [];
   if (meta.generateName) {
@@ -65,7 +66,7 @@ export function validateObjectMeta(
   errors.push(...validateLabels(meta.labels, path.child("labels")));
   errors.push(...validateAnnotations(meta.annotations, path.child("annotations")));
   errors.push(...validateOwnerReferences(meta.ownerReferences, path.child("ownerReferences")));
-  errors.push(...validateFinalizers(meta.finalizers, path.child("finalizers")));
+  errors.push(...validateFinalizers(meta.finalizers, path.child("finalizers"), anyFinalizers));
   errors.push(...validateManagedFields(meta.managedFields, path.child("managedFields")));
   return errors;
 }
@@ -193,11 +194,11 @@ function validateOwnerReference(reference: OwnerReference, path: FieldPath): Fie
   return errors;
 }
 
-function validateFinalizers(finalizers: string[] | undefined, path: FieldPath): FieldError[] {
+function validateFinalizers(finalizers: string[] | undefined, path: FieldPath, any: boolean): FieldError[] {
   const errors: FieldError[] = [];
   for (const finalizer of finalizers ?? []) errors.push(...validateFinalizerName(finalizer, path));
   for (const [index, finalizer] of (finalizers ?? []).entries()) {
-    if (!finalizer.includes("/") && !standardFinalizers.has(finalizer)) {
+    if (!any && !isUnmistakable(finalizer)) {
       errors.push(
         invalid(path.index(index), finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
       );
@@ -207,6 +208,18 @@ function validateFinalizers(finalizers: string[] | undefined, path: FieldPath): 
     errors.push(invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
   }
   return errors;
+}
+
+const isUnmistakable = (finalizer: string): boolean => finalizer.includes("/") || standardFinalizers.has(finalizer);
+
+/** What writers of finalizers hear that others might choose too. Those that were there before are let be. */
+export function finalizerWarnings(next: ObjectMeta, previous: ObjectMeta | undefined): string[] {
+  return (next.finalizers ?? [])
+    .filter((finalizer) => !isUnmistakable(finalizer) && !previous?.finalizers?.includes(finalizer))
+    .map(
+      (finalizer) =>
+        `metadata.finalizers: ${JSON.stringify(finalizer)}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers`,
+    );
 }
 
 export function validateFinalizerName(name: string, path: FieldPath): FieldError[] {

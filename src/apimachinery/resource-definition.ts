@@ -71,10 +71,13 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   schema?: string;
   /** The type itself, for kinds that the schema tables do not know: custom resources. */
   type?: TypeSchema;
-  /** The status subresource: main writes keep the live status, status writes keep everything else but metadata that status may change. */
+  /** The status subresource: main writes keep the live status, status writes keep everything else but what `statusKeeps` leaves them. */
   hasStatus?: boolean;
-  /** Status writes may change annotations too (Deployments). Labels and all else of the metadata stand. */
-  statusKeepsAnnotations?: boolean;
+  /**
+   * What of the metadata stands whatever a status write says: all of it, or its labels alone. Default: nothing but what no
+   * update may change. Custom resources are always held to all.
+   */
+  statusKeeps?: "metadata" | "labels";
   /** The version that discovery's `storageVersionHash` is made of, where it is not the stored one. */
   hashedVersion?: string;
   /** A creator's status is kept (nodes). Default: it is reset. */
@@ -120,13 +123,15 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
    * default (when absent) with a `spec`: generation is bumped when anything but metadata and status changed.
    */
   beforeUpdate?(next: T, previous: T, context: WriteContext): void;
-  /** As beforeUpdate, for writes to status. Everything but status (and managedFields, resourceVersion) has been put back already. */
+  /** As beforeUpdate, for writes to status. Everything but status and what may change of the metadata has been put back already. */
   beforeStatusUpdate?(next: T, previous: T, context: WriteContext): void;
   /** Every mistake found, in upstream's words. `previous` is there on update. ObjectMeta is validated by the server. */
   validate?(next: T, previous: T | undefined, context: WriteContext): FieldError[];
   validateStatus?(next: T, previous: T, context: WriteContext): FieldError[];
   /** How object names are checked. Default: DNS subdomain. */
   validateName?: "dns-subdomain" | "dns-label" | "dns1035-label" | "path-segment" | ((name: string) => string[]);
+  /** Finalizers may be named without a domain (custom resources, and the kinds that define kinds). */
+  anyFinalizers?: boolean;
   /** Messages for `Warning:` headers on create and update. */
   warnings?(next: T, previous: T | undefined): string[];
   /** PUT (and server-side apply) of an object that does not exist creates it. */

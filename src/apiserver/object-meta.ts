@@ -1,7 +1,7 @@
 /** ObjectMeta: what the server fills in, what nobody may change, and what it says of mistakes. One place for every kind. */
 import type { ObjectMeta, OwnerReference } from "../api/meta/v1.ts";
 import type { KubeObject } from "../api/object.ts";
-import type { FieldError } from "../apimachinery/field-error.ts";
+import { type FieldError, metadata } from "../apimachinery/field-error.ts";
 import { nameRuleOf, validateObjectMeta, validateObjectMetaUpdate } from "../apimachinery/object-meta-validation.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import { rfc3339 } from "../base/clock.ts";
@@ -108,7 +108,8 @@ export function dropRepeatedOwners(meta: ObjectMeta): string | undefined {
 
 /** What is wrong with the metadata of an object about to be created. */
 export function createdMetaProblems(meta: ObjectMeta, definition: ResourceDefinition): FieldError[] {
-  return validateObjectMeta(meta, definition.scope === "Namespaced", nameRuleOf(definition.validateName));
+  const nameRule = nameRuleOf(definition.validateName);
+  return validateObjectMeta(meta, definition.scope === "Namespaced", nameRule, metadata, definition.anyFinalizers);
 }
 
 /**
@@ -131,6 +132,7 @@ export function updatedMetaProblems(
     return errors;
   }
   // The name was checked when the object was made, and names that older rules allowed stay usable.
-  errors.push(...validateObjectMeta(next, definition.scope === "Namespaced", () => []));
+  const isNamespaced = definition.scope === "Namespaced";
+  errors.push(...validateObjectMeta(next, isNamespaced, () => [], metadata, definition.anyFinalizers));
   return errors.length > 0 ? [...errors, ...errors] : errors;
 }

@@ -1,5 +1,6 @@
 /** Server-side apply: a manager's wishes merged into an object, with conflicts where another manager wished otherwise. */
 import type { ManagedFieldsEntry } from "../../api/meta/v1.ts";
+import type { DeepReadonly } from "../../api/object.ts";
 import type { TypeSchema, ValueSchema } from "../../api/schema.ts";
 import { parseApiVersion } from "../group-version.ts";
 import { badRequestError, StatusError } from "../status-error.ts";
@@ -220,6 +221,22 @@ function conflictError(conflicts: readonly Conflict[]): StatusError {
 function printManager({ manager = "", subresource, operation, apiVersion }: ManagedFieldsEntry): string {
   const name = JSON.stringify(manager) + (subresource ? ` with subresource ${JSON.stringify(subresource)}` : "");
   return operation === "Update" ? `${name} using ${apiVersion}` : name;
+}
+
+interface Recorded {
+  metadata: { managedFields?: unknown; resourceVersion?: string };
+}
+
+/** Whether an apply, once defaults have filled it, says what stood before: then nobody's time of writing has changed either. */
+export function isWrittenAgain(next: Recorded, standing: DeepReadonly<Recorded>): boolean {
+  const after = next.metadata.managedFields as ManagedFields | undefined;
+  const before = standing.metadata.managedFields as ManagedFields | undefined;
+  if (!after || !before || !sameEntries(after, before)) return false;
+  const versionless = ({ metadata, ...rest }: DeepReadonly<Recorded>) => {
+    const { resourceVersion: _version, ...kept } = metadata;
+    return { ...rest, metadata: kept };
+  };
+  return sameObject(versionless(next), versionless(standing));
 }
 
 /** Times aside. */

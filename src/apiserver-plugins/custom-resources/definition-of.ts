@@ -1,4 +1,5 @@
 /** What a CustomResourceDefinition yields for the API server: one ResourceDefinition for each served version. */
+
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionVersion,
@@ -6,6 +7,7 @@ import type {
 } from "../../api/apiextensions/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { apiVersionOf } from "../../apimachinery/group-version.ts";
+import { finalizerWarnings } from "../../apimachinery/object-meta-validation.ts";
 import type { ResourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { decodeValue } from "../../apimachinery/serializer/json.ts";
@@ -63,6 +65,9 @@ function definitionOf(
     verbs: ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
     type,
     hasStatus,
+    allowUnconditionalUpdate: false,
+    anyFinalizers: true,
+    warnings: ({ metadata: next }, previous) => finalizerWarnings(next, previous?.metadata),
     ...(scale
       ? {
           scale: {

@@ -1,7 +1,7 @@
 /** PATCH with application/apply-patch+yaml: server-side apply. */
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
-import { applyPatch as applyConfiguration } from "../../apimachinery/patch/apply.ts";
+import { applyPatch as applyConfiguration, isWrittenAgain } from "../../apimachinery/patch/apply.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue } from "../../apimachinery/serializer/json.ts";
 import { countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
@@ -69,7 +69,12 @@ export async function apply(
       next.metadata.resourceVersion = claimed;
       next.apiVersion = resource.apiVersion;
       next.kind = resource.kind;
-      if (object !== previous) definition.defaults?.(next);
+      if (object !== previous) {
+        definition.defaults?.(next);
+        if (previous && isWrittenAgain(next, previous)) {
+          next.metadata.managedFields = previous.metadata.managedFields as typeof next.metadata.managedFields;
+        }
+      }
       return previous ? onlyPart(resource, subresource, next, previous) : next;
     },
   });

@@ -77,18 +77,23 @@ export function onlyPart(
   return { ...next, metadata };
 }
 
-/** The standing object with the status (and the claim of a version) of the sent one. */
+/** The standing object with the status and, where the kind allows it, the metadata of the sent one. */
 function onlyStatus(resource: ServedResource, sent: KubeObject, previous: DeepReadonly<KubeObject>): KubeObject {
-  const metadata = { ...previous.metadata } as KubeObject["metadata"];
+  const keeps = statusKeepsOf(resource);
+  const metadata = { ...(keeps === "metadata" ? previous : sent).metadata } as KubeObject["metadata"];
   metadata.resourceVersion = sent.metadata.resourceVersion;
   if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;
-  if (resource.definition.statusKeepsAnnotations) {
-    if (sent.metadata.annotations) metadata.annotations = sent.metadata.annotations;
-    else delete metadata.annotations;
+  if (keeps === "labels") {
+    if (previous.metadata.labels) metadata.labels = { ...previous.metadata.labels };
+    else delete metadata.labels;
   }
   const next = { ...previous, metadata } as KubeObject & { status?: unknown };
   const { status } = sent as { status?: unknown };
   if (status === undefined) delete next.status;
   else next.status = status;
   return next;
+}
+
+function statusKeepsOf({ definition }: ServedResource): "metadata" | "labels" | undefined {
+  return definition.type?.custom ? "metadata" : definition.statusKeeps;
 }

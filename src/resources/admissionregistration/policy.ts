@@ -69,6 +69,9 @@ function validConstraints(match: MatchResources | undefined): FieldError[] {
 
 export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPolicy>({
   ...served(group, "validatingadmissionpolicies"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
+  statusKeeps: "metadata",
   defaults({ spec }) {
     spec.failurePolicy ??= "Fail";
     defaultMatch(spec.matchConstraints);
@@ -118,6 +121,8 @@ export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPol
 
 export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>({
   ...served(group, "mutatingadmissionpolicies"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   defaults({ spec }) {
     spec.failurePolicy ??= "Fail";
     defaultMatch(spec.matchConstraints);
@@ -145,6 +150,8 @@ export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>
 
 export const validatingAdmissionPolicyBindings = defineResource<ValidatingAdmissionPolicyBinding>({
   ...served(group, "validatingadmissionpolicybindings"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,
@@ -230,6 +237,8 @@ function validActions(actions: readonly string[] | undefined | null): FieldError
 
 export const mutatingAdmissionPolicyBindings = defineResource<MutatingAdmissionPolicyBinding>({
   ...served(group, "mutatingadmissionpolicybindings"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,

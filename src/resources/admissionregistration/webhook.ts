@@ -37,6 +37,8 @@ const shared = {
 
 export const validatingWebhookConfigurations = defineResource<ValidatingWebhookConfiguration>({
   ...served(group, "validatingwebhookconfigurations"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   ...shared,
   defaults: ({ webhooks }) => webhooks?.forEach(defaultWebhook),
   columns: [name, integer("Webhooks", ({ webhooks }) => webhooks?.length), age],
@@ -44,6 +46,8 @@ export const validatingWebhookConfigurations = defineResource<ValidatingWebhookC
 
 export const mutatingWebhookConfigurations = defineResource<MutatingWebhookConfiguration>({
   ...served(group, "mutatingwebhookconfigurations"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   ...shared,
   defaults({ webhooks }) {
     for (const webhook of webhooks ?? []) {

@@ -10,6 +10,8 @@ const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
 
 export const customResourceDefinitions = defineResource<CustomResourceDefinition>({
   ...served("apiextensions.k8s.io/v1", "customresourcedefinitions"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
   // Upstream still announces the version in which it once stored them.
   hashedVersion: "v1beta1",
   defaults({ spec }) {

@@ -9,6 +9,9 @@ import { obeys, validDnsSubdomain } from "../validation/rules.ts";
 
 export const apiServices = defineResource<APIService>({
   ...served("apiregistration.k8s.io/v1", "apiservices"),
+  allowUnconditionalUpdate: false,
+  anyFinalizers: true,
+  statusKeeps: "metadata",
   validateName: "path-segment",
   defaults({ spec }) {
     if (spec.service) spec.service.port ??= 443;

@@ -32,7 +32,7 @@ import {
 
 export const deployments = defineResource<Deployment>({
   ...served("apps/v1", "deployments"),
-  statusKeepsAnnotations: true,
+  statusKeeps: "labels",
   scale: {
     specReplicasPath: "spec.replicas",
     statusReplicasPath: "status.replicas",

@@ -26,7 +26,6 @@ const root = FieldPath.root;
 
 export const endpointSlices = defineResource<EndpointSlice>({
   ...served("discovery.k8s.io/v1", "endpointslices"),
-  allowCreateOnUpdate: true,
   defaults(slice) {
     for (const port of slice.ports ?? []) {
       port.name ??= "";

@@ -9,6 +9,7 @@ import { each, oneOf, validDnsSubdomain } from "../validation/rules.ts";
 
 export const flowSchemas = defineResource<FlowSchema>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "flowschemas"),
+  statusKeeps: "metadata",
   defaults({ spec }) {
     spec.matchingPrecedence ||= 1000;
   },

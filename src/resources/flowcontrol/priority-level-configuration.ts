@@ -9,6 +9,7 @@ import { oneOf } from "../validation/rules.ts";
 
 export const priorityLevelConfigurations = defineResource<PriorityLevelConfiguration>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations"),
+  statusKeeps: "metadata",
   defaults({ spec: { exempt, limited } }) {
     if (exempt) {
       exempt.nominalConcurrencyShares ??= 0;

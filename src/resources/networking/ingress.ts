@@ -30,7 +30,6 @@ const hostsShown = 3;
 
 export const ingresses = defineResource<Ingress>({
   ...served("networking.k8s.io/v1", "ingresses"),
-  allowCreateOnUpdate: true,
   beforeCreate: firstGeneration<Ingress>({ loadBalancer: {} }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next, previous) => [...validIngress(next), ...(previous ? [] : agreeingClass(next))],

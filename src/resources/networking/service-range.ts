@@ -39,6 +39,7 @@ function validParent({ parentRef }: IPAddress["spec"]): FieldError[] {
 
 export const serviceCidrs = defineResource<ServiceCIDR>({
   ...served("networking.k8s.io/v1", "servicecidrs"),
+  statusKeeps: "metadata",
   beforeCreate(range) {
     range.status = {};
   },

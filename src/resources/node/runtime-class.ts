@@ -14,6 +14,8 @@ const root = FieldPath.root;
 
 export const runtimeClasses = defineResource<RuntimeClass>({
   ...served("node.k8s.io/v1", "runtimeclasses"),
+  allowCreateOnUpdate: true,
+  allowUnconditionalUpdate: false,
   defaults: ({ overhead }) => canonicalizeResourceList(overhead?.podFixed),
   validate: (next, previous) => [
     ...validDnsLabel(next.handler ?? "", root.child("handler")),

@@ -33,6 +33,7 @@ export const deviceClasses = defineResource<DeviceClass>({
 
 export const resourceClaims = defineResource<ResourceClaim>({
   ...served(group, "resourceclaims"),
+  statusKeeps: "metadata",
   defaults: ({ spec }) => defaultClaim(spec),
   beforeCreate(claim) {
     claim.status = {};

@@ -10,6 +10,7 @@ const root = FieldPath.root;
 
 export const csiDrivers = defineResource<CSIDriver>({
   ...served("storage.k8s.io/v1", "csidrivers"),
+  allowUnconditionalUpdate: false,
   defaults({ spec }) {
     spec.attachRequired ??= true;
     spec.podInfoOnMount ??= false;
@@ -19,7 +20,9 @@ export const csiDrivers = defineResource<CSIDriver>({
     spec.requiresRepublish ??= false;
     spec.seLinuxMount ??= false;
   },
-  beforeUpdate() {},
+  beforeCreate(driver) {
+    driver.metadata.generation = 1;
+  },
   validate: ({ spec }, previous) => [
     ...each(spec.volumeLifecycleModes, specPath.child("volumeLifecycleModes"), (mode, at) =>
       oneOf(mode, ["Ephemeral", "Persistent"], at),
@@ -43,6 +46,7 @@ export const csiDrivers = defineResource<CSIDriver>({
 
 export const csiNodes = defineResource<CSINode>({
   ...served("storage.k8s.io/v1", "csinodes"),
+  allowUnconditionalUpdate: false,
   beforeUpdate() {},
   validate: ({ spec }) =>
     each(spec.drivers, specPath.child("drivers"), (driver, at) => [
@@ -54,6 +58,7 @@ export const csiNodes = defineResource<CSINode>({
 
 export const csiStorageCapacities = defineResource<CSIStorageCapacity>({
   ...served("storage.k8s.io/v1", "csistoragecapacities"),
+  allowUnconditionalUpdate: false,
   validate: (next, previous) => [
     ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),
     ...(previous ? validChange(next, previous) : []),

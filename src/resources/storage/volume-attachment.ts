@@ -10,6 +10,8 @@ const root = FieldPath.root;
 
 export const volumeAttachments = defineResource<VolumeAttachment>({
   ...served("storage.k8s.io/v1", "volumeattachments"),
+  allowUnconditionalUpdate: false,
+  statusKeeps: "metadata",
   beforeCreate(attachment) {
     attachment.status = { attached: false };
   },
