@@ -47,7 +47,7 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
-import { configuredAuthenticators } from "./access-control.ts";
+import { configuredAuthenticators, configuredAuthorizers } from "./access-control.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
@@ -119,8 +119,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     authorizers: [
       alwaysAllowPathsAuthorizer,
       mastersAuthorizer,
-      new NodeAuthorizer(new NodeGraph(() => informers())),
-      new RbacAuthorizer(roles),
+      ...(await configuredAuthorizers(
+        plan.apiServer.authorization,
+        { Node: new NodeAuthorizer(new NodeGraph(() => informers())), RBAC: new RbacAuthorizer(roles) },
+        { caller: webhooks, clock, log },
+      )),
     ],
     admission: (access) => {
       reader = new RegistryReader(access.registry);

@@ -82,7 +82,51 @@ function attributesOf(user: UserInfo, { resourceAttributes, nonResourceAttribute
     namespace: asked?.namespace ?? "",
     name: asked?.name ?? "",
     path: nonResourceAttributes?.path ?? "",
+    ...selectorsOf(asked),
   };
+}
+
+/** As a list request would say them. */
+function selectorsOf(asked: ResourceAttributes | undefined): Pick<Attributes, "labelSelector" | "fieldSelector"> {
+  const labels = textOf(asked?.labelSelector, labelTerm);
+  const fields = textOf(asked?.fieldSelector, fieldTerm);
+  return { ...(labels ? { labelSelector: labels } : {}), ...(fields ? { fieldSelector: fields } : {}) };
+}
+
+interface Selection {
+  rawSelector?: string;
+  requirements?: { key: string; operator: string; values?: string[] }[];
+}
+
+function textOf(selection: Selection | undefined, term: (one: Requirement) => string | undefined): string {
+  if (selection?.rawSelector) return selection.rawSelector;
+  return (selection?.requirements ?? []).flatMap((one) => term(one) ?? []).join(",");
+}
+
+type Requirement = NonNullable<Selection["requirements"]>[number];
+
+function labelTerm({ key, operator, values = [] }: Requirement): string | undefined {
+  switch (operator) {
+    case "In":
+      return `${key} in (${values.join(",")})`;
+    case "NotIn":
+      return `${key} notin (${values.join(",")})`;
+    case "Exists":
+      return key;
+    case "DoesNotExist":
+      return `!${key}`;
+    default:
+      return undefined;
+  }
+}
+
+/** Field selectors know one value alone; what they cannot say makes the selection wider, never narrower. */
+function fieldTerm({ key, operator, values = [] }: Requirement): string | undefined {
+  const [value] = values;
+  if (values.length !== 1 || value === undefined) return undefined;
+  const escaped = value.replace(/[\\,=]/g, (character) => `\\${character}`);
+  if (operator === "In") return `${key}=${escaped}`;
+  return operator === "NotIn" ? `${key}!=${escaped}` : undefined;
 }
 
 interface Subject {

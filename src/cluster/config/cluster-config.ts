@@ -3,6 +3,7 @@ import type { Taint } from "../../api/core/v1.ts";
 import type { AuditPolicy } from "../../apiserver-plugins/audit/policy.ts";
 import type { AuthenticationConfiguration } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import type { StaticToken } from "../../apiserver-plugins/authentication/static-tokens.ts";
+import type { AuthorizationConfiguration } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -29,6 +30,8 @@ export interface ApiServerConfig {
   port: number;
   audit?: AuditConfig;
   authentication?: AuthenticationConfig;
+  /** Upstream's AuthorizationConfiguration. Default: Node, then RBAC. */
+  authorization?: AuthorizationConfiguration;
 }
 
 /** How clients prove who they are, beyond certificates and ServiceAccounts' tokens. */

@@ -4,6 +4,7 @@ import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
 import { FieldPath } from "../../apimachinery/field-error.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
+import { authorizationConfigurationErrors } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
 import type { ClusterConfig } from "./cluster-config.ts";
 
@@ -144,6 +145,8 @@ function apiServerMistakes({ apiServer = {} }: ClusterConfig): { path: Path; mes
   const errors = configuration
     ? authenticationConfigurationErrors(configuration, at.child("authentication", "configuration"))
     : [];
+  const { authorization } = apiServer;
+  if (authorization) errors.push(...authorizationConfigurationErrors(authorization, at.child("authorization")));
   return errors.map(({ field, message }) => ({ path: pathOf(field), message }));
 }
 
