@@ -94,6 +94,11 @@ export const layers = [
     mayImport: ["api", "apimachinery", "client"],
   },
   {
+    folder: "inspect",
+    holds: "explains a running cluster to people: `why`, `map`, `capture`",
+    mayImport: ["nftables", "cluster-dns", ...kit],
+  },
+  {
     folder: "cluster",
     holds: "the composition root: configuration, certificates, node namespaces, start order",
     mayImport: "everything",

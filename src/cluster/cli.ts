@@ -201,6 +201,29 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       await verifyStore({ ...named(options), print });
     });
   program
+    .command("why <target>")
+    .description("say at which step a request is lost, why, and what mends it; or why a pod does not run")
+    .addHelpText(
+      "after",
+      `
+A target is svc/NAME, pod/NAME, deployment/NAME (statefulset, daemonset, replicaset, job), a host name, an address with a port, or a URL.
+
+Examples:
+  pinnace why svc/web                            as a pod sees it; a NodePort or LoadBalancer Service as this machine does
+  pinnace why http://web.shop/ --from pod/client
+  pinnace why 10.0.2.5:30000                     a node port, from outside
+  pinnace why deployment/web                     why its pods do not run`,
+    )
+    .option(...name)
+    .option("-n, --namespace <namespace>", "of the target, and of the pod that asks (default: default)")
+    .option("--from <source>", "who asks: pod/NAME, node/NAME or outside")
+    .option("--port <port>", "which port of a Service or pod, by number or name")
+    .option("-o, --output <format>", "text or json", "text")
+    .action(async (target, options) => {
+      const { whyCommand } = await import("./commands/why.ts");
+      exitWith(await whyCommand(target, { ...options, print }));
+    });
+  program
     .command("demo")
     .description("install what is missing, bring a cluster up, and show a Service share out its traffic")
     .option(...name)

@@ -1,0 +1,107 @@
+/** The API objects that an answer rests on, as plain data. */
+import type { Event, Namespace, Node, PersistentVolumeClaim, Pod, Service } from "../api/core/v1.ts";
+import type { EndpointSlice } from "../api/discovery/v1.ts";
+import type { NetworkPolicy } from "../api/networking/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
+
+export type PodView = DeepReadonly<Pod>;
+export type ServiceView = DeepReadonly<Service>;
+export type SliceView = DeepReadonly<EndpointSlice>;
+export type ContainerView = PodView["spec"]["containers"][number];
+
+/** What of the cluster's plan matters to a packet. */
+export interface NetworkView {
+  clusterName: string;
+  /** `172.30.0.0/24`; this machine is on it. */
+  lan: string;
+  hostAddress: string;
+  podCIDR: string;
+  serviceCIDR: string;
+  dnsDomain: string;
+  loadBalancer: "none" | "metallb" | "cloud";
+}
+
+export interface World {
+  network: NetworkView;
+  services: readonly ServiceView[];
+  slices: readonly SliceView[];
+  pods: readonly PodView[];
+  nodes: readonly DeepReadonly<Node>[];
+  namespaces: readonly DeepReadonly<Namespace>[];
+  policies: readonly DeepReadonly<NetworkPolicy>[];
+  /** Names of the MetalLB address pools; empty without MetalLB. */
+  pools: readonly string[];
+  /** Of the target's namespace. */
+  events: readonly DeepReadonly<Event>[];
+  /** Of the target's namespace. */
+  claims: readonly DeepReadonly<PersistentVolumeClaim>[];
+}
+
+export const keyOf = ({ metadata }: { metadata: { namespace?: string; name?: string } }): string =>
+  metadata.namespace ? `${metadata.namespace}/${metadata.name}` : (metadata.name ?? "");
+
+/** ` -n shop`, and nothing for the namespace that kubectl takes anyway. */
+export const inNamespace = (namespace: string | undefined): string =>
+  namespace === undefined || namespace === "default" ? "" : ` -n ${namespace}`;
+
+export function conditionOf(pod: PodView, type: string) {
+  return pod.status?.conditions?.find((condition) => condition.type === type);
+}
+
+export const isReady = (pod: PodView): boolean => conditionOf(pod, "Ready")?.status === "True";
+
+/** Its processes are done: no traffic is meant for it. */
+export const isOver = ({ status }: PodView): boolean => status?.phase === "Succeeded" || status?.phase === "Failed";
+
+export const slicesOf = ({ slices }: World, { metadata }: ServiceView): SliceView[] =>
+  slices.filter(
+    (slice) =>
+      slice.metadata.namespace === metadata.namespace &&
+      slice.metadata.labels?.["kubernetes.io/service-name"] === metadata.name,
+  );
+
+/** `app=web,tier=front`. */
+export const printLabels = (labels: Readonly<Record<string, string>> | undefined): string =>
+  Object.entries(labels ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+
+export const carries = (
+  labels: Readonly<Record<string, string>> | undefined,
+  selector: Readonly<Record<string, string>>,
+): boolean => Object.entries(selector).every(([key, value]) => labels?.[key] === value);
+
+/** Of some words the one a slip of the finger away from `word`, if there is one. */
+export function nearest(word: string, words: Iterable<string>): string | undefined {
+  let best: { word: string; distance: number } | undefined;
+  for (const candidate of words) {
+    const distance = editDistance(word, candidate);
+    if (distance <= Math.max(1, Math.floor(word.length / 3)) && (!best || distance < best.distance))
+      best = { word: candidate, distance };
+  }
+  return best?.word;
+}
+
+/** Of inserted, lost, changed and exchanged letters. */
+function editDistance(a: string, b: string): number {
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    const [last, before] = [rows[i - 1]!, rows[i - 2]];
+    for (let j = 1; j <= b.length; j++) {
+      const isExchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const change = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const exchange = before && isExchanged ? before[j - 2]! + 1 : change;
+      row.push(Math.min(last[j]! + 1, row[j - 1]! + 1, change, exchange));
+    }
+    rows.push(row);
+  }
+  return rows[a.length]![b.length]!;
+}
+
+/** `a`, `a and b`, `a, b and c`; beyond `most` the rest as a number. */
+export function listed(words: readonly string[], most = 5): string {
+  if (words.length > most) return `${words.slice(0, most).join(", ")} and ${words.length - most} more`;
+  if (words.length < 2) return words.join("");
+  return `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
