@@ -17,7 +17,10 @@ import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
 import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
-import { createTokenAuthority } from "../apiserver-plugins/authentication/service-account-tokens.ts";
+import {
+  createTokenAuthority,
+  type TokenAuthority,
+} from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { staticTokenAuthenticator } from "../apiserver-plugins/authentication/static-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
@@ -57,6 +60,8 @@ export interface ControlPlane {
   server: ApiServer;
   /** The in-process client of a component, under the user upstream gives it. */
   clientOf(component: string): Client;
+  /** Signs ServiceAccounts' tokens. */
+  tokens: TokenAuthority;
   close(): Promise<void>;
 }
 
@@ -175,6 +180,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   }
   const control: ControlPlane = {
     server,
+    tokens,
     clientOf: (component) => server.client(componentUser(component), component),
     async close() {
       webhooks.close();

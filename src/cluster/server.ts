@@ -8,6 +8,7 @@ import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
 import type { ResourceRegistry, ServedResource } from "../apiserver/resource-registry.ts";
+import type { TokenAuthority, TokenSubject } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
@@ -293,6 +294,7 @@ async function startControllers(
     controllerCatalog({
       discover,
       rootCa: pki.ca.certificatePem,
+      issueAccountToken: accountTokens(control.tokens),
       localVolumes: localVolumeFolders(paths.volumes),
       signCertificate: (request) =>
         signCertificateRequest({
@@ -316,6 +318,14 @@ async function startControllers(
   const running = startHere(surroundings.signal);
   owner.own(() => running.done);
   await running.ready;
+}
+
+/** Tokens for Secrets have no end of their own: they go with their Secret or account. A hundred years stand for that. */
+function accountTokens(tokens: TokenAuthority) {
+  const audiences = [tokens.issuer];
+  const expirationSeconds = 100 * 365 * 24 * 3600;
+  return (subject: TokenSubject, secret: { name: string; uid: string }) =>
+    tokens.issue({ subject, audiences, expirationSeconds, boundObject: { kind: "Secret", ...secret } }).token;
 }
 
 /** Each resource once, in the version that is stored if that one is served. */

@@ -1,5 +1,6 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import { bootstrapSignerController } from "./controllers/bootstrap-signer-controller.ts";
 import {
   certificateApprovingController,
   certificateCleanerController,
@@ -21,6 +22,7 @@ import {
   horizontalPodAutoscalerController,
 } from "./controllers/horizontal-pod-autoscaler-controller.ts";
 import { jobController } from "./controllers/job-controller.ts";
+import { legacyServiceAccountTokenCleanerController } from "./controllers/legacy-serviceaccount-token-cleaner-controller.ts";
 import { localVolumeProvisioner } from "./controllers/local-volume-provisioner.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
 import { type NodeLifecycleOptions, nodeLifecycleController } from "./controllers/node-lifecycle-controller.ts";
@@ -36,11 +38,19 @@ import { replicaSetController } from "./controllers/replicaset-controller.ts";
 import { replicationControllerController } from "./controllers/replicationcontroller-controller.ts";
 import { resourceQuotaController } from "./controllers/resourcequota-controller.ts";
 import { rootCaCertificatePublisherController } from "./controllers/root-ca-certificate-publisher-controller.ts";
+import { serviceCidrController } from "./controllers/service-cidr-controller.ts";
 import { serviceAccountController } from "./controllers/serviceaccount-controller.ts";
+import {
+  type IssueAccountToken,
+  serviceAccountTokenController,
+} from "./controllers/serviceaccount-token-controller.ts";
 import { statefulSetController } from "./controllers/statefulset-controller.ts";
 import { taintEvictionController } from "./controllers/taint-eviction-controller.ts";
+import { tokenCleanerController } from "./controllers/token-cleaner-controller.ts";
 import { ttlAfterFinishedController } from "./controllers/ttl-after-finished-controller.ts";
+import { ttlController } from "./controllers/ttl-controller.ts";
 import { validatingAdmissionPolicyStatusController } from "./controllers/validatingadmissionpolicy-status-controller.ts";
+import { volumeAttributesClassProtectionController } from "./controllers/volumeattributesclass-protection-controller.ts";
 import type { LocalVolumeFolders } from "./local-volume-folders.ts";
 import type { Discover } from "./served-resources.ts";
 
@@ -51,6 +61,8 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   rootCa?: string;
   /** The cluster's authority. Without it the signing controller is off. */
   signCertificate?: SignCertificate;
+  /** Signs tokens of ServiceAccounts. Without it, or without `rootCa`, the controller of token Secrets is off. */
+  issueAccountToken?: IssueAccountToken;
   /** The disk of the local provisioner. Without it that controller is off. */
   localVolumes?: LocalVolumeFolders;
 }
@@ -76,6 +88,14 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     namespaceController(options.discover),
     serviceAccountController,
     ...(options.rootCa ? [rootCaCertificatePublisherController(options.rootCa)] : []),
+    ...(options.rootCa && options.issueAccountToken
+      ? [serviceAccountTokenController(options.issueAccountToken, options.rootCa)]
+      : []),
+    legacyServiceAccountTokenCleanerController,
+    bootstrapSignerController,
+    tokenCleanerController,
+    ttlController(),
+    serviceCidrController,
     garbageCollectorController(options.discover),
     nodeLifecycleController(options),
     taintEvictionController(),
@@ -85,6 +105,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     persistentVolumeExpanderController,
     persistentVolumeProtectionController,
     persistentVolumeClaimProtectionController,
+    volumeAttributesClassProtectionController,
     ephemeralVolumeController,
     certificateApprovingController,
     certificateCleanerController,

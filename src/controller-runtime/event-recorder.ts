@@ -17,7 +17,7 @@ export interface EventRecorderOptions {
   signal: AbortSignal;
 }
 
-/** Repeats beyond this number of distinct messages within the window become one "(combined from similar events)". */
+/** The tenth distinct message within the window, and what follows it, becomes one "(combined from similar events)". */
 const similarLimit = 10;
 const similarWindowMs = 600_000;
 /** One source may record this many events about one object at once, and then one per refill time. */
@@ -45,8 +45,10 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   let unsent = 0;
 
   /** Upstream names events by nanoseconds; two within one tick of the clock must still differ. */
-  function uniqueSuffix(): string {
-    const now = BigInt(Math.floor(clock.now() * 1000)) * 1000n;
+  function uniqueSuffix(atMs?: number): string {
+    // What is told afterwards has its own moment: nothing else happened to its object then.
+    if (atMs !== undefined) return nanoseconds(atMs).toString(16);
+    const now = nanoseconds(clock.now());
     lastNanoseconds = now > lastNanoseconds ? now : lastNanoseconds + 1n;
     return lastNanoseconds.toString(16);
   }
@@ -63,14 +65,14 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const now = clock.now();
     const known = similar.get(group);
     const entry = known && now - known.lastMs <= similarWindowMs ? known : { messages: new Set<string>(), lastMs: now };
-    if (entry.messages.size < similarLimit) entry.messages.add(message);
+    if (entry.messages.size < similarLimit - 1) entry.messages.add(message);
     entry.lastMs = now;
     remember(similar, group, entry);
     return !entry.messages.has(message);
   }
 
   return {
-    event(object: EventSubject, type, reason, message, fieldPath) {
+    event(object: EventSubject, type, reason, message, fieldPath, atMs) {
       if (signal.aborted) return;
       const { name = "", namespace = "", uid = "", resourceVersion } = object.metadata;
       const subject = JSON.stringify([object.kind, namespace, name, uid, fieldPath]);
@@ -84,11 +86,11 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         log.warn("event dropped: too many are waiting to be written", { reason, name });
         return;
       }
-      const timestamp = rfc3339(clock.now());
+      const timestamp = rfc3339(atMs ?? clock.now());
       let entry = series.get(seriesKey);
       if (!entry) {
         entry = {
-          name: `${name}.${uniqueSuffix()}`,
+          name: `${name}.${uniqueSuffix(atMs)}`,
           namespace: namespace || "default",
           count: 0,
           firstTimestamp: timestamp,
@@ -143,6 +145,10 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         .finally(() => unsent--);
     },
   };
+}
+
+function nanoseconds(atMs: number): bigint {
+  return BigInt(Math.floor(atMs * 1000)) * 1000n;
 }
 
 /** Sets, and moves to the young end; forgets the oldest beyond the limit. */

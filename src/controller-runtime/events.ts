@@ -5,8 +5,16 @@ export interface EventRecorder {
   /**
    * Records that something happened to `object`. Returns at once; writes happen behind, failures are dropped.
    * Repeats of one (object, reason, message) raise `count` on the same Event, as upstream's correlator does.
+   * `atMs`, in epoch milliseconds, is when it happened. Default: now.
    */
-  event(object: EventSubject, type: "Normal" | "Warning", reason: string, message: string, fieldPath?: string): void;
+  event(
+    object: EventSubject,
+    type: "Normal" | "Warning",
+    reason: string,
+    message: string,
+    fieldPath?: string,
+    atMs?: number,
+  ): void;
 }
 
 export type EventSubject = Pick<KubeObject, "apiVersion" | "kind"> & {

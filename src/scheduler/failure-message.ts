@@ -7,7 +7,8 @@ export function failureMessage(totalNodes: number, diagnosis: Diagnosis, preempt
   const parts = [`0/${totalNodes} nodes are available:`];
   if (diagnosis.refusal) parts.push(`${diagnosis.refusal.reasons.join(", ")}.`);
   else if (diagnosis.refusals.size > 0) parts.push(`${histogram(diagnosis.refusals.values())}.`);
-  if (preemption) parts.push(preemption);
+  // Upstream tries to take devices away from others before Pods; nobody has any here.
+  if (preemption) parts.push(`no new claims to deallocate, ${preemption}`);
   return parts.join(" ");
 }
 

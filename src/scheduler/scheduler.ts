@@ -252,9 +252,11 @@ class Scheduler {
   }
 
   async #bind({ schedulerName, plugins }: Profile, queued: QueuedPod, pod: PodInfo, node: NodeInfo): Promise<void> {
-    const { client, log, signal } = this.#options;
+    const { client, clock, log, signal } = this.#options;
     const { name, namespace, uid } = pod;
     const events = this.#events.get(schedulerName)!;
+    // Told when it is done, as of now: the Node hears of the Pod before the answer is here, and its first event must not look older.
+    const startedMs = clock.now();
     let rejected = "";
     try {
       for (const plugin of plugins) {
@@ -269,7 +271,8 @@ class Scheduler {
         target: { apiVersion: "v1", kind: "Node", name: node.name },
       });
       this.#queue.done(uid);
-      events.event(queued.pod, "Normal", "Scheduled", `Successfully assigned ${namespace}/${name} to ${node.name}`);
+      const message = `Successfully assigned ${namespace}/${name} to ${node.name}`;
+      events.event(queued.pod, "Normal", "Scheduled", message, undefined, startedMs);
     } catch (error) {
       if (signal.aborted) return;
       for (const plugin of plugins) plugin.unreserve?.(pod);

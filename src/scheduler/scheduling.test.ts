@@ -92,7 +92,7 @@ describe("a Pod that no Node can take says why, Node by Node", () => {
   test("taints and resources", () => {
     const state = cluster([controlPlane, node("w1"), node("w2")]);
     expect(decide(state, pod("big", { cpu: "3" }))).toBe(
-      "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+      "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
     );
   });
 
@@ -102,7 +102,7 @@ describe("a Pod that no Node can take says why, Node by Node", () => {
       [pod("a", { cpu: "1", on: "w1" }), pod("b", { cpu: "1500m", on: "w2" })],
     );
     expect(decide(state, pod("big", { cpu: "1500m" }))).toBe(
-      "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
+      "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
     );
   });
 
@@ -118,7 +118,7 @@ describe("a Pod that no Node can take says why, Node by Node", () => {
       [pod("taken", { on: "w3", spec: ports })],
     );
     expect(decide(state, pod("p", { spec: { ...ports, nodeSelector: { disk: "ssd" } } }))).toBe(
-      "0/4 nodes are available: 1 Too many pods, 1 node(s) didn't have free ports for the requested pod ports, 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable. preemption: 0/4 nodes are available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling.",
+      "0/4 nodes are available: 1 Too many pods, 1 node(s) didn't have free ports for the requested pod ports, 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) were unschedulable. no new claims to deallocate, preemption: 0/4 nodes are available: 2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling.",
     );
   });
 
@@ -131,7 +131,7 @@ describe("a Pod that no Node can take says why, Node by Node", () => {
   test("a Pod that may not preempt", () => {
     const state = cluster([node("w1")], [pod("a", { cpu: "2", on: "w1" })]);
     expect(decide(state, pod("p", { cpu: "1", priority: 10, spec: { preemptionPolicy: "Never" } }))).toBe(
-      "0/1 nodes are available: 1 Insufficient cpu. preemption: not eligible due to preemptionPolicy=Never.",
+      "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never.",
     );
   });
 });

@@ -81,7 +81,12 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
   const log: Logger = { ...silentLogger, warn: complain, error: complain, with: () => log };
   const surroundings = { client, clock, random: seededRandom(3), log, signal: stop.signal };
   const controllers = runControllers(
-    controllerCatalog({ discover, rootCa: "PEM", ...options.controllers }),
+    controllerCatalog({
+      discover,
+      rootCa: "PEM",
+      issueAccountToken: ({ name }, secret) => `token of ${name} in ${secret.name}`,
+      ...options.controllers,
+    }),
     surroundings,
   );
   const scheduler = startScheduler(surroundings);

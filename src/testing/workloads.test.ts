@@ -251,7 +251,7 @@ test("a Pod that fits nowhere says why, and is placed as soon as a Node appears 
   expect(scheduled()).toMatchObject({
     reason: "Unschedulable",
     message:
-      "0/3 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }, 2 Insufficient cpu. preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
+      "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.",
   });
   await cluster.addNode("worker-3", { cpu: "8" });
   await cluster.until(() => cluster.get(Pods, "big")?.spec.nodeName === "worker-3");

@@ -181,7 +181,7 @@ describe("strict spreading", () => {
   ];
   const one = pod("one", { on: "a", labels: { app: "web" } });
   const onlySsd = { nodeSelector: { disk: "ssd" } };
-  const others = "1 node(s) had untolerated taint {gpu: }, 1 node(s) were unschedulable";
+  const others = "1 node(s) had untolerated taint(s), 1 node(s) were unschedulable";
   const full = `0/3 nodes are available: 1 node(s) didn't match pod topology spread constraints, ${others}.`;
   test.each<[string, object, Partial<Pod["spec"]>, string, Pod[]]>([
     ["counts zones that the Pod cannot enter for their taints", {}, {}, full, [one]],

@@ -2,21 +2,10 @@
 import type { Taint } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { tolerates } from "../../controller-runtime/node-matching.ts";
-import { normalizeByMaximum, type Refusal, refusal, type SchedulerPlugin } from "../framework.ts";
+import { normalizeByMaximum, refusal, type SchedulerPlugin } from "../framework.ts";
 
-/** One Refusal per taint, so that filtering allocates nothing. */
-const refusals = new Map<string, Refusal>();
-
-function untolerated(taint: DeepReadonly<Taint>): Refusal {
-  const text = `{${taint.key}: ${taint.value ?? ""}}`;
-  let found = refusals.get(text);
-  if (!found) {
-    if (refusals.size > 1000) refusals.clear();
-    found = refusal(`node(s) had untolerated taint ${text}`, true);
-    refusals.set(text, found);
-  }
-  return found;
-}
+/** Which taint is not said: a message that named each would be as long as the cluster is varied. */
+const untolerated = refusal("node(s) had untolerated taint(s)", true);
 
 export const taintToleration: SchedulerPlugin = {
   name: "TaintToleration",
@@ -26,12 +15,12 @@ export const taintToleration: SchedulerPlugin = {
     const tolerations = pod.spec.tolerations ?? [];
     return (node) => {
       if (node.taints.length === 0) return undefined;
-      const taint = node.taints.find(
+      const isKeptAway = node.taints.some(
         (candidate) =>
           (candidate.effect === "NoSchedule" || candidate.effect === "NoExecute") &&
           !tolerations.some((toleration) => tolerates(toleration, candidate)),
       );
-      return taint && untolerated(taint);
+      return isKeptAway ? untolerated : undefined;
     };
   },
   score({ pod }, _cluster, nodes) {
