@@ -1,4 +1,4 @@
-// npm run bench [-- api] [--only start,workload,api,scale] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,api,services,scale] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -6,6 +6,7 @@ import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
 import { benchPods } from "./pods.mjs";
 import { benchScale } from "./scale.mjs";
+import { benchServiceRules } from "./service-rules.mjs";
 import { benchStart } from "./start.mjs";
 import { Results } from "./statistics.mjs";
 import { benchWorkload } from "./workload.mjs";
@@ -13,7 +14,7 @@ import { benchWorkload } from "./workload.mjs";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "start,workload,api,scale" },
+    only: { type: "string", default: "start,workload,api,services,scale" },
     cases: { type: "string" },
     runs: { type: "string", default: "5" },
     "idle-seconds": { type: "string", default: "20" },
@@ -51,6 +52,7 @@ try {
     }
   }
   if (parts.includes("api")) await benchApi(cluster, results, { runs, cases: values.cases?.split(",") });
+  if (parts.includes("services")) await benchServiceRules(results, { runs });
   if (parts.includes("scale")) await benchScale(results, { runs });
 } finally {
   await cluster.down().catch(() => {});

@@ -10,7 +10,7 @@ import { inNetns } from "../base/node/netns.ts";
 import type { ObjectKey } from "../controller-runtime/cache.ts";
 import { openNft } from "../nftables/nft.ts";
 import type { Rules } from "../nftables/ruleset.ts";
-import { Table } from "../nftables/table.ts";
+import { PartsRefused, Table } from "../nftables/table.ts";
 import { compileBase, compileService, type IpFamily, tableName } from "./compile-ruleset.ts";
 import { Conntrack, type Protocol, type StaleConnections } from "./conntrack.ts";
 import type { NodeView } from "./node-view.ts";
@@ -91,7 +91,7 @@ export class Proxier {
         const begunMs = clock.now();
         for (const family of families) for (const service of changed) stale.push(...this.#compile(service, family));
         try {
-          for (const { table } of families) await table.apply();
+          for (const { table } of families) await this.#apply(table, signal);
           forgetter.forget(stale);
           stale = [];
           this.#failures = 0;
@@ -115,6 +115,23 @@ export class Proxier {
     } finally {
       nft.close();
       await forgetter.close();
+    }
+  }
+
+  /** Services whose rules the kernel does not take keep the rules they had, and keep nobody else from theirs. */
+  async #apply(table: Table, signal: AbortSignal): Promise<void> {
+    const { node, clock, log } = this.#options;
+    try {
+      await table.apply();
+    } catch (error) {
+      if (!(error instanceof PartsRefused) || error.owners.includes("")) throw error;
+      this.counts.failures++;
+      log.error("rules of some services not applied", { node: node.name, services: error.owners, error });
+      const again = () => {
+        for (const service of error.owners) this.#changed.add(service as ObjectKey);
+        this.#wake?.();
+      };
+      void sleep(clock, retry.maximumMs, signal).then(again, () => {});
     }
   }
 
@@ -233,8 +250,10 @@ function staleConnections(
   const lingering: Backends = new Map();
   const isKnown = (ip: string) =>
     slices.some(({ endpoints }) => endpoints?.some(({ addresses }) => addresses[0] === ip));
-  const now = backendsIn(after);
-  for (const [backend, destinations] of [...before.lingering, ...backendsIn(before.rules)]) {
+  const earlier = [...before.lingering, ...backendsIn(before.rules)];
+  // A Service that is new has nobody to lose: at the start that is all of them.
+  const now: Backends = earlier.length > 0 ? backendsIn(after) : new Map();
+  for (const [backend, destinations] of earlier) {
     if (now.has(backend)) continue;
     const [protocol, ip, port] = backend.split(" . ") as [Protocol, string, string];
     if (protocol === "udp" || (serviceExists && !isKnown(ip))) {

@@ -79,17 +79,27 @@ class Contest<T> {
   }
 }
 
+export interface StatedPart {
+  part: Rules | undefined;
+  rank: string | undefined;
+}
+
 export class Patchwork {
   readonly #parts = new Map<string, Rules>();
+  /** Of the owners whose rank is another than their name. */
+  readonly #ranks = new Map<string, string>();
   readonly #sets = new Claims<SetDeclaration>();
   readonly #chains = new Claims<Chain>();
   readonly #elements = new Map<string, Claims<Element>>();
   #pending = noChange();
+  /** By owner, what it stated when `settle` was called last, for those that stated something else since. */
+  readonly #unsettled = new Map<string, StatedPart>();
 
   /** States an owner's part anew; `undefined` withdraws it. `rank` decides between owners that contradict each other: the lowest wins. */
   state(owner: string, part: Rules | undefined, rank = owner): void {
     const before = this.#parts.get(owner);
     if (!before && !part) return;
+    if (!this.#unsettled.has(owner)) this.#unsettled.set(owner, { part: before, rank: this.#ranks.get(owner) });
     const difference = diffRules(before ?? {}, part ?? {});
     this.#claim(this.#sets, difference.sets, this.#pending.sets, owner, rank);
     this.#claim(this.#chains, difference.chains, this.#pending.chains, owner, rank);
@@ -104,6 +114,24 @@ export class Patchwork {
     }
     if (part) this.#parts.set(owner, part);
     else this.#parts.delete(owner);
+    if (part && rank !== owner) this.#ranks.set(owner, rank);
+    else this.#ranks.delete(owner);
+  }
+
+  /** Everything stated so far holds. */
+  settle(): void {
+    this.#unsettled.clear();
+  }
+
+  /** Takes back what was stated since `settle`, and returns it by owner, to be stated again or not. */
+  takeBack(): Map<string, StatedPart> {
+    const taken = new Map<string, StatedPart>();
+    for (const [owner, { part, rank }] of [...this.#unsettled]) {
+      taken.set(owner, { part: this.#parts.get(owner), rank: this.#ranks.get(owner) });
+      this.state(owner, part, rank);
+    }
+    this.#unsettled.clear();
+    return taken;
   }
 
   /** What changed since this was called last. */

@@ -1,8 +1,24 @@
 /** Keeps one table of a network namespace as its patchwork says. */
 import { diffRules, printChange } from "./diff.ts";
 import type { Nft } from "./nft.ts";
-import { Patchwork } from "./patchwork.ts";
+import { Patchwork, type StatedPart } from "./patchwork.ts";
 import type { Rules, TableName } from "./ruleset.ts";
+
+/** Beyond so many refused owners it is no longer one owner's fault: an nft that is too old, a part that all others need. */
+const mostRefused = 8;
+
+/** Parts of a table that the kernel does not take. Everything else is in effect. */
+export class PartsRefused extends Error {
+  readonly owners: readonly string[];
+
+  constructor(owners: readonly string[], cause: unknown) {
+    super(`the kernel refused the rules of ${owners.join(", ")}: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+    this.name = "PartsRefused";
+    this.owners = owners;
+  }
+}
 
 export class Table {
   readonly contents = new Patchwork();
@@ -19,19 +35,78 @@ export class Table {
   /**
    * Brings the kernel to what `contents` says now, in one transaction; traffic meets the old rules or the new ones, never a
    * gap. The first time, and after a failure, the whole table is stated again: what is there already is taken over with
-   * the elements that packets added. Rejects with NftError; the old rules then still hold, and the next call repairs.
+   * the elements that packets added.
+   *
+   * Where the kernel refuses, the owners at fault are searched by halves: everybody else's rules take effect, theirs stay as
+   * they were, and this rejects with PartsRefused. They are tried again when they are stated again. Rejects with NftError when
+   * nothing could be applied; the old rules then still hold, and the next call repairs.
    */
   async apply(): Promise<void> {
+    try {
+      await this.#applyChange();
+      this.contents.settle();
+    } catch (error) {
+      this.#mustRestate = true;
+      await this.#applyWithoutRefused(error);
+    }
+  }
+
+  async #applyChange(): Promise<void> {
     const change = this.contents.takeChange();
     if (this.#mustRestate) return this.#restate();
     const script = printChange(this.#name, change);
-    if (script === "") return;
+    if (script !== "") await this.#nft.run(script);
+  }
+
+  async #applyWithoutRefused(first: unknown): Promise<void> {
     try {
-      await this.#nft.run(script);
-    } catch (error) {
+      // Somebody else may have meddled with the table: then stating it as a whole is all it takes.
+      await this.#applyChange();
+      this.contents.settle();
+      return;
+    } catch {
       this.#mustRestate = true;
-      throw error;
     }
+    const stated = this.contents.takeBack();
+    const restore = (owners: Iterable<[string, StatedPart]>) => {
+      for (const [owner, { part, rank }] of owners) this.contents.state(owner, part, rank);
+    };
+    try {
+      await this.#applyChange();
+      this.contents.settle();
+    } catch {
+      // Not one owner's fault: without the new parts it is refused, too.
+      this.#mustRestate = true;
+      restore(stated);
+      throw first;
+    }
+    const refused: string[] = [];
+    const tryAll = async (owners: [string, StatedPart][]): Promise<void> => {
+      if (owners.length === 0 || refused.length > mostRefused) return;
+      restore(owners);
+      try {
+        await this.#applyChange();
+        this.contents.settle();
+      } catch {
+        // The kernel took nothing of it; believe what was there before.
+        this.contents.takeBack();
+        this.contents.takeChange();
+        if (owners.length === 1) {
+          refused.push(owners[0]![0]);
+          return;
+        }
+        const half = owners.length >> 1;
+        await tryAll(owners.slice(0, half));
+        await tryAll(owners.slice(half));
+      }
+    };
+    await tryAll([...stated]);
+    if (refused.length > mostRefused) {
+      this.#mustRestate = true;
+      restore(stated);
+      throw first;
+    }
+    if (refused.length > 0) throw new PartsRefused(refused, first);
   }
 
   /** Makes the next `apply` state the whole table, whatever became of it meanwhile. */
