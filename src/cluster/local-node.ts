@@ -90,6 +90,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
     cgroupRoot: `${clusterCgroup(plan.name)}/${node.name}`,
     clusterDomain: plan.network.dnsDomain,
     seccompRoot: join(folders.root, "seccomp"),
+    ...(node.kind === "local" ? { staticPodFolder: join(folders.root, "manifests") } : {}),
     ...nodeNetnsOf,
     dns: (pod) => dnsOf(pod, plan),
     connect: (address, port): Socket =>

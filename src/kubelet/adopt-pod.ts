@@ -52,6 +52,7 @@ function stoppingAgain(now: number) {
 }
 
 export function podIPsOf(sandbox: SandboxStatus | undefined): string[] | undefined {
+  if (sandbox?.ips) return [...sandbox.ips];
   const text = sandbox?.config.annotations?.[annotations.podIPs];
   return text === undefined ? undefined : text.split(",").filter(Boolean);
 }

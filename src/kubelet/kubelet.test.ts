@@ -143,6 +143,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       dns: () => ({ servers: ["10.96.0.10"], searches: [], options: [] }),
       connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
       podPidsLimit: 100,
+      staticPodFolder: join(folder, "manifests"),
       heartbeatMs: 1000,
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
@@ -607,6 +608,53 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     network.close();
     await startNode(); // The pressure would be told for five minutes more.
   }, 60_000);
+
+  test("a file in the manifests' folder is a pod, whatever becomes of its mirror; changed it is another, removed it is none", async () => {
+    const file = join(folder, "manifests", "web.yaml");
+    const name = `web-${nodeName}`;
+    const write = (greeting: string) =>
+      writeFileSync(
+        file,
+        `apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n  labels: {app: web}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  - {name: main, image: "busybox:1", command: [sh, -c, "echo ${greeting}; trap 'exit 0' TERM; while :; do sleep 0.1; done"]}\n`,
+      );
+    const there = async () => ((await isGone(name)) ? undefined : await get(name));
+    write("one");
+    await until(async () => (await there())?.status?.containerStatuses?.[0]?.ready);
+    const first = await get(name);
+    expect(first.metadata).toMatchObject({
+      labels: { app: "web" },
+      annotations: {
+        "kubernetes.io/config.source": "file",
+        "kubernetes.io/config.mirror": first.metadata.annotations?.["kubernetes.io/config.hash"],
+      },
+      ownerReferences: [{ kind: "Node", name: nodeName, controller: true }],
+    });
+    expect(await logOf(name)).toBe("one\n");
+
+    await api.client.delete(Pods, { name, namespace: "default" });
+    await until(async () => {
+      const pod = await there();
+      return pod && pod.metadata.uid !== first.metadata.uid && pod.status.containerStatuses?.[0]?.ready;
+    });
+    const again = await get(name);
+    expect(again.status.containerStatuses?.[0]?.containerID).toBe(first.status.containerStatuses?.[0]?.containerID);
+
+    stop.abort();
+    await kubelet.stopped;
+    await runtime.close();
+    await startNode();
+    write("two");
+    await until(async () => {
+      const containerID = (await there())?.status?.containerStatuses?.[0]?.containerID;
+      return containerID && containerID !== first.status.containerStatuses?.[0]?.containerID;
+    });
+    await until(async () => (await logOf(name).catch(() => "")) === "two\n");
+
+    writeFileSync(join(folder, "manifests", "broken.yaml"), "kind: Pod\napiVersion: v1\nspec: {}\n");
+    rmSync(file);
+    await until(() => isGone(name));
+    await until(() => !runtime.listSandboxes().some(({ config }) => config.pod.name === name));
+  });
 
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {
     const steady = await create({});

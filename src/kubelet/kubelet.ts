@@ -37,6 +37,8 @@ import { type RunAction, runAction } from "./probes/action.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
 import { type KubeletRoutes, kubeletRoutes } from "./server/routes.ts";
+import { isStatic, mirroredUid } from "./static-pods/manifest.ts";
+import { StaticPods } from "./static-pods/static-pods.ts";
 import { StatsSource } from "./stats/node-stats.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { Turns } from "./turns.ts";
@@ -72,6 +74,8 @@ export interface KubeletOptions {
   connect(address: string, port: number): Socket;
   /** Runs what probes and hooks ask for. Default: for real. */
   runAction?: RunAction;
+  /** Files in it are pods of this node, whatever the API says. Default: none. */
+  staticPodFolder?: string;
   /** How many processes and threads a pod may have. Default: 4096, so that one that forks without end stays alone with that. */
   podPidsLimit?: number;
   logLimits?: LogLimits;
@@ -116,6 +120,7 @@ class RunningKubelet {
   readonly #informers: InformerCache;
   readonly #surroundings: PodSurroundings;
   readonly #evictions: EvictionManager;
+  readonly #staticPods: StaticPods | undefined;
   #registration: NodeRegistration | undefined;
 
   constructor(options: KubeletOptions) {
@@ -145,7 +150,13 @@ class RunningKubelet {
       podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,
       turns: new Turns(clock),
-      statuses: new StatusWriter({ client, clock, log, signal }),
+      statuses: new StatusWriter({
+        client,
+        clock,
+        log,
+        signal,
+        objectOf: (pod) => (isStatic(pod) ? this.#staticPods?.mirrorOf(pod) : pod),
+      }),
       events: createEventRecorder({ client, clock, log, component: "kubelet", host: node.name, signal }),
       facts: {
         hostIPs: node.ips,
@@ -164,9 +175,11 @@ class RunningKubelet {
       now: () => clock.now(),
       find: ({ name, namespace }) => {
         const pod = this.#informers.get(Pods, objectKey(name, namespace));
-        return pod && this.#executors.get(pod.metadata.uid)?.state;
+        return pod && this.#executors.get(mirroredUid(pod) ?? pod.metadata.uid)?.state;
       },
     });
+    this.#staticPods =
+      options.staticPodFolder === undefined ? undefined : this.#makeStaticPods(options.staticPodFolder);
     const states = () => [...this.#executors.values()].map(({ state }) => state);
     this.stats = new StatsSource({ ...this.#options, nodeName: node.name, pods: states });
     this.#evictions = new EvictionManager({
@@ -199,6 +212,23 @@ class RunningKubelet {
     });
   }
 
+  #makeStaticPods(folder: string): StaticPods {
+    const { node, client, clock, log, signal } = this.#options;
+    return new StaticPods({
+      folder,
+      nodeName: node.name,
+      client,
+      clock,
+      log,
+      signal,
+      nodeUid: () => this.#registration?.uid ?? "",
+      isHere: (uid) => this.#executors.has(uid),
+      onAdded: (pod) => this.#takeOn(pod),
+      onRemoved: (uid) => this.#executors.get(uid)?.dispatch({ kind: "podVanished" }),
+      onMirror: (pod, mirror) => this.#surroundings.statuses.anew(pod.metadata.uid, mirror.status),
+    });
+  }
+
   /** What is half made is finished first: nobody else knows of it. */
   async #closeExecutors(): Promise<void> {
     const executors = [...this.#executors.values()];
@@ -227,6 +257,7 @@ class RunningKubelet {
       onTick: () => {
         if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
+        this.#staticPods?.sync();
         // Others may have made room.
         for (const executor of this.#executors.values()) if (executor.state.resize) executor.resize();
       },
@@ -237,6 +268,8 @@ class RunningKubelet {
     signal.addEventListener("abort", () => exits[Symbol.dispose](), { once: true });
     // Service variables must be known before the first container starts.
     const services = this.#informers.informer(Services);
+    // They may be what the API server itself runs in.
+    await this.#staticPods?.start();
     await Promise.all([registered, Promise.race([services.synced, aborted(signal)])]);
     if (signal.aborted) return;
     void registration.run();
@@ -246,10 +279,13 @@ class RunningKubelet {
     const pods = this.#informers.informer(Pods);
     pods.addHandler((change) => this.#podChanged(change));
     await Promise.race([pods.synced, aborted(signal)]);
-    if (!signal.aborted) await this.#removeOrphans();
+    if (signal.aborted) return;
+    this.#staticPods?.begin();
+    await this.#removeOrphans();
   }
 
   #podChanged({ type, object }: Change<Pod>): void {
+    if (this.#staticPods?.tookMirror(type, object)) return;
     const { uid } = object.metadata;
     const executor = this.#executors.get(uid);
     if (type === "DELETED") {
@@ -348,6 +384,7 @@ class RunningKubelet {
     this.#executors.get(podUid)?.close();
     this.#executors.delete(podUid);
     this.#surroundings.statuses.forget(podUid);
+    this.#staticPods?.gone(podUid);
   }
 
   /** Pods that were deleted while no kubelet looked: nothing of them may stay. */

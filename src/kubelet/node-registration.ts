@@ -49,6 +49,11 @@ export class NodeRegistration {
     this.#options = options;
   }
 
+  /** The Node object's; empty until it is registered. */
+  get uid(): string {
+    return this.#uid;
+  }
+
   /** As last seen: users add to them. */
   get labels(): Readonly<Record<string, string>> | undefined {
     return this.#labels;

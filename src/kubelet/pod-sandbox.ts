@@ -1,6 +1,8 @@
 /** Makes a pod's sandbox: its network, its hosts file, and what the runtime is told of its namespaces. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { RuntimeClasses } from "../api/resources.ts";
+import { isNotFound } from "../apimachinery/status-error.ts";
 import { annotations, labels } from "./container-config.ts";
 import { hostNetworkHostsFile, hostsFile, podNames } from "./hosts-file.ts";
 import type { PodFolders } from "./paths.ts";
@@ -23,12 +25,14 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
     if (attempt > 0)
       pod.record(undefined, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
     if (object.spec.hostUsers === false) throw new Error('runtime handler "" does not support user namespaces');
+    const handler = await runtimeHandlerOf(pod);
+    if (!object.spec.hostNetwork && runtime.makesNetworks) return await sandboxWithNetwork(pod, attempt, handler);
     const attachment = object.spec.hostNetwork
       ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
       : await network.attach(object.metadata.uid);
     await pod.node.hostPorts?.open(object, attachment.ips);
     writeHostsFile(pod, attachment.ips);
-    const id = await runtime.createSandbox(sandboxConfig(pod, attempt, attachment));
+    const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, attachment), ...handler });
     return { kind: "sandboxCreated", id, ips: attachment.ips };
   } catch (error) {
     const { message } = error as Error;
@@ -37,7 +41,48 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
   }
 }
 
-function sandboxConfig({ node, state: { pod } }: PodDesk, attempt: number, attachment: Attachment): SandboxConfig {
+/** Its runtime gives it the network, and the addresses with it. */
+async function sandboxWithNetwork(
+  pod: PodDesk,
+  attempt: number,
+  handler: { runtimeHandler?: string },
+): Promise<PodEvent> {
+  const { runtime, hostPorts } = pod.node;
+  const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, undefined), ...handler });
+  const ips = [...(runtime.sandboxStatus(id)?.ips ?? [])];
+  try {
+    await hostPorts?.open(pod.state.pod, ips);
+    writeHostsFile(pod, ips);
+  } catch (error) {
+    await runtime.removeSandbox(id);
+    throw error;
+  }
+  return { kind: "sandboxCreated", id, ips };
+}
+
+/** What the pod's RuntimeClass asks of the runtime. */
+async function runtimeHandlerOf({ node, state: { pod } }: PodDesk): Promise<{ runtimeHandler?: string }> {
+  const name = pod.spec.runtimeClassName;
+  if (!name) return {};
+  try {
+    const { handler } = await node.client.get(RuntimeClasses, { name }, { signal: node.signal });
+    return { runtimeHandler: handler };
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw new Error(`failed to get RuntimeHandler for pod: RuntimeClass ${JSON.stringify(name)} not found`);
+  }
+}
+
+function isPrivileged({ spec }: PodObject): boolean {
+  const all = [...(spec.initContainers ?? []), ...spec.containers];
+  return all.some(({ securityContext }) => securityContext?.privileged);
+}
+
+function sandboxConfig(
+  { node, state: { pod } }: PodDesk,
+  attempt: number,
+  attachment: Attachment | undefined,
+): SandboxConfig {
   const { nodeName, cgroupRoot, clusterDomain, dns } = node;
   const { spec } = pod;
   const { name, namespace, uid } = pod.metadata;
@@ -51,9 +96,14 @@ function sandboxConfig({ node, state: { pod } }: PodDesk, attempt: number, attac
       [labels.podUid]: uid,
       [labels.node]: nodeName,
     },
-    annotations: { ...podAnnotations(pod), [annotations.podIPs]: attachment.ips.join(",") },
+    annotations: {
+      ...podAnnotations(pod),
+      ...(attachment ? { [annotations.podIPs]: attachment.ips.join(",") } : {}),
+    },
     hostname: spec.hostNetwork ? nodeName : podNames(pod, clusterDomain).utsName,
-    ...(attachment.netnsPath !== undefined ? { networkNamespacePath: attachment.netnsPath } : {}),
+    ...(spec.hostNetwork ? { hostNetwork: true } : {}),
+    ...(isPrivileged(pod) ? { privileged: true } : {}),
+    ...(attachment?.netnsPath !== undefined ? { networkNamespacePath: attachment.netnsPath } : {}),
     namespaces: {
       pid: spec.hostPID ? "node" : spec.shareProcessNamespace ? "pod" : "container",
       ipc: spec.hostIPC ? "node" : "pod",

@@ -17,6 +17,8 @@ export interface StatusWriterOptions {
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
+  /** The API's object whose status it is, for a pod that the API does not hold itself; undefined while there is none. Default: the pod. */
+  objectOf?(pod: PodObject): PodObject | undefined;
 }
 
 /** How long a change that nobody waits for (an address, a condition of the sandbox) may wait for company. */
@@ -61,6 +63,14 @@ export class StatusWriter {
     await entry.writing;
   }
 
+  /** Another object stands for the pod, which holds this. */
+  anew(podUid: string, held: DeepReadonly<PodStatus>): void {
+    const entry = this.#entries.get(podUid);
+    if (!entry) return;
+    entry.written = held;
+    this.#start(entry);
+  }
+
   forget(podUid: string): void {
     this.#entries.get(podUid)?.timer?.[Symbol.dispose]();
     this.#entries.delete(podUid);
@@ -75,7 +85,7 @@ export class StatusWriter {
   }
 
   async #write(entry: Entry): Promise<void> {
-    const { client, clock, log, signal } = this.#options;
+    const { client, clock, log, signal, objectOf = (pod: PodObject) => pod } = this.#options;
     // What else happens in this turn of the event loop goes along.
     await Promise.resolve();
     let hasWritten = false;
@@ -87,7 +97,9 @@ export class StatusWriter {
         this.#startLater(entry);
         return;
       }
-      const { name, namespace, uid } = pod.metadata;
+      const object = objectOf(pod);
+      if (!object) return;
+      const { name, namespace, uid } = object.metadata;
       const body = { metadata: { uid }, status: patch };
       try {
         await client.patch(Pods, { name, namespace }, { type: "strategic", body }, { subresource: "status", signal });

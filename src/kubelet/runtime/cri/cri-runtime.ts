@@ -9,6 +9,7 @@ import { type Clock, sleep } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { connectIn } from "../../../base/node/netns.ts";
 import { type GrpcChannel, GrpcError, grpcCode } from "../../grpc/channel.ts";
+import type { ImageService } from "../../images/image-service.ts";
 import type { DiskUsage } from "../../stats/disk-usage.ts";
 import {
   type AttachRequest,
@@ -39,6 +40,7 @@ import { followExits } from "./exit-news.ts";
 
 export interface CriRuntimeOptions {
   channel: GrpcChannel;
+  images?: Pick<ImageService, "hold" | "release">;
   clock: Clock;
   logger: Logger;
   /** How the runtime's streaming server is reached, which listens on a loopback address of its own. Default: from here. */
@@ -64,6 +66,7 @@ const answerMs = 120_000;
 export class CriRuntime implements ContainerRuntime {
   readonly makesNetworks = true;
   readonly #channel: GrpcChannel;
+  readonly #images: CriRuntimeOptions["images"];
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #dial: Dial | undefined;
@@ -74,9 +77,10 @@ export class CriRuntime implements ContainerRuntime {
   #version: RuntimeVersion | undefined;
   #cgroups: Cgroups | undefined;
 
-  constructor({ channel, clock, logger, dial }: CriRuntimeOptions) {
+  constructor({ channel, images, clock, logger, dial }: CriRuntimeOptions) {
     this.#dial = dial;
     this.#channel = channel;
+    this.#images = images;
     this.#clock = clock;
     this.#logger = logger;
   }
@@ -256,6 +260,7 @@ export class CriRuntime implements ContainerRuntime {
     await this.#stop(id, 0);
     await this.#ask(this.#channel.call(cri.removeContainer, { container_id: id }, { timeoutMs: answerMs }));
     this.#containers.delete(id);
+    this.#images?.release(container.status.config.imageId, id);
   }
 
   containerStatus(id: ContainerId): ContainerStatus | undefined {
@@ -515,6 +520,7 @@ export class CriRuntime implements ContainerRuntime {
     };
     if (!known) {
       this.#containers.set(id, { status: next, waiters: [] });
+      this.#images?.hold(next.config.imageId, id);
       return;
     }
     if (next.state.kind === "created" && known.status.state.kind === "running") return;

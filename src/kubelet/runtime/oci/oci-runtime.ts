@@ -99,6 +99,9 @@ export class OciRuntime implements ContainerRuntime {
   // Sandboxes
 
   async createSandbox(config: SandboxConfig): Promise<SandboxId> {
+    const { runtimeHandler } = config;
+    if (runtimeHandler && runtimeHandler !== this.#machine.kind)
+      throw new RuntimeError("InvalidArgument", `no runtime for ${JSON.stringify(runtimeHandler)} is configured`);
     const id = this.#newId() as SandboxId;
     await this.#sandboxes.create(id, config);
     return id;
