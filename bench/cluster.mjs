@@ -11,7 +11,7 @@ const run = promisify(execFile);
 const command = resolve("dist/bin/pinnace.mjs");
 
 // A port of its own: on 6443 another cluster may answer.
-const apiPort = 17443;
+const apiPort = Number(process.env.PINNACE_BENCH_PORT ?? 17443);
 
 export class BenchCluster {
   constructor(name = "bench") {

@@ -167,6 +167,8 @@ export interface WatchCacheOptions<T> {
 
 /** Objects that are taken from the store, or made into events, in one go. */
 const pageSize = 500;
+/** Events of an initial state that are made in one go: objects may have to be encoded for them, while others wait. */
+const initialPageSize = 64;
 const loadPageSize = 2_000;
 /** A watch that asks for more of the past than this is better served by a new list. */
 const longestReplay = 50_000;
@@ -735,10 +737,10 @@ function* initialBatches<T>(
         events.push(new SharedEvent("ADDED", entry.modRevision, entry));
       }
       last = entry.key;
-      return ++visited < pageSize;
+      return ++visited < initialPageSize;
     });
     if (events.length > 0) yield new Batch(events);
-    from = visited === pageSize ? `${last}\0` : undefined;
+    from = visited === initialPageSize ? `${last}\0` : undefined;
   }
   if (bookmark !== undefined) yield new Batch<T>([{ type: "BOOKMARK", revision: bookmark, initialEventsEnd: true }]);
 }

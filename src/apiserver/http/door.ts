@@ -25,6 +25,7 @@ import { type Exchange, SocketExchange } from "./exchange.ts";
 import { impersonated } from "./impersonation.ts";
 import { type NonResourceRoutes, sendText } from "./non-resource-routes.ts";
 import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
+import { WatchRounds } from "./watch-rounds.ts";
 import { streamFormatOf, streamWatch } from "./watch-stream.ts";
 
 export const maximumBodyBytes = 3 * 1024 * 1024;
@@ -35,11 +36,13 @@ const certificateUsers = new WeakMap<TLSSocket, UserInfo | null>();
 export class HttpDoor {
   readonly #pipeline: Pipeline;
   readonly #nonResource: NonResourceRoutes;
+  readonly #rounds: WatchRounds;
   #underWay = 0;
 
   constructor(pipeline: Pipeline, nonResource: NonResourceRoutes) {
     this.#pipeline = pipeline;
     this.#nonResource = nonResource;
+    this.#rounds = new WatchRounds(pipeline.services.clock);
   }
 
   /** Requests that are being answered now, watches included. */
@@ -161,7 +164,7 @@ export class HttpDoor {
       context.signal = abort.signal;
       const options = listOptionsOf(withName(info), "watch");
       const format = await streamFormatOf(resource, wanted, pipeline.services.clock);
-      return streamWatch(exchange, auditId, warnings, format, (receiver) =>
+      return streamWatch(exchange, auditId, warnings, format, this.#rounds, (receiver) =>
         pipeline.watch(context, resource, info.namespace, options, receiver),
       );
     }

@@ -11,6 +11,7 @@ import { partialMetadata } from "../negotiation/table.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import type { Exchange } from "./exchange.ts";
 import { baseHeaders, tableOf, type Wanted } from "./respond.ts";
+import type { RoundMember, WatchRounds } from "./watch-rounds.ts";
 
 /** Turns batches into the bytes of one watcher's rendering. */
 export interface StreamFormat {
@@ -80,46 +81,111 @@ function errorFrame(error: StatusError): Buffer {
   return Buffer.from(`{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`);
 }
 
+/** As many events wait for a round; beyond, they are written at once and the watch is held back until they are. */
+const fullEvents = 128;
+
 /** Streams until the watch or the client ends. `open` starts the watch; headers go out once it stands. */
 export async function streamWatch(
   exchange: Exchange,
   auditId: string,
   warnings: readonly string[],
   format: StreamFormat,
+  rounds: WatchRounds,
   open: (receiver: WatchReceiver) => Promise<OpenWatch>,
 ): Promise<void> {
-  let watch: OpenWatch | undefined;
-  let begun = false;
-  let held = false;
-  const begin = () => {
-    if (begun) return;
-    begun = true;
-    exchange.begin(200, baseHeaders(auditId, format.contentType, warnings));
-  };
-  const resume = () => {
-    held = false;
-    watch?.resume();
-  };
-  const receiver: WatchReceiver = {
-    deliver(batch) {
-      begin();
-      const more = exchange.write(format.batch(batch));
-      if (!more && !held) {
-        held = true;
-        exchange.onDrain(resume);
-      }
-      return more;
-    },
-    ended(error) {
-      begin();
-      if (error) exchange.write(format.error(error));
-      exchange.end();
-    },
-    // What waits in its socket would wait for ever: the client finds the stream broken, and lists again.
-    dropped: () => exchange.abort(),
-  };
-  watch = await open(receiver);
-  exchange.onClose(() => watch.stop());
-  begin();
-  watch.resume();
+  const stream = new WatchStream(exchange, format, rounds, () =>
+    exchange.begin(200, baseHeaders(auditId, format.contentType, warnings)),
+  );
+  stream.start(await open(stream));
+}
+
+/** One watcher's bytes, from the batches it is given to the rounds in which streams write. */
+class WatchStream implements WatchReceiver, RoundMember {
+  readonly #exchange: Exchange;
+  readonly #format: StreamFormat;
+  readonly #rounds: WatchRounds;
+  readonly #sendHead: () => void;
+  #watch: OpenWatch | undefined;
+  #begun = false;
+  #waiting: WatchBatch<KubeObject>[] = [];
+  #waitingEvents = 0;
+  /** The watch was told to wait until `#resume`. */
+  #held = false;
+  #draining = false;
+
+  constructor(exchange: Exchange, format: StreamFormat, rounds: WatchRounds, sendHead: () => void) {
+    this.#exchange = exchange;
+    this.#format = format;
+    this.#rounds = rounds;
+    this.#sendHead = sendHead;
+  }
+
+  start(watch: OpenWatch): void {
+    this.#watch = watch;
+    this.#exchange.onClose(() => {
+      this.#forget();
+      watch.stop();
+    });
+    this.#begin();
+    watch.resume();
+  }
+
+  deliver(batch: WatchBatch<KubeObject>): boolean {
+    this.#waiting.push(batch);
+    this.#waitingEvents += batch.events.length;
+    this.#held = this.#draining || this.#waitingEvents >= fullEvents;
+    if (!this.#draining) this.#rounds.join(this, this.#held);
+    return !this.#held;
+  }
+
+  ended(error: StatusError | undefined): void {
+    this.#begin();
+    const parts = this.takeParts();
+    this.#forget();
+    if (this.#exchange.closed) return;
+    for (const part of parts) this.#exchange.write(part);
+    if (error) this.#exchange.write(this.#format.error(error));
+    this.#exchange.end();
+  }
+
+  // What waits in its socket would wait for ever: the client finds the stream broken, and lists again.
+  dropped(): void {
+    this.#forget();
+    this.#exchange.abort();
+  }
+
+  takeParts(): readonly Buffer[] {
+    const parts = this.#waiting.map((batch) => this.#format.batch(batch));
+    this.#waiting = [];
+    this.#waitingEvents = 0;
+    return parts;
+  }
+
+  write(bytes: Buffer): void {
+    this.#begin();
+    if (!this.#exchange.write(bytes)) {
+      this.#draining = true;
+      this.#exchange.onDrain(() => this.#resume());
+    } else if (this.#held) this.#resume();
+  }
+
+  #resume(): void {
+    this.#draining = false;
+    if (this.#waiting.length > 0) this.#rounds.join(this, this.#waitingEvents >= fullEvents);
+    if (!this.#held) return;
+    this.#held = false;
+    this.#watch?.resume();
+  }
+
+  #begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    this.#sendHead();
+  }
+
+  #forget(): void {
+    this.#rounds.leave(this);
+    this.#waiting = [];
+    this.#waitingEvents = 0;
+  }
 }
