@@ -33,6 +33,19 @@ export function changeProblemsOf<T extends KubeObject>(
   return texts(definition.validate?.(next, previous, change) ?? []);
 }
 
+/** As changeProblemsOf, for a write to status. */
+export function statusProblemsOf<T extends KubeObject>(
+  definition: ResourceDefinition<T>,
+  before: object,
+  after: object,
+): string[] {
+  const previous = prepared(definition, before);
+  const next = prepared(definition, after);
+  const change: WriteContext = { ...context, verb: "update", subresource: "status" };
+  definition.beforeStatusUpdate?.(next, previous, change);
+  return texts(definition.validateStatus?.(next, previous, change) ?? []);
+}
+
 /** The object as it is stored. */
 export function storedForm<T extends KubeObject>(definition: ResourceDefinition<T>, object: object): T {
   const fresh = prepared(definition, object);

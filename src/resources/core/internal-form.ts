@@ -2,7 +2,7 @@
  * Objects as upstream prints them inside error messages: under the names of its internal types, in their order, with null for what
  * is absent. Users see this form in "may not change fields" messages, and scripts match on it.
  */
-import type { SecurityContext, Toleration } from "../../api/core/v1.ts";
+import type { SecurityContext } from "../../api/core/v1.ts";
 import { type InternalStructs, internalPrinter } from "../internal-printer.ts";
 
 /**
@@ -100,4 +100,3 @@ const structs: InternalStructs = {
 export const internalForm = internalPrinter(structs);
 
 export const internalSecurityContext = (context: SecurityContext) => internalForm("SecurityContext", context);
-export const internalToleration = (toleration: Toleration) => internalForm("Toleration", toleration);

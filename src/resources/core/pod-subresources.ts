@@ -10,10 +10,16 @@ const parts: Readonly<Record<string, SubresourceDefinition<Pod>["part"]>> = {
     return { ...previous, spec: { ...rest, ...(ephemeralContainers ? { ephemeralContainers } : {}) } };
   },
   resize(sent, previous) {
+    const named = ({ spec }: Pod) =>
+      JSON.stringify([spec.containers, spec.initContainers ?? []].map((list) => list.map(({ name }) => name)));
+    // Containers may not come, go or change their places: what was sent is kept for validation to refuse.
+    if (named(sent) !== named(previous)) return { ...previous, spec: sent.spec };
     const spec = { ...previous.spec, containers: resized(sent.spec.containers, previous.spec.containers) };
     if (previous.spec.initContainers) {
       spec.initContainers = resized(sent.spec.initContainers ?? [], previous.spec.initContainers);
     }
+    if (sent.spec.resources) spec.resources = sent.spec.resources;
+    else delete spec.resources;
     return { ...previous, spec };
   },
 };

@@ -12,6 +12,7 @@ import {
   defaultRequestsToLimits,
   mirrorServiceAccountName,
 } from "./pod-spec/defaults.ts";
+import { resolveLabelKeys } from "./pod-spec/scheduling.ts";
 import { podSpecWarnings } from "./pod-spec/warnings.ts";
 import { podSubresources } from "./pod-subresources.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
@@ -30,6 +31,7 @@ export const pods = defineResource<Pod>({
   },
   beforeCreate(pod) {
     pod.metadata.generation = 1;
+    resolveLabelKeys(pod.spec, pod.metadata.labels);
     pod.status = { phase: "Pending", qosClass: qosClassOf(pod.spec) };
     if (pod.spec.schedulingGates?.length) {
       pod.status.conditions = [

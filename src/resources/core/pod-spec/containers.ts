@@ -9,11 +9,12 @@ import {
   notFound,
   required,
 } from "../../../apimachinery/field-error.ts";
-import { each, oneOf, requiredOneOf, validDnsLabel } from "../../validation/rules.ts";
+import { each, requiredOneOf, validDnsLabel } from "../../validation/rules.ts";
 import { validEnvironment, validEnvironmentSources } from "./environment.ts";
 import { distinctHostPorts, validContainerPorts } from "./ports.ts";
 import { validLifecycle, validProbes } from "./probes.ts";
 import { validContainerResources } from "./resources.ts";
+import { validContainerRestarts, validResizePolicy } from "./restart-rules.ts";
 import { validSecurityContext } from "./security-context.ts";
 import { validVolumeDevices, validVolumeMounts } from "./volume-mounts.ts";
 import type { ValidatedVolumes } from "./volumes.ts";
@@ -24,9 +25,9 @@ export interface ContainerSurroundings {
   claimNames: ReadonlySet<string>;
   graceSeconds: number;
   usesHostUsers: boolean;
+  /** The pod's. */
+  restartPolicy: string | undefined;
 }
-
-const restartPolicies = ["Always", "Never", "OnFailure"];
 
 export function validContainers(spec: PodSpec, around: ContainerSurroundings, path: FieldPath): FieldError[] {
   if (!spec.containers?.length) return [required(path)];
@@ -37,9 +38,7 @@ export function validContainers(spec: PodSpec, around: ContainerSurroundings, pa
     names.add(container.name);
     found.push(...validLifecycle(container.lifecycle, around.graceSeconds, at.child("lifecycle")));
     found.push(...validProbes(container, around.graceSeconds, at));
-    if (container.restartPolicy !== undefined) {
-      found.push(...oneOf(container.restartPolicy, restartPolicies, at.child("restartPolicy")));
-    }
+    found.push(...validContainerRestarts(container, at));
     return found;
   });
   return [...errors, ...distinctHostPorts(spec.containers, path)];
@@ -50,11 +49,9 @@ export function validInitContainers(spec: PodSpec, around: ContainerSurroundings
   return each(spec.initContainers, path, (container, at) => {
     const found = validContainer(container, around, at);
     const restarts = container.restartPolicy === "Always";
-    if (container.restartPolicy !== undefined) {
-      found.push(...oneOf(container.restartPolicy, restartPolicies, at.child("restartPolicy")));
-    }
+    found.push(...validContainerRestarts(container, at));
     if (names.has(container.name)) found.push(duplicate(at.child("name"), container.name));
-    names.add(container.name);
+    if (container.name) names.add(container.name);
     found.push(...distinctHostPorts([container], path));
     if (restarts) {
       found.push(...validLifecycle(container.lifecycle, around.graceSeconds, at.child("lifecycle")));
@@ -65,6 +62,13 @@ export function validInitContainers(spec: PodSpec, around: ContainerSurroundings
       if (!container[field]) continue;
       found.push(forbidden(at.child(field), "may not be set for init containers without restartPolicy=Always"));
     }
+    found.push(
+      ...each(container.resizePolicy, at.child("resizePolicy"), ({ restartPolicy }, resizePath) => {
+        if (restartPolicy !== "RestartContainer") return [];
+        const detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+        return [invalid(resizePath.child("restartPolicy"), restartPolicy, detail)];
+      }),
+    );
     return found;
   });
 }
@@ -72,12 +76,14 @@ export function validInitContainers(spec: PodSpec, around: ContainerSurroundings
 /** Fields that would promise what a container added to a running pod cannot keep. */
 const notForEphemeral = [
   "ports",
+  "resources",
+  "resizePolicy",
+  "restartPolicy",
+  "restartPolicyRules",
   "livenessProbe",
   "readinessProbe",
   "startupProbe",
   "lifecycle",
-  "resources",
-  "resizePolicy",
 ] as const;
 
 export function validEphemeralContainers(spec: PodSpec, around: ContainerSurroundings, path: FieldPath): FieldError[] {
@@ -105,8 +111,8 @@ export function validEphemeralContainers(spec: PodSpec, around: ContainerSurroun
   });
 }
 
-function isEmpty(value: object | undefined): boolean {
-  return value === undefined || Object.keys(value).length === 0;
+function isEmpty(value: object | string | undefined): boolean {
+  return !value || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
 /** Pods are checked more strictly than templates, which were let through before. */
@@ -122,7 +128,7 @@ function validContainer(container: Container, around: ContainerSurroundings, pat
     ...(container.image ? [] : [required(path.child("image"))]),
     ...requiredOneOf(
       container.terminationMessagePolicy,
-      ["FallbackToLogsOnError", "File"],
+      ["File", "FallbackToLogsOnError"],
       path.child("terminationMessagePolicy"),
     ),
     ...validContainerPorts(container.ports, path.child("ports")),
@@ -132,6 +138,7 @@ function validContainer(container: Container, around: ContainerSurroundings, pat
     ...validVolumeDevices(container, volumes.names, volumes.claims, path.child("volumeDevices")),
     ...requiredOneOf(container.imagePullPolicy, ["Always", "IfNotPresent", "Never"], path.child("imagePullPolicy")),
     ...validContainerResources(container.resources, around.claimNames, path.child("resources")),
+    ...validResizePolicy(container.resizePolicy, around.restartPolicy, path.child("resizePolicy")),
     ...validSecurityContext(container.securityContext, around.usesHostUsers, path.child("securityContext")),
   ];
 }

@@ -5,6 +5,7 @@ import { defaultVolume } from "./volume-defaults.ts";
 
 export function defaultPodSpec(podSpec: PodSpec): void {
   podSpec.containers ??= [];
+  dropDisabledFields(podSpec);
   podSpec.restartPolicy ||= "Always";
   podSpec.terminationGracePeriodSeconds ??= 30;
   podSpec.dnsPolicy ||= "ClusterFirst";
@@ -17,6 +18,20 @@ export function defaultPodSpec(podSpec: PodSpec): void {
   for (const container of podSpec.ephemeralContainers ?? []) defaultContainer(container);
   canonicalizeResourceList(podSpec.overhead);
   if (podSpec.resources) defaultResources(podSpec.resources);
+}
+
+/** Fields of features that are off unless someone turns them on upstream: they are forgotten, not refused. */
+function dropDisabledFields(podSpec: PodSpec): void {
+  delete podSpec.schedulingGroup;
+  for (const container of [...(podSpec.initContainers ?? []), ...podSpec.containers]) {
+    if (container.lifecycle) delete container.lifecycle.stopSignal;
+  }
+  for (const { projected } of podSpec.volumes ?? []) {
+    for (const source of projected?.sources ?? []) {
+      delete source.clusterTrustBundle;
+      delete source.podCertificate;
+    }
+  }
 }
 
 /** `serviceAccount` is the field's first name and is always served beside `serviceAccountName`. */

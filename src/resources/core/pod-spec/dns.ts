@@ -9,7 +9,7 @@ const maximumSearches = 32;
 const maximumSearchLength = 2048;
 
 export function validDnsPolicy(policy: string | undefined, path: FieldPath): FieldError[] {
-  return requiredOneOf(policy, ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"], path);
+  return requiredOneOf(policy, ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], path);
 }
 
 export function validDnsConfig({ dnsConfig, dnsPolicy }: PodSpec, path: FieldPath): FieldError[] {
@@ -56,6 +56,6 @@ function validSearch(search: string, path: FieldPath): FieldError[] {
 export function validHostAliases(aliases: PodSpec["hostAliases"], path: FieldPath): FieldError[] {
   return each(aliases, path, ({ ip, hostnames }, at) => [
     ...validIp(ip, at.child("ip")),
-    ...(hostnames ?? []).flatMap((hostname) => validDnsSubdomain(hostname, path.child("hostnames"))),
+    ...each(hostnames, at.child("hostnames"), validDnsSubdomain),
   ]);
 }

@@ -2,7 +2,7 @@
 import type { ObjectFieldSelector, ResourceFieldSelector } from "../../../api/core/v1.ts";
 import { type FieldError, type FieldPath, invalid, notSupported, required } from "../../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../../apimachinery/name-validation.ts";
-import { quantityProblem } from "../../../apimachinery/quantity.ts";
+import { Quantity, quantityProblem } from "../../../apimachinery/quantity.ts";
 import { obeys } from "../../validation/rules.ts";
 
 export const environmentFields = [
@@ -42,6 +42,10 @@ export function validFieldReference(
   const at = path.child("fieldPath");
   if (!reference.apiVersion) return [required(path.child("apiVersion"))];
   if (fieldPath === "") return [required(at)];
+  if (reference.apiVersion !== "v1") {
+    const detail = `error converting fieldPath: unsupported pod version: ${reference.apiVersion}`;
+    return [invalid(at, fieldPath, detail)];
+  }
   const subscripted = /^(.*)\['(.*)'\]$/.exec(fieldPath);
   if (subscripted) {
     const [, base, key = ""] = subscripted;
@@ -65,36 +69,38 @@ const containerResources = [
   "requests.memory",
 ];
 
-const divisors: Record<string, readonly string[]> = {
-  cpu: ["1m", "1"],
-  memory: ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
-};
+const sizes = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 export function validResourceReference(
   reference: ResourceFieldSelector,
   path: FieldPath,
   containerRequired: boolean,
 ): FieldError[] {
-  if (containerRequired && !reference.containerName) return [required(path.child("containerName"))];
-  const { resource } = reference;
-  if (!resource) return [required(path.child("resource"))];
-  const [, name = ""] = resource.split(/\.(.*)/s);
-  const isHugePages = name.startsWith("hugepages-");
-  if (!containerResources.includes(resource) && !isHugePages) {
-    return [notSupported(path.child("resource"), resource, containerResources)];
+  const { resource = "", containerName } = reference;
+  const errors: FieldError[] = [];
+  if (containerRequired && !containerName) errors.push(required(path.child("containerName")));
+  else if (!resource) errors.push(required(path.child("resource")));
+  else if (!containerResources.includes(resource) && !/^(limits|requests)\.hugepages-/.test(resource)) {
+    errors.push(notSupported(path.child("resource"), resource, containerResources));
   }
-  const divisor = reference.divisor ?? "0";
-  if (divisor === "0" || quantityProblem(divisor)) return [];
-  const known = divisors[name === "cpu" ? "cpu" : "memory"]!;
-  const values = name === "cpu" ? "1m and 1" : "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei";
-  const subject =
-    name === "cpu" ? "cpu" : name === "memory" ? "memory" : isHugePages ? "hugepages" : "local ephemeral storage";
-  if (known.includes(divisor)) return [];
-  return [
-    invalid(
-      path.child("divisor"),
-      divisor,
-      `only divisor's values ${values} are supported with the ${subject} resource`,
-    ),
-  ];
+  return [...errors, ...validDivisor(resource, reference.divisor, path.child("divisor"))];
+}
+
+/** The message names the resource instead of the divisor, as upstream's does. */
+function validDivisor(resource: string, divisor: string | undefined, path: FieldPath): FieldError[] {
+  if (divisor === undefined || quantityProblem(divisor) || Quantity.parse(divisor).isZero()) return [];
+  const [, name = ""] = resource.split(/\.(.*)/s);
+  const subject = divisorSubject(name);
+  if (!subject) return [];
+  const isCpu = name === "cpu";
+  const known = isCpu ? ["1m", "1"] : sizes;
+  if (known.includes(Quantity.parse(divisor).toString())) return [];
+  const values = isCpu ? known.join(" and ") : known.join(", ");
+  return [invalid(path, resource, `only divisor's values ${values} are supported with the ${subject} resource`)];
+}
+
+function divisorSubject(name: string): string | undefined {
+  if (name.startsWith("hugepages-")) return "hugepages";
+  if (name === "ephemeral-storage") return "local ephemeral storage";
+  return name === "cpu" || name === "memory" ? name : undefined;
 }

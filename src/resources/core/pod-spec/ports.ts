@@ -36,11 +36,11 @@ export function distinctHostPorts(containers: readonly Container[], path: FieldP
   );
 }
 
-/** On the host's network there is nothing to map. */
-export function matchingHostPorts(containers: readonly Container[], path: FieldPath): FieldError[] {
+/** On the host's network there is nothing to map. A template may leave the host's port to the pods made of it. */
+export function matchingHostPorts(containers: readonly Container[], path: FieldPath, isPod: boolean): FieldError[] {
   return each(containers, path, (container, at) =>
     each(container.ports, at.child("ports"), ({ containerPort, hostPort }, portPath) =>
-      hostPort === containerPort
+      hostPort === containerPort || (!isPod && !hostPort)
         ? []
         : [invalid(portPath.child("hostPort"), hostPort ?? 0, "must match `containerPort` when `hostNetwork` is true")],
     ),

@@ -25,7 +25,6 @@ import {
 } from "../../../apimachinery/name-validation.ts";
 import { validLabelSelector } from "../../validation/label-selector.ts";
 import { each, obeys, oneOf, optionalOneOf } from "../../validation/rules.ts";
-import { internalToleration } from "../internal-form.ts";
 
 const requiredField = "requiredDuringSchedulingIgnoredDuringExecution";
 const preferredField = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -43,7 +42,8 @@ export function validAffinity(affinity: Affinity | undefined, path: FieldPath): 
     errors.push(
       ...each(nodeAffinity[preferredField], at.child(preferredField), ({ weight, preference }, term) => [
         ...validWeight(weight, term.child("weight")),
-        ...validNodeSelectorTerm(preference, term.child("preference")),
+        // Values that no label can have do no harm where the term is only a preference.
+        ...validNodeSelectorTerm(preference, term.child("preference"), true),
       ]),
     );
   }
@@ -62,12 +62,23 @@ export function validNodeSelector(
 ): FieldError[] {
   const termsPath = path.child("nodeSelectorTerms");
   if (!terms?.length) return [required(termsPath, "must have at least one node selector term")];
-  return each(terms, termsPath, validNodeSelectorTerm);
+  return each(terms, termsPath, (term, at) => validNodeSelectorTerm(term, at, false));
 }
 
-function validNodeSelectorTerm(term: NodeSelectorTerm | undefined, path: FieldPath): FieldError[] {
+function validNodeSelectorTerm(
+  term: NodeSelectorTerm | undefined,
+  path: FieldPath,
+  allowInvalidValues: boolean,
+): FieldError[] {
   return [
-    ...each(term?.matchExpressions, path.child("matchExpressions"), validNodeRequirement),
+    ...each(term?.matchExpressions, path.child("matchExpressions"), (requirement, at) => [
+      ...validNodeRequirement(requirement, at),
+      ...(allowInvalidValues
+        ? []
+        : each(requirement.values, at.child("values"), (value, valuePath) =>
+            obeys(value, labelValueProblems, valuePath),
+          )),
+    ]),
     ...each(term?.matchFields, path.child("matchFields"), validNodeFieldRequirement),
   ];
 }
@@ -126,33 +137,75 @@ function validPodAffinityTerm(term: PodAffinityTerm, path: FieldPath): FieldErro
     ...validLabelSelector(term.labelSelector, path.child("labelSelector")),
     ...validLabelSelector(term.namespaceSelector, path.child("namespaceSelector")),
     ...(term.namespaces ?? []).flatMap((name) => obeys(name, dns1123LabelProblems, path.child("namespace"))),
-    ...validMatchLabelKeys(term, path),
+    ...validMatchLabelKeys(term, term.mismatchLabelKeys, path),
     ...(term.topologyKey ? [] : [required(topologyPath, "can not be empty")]),
     ...obeys(term.topologyKey ?? "", qualifiedNameProblems, topologyPath),
   ];
 }
 
+type KeyedSelector = Pick<PodAffinityTerm, "labelSelector" | "matchLabelKeys">;
+
+/** Keys whose values come from the pod's own labels: of an affinity or of a spread constraint. */
 function validMatchLabelKeys(
-  { labelSelector, matchLabelKeys, mismatchLabelKeys }: PodAffinityTerm,
+  { labelSelector, matchLabelKeys }: KeyedSelector,
+  mismatchLabelKeys: readonly string[] | undefined,
   path: FieldPath,
 ): FieldError[] {
   const keysPath = path.child("matchLabelKeys");
-  const mismatchPath = path.child("mismatchLabelKeys");
-  const errors: FieldError[] = [];
-  if (!labelSelector && matchLabelKeys?.length) {
-    errors.push(forbidden(keysPath, "must not be specified when labelSelector is not set"));
+  const errors = [
+    ...validLabelKeys(matchLabelKeys, labelSelector, keysPath),
+    ...validLabelKeys(mismatchLabelKeys, labelSelector, path.child("mismatchLabelKeys")),
+  ];
+  // The keys' own requirements are in the selector by now: a key is wrong when it was there before.
+  const seen = new Set(Object.keys(labelSelector?.matchLabels ?? {}));
+  for (const { key } of labelSelector?.matchExpressions ?? []) {
+    const index = matchLabelKeys?.indexOf(key) ?? -1;
+    if (index >= 0 && seen.has(key)) {
+      errors.push(invalid(path.index(index), key, "exists in both matchLabelKeys and labelSelector"));
+    }
+    seen.add(key);
   }
-  if (!labelSelector && mismatchLabelKeys?.length) {
-    errors.push(forbidden(mismatchPath, "must not be specified when labelSelector is not set"));
-  }
-  errors.push(...each(matchLabelKeys, keysPath, (key, at) => obeys(key, qualifiedNameProblems, at)));
-  errors.push(...each(mismatchLabelKeys, mismatchPath, (key, at) => obeys(key, qualifiedNameProblems, at)));
   for (const [index, key] of (matchLabelKeys ?? []).entries()) {
     if (mismatchLabelKeys?.includes(key)) {
       errors.push(invalid(keysPath.index(index), key, "exists in both matchLabelKeys and mismatchLabelKeys"));
     }
   }
   return errors;
+}
+
+function validLabelKeys(
+  keys: readonly string[] | undefined,
+  labelSelector: PodAffinityTerm["labelSelector"],
+  path: FieldPath,
+): FieldError[] {
+  if (!keys?.length) return [];
+  if (!labelSelector) return [forbidden(path, "must not be specified when labelSelector is not set")];
+  return each(keys, path, (key, at) => obeys(key, qualifiedNameProblems, at));
+}
+
+/** Puts what the pod's own labels say about matchLabelKeys and mismatchLabelKeys into the selectors. Mutates. */
+export function resolveLabelKeys(spec: PodSpec, labels: Readonly<Record<string, string>> | undefined): void {
+  const add = (selector: KeyedSelector["labelSelector"], keys: readonly string[] | undefined, operator: string) => {
+    if (!selector) return;
+    for (const key of keys ?? []) {
+      const value = labels?.[key];
+      if (value === undefined) continue;
+      selector.matchExpressions = [...(selector.matchExpressions ?? []), { key, operator, values: [value] }];
+    }
+  };
+  for (const affinity of [spec.affinity?.podAffinity, spec.affinity?.podAntiAffinity]) {
+    const terms = [
+      ...(affinity?.[preferredField] ?? []).map(({ podAffinityTerm }) => podAffinityTerm),
+      ...(affinity?.[requiredField] ?? []),
+    ];
+    for (const term of terms) {
+      add(term.labelSelector, term.matchLabelKeys, "In");
+      add(term.labelSelector, term.mismatchLabelKeys, "NotIn");
+    }
+  }
+  for (const { labelSelector, matchLabelKeys } of spec.topologySpreadConstraints ?? []) {
+    add(labelSelector, matchLabelKeys, "In");
+  }
 }
 
 export function validTolerations(tolerations: readonly Toleration[] | undefined, path: FieldPath): FieldError[] {
@@ -173,9 +226,13 @@ export function validTolerations(tolerations: readonly Toleration[] | undefined,
     } else if (operator === "Exists") {
       if (value) {
         const detail = "value must be empty when `operator` is 'Exists'";
-        errors.push(invalid(operatorPath, internalToleration(toleration), detail));
+        errors.push(invalid(operatorPath, value, detail));
       }
-    } else errors.push(notSupported(operatorPath, operator, ["Equal", "Exists"]));
+    } else {
+      // The comparisons are known, and not enabled.
+      const compares = operator === "Lt" || operator === "Gt";
+      errors.push(notSupported(operatorPath, operator, ["Equal", "Exists", ...(compares ? ["Lt", "Gt"] : [])]));
+    }
     if (effect) errors.push(...oneOf(effect, taintEffects, at.child("effect")));
     return errors;
   });
@@ -187,7 +244,6 @@ export function validTopologySpread(constraints: PodSpec["topologySpreadConstrai
     const errors: FieldError[] = [];
     if (maxSkew <= 0) errors.push(invalid(at.child("maxSkew"), maxSkew, "must be greater than zero"));
     if (!topologyKey) errors.push(required(at.child("topologyKey"), "can not be empty"));
-    else errors.push(...obeys(topologyKey, qualifiedNameProblems, at.child("topologyKey")));
     errors.push(...oneOf(whenUnsatisfiable, ["DoNotSchedule", "ScheduleAnyway"], at.child("whenUnsatisfiable")));
     const repeated = constraints
       ?.slice(index + 1)
@@ -206,26 +262,10 @@ export function validTopologySpread(constraints: PodSpec["topologySpreadConstrai
     const policies = ["Honor", "Ignore"];
     errors.push(...optionalOneOf(constraint.nodeAffinityPolicy, policies, at.child("nodeAffinityPolicy")));
     errors.push(...optionalOneOf(constraint.nodeTaintsPolicy, policies, at.child("nodeTaintsPolicy")));
-    errors.push(...validSpreadKeys(constraint, at.child("matchLabelKeys")));
+    errors.push(...validMatchLabelKeys(constraint, undefined, at));
     errors.push(...validLabelSelector(constraint.labelSelector, at.child("labelSelector")));
     return errors;
   });
-}
-
-function validSpreadKeys(
-  { labelSelector, matchLabelKeys }: NonNullable<PodSpec["topologySpreadConstraints"]>[number],
-  path: FieldPath,
-): FieldError[] {
-  if (!matchLabelKeys?.length) return [];
-  if (!labelSelector) return [forbidden(path, "must not be specified when labelSelector is not set")];
-  const selected = new Set([
-    ...Object.keys(labelSelector.matchLabels ?? {}),
-    ...(labelSelector.matchExpressions ?? []).map(({ key }) => key),
-  ]);
-  return each(matchLabelKeys, path, (key, at) => [
-    ...obeys(key, qualifiedNameProblems, at),
-    ...(selected.has(key) ? [invalid(at, key, "exists in both matchLabelKeys and labelSelector")] : []),
-  ]);
 }
 
 export function validSchedulingGates(gates: PodSpec["schedulingGates"], path: FieldPath): FieldError[] {

@@ -42,7 +42,6 @@ export function defaultVolume(volume: Volume): void {
 
 function defaultProjection(source: VolumeProjection): void {
   if (source.serviceAccountToken) source.serviceAccountToken.expirationSeconds ??= 3600;
-  if (source.podCertificate) source.podCertificate.maxExpirationSeconds ??= 86400;
   defaultDownwardItems(source.downwardAPI?.items);
 }
 

@@ -39,7 +39,7 @@ export function validVolumeMounts(container: Container, volumes: ReadonlySet<str
       errors.push(...validDescendingPath(mount.subPathExpr, path.child("subPathExpr")));
     }
     errors.push(...validPropagation(container, mount.mountPropagation, path.child("mountPropagation")));
-    errors.push(...validRecursiveReadOnly(mount, at));
+    errors.push(...validRecursiveReadOnly(mount, path.child("recursiveReadOnly")));
     return errors;
   });
 }
@@ -53,10 +53,9 @@ function validPropagation(container: Container, propagation: string | undefined,
   return errors;
 }
 
-function validRecursiveReadOnly(mount: NonNullable<Container["volumeMounts"]>[number], path: FieldPath): FieldError[] {
+function validRecursiveReadOnly(mount: NonNullable<Container["volumeMounts"]>[number], at: FieldPath): FieldError[] {
   const value = mount.recursiveReadOnly;
   if (value === undefined) return [];
-  const at = path.child("recursiveReadOnly");
   if (value === "Disabled") return [];
   if (value !== "Enabled" && value !== "IfPossible") {
     return optionalOneOf(value, ["Disabled", "Enabled", "IfPossible"], at);
@@ -87,11 +86,12 @@ export function validVolumeDevices(
       errors.push(invalid(at.child("name"), name, detail));
     }
     if (!volumes.has(name)) errors.push(notFound(at.child("name"), name));
-    names.add(name);
+    if (name) names.add(name);
     if (!devicePath) errors.push(required(at.child("devicePath")));
     if (devicePaths.has(devicePath)) errors.push(invalid(at.child("devicePath"), devicePath, "must be unique"));
-    if (devicePath) errors.push(...withoutBacksteps(devicePath, at.child("devicePath")));
-    devicePaths.add(devicePath);
+    if (withoutBacksteps(devicePath, at).length > 0) {
+      errors.push(invalid(at.child("devicePath"), devicePath, "can not contain backsteps ('..')"));
+    } else devicePaths.add(devicePath);
     if (mounts.some((mount) => mount.name === name)) {
       errors.push(invalid(at.child("name"), name, "must not already exist in volumeMounts"));
     }
