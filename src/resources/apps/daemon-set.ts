@@ -21,6 +21,7 @@ import {
   bumpGenerationOnSpecChange,
   matcherOrUndefined,
   nonNegativeCounts,
+  notDecremented,
   selectorPath,
   templateMatchesSelector,
   templatePath,
@@ -62,8 +63,8 @@ export const daemonSets = defineResource<DaemonSet>({
     ...validDaemonSet(next),
     ...(previous ? unchangedSelector(next.spec.selector, previous.spec.selector) : []),
   ],
-  validateStatus: ({ status }) =>
-    nonNegativeCounts(
+  validateStatus: ({ status }, previous) => [
+    ...nonNegativeCounts(
       status,
       [
         "currentNumberScheduled",
@@ -74,9 +75,12 @@ export const daemonSets = defineResource<DaemonSet>({
         "updatedNumberScheduled",
         "numberAvailable",
         "numberUnavailable",
+        "collisionCount",
       ],
       statusPath,
     ),
+    ...notDecremented(status.collisionCount, previous.status?.collisionCount),
+  ],
   warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
   columns: [
     name,

@@ -4,6 +4,7 @@ import {
   type FieldError,
   forbidden,
   invalid,
+  notSupported,
   required,
   spec as specPath,
   status as statusPath,
@@ -14,13 +15,14 @@ import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, containerImages, containerNames, name, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { atMostHundredPercent, numberPart, validIntOrPercent } from "../validation/int-or-percent.ts";
-import { nonNegative, oneOf } from "../validation/rules.ts";
+import { nonNegative } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import {
   atMostCount,
   firstGeneration,
   matcherOrUndefined,
   nonNegativeCounts,
+  notDecremented,
   selectorPath,
   templateMatchesSelector,
   templatePath,
@@ -29,6 +31,8 @@ import {
   validLongRunningTemplate,
   validWorkloadSelector,
 } from "./workload.ts";
+
+type Strategy = NonNullable<Deployment["spec"]["strategy"]>;
 
 export const deployments = defineResource<Deployment>({
   ...served("apps/v1", "deployments"),
@@ -63,7 +67,7 @@ export const deployments = defineResource<Deployment>({
     ...validDeployment(next),
     ...(previous ? unchangedSelector(next.spec.selector, previous.spec.selector) : []),
   ],
-  validateStatus: ({ status }) => [
+  validateStatus: ({ status }, previous) => [
     ...nonNegativeCounts(
       status,
       [
@@ -73,6 +77,8 @@ export const deployments = defineResource<Deployment>({
         "readyReplicas",
         "availableReplicas",
         "unavailableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
       ],
       statusPath,
     ),
@@ -85,6 +91,7 @@ export const deployments = defineResource<Deployment>({
       statusPath.child("availableReplicas"),
       "readyReplicas",
     ),
+    ...notDecremented(status.collisionCount, previous.status?.collisionCount),
   ],
   warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
   columns: [
@@ -127,6 +134,10 @@ function validDeployment({ spec }: Deployment): FieldError[] {
   return errors;
 }
 
+function shownRolling({ maxUnavailable, maxSurge }: NonNullable<Strategy["rollingUpdate"]>): object {
+  return { MaxUnavailable: maxUnavailable ?? 0, MaxSurge: maxSurge ?? 0 };
+}
+
 function validStrategy({ strategy }: Deployment["spec"]): FieldError[] {
   const path = specPath.child("strategy");
   const rollingPath = path.child("rollingUpdate");
@@ -134,7 +145,10 @@ function validStrategy({ strategy }: Deployment["spec"]): FieldError[] {
   if (strategy?.type === "Recreate") {
     return rolling ? [forbidden(rollingPath, "may not be specified when strategy `type` is 'Recreate'")] : [];
   }
-  if (strategy?.type !== "RollingUpdate") return oneOf(strategy?.type, ["Recreate", "RollingUpdate"], path);
+  if (strategy?.type !== "RollingUpdate") {
+    const shown = { Type: strategy?.type ?? "", RollingUpdate: rolling ? shownRolling(rolling) : null };
+    return [notSupported(path, shown, ["Recreate", "RollingUpdate"])];
+  }
   if (!rolling) return [required(rollingPath, "this should be defaulted and never be nil")];
   const unavailablePath = rollingPath.child("maxUnavailable");
   const errors = [

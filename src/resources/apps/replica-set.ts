@@ -42,7 +42,14 @@ export const replicaSets = defineResource<ReplicaSet>({
   validateStatus: ({ status }) => [
     ...nonNegativeCounts(
       status,
-      ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+      [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "terminatingReplicas",
+      ],
       statusPath,
     ),
     ...(["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] as const).flatMap((field) =>

@@ -23,6 +23,7 @@ import {
   firstGeneration,
   matcherOrUndefined,
   nonNegativeCounts,
+  notDecremented,
   selectorPath,
   templateMatchesSelector,
   templatePath,
@@ -43,6 +44,8 @@ export const statefulSets = defineResource<StatefulSet>({
       spec.updateStrategy.rollingUpdate ??= {};
     }
     if (spec.updateStrategy.type === "RollingUpdate" && spec.updateStrategy.rollingUpdate) {
+      // Taking several pods down at once is a feature that is off unless someone turns it on upstream.
+      delete spec.updateStrategy.rollingUpdate.maxUnavailable;
       spec.updateStrategy.rollingUpdate.partition ??= 0;
     }
     spec.persistentVolumeClaimRetentionPolicy ??= {};
@@ -64,7 +67,7 @@ export const statefulSets = defineResource<StatefulSet>({
   beforeCreate: firstGeneration<StatefulSet>({ replicas: 0, availableReplicas: 0 }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next, previous) => [...validStatefulSet(next), ...(previous ? validChange(next, previous) : [])],
-  validateStatus: ({ status }) => [
+  validateStatus: ({ status }, previous) => [
     ...nonNegativeCounts(
       status,
       ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration", "collisionCount"],
@@ -81,6 +84,7 @@ export const statefulSets = defineResource<StatefulSet>({
       statusPath.child("availableReplicas"),
       "status.readyReplicas",
     ),
+    ...notDecremented(status.collisionCount, previous.status?.collisionCount),
   ],
   warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
   columns: [

@@ -10,6 +10,7 @@ import {
   notSupported,
   required,
   spec as specPath,
+  status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { type LabelMatcher, labelSelectorMatcher, SelectorError } from "../../apimachinery/selectors.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
@@ -105,6 +106,12 @@ export function atMostCount(
   of: string,
 ): FieldError[] {
   return (value ?? 0) > (limit ?? 0) ? [invalid(path, value ?? 0, `cannot be greater than ${of}`)] : [];
+}
+
+/** The count that tells apart names which would collide only ever grows. */
+export function notDecremented(next: number | undefined, previous: number | undefined): FieldError[] {
+  if (previous === undefined || (next !== undefined && next >= previous)) return [];
+  return [invalid(statusPath.child("collisionCount"), next ?? 0, "cannot be decremented")];
 }
 
 export function templateWarnings(template: PodTemplateSpec | undefined, path: FieldPath): string[] {
