@@ -224,6 +224,17 @@ Examples:
       exitWith(await whyCommand(target, { ...options, print }));
     });
   program
+    .command("map")
+    .description("draw who serves whom: Services, their doors, and by node the pods behind them")
+    .option(...name)
+    .option("-n, --namespace <namespace>", "of which namespace (default: default)")
+    .option("-A, --all-namespaces", "of all")
+    .option("-w, --watch", "follow changes")
+    .action(async (options) => {
+      const { mapCommand } = await import("./commands/map.ts");
+      await mapCommand({ ...options, print });
+    });
+  program
     .command("demo")
     .description("install what is missing, bring a cluster up, and show a Service share out its traffic")
     .option(...name)

@@ -1,5 +1,5 @@
 /** Why a request does not arrive: the walk from a name to a listening process, over facts that were gathered. Pure. */
-import { explainPod, findingOfPod } from "./explain-pod.ts";
+import { findingOfPod } from "./explain-pod.ts";
 import { isLoopback, type Listener, takes } from "./listeners.ts";
 import { forbiddenBy, type Party } from "./network-policy.ts";
 import { type Finding, lost, note, ok, type Report, unknown, walk } from "./report.ts";
@@ -790,11 +790,6 @@ class Path {
     const { source } = this.#facts;
     return source.kind === "pod" && source.pod.status?.podIP === address;
   }
-}
-
-/** A pod that is asked about itself, or a whole workload's. */
-export function explainPodReport(world: World, pod: PodView): Report {
-  return explainPod(world, pod);
 }
 
 const doorNames: Record<"cluster-ip" | "node-port" | "balancer" | "external-ip", string> = {

@@ -1,4 +1,6 @@
-/** `pinnace why` on a real cluster that is broken in one way after the other: real packets, real sockets, the kernel's own trace. */
+/** `pinnace why` and `map` on a real cluster that is broken in one way after the other: real packets, real sockets, the kernel's own trace. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import type { Report } from "../src/inspect/report.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
@@ -12,7 +14,7 @@ nodes:
 
 const echo = "pinnace.local/echo:1";
 
-describeCluster("why", { config }, (cluster) => {
+describeCluster("why and map", { config }, (cluster) => {
   const why = async (...args: string[]): Promise<Report> => {
     const output = await cluster.pinnace("why", ...args, "-o", "json").catch((error: { stdout?: string }) => {
       // It ends with 1 when the request is lost.
@@ -58,6 +60,30 @@ describeCluster("why", { config }, (cluster) => {
       "tables",
     );
     expect(tables).not.toContain("pinnace-why");
+  });
+
+  test("the map shows the Service, its doors, and the pods by node", async () => {
+    const map = await cluster.pinnace("map");
+    expect(map).toMatch(/web +NodePort +10\.96\.\d+\.\d+:80 → 8080 +any node:3\d{4}/);
+    expect(map.match(/[├└]─ ● web-\S+ +10\.244\.\d+\.\d+:8080/g)).toHaveLength(2);
+    expect(map).toMatch(/behind no Service\n +● client/);
+  });
+
+  test("the map follows changes until it is interrupted", async () => {
+    const watching = spawn(process.execPath, ["dist/bin/pinnace.mjs", "map", "--watch", "--name", cluster.name], {
+      env: { ...process.env, PINNACE_HOME: cluster.home },
+    });
+    let shown = "";
+    watching.stdout.on("data", (chunk) => (shown += chunk));
+    try {
+      await expect.poll(() => shown, { timeout: 20_000 }).toContain("● client");
+      await cluster.kubectl`expose pod client --port=80`;
+      await expect.poll(() => shown, { timeout: 20_000 }).toMatch(/client +ClusterIP +10\.96\.\d+\.\d+:80\n/);
+    } finally {
+      watching.kill("SIGINT");
+    }
+    expect(await once(watching, "exit")).toEqual([0, null]);
+    await cluster.kubectl`delete service client`;
   });
 
   test("a pod that asks itself through its Service", async () => {
