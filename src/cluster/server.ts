@@ -22,6 +22,7 @@ import { runControllers } from "../controller-runtime/run-controllers.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
+import { EncryptedStore } from "../storage/encryption/encrypted-store.ts";
 import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPki } from "./certificates.ts";
@@ -31,6 +32,7 @@ import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startClusterDns } from "./dns.ts";
 import type { DnsStandbyOptions } from "./dns-standby.ts";
 
+import { readEncryption } from "./encryption.ts";
 import { openImageStore } from "./image-store.ts";
 import { startLoadBalancer } from "./load-balancer.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
@@ -92,7 +94,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     // Awaited below; a failure before that must not count as nobody's.
     lan.catch(() => {});
     machine.catch(() => {});
-    const store = options.store ?? (await watch.until("the store", LmdbStore.open({ folder: paths.store, clock })));
+    const store = await watch.until("the store", openStore(options));
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode
@@ -207,6 +209,14 @@ function dialFrom(netns: string): Dial {
 }
 
 /** Where no node is local, nobody asks there; yet an endpoint must not be a loopback address. */
+/** The engine, behind the seals that the plan asks for. */
+async function openStore({ plan, paths, clock, store }: ServerOptions): Promise<Store> {
+  const { encryption } = plan.apiServer;
+  const sealing = encryption && (await readEncryption(encryption.configuration));
+  const engine = store ?? (await LmdbStore.open({ folder: paths.store, clock }));
+  return sealing ? new EncryptedStore(engine, sealing) : engine;
+}
+
 function advertisedAddress({ apiServer, network }: ClusterPlan): string {
   return apiServer.address.startsWith("127.") ? network.hostAddress : apiServer.address;
 }

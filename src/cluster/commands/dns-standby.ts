@@ -6,9 +6,12 @@ import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { ClusterDns, fillZone } from "../../cluster-dns/server.ts";
+import { openValue } from "../../storage/encryption/encrypted-store.ts";
+import type { Sealing } from "../../storage/encryption/encryption-configuration.ts";
 import { LmdbStore } from "../../storage/lmdb/lmdb-store.ts";
 import type { StoredValue } from "../../storage/store.ts";
 import { standbyPrefixes, standbySockets } from "../dns-standby.ts";
+import { readEncryption } from "../encryption.ts";
 import { lineLogger } from "../line-logger.ts";
 import { clusterPaths, readPlan } from "../state-folder.ts";
 
@@ -22,10 +25,14 @@ export async function dnsStandby(root: string): Promise<void> {
   const plan = readPlan(paths);
   const node = plan?.nodes.find(({ kind, role }) => kind === "local" && role === "control-plane");
   if (!plan || !node) return;
+  const { encryption } = plan.apiServer;
+  const sealing = encryption && (await readEncryption(encryption.configuration));
   const relieved = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
   const dns = new ClusterDns({
     async inform(zone) {
-      const [namespaces, services, slices] = await LmdbStore.peek(paths.store, standbyPrefixes);
+      const [namespaces, services, slices] = (await LmdbStore.peek(paths.store, standbyPrefixes)).map((values) =>
+        values.map((value) => opened(value, sealing)),
+      );
       fillZone(zone, objects<Namespace>(namespaces), objects<Service>(services), objects<EndpointSlice>(slices));
     },
     clock: systemClock,
@@ -40,6 +47,11 @@ export async function dnsStandby(root: string): Promise<void> {
   await relieved;
   await sleep(systemClock, lastWordsMs);
   await dns.close();
+}
+
+function opened(stored: StoredValue, sealing: ((key: string) => Sealing | undefined) | undefined): StoredValue {
+  const seals = sealing?.(stored.key);
+  return seals ? { ...stored, value: openValue(stored, seals) } : stored;
 }
 
 function objects<T>(values: readonly StoredValue[] = []): T[] {

@@ -32,6 +32,10 @@ export interface ApiServerConfig {
   authentication?: AuthenticationConfig;
   /** Upstream's AuthorizationConfiguration. Default: Node, then RBAC. */
   authorization?: AuthorizationConfiguration;
+  encryption?: {
+    /** The path of a file with upstream's EncryptionConfiguration; its keys are kept nowhere else. */
+    configuration: string;
+  };
 }
 
 /** How clients prove who they are, beyond certificates and ServiceAccounts' tokens. */
