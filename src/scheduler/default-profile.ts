@@ -36,7 +36,7 @@ export function defaultProfile(
       nodePorts,
       nodeResourcesFit(args.NodeResourcesFit),
       ...volumePlugins,
-      podTopologySpread(defaultSpreading),
+      podTopologySpread(defaultSpreading, args.PodTopologySpread),
       interPodAffinity(args.InterPodAffinity),
       nodeResourcesBalancedAllocation,
       imageLocality,

@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { Node, Pod } from "../api/core/v1.ts";
+import { labelMapMatcher } from "../apimachinery/selectors.ts";
 import { seededRandom } from "../base/random.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { failureMessage } from "./failure-message.ts";
 import { findNode } from "./find-node.ts";
 import type { NodeResourcesFitArgs } from "./plugins/node-resources-fit.ts";
 import { nodeResourcesFit } from "./plugins/node-resources-fit.ts";
+import type { DefaultSpreading } from "./plugins/pod-topology-spread.ts";
 import { podInfoOf } from "./pod-info.ts";
 import { compileProfiles, type ProfileConfig } from "./profile-config.ts";
 
@@ -145,19 +147,101 @@ describe("a profile", () => {
     expect(profile!.preempts).toBe(false);
   });
 
+  const twice = { name: "NodeAffinity", args: {} };
+  const fitting = (args: object): ProfileConfig[] => [{ pluginConfig: [{ name: "NodeResourcesFit", args }] }];
+  const spread = (args: object): ProfileConfig[] => [{ pluginConfig: [{ name: "PodTopologySpread", args }] }];
+  const falling = [
+    { utilization: 50, score: 1 },
+    { utilization: 50, score: 2 },
+  ];
   test.each<[string, ProfileConfig[], string]>([
     [
       "an unknown plugin",
       [{ plugins: { score: { enabled: [{ name: "NodeLuck" }] } } }],
-      'scheduler profile "default-scheduler": there is no plugin "NodeLuck"',
+      'profiles[0].plugins.score.enabled[0].name: there is no plugin "NodeLuck"; known are DefaultBinder, ',
     ],
     [
       "a weight beyond 100",
       [{ plugins: { score: { enabled: [{ name: "NodeAffinity", weight: 101 }] } } }],
-      'scheduler profile "default-scheduler": the weight of NodeAffinity must be a whole number up to 100',
+      "profiles[0].plugins.score.enabled[0].weight: 101 must be a whole number from 0 to 100",
     ],
-    ["two profiles of one name", [{}, {}], 'two scheduler profiles are called "default-scheduler"'],
+    [
+      "a plugin enabled twice",
+      [{ plugins: { multiPoint: { enabled: [{ name: "NodeName" }, { name: "NodeName" }] } } }],
+      "profiles[0].plugins.multiPoint.enabled[1].name: NodeName is enabled twice",
+    ],
+    [
+      "a scheduler that does not bind",
+      [{ plugins: { multiPoint: { disabled: [{ name: "DefaultBinder" }] } } }],
+      "profiles[0].plugins.multiPoint.disabled[0].name: DefaultBinder cannot be turned off",
+    ],
+    ["two profiles of one name", [{}, {}], 'profiles[1]: "default-scheduler" is already the name of profiles[0]'],
+    [
+      "arguments that are given twice",
+      [{ pluginConfig: [twice, twice] }],
+      "profiles[0].pluginConfig[1].name: the arguments of NodeAffinity are given twice",
+    ],
+    [
+      "arguments of a plugin that takes none",
+      [{ pluginConfig: [{ name: "NodePorts", args: {} }] }],
+      "profiles[0].pluginConfig[0].name: NodePorts takes no arguments here; those that do are InterPodAffinity, ",
+    ],
+    [
+      "an unknown argument",
+      fitting({ scoring: {} }),
+      "profiles[0].pluginConfig[0].args.scoring: unknown field; known fields: apiVersion, kind, scoringStrategy",
+    ],
+    [
+      "an unknown strategy",
+      fitting({ scoringStrategy: { type: "Random" } }),
+      'profiles[0].pluginConfig[0].args.scoringStrategy.type: "Random" is not one of LeastAllocated, MostAllocated, ',
+    ],
+    [
+      "a ratio without its shape",
+      fitting({ scoringStrategy: { type: "RequestedToCapacityRatio" } }),
+      "args.scoringStrategy: the type RequestedToCapacityRatio needs requestedToCapacityRatio.shape",
+    ],
+    [
+      "a shape that goes back",
+      fitting({ scoringStrategy: { requestedToCapacityRatio: { shape: falling } } }),
+      "requestedToCapacityRatio.shape[1].utilization: 50 must be more than that of the point before",
+    ],
+    [
+      "a weight that is none",
+      fitting({ scoringStrategy: { resources: [{ name: "cpu", weight: 0 }] } }),
+      "scoringStrategy.resources[0].weight: 0 must be a whole number from 1 to 100",
+    ],
+    [
+      "default constraints that would be ignored",
+      spread({ defaultConstraints: [{ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "ScheduleAnyway" }] }),
+      'args.defaultingType: must be "List" when defaultConstraints are given',
+    ],
+    [
+      "a default constraint with a selector",
+      spread({
+        defaultingType: "List",
+        defaultConstraints: [
+          { maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "ScheduleAnyway", labelSelector: {} },
+        ],
+      }),
+      "defaultConstraints[0].labelSelector: must not be set: the selector comes from the pod's Services and controllers",
+    ],
   ])("%s is refused", (_, configs, message) => {
     expect(() => compileProfiles(configs)).toThrow(message);
+  });
+
+  test("may spread Pods of one Service strictly by default", () => {
+    const web = { app: "web" };
+    const selector: DefaultSpreading = { key: "web", selector: labelMapMatcher(web), pair: ["app", "web"] };
+    const constraint = { maxSkew: 1, topologyKey: "zone", whenUnsatisfiable: "DoNotSchedule" };
+    const args = { defaultingType: "List", defaultConstraints: [constraint] };
+    const [profile] = compileProfiles(spread(args), { defaultSpreading: () => selector });
+    const nodes = [node("a", {}, { zone: "1" }), node("b", { cpu: "0" }, { zone: "2" })];
+    const first = { ...pod("first", {}, "a"), metadata: meta("first", web) };
+    const second = podInfoOf({ ...pod("second", { cpu: "1" }), metadata: meta("second", web) });
+    const decision = findNode(profile!, second, state(nodes, [first]), seededRandom(1));
+    expect(decision.kind === "unschedulable" && failureMessage(2, decision, "")).toBe(
+      "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) didn't match pod topology spread constraints.",
+    );
   });
 });

@@ -5,6 +5,8 @@ import type { Profile, SchedulerPlugin } from "./framework.ts";
 import type { InterPodAffinityArgs } from "./plugins/inter-pod-affinity.ts";
 import type { NodeAffinityArgs } from "./plugins/node-affinity.ts";
 import type { NodeResourcesFitArgs } from "./plugins/node-resources-fit.ts";
+import type { PodTopologySpreadArgs } from "./plugins/pod-topology-spread.ts";
+import { type ProfileMistake, profileMistakes } from "./profile-mistakes.ts";
 
 /** One entry of `profiles`. */
 export interface ProfileConfig {
@@ -33,17 +35,20 @@ export interface PluginArgs {
   NodeResourcesFit?: NodeResourcesFitArgs;
   NodeAffinity?: NodeAffinityArgs;
   InterPodAffinity?: InterPodAffinityArgs;
+  PodTopologySpread?: PodTopologySpreadArgs;
 }
 
 const preemption = "DefaultPreemption";
 
-/** Throws an Error that names what is wrong: an unknown plugin, a weight that is none, two profiles of one name. */
+/** Throws an Error that names all that is wrong: an unknown plugin, a weight that is none, two profiles of one name. */
 export function compileProfiles(configs: readonly ProfileConfig[], surroundings: ProfileSurroundings = {}): Profile[] {
-  const profiles = configs.map((config) => compileProfile(config, surroundings));
-  const names = profiles.map(({ schedulerName }) => schedulerName);
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice !== undefined) throw new Error(`two scheduler profiles are called "${twice}"`);
-  return profiles;
+  const mistakes = profileMistakes(configs);
+  if (mistakes.length > 0) {
+    const place = ({ path }: ProfileMistake) =>
+      path.map((step) => (typeof step === "number" ? `[${step}]` : `.${step}`)).join("");
+    throw new Error(mistakes.map((mistake) => `profiles${place(mistake)}: ${mistake.message}`).join("\n"));
+  }
+  return configs.map((config) => compileProfile(config, surroundings));
 }
 
 function compileProfile(
@@ -52,22 +57,6 @@ function compileProfile(
 ): Profile {
   const args = Object.fromEntries(pluginConfig.map(({ name, args: given }) => [name, given])) as PluginArgs;
   const profile = defaultProfile(surroundings, schedulerName, args);
-  const known = new Set([...profile.plugins.map(({ name }) => name), preemption]);
-  const check = (name: string) => {
-    if (known.has(name)) return;
-    throw new Error(
-      `scheduler profile "${schedulerName}": there is no plugin "${name}"; known are ${[...known].sort().join(", ")}`,
-    );
-  };
-  for (const { name } of pluginConfig) check(name);
-  for (const set of Object.values(plugins)) {
-    for (const { name } of set?.disabled ?? []) if (name !== "*") check(name);
-    for (const { name, weight } of set?.enabled ?? []) {
-      check(name);
-      if (weight !== undefined && !(Number.isInteger(weight) && weight >= 0 && weight <= 100))
-        throw new Error(`scheduler profile "${schedulerName}": the weight of ${name} must be a whole number up to 100`);
-    }
-  }
   const isOn = (name: string, set: PluginSet | undefined, otherwise: boolean) => {
     if (set?.enabled?.some((plugin) => plugin.name === name)) return true;
     return set?.disabled?.some((plugin) => plugin.name === name || plugin.name === "*") ? false : otherwise;

@@ -16,6 +16,7 @@ import { systemClock } from "../base/node/system-clock.ts";
 import { seededRandom } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
 import { type ControllerManagerOptions, controllerCatalog } from "../controller-manager/catalog.ts";
+import type { Discover } from "../controller-manager/served-resources.ts";
 import { objectKey } from "../controller-runtime/cache.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
@@ -62,16 +63,7 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
         quotaClient: () => api.client,
       }),
   });
-  const { registry } = api.server;
-  const discover = async () => ({
-    resources: [...registry.all()]
-      .filter((served) => !served.definition.storedAs)
-      .map(({ group, version, kind, plural, definition, verbs }) => ({
-        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
-        verbs: [...verbs],
-      })),
-    failures: [],
-  });
+  const discover = discoveryOf(api);
   const stop = new AbortController();
   const { client } = api;
   const complaints: string[] = [];
@@ -158,6 +150,19 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What a server serves, for controllers. */
+export function discoveryOf({ server: { registry } }: TestApiServer): Discover {
+  return async () => ({
+    resources: [...registry.all()]
+      .filter((served) => !served.definition.storedAs)
+      .map(({ group, version, kind, plural, definition, verbs }) => ({
+        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
+        verbs: [...verbs],
+      })),
+    failures: [],
+  });
 }
 
 function runningStatus(clock: Clock) {

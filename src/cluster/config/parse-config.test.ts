@@ -53,6 +53,16 @@ test.each([
     "- 1\n",
     'lab.yaml:1: expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"',
   ],
+  [
+    "a scheduler plugin that is not there",
+    `${head}scheduler:\n  profiles:\n  - schedulerName: packing\n    plugins:\n      score:\n        enabled:\n        - name: NodeAffinity\n        - name: Affinity\n`,
+    'lab.yaml:10: scheduler.profiles[0].plugins.score.enabled[1].name: there is no plugin "Affinity"; known are DefaultBinder, DefaultPreemption, ImageLocality, InterPodAffinity, NodeAffinity, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable, NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding, VolumeRestrictions, VolumeZone',
+  ],
+  [
+    "a node affinity that cannot be",
+    `${head}scheduler:\n  profiles:\n  - pluginConfig:\n    - name: NodeAffinity\n      args:\n        addedAffinity:\n          requiredDuringSchedulingIgnoredDuringExecution:\n            nodeSelectorTerms:\n            - matchExpressions:\n              - { key: disk, operator: Is }\n`,
+    'lab.yaml:12: scheduler.profiles[0].pluginConfig[0].args.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchExpressions[0].operator: Invalid value: "Is": not a valid selector operator',
+  ],
   ["a missing kind", "apiVersion: pinnace.local/v1alpha1\n", 'lab.yaml:1: "kind" is missing'],
 ])("%s is reported with its line and with what would be right", async (_, text, expected) => {
   expect(await complaint(text)).toBe(expected);

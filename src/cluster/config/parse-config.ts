@@ -6,6 +6,9 @@ import { FieldPath } from "../../apimachinery/field-error.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import { authorizationConfigurationErrors } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
+import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
+import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
+import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
 import type { ClusterConfig } from "./cluster-config.ts";
 
 export interface ConfigMistake {
@@ -135,6 +138,7 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
       });
   }
   mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config), ...apiServerMistakes(config));
+  mistakes.push(...schedulerMistakes(config));
   return mistakes;
 }
 
@@ -148,6 +152,29 @@ function apiServerMistakes({ apiServer = {} }: ClusterConfig): { path: Path; mes
   const { authorization } = apiServer;
   if (authorization) errors.push(...authorizationConfigurationErrors(authorization, at.child("authorization")));
   return errors.map(({ field, message }) => ({ path: pathOf(field), message }));
+}
+
+function schedulerMistakes({ scheduler }: ClusterConfig): { path: Path; message: string }[] {
+  const profiles = scheduler?.profiles ?? [];
+  const mistakes = profileMistakes(profiles).map(({ path, message }) => ({
+    path: ["scheduler", "profiles", ...path],
+    message,
+  }));
+  if (mistakes.length > 0) return mistakes;
+  const at = FieldPath.root.child("scheduler", "profiles");
+  return profiles.flatMap(({ pluginConfig = [] }, i) =>
+    pluginConfig.flatMap(({ name, args }, j) => {
+      if (name !== "NodeAffinity") return [];
+      const { addedAffinity } = args as NodeAffinityArgs;
+      const path = at.index(i).child("pluginConfig").index(j).child("args", "addedAffinity");
+      const errors = addedAffinity ? validAffinity({ nodeAffinity: addedAffinity }, path) : [];
+      // Inside a Pod it would stand under that name.
+      return errors.map(({ field, message }) => ({
+        path: pathOf(field).filter((step) => step !== "nodeAffinity"),
+        message,
+      }));
+    }),
+  );
 }
 
 /** `a.b[1].c` as steps. */

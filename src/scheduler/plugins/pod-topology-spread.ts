@@ -22,16 +22,31 @@ export interface DefaultSpreading {
   pair: readonly [string, string] | undefined;
 }
 
+/** Upstream's PodTopologySpreadArgs. */
+export interface PodTopologySpreadArgs {
+  /** For Pods without constraints of their own; the selector is what the Pod is spread with. */
+  defaultConstraints?: readonly Omit<TopologySpreadConstraint, "labelSelector" | "matchLabelKeys">[];
+  /** Default System: a slight preference for other Nodes and other zones. List: `defaultConstraints`, also when there are none. */
+  defaultingType?: "System" | "List";
+}
+
 /** `defaultSpreading` finds what a Pod without constraints of its own is spread with. */
 export function podTopologySpread(
   defaultSpreading: (pod: PodInfo) => DefaultSpreading | undefined = () => undefined,
+  { defaultConstraints: listed = [], defaultingType = "System" }: PodTopologySpreadArgs = {},
 ): SchedulerPlugin {
+  const hasOwn = ({ pod }: PodInfo) => (pod.spec.topologySpreadConstraints?.length ?? 0) > 0;
+  const listedFor = (pod: PodInfo, whenUnsatisfiable: string): Constraint[] => {
+    const wanted = listed.filter((constraint) => constraint.whenUnsatisfiable === whenUnsatisfiable);
+    const spreading = wanted.length > 0 ? defaultSpreading(pod) : undefined;
+    return spreading ? wanted.map((constraint) => ({ ...compile(constraint, {}), ...spreading })) : [];
+  };
   return {
     name: "PodTopologySpread",
     weight: 2,
     wakesOn: ["NodeAdded", "NodeLabelsChanged", "NodeTaintsChanged", "PodAdded", "PodRemoved", "PodLabelsChanged"],
     filter(pod, cluster) {
-      const constraints = constraintsOf(pod, "DoNotSchedule");
+      const constraints = hasOwn(pod) ? constraintsOf(pod, "DoNotSchedule") : listedFor(pod, "DoNotSchedule");
       if (constraints.length === 0) return undefined;
       const domains = constraints.map((constraint) => domainsOf(constraint, constraints, pod, cluster));
       return (node) => {
@@ -47,9 +62,12 @@ export function podTopologySpread(
       };
     },
     score(pod, cluster, nodes) {
-      const own = constraintsOf(pod, "ScheduleAnyway");
-      const isDefault = (pod.pod.spec.topologySpreadConstraints?.length ?? 0) === 0;
-      const constraints = isDefault ? defaultConstraints(defaultSpreading(pod)) : own;
+      const isDefault = !hasOwn(pod) && defaultingType === "System";
+      const constraints = isDefault
+        ? defaultConstraints(defaultSpreading(pod))
+        : hasOwn(pod)
+          ? constraintsOf(pod, "ScheduleAnyway")
+          : listedFor(pod, "ScheduleAnyway");
       return constraints.length === 0 ? undefined : scorer(pod, constraints, isDefault, cluster, nodes);
     },
   };

@@ -1,14 +1,13 @@
 /**
- * A client over a network that is slow and unreliable, on the simulated clock: calls take time and fail, watches lag and break.
+ * A client over a network that is slow and unreliable: calls take time and fail, watches lag and break.
  * Once cut off, none of its calls reaches the server any more: so dies a component.
  */
 import type { KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { conflictError, internalError, StatusError } from "../../apimachinery/status-error.ts";
-import { sleep } from "../../base/clock.ts";
+import { type Clock, sleep } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import type { Client, WatchEvent } from "../../client/client.ts";
-import type { SimulatedClock } from "./simulated-clock.ts";
 
 /** Shared by all clients of a simulation: what may go wrong at the moment. Probabilities are per call or per batch of events. */
 export interface Faults {
@@ -35,7 +34,7 @@ export interface FaultyClient extends Client {
 
 export interface FaultyClientOptions {
   client: Client;
-  clock: SimulatedClock;
+  clock: Clock;
   random: Random;
   faults: Faults;
   /** Told of each write that was done. */

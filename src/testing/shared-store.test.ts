@@ -1,0 +1,159 @@
+/** Two servers on one etcd: one set of controllers and one scheduler act, and the other's take over when theirs die. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Deployments, Leases, Nodes, Pods, ReplicaSets } from "../api/resources.ts";
+import { rfc3339, sleep } from "../base/clock.ts";
+import { silentLogger } from "../base/logger.ts";
+import { findProgram } from "../base/node/find-program.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { seededRandom } from "../base/random.ts";
+import type { Client } from "../client/client.ts";
+import { controllerCatalog } from "../controller-manager/catalog.ts";
+import { runWhenLeader } from "../controller-runtime/leader-election.ts";
+import { runControllers } from "../controller-runtime/run-controllers.ts";
+import { startScheduler } from "../scheduler/scheduler.ts";
+import { EtcdStore } from "../storage/etcd/etcd-store.ts";
+import { startTestApiServer } from "./api-server.ts";
+import { discoveryOf } from "./control-plane.ts";
+import { faultyClient, noFaults } from "./simulation/faulty-client.ts";
+
+const etcdProgram = findProgram("etcd");
+const clock = systemClock;
+const lease = (name: string) => ({ name, namespace: "kube-system" });
+/** As upstream's, a tenth as long. */
+const durations = { leaseDurationMs: 1500, renewDeadlineMs: 1000, retryPeriodMs: 200 };
+
+describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
+  let folder: string;
+  let endpoint: string;
+  let etcd: ChildProcess;
+  const leading = new Map<string, Set<string>>();
+
+  beforeAll(async () => {
+    folder = mkdtempSync("/dev/shm/pnt-shared-store-");
+    const [client, peer] = [await freePort(), await freePort()];
+    endpoint = `http://127.0.0.1:${client}`;
+    const peers = `http://127.0.0.1:${peer}`;
+    const args = [
+      ...["--name", "pnt", "--data-dir", join(folder, "data")],
+      ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
+      ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
+    ];
+    etcd = spawn(etcdProgram!, args, { stdio: "ignore" });
+    const isUp = () =>
+      fetch(`${endpoint}/v3/maintenance/status`, { method: "POST", body: "{}" }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    while (!(await isUp())) await sleep(clock, 20);
+  }, 20_000);
+
+  afterAll(async () => {
+    const ended = new Promise((resolve) => etcd.once("exit", resolve));
+    etcd.kill("SIGKILL");
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** An API server with its controllers and scheduler, all of which act only while they hold their Lease. */
+  async function startServer(name: string) {
+    const api = await startTestApiServer({ store: await EtcdStore.open({ endpoints: [endpoint], clock }) });
+    const stop = new AbortController();
+    const random = seededRandom(name.charCodeAt(0));
+    const client = faultyClient({ client: api.client, clock, random, faults: { ...noFaults, callDelayMs: 1 } });
+    const elect = (component: string, start: (signal: AbortSignal) => { done: Promise<void> }) => {
+      const options = {
+        client,
+        clock,
+        log: silentLogger,
+        signal: stop.signal,
+        lease: lease(component),
+        identity: name,
+      };
+      const leaders = leading.get(component) ?? new Set();
+      leading.set(component, leaders);
+      return runWhenLeader({ ...options, ...durations }, async (signal) => {
+        expect([...leaders]).toEqual([]);
+        leaders.add(name);
+        signal.addEventListener("abort", () => leaders.delete(name), { once: true });
+        await start(signal).done;
+      });
+    };
+    const surroundings = { client, clock, random, log: silentLogger };
+    const elections = [
+      elect("kube-controller-manager", (signal) =>
+        runControllers(controllerCatalog({ discover: discoveryOf(api) }), { ...surroundings, signal }),
+      ),
+      elect("kube-scheduler", (signal) => startScheduler({ ...surroundings, signal })),
+    ];
+    return {
+      name,
+      client: api.client,
+      /** As if its process had been killed: nothing that it does comes through any more. */
+      kill: () => client.cutOff(),
+      async [Symbol.asyncDispose]() {
+        stop.abort();
+        // The dead do not answer.
+        await Promise.race([Promise.all(elections), new Promise((done) => setTimeout(done, 500))]);
+        await api[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  const holder = async (client: Client, component: string) => (await client.get(Leases, lease(component))).spec;
+
+  async function placedPods(client: Client): Promise<number> {
+    const { items } = await client.list(Pods, { namespace: "default" });
+    return items.filter(({ spec }) => spec.nodeName).length;
+  }
+
+  test("one acts for both; killed, it is followed, and nothing is done twice", async () => {
+    await using first = await startServer("first");
+    await expect
+      .poll(() => [...(leading.get("kube-controller-manager") ?? [])], { timeout: 10_000 })
+      .toEqual(["first"]);
+    await expect.poll(() => [...(leading.get("kube-scheduler") ?? [])]).toEqual(["first"]);
+    await using second = await startServer("second");
+    await second.client.create(Nodes, { metadata: { name: "node" }, spec: {} });
+    const now = rfc3339(clock.now());
+    const ready = { type: "Ready", status: "True", lastHeartbeatTime: now, lastTransitionTime: now };
+    const amounts = { cpu: "8", memory: "8Gi", pods: "110" };
+    const body = { status: { allocatable: amounts, capacity: amounts, conditions: [ready] } };
+    await second.client.patch(Nodes, { name: "node" }, { type: "strategic", body }, { subresource: "status" });
+
+    const labels = { app: "web" };
+    await second.client.create(Deployments, {
+      metadata: { name: "web", namespace: "default" },
+      spec: {
+        replicas: 5,
+        selector: { matchLabels: labels },
+        template: { metadata: { labels }, spec: { containers: [{ name: "main", image: "app:1" }] } },
+      },
+    });
+    await expect.poll(() => placedPods(second.client), { timeout: 10_000 }).toBe(5);
+    // The second is there, asks, and stays out.
+    expect((await holder(second.client, "kube-controller-manager"))?.holderIdentity).toBe("first");
+
+    first.kill();
+    const ref = { name: "web", namespace: "default" };
+    await second.client.patch(Deployments, ref, { type: "merge", body: { spec: { replicas: 9 } } });
+    await expect.poll(() => placedPods(second.client), { timeout: 15_000 }).toBe(9);
+    for (const component of ["kube-controller-manager", "kube-scheduler"]) {
+      expect(await holder(second.client, component)).toMatchObject({ holderIdentity: "second", leaseTransitions: 1 });
+      expect([...leading.get(component)!]).toEqual(["second"]);
+    }
+    expect((await second.client.list(ReplicaSets, {})).items).toHaveLength(1);
+    expect((await second.client.list(Pods, {})).items).toHaveLength(9);
+  }, 60_000);
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
