@@ -34,6 +34,8 @@ const maximumManagerLength = 128;
 /** Names finalizers may have without a domain. */
 const standardFinalizers = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
+export const isStandardFinalizer = (name: string): boolean => standardFinalizers.has(name);
+
 /** Everything that can be wrong with the metadata of a new or changed object. */
 export function validateObjectMeta(
   meta: ObjectMeta,

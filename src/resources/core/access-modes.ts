@@ -11,7 +11,10 @@ const abbreviations: Readonly<Record<string, string>> = {
 
 export function validAccessModes(given: readonly string[] | undefined, path: FieldPath): FieldError[] {
   const errors = (given ?? []).filter((mode) => !modes.includes(mode)).map((mode) => notSupported(path, mode, modes));
-  if (given?.includes("ReadWriteOncePod") && given.length > 1) {
+  if (
+    given?.includes("ReadWriteOncePod") &&
+    given.some((mode) => mode !== "ReadWriteOncePod" && modes.includes(mode))
+  ) {
     errors.push(forbidden(path, "may not use ReadWriteOncePod with other access modes"));
   }
   return errors;

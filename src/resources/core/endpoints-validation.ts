@@ -1,13 +1,17 @@
 /** What Endpoints must fulfil, in upstream's words. */
 import type { EndpointAddress, EndpointPort, Endpoints as EndpointsObject } from "../../api/core/v1.ts";
-import { type FieldError, FieldPath, required } from "../../apimachinery/field-error.ts";
+import { type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
-import { validNonSpecialIp } from "../validation/ip.ts";
+import { parseIp } from "../../base/ip.ts";
+import { validIp, validNonSpecialIp } from "../validation/ip.ts";
 import { each, obeys, requiredOneOf, validDnsLabel, validPort } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
 const subsetsPath = FieldPath.root.child("subsets");
 
-export function validateEndpoints({ subsets }: EndpointsObject): FieldError[] {
+/** Addresses that stood before stand, whatever the rules were. */
+export function validateEndpoints({ subsets }: EndpointsObject, previous: EndpointsObject | undefined): FieldError[] {
+  if (previous && semanticallyEqual(subsets, previous.subsets)) return [];
   return each(subsets, subsetsPath, ({ addresses, notReadyAddresses, ports }, path) => [
     ...(addresses?.length || notReadyAddresses?.length
       ? []
@@ -20,9 +24,13 @@ export function validateEndpoints({ subsets }: EndpointsObject): FieldError[] {
 
 function validAddress({ ip, hostname, nodeName }: EndpointAddress, path: FieldPath): FieldError[] {
   return [
-    ...validNonSpecialIp(ip ?? "", path.child("ip")),
+    ...validIp(ip ?? "", path.child("ip")),
     ...(hostname ? validDnsLabel(hostname, path.child("hostname")) : []),
-    ...(nodeName ? obeys(nodeName, dns1123SubdomainProblems, path.child("nodeName")) : []),
+    ...(nodeName === undefined ? [] : obeys(nodeName, dns1123SubdomainProblems, path.child("nodeName"))),
+    // Upstream looks at the address twice, and says less the second time.
+    ...(parseIp(ip ?? "")
+      ? validNonSpecialIp(ip, path.child("ip"))
+      : [invalid(path.child("ip"), ip ?? "", "must be a valid IP address")]),
   ];
 }
 

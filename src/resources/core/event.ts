@@ -26,7 +26,7 @@ const root = FieldPath.root;
 export const events = defineResource<Event>({
   ...served("v1", "events"),
   allowCreateOnUpdate: true,
-  validate: (next, previous) => (previous ? [] : validEvent(next, "reportingComponent")),
+  validate: (next) => validEvent(next, "reportingComponent"),
   fieldSelectors: eventFieldSelectors,
   columns: [
     text("Last Seen", (event, now) => lastSeen(event, now)),

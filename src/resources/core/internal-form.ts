@@ -92,6 +92,17 @@ const structs: InternalStructs = {
   DownwardProjection: "Items:[]DownwardFile",
   TokenProjection: "Audience ExpirationSeconds# Path",
 
+  PersistentVolumeSource:
+    "GCEPersistentDisk* AWSElasticBlockStore* HostPath:*HostPath Glusterfs* NFS:*NFS RBD* Quobyte* ISCSI* FlexVolume* Cinder* CephFS=cephfs* FC* Flocker* AzureFile* VsphereVolume* AzureDisk* PhotonPersistentDisk* PortworxVolume* ScaleIO* Local:*LocalVolume StorageOS=storageos* CSI:*CSIVolume",
+  ObjectReference: "Kind Namespace Name UID=uid APIVersion ResourceVersion FieldPath",
+  EventSource: "Component Host",
+
+  LocalVolume: "Path FSType*",
+  CSIVolume:
+    "Driver VolumeHandle ReadOnly? FSType VolumeAttributes* ControllerPublishSecretRef:*SecretReference NodeStageSecretRef:*SecretReference NodePublishSecretRef:*SecretReference ControllerExpandSecretRef:*SecretReference NodeExpandSecretRef:*SecretReference",
+  SecretReference: "Name Namespace",
+  VolumeNodeAffinity: "Required:*NodeSelector",
+
   PersistentVolumeClaimSpec:
     "AccessModes* Selector* Resources:VolumeResources VolumeName StorageClassName* VolumeMode* DataSource* DataSourceRef* VolumeAttributesClassName*",
   VolumeResources: "Limits* Requests*",

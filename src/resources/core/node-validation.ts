@@ -1,6 +1,7 @@
 /** What a Node must fulfil, in upstream's words. */
 import type { Node, Taint } from "../../api/core/v1.ts";
 import {
+  duplicate,
   type FieldError,
   forbidden,
   invalid,
@@ -13,22 +14,25 @@ import { labelValueProblems, qualifiedNameProblems } from "../../apimachinery/na
 import { familyOf } from "../../base/ip.ts";
 import { validCidr } from "../validation/ip.ts";
 import { each, obeys, oneOf } from "../validation/rules.ts";
-import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { internalForm } from "./internal-form.ts";
 import { taintEffects } from "./pod-spec/scheduling.ts";
-import { validAmount, validResourceName } from "./resource-names.ts";
+import { validAmount } from "./resource-names.ts";
 
 export function validateNode(next: Node, previous: Node | undefined): FieldError[] {
-  return previous ? [...validChange(next, previous), ...validTaints(next.spec?.taints)] : validNewNode(next);
+  // Upstream looks at the node as such and then at the change, with most rules in both.
+  return previous ? [...validNode(next), ...validateNodeChange(next, previous)] : validNode(next);
 }
 
-function validNewNode({ spec, status }: Node): FieldError[] {
-  const errors = validTaints(spec?.taints);
-  for (const [name, amount] of Object.entries(status?.capacity ?? {})) {
-    const path = statusPath.child("capacity").key(name);
-    errors.push(...validResourceName(name, path), ...validAmount(name, amount, path));
-  }
-  return [...errors, ...validPodCidrs(spec?.podCIDRs)];
+function validNode({ spec, status }: Node): FieldError[] {
+  return [...validTaints(spec?.taints), ...validAmounts(status), ...validPodCidrs(spec?.podCIDRs)];
+}
+
+function validAmounts(status: Node["status"]): FieldError[] {
+  return (["capacity", "allocatable"] as const).flatMap((list) =>
+    Object.entries(status?.[list] ?? {})
+      .sort()
+      .flatMap(([name, amount]) => validAmount(name, amount, statusPath.child(list, name))),
+  );
 }
 
 /** Upstream looks for taints below metadata. */
@@ -65,20 +69,31 @@ function validPodCidrs(cidrs: readonly string[] | undefined): FieldError[] {
   return errors;
 }
 
-function validChange(next: Node, previous: Node): FieldError[] {
-  const errors: FieldError[] = [];
+/** Also of writes to status. */
+export function validateNodeChange(next: Node, previous: Node): FieldError[] {
+  const errors = validAmounts(next.status);
+  const addresses = new Set<string>();
+  errors.push(
+    ...each(next.status?.addresses, statusPath.child("addresses"), ({ type, address }, path) => {
+      const shown = { Type: type, Address: address };
+      const identity = JSON.stringify(shown);
+      if (addresses.has(identity)) return [duplicate(path, shown)];
+      addresses.add(identity);
+      return [];
+    }),
+  );
   const [now, before] = [next.spec ?? {}, previous.spec ?? {}];
-  if (before.podCIDRs?.length) {
-    if (!semanticallyEqual(now.podCIDRs, before.podCIDRs)) {
-      const detail = 'node updates may not change podCIDR except from "" to valid';
-      errors.push(forbidden(specPath.child("podCIDRs"), detail));
-    }
-  } else {
-    errors.push(...validPodCidrs(now.podCIDRs));
-  }
+  const [cidrsNow, cidrsBefore] = [now.podCIDRs ?? [], before.podCIDRs ?? []];
+  const refusal = forbidden(specPath.child("podCIDRs"), 'node updates may not change podCIDR except from "" to valid');
+  if (cidrsBefore.length > 0 && cidrsBefore.length !== cidrsNow.length) errors.push(refusal);
+  else for (const [index, cidr] of cidrsBefore.entries()) if (cidr !== cidrsNow[index]) errors.push(refusal);
   if (before.providerID && before.providerID !== now.providerID) {
     const detail = 'node updates may not change providerID except from "" to valid';
     errors.push(forbidden(specPath.child("providerID"), detail));
+  }
+  errors.push(...validTaints(now.taints));
+  if ((now.externalID ?? "") !== (before.externalID ?? "")) {
+    errors.push(forbidden(specPath.child("externalID"), "may not be updated"));
   }
   return errors;
 }

@@ -3,7 +3,7 @@ import type { Node } from "../../api/core/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, none, text, unknown, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { validateNode } from "./node-validation.ts";
+import { validateNode, validateNodeChange } from "./node-validation.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 
 const rolePrefix = "node-role.kubernetes.io/";
@@ -20,6 +20,7 @@ export const nodes = defineResource<Node>({
   },
   beforeUpdate() {},
   validate: validateNode,
+  validateStatus: validateNodeChange,
   fieldSelectors: { "spec.unschedulable": (node) => String(node.spec?.unschedulable ?? false) },
   columns: [
     name,

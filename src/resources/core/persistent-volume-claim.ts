@@ -5,21 +5,24 @@ import {
   FieldPath,
   forbidden,
   invalid,
+  notSupported,
   required,
   spec as specPath,
+  status as statusPath,
 } from "../../apimachinery/field-error.ts";
+import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { jsonDiff } from "../json-diff.ts";
 import { age, name, text, unset, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
-import { optionalOneOf, unchanged, validDnsSubdomain } from "../validation/rules.ts";
+import { obeys, optionalOneOf, unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { accessModesText, validAccessModes } from "./access-modes.ts";
 import { internalForm } from "./internal-form.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
-import { validAmount } from "./resource-names.ts";
+import { isNativeResource, validAmount } from "./resource-names.ts";
 
 const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 
@@ -46,6 +49,7 @@ export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
     ...validateClaimSpec(next.spec, specPath),
     ...(previous ? validChange(next, previous) : []),
   ],
+  validateStatus: validStatus,
   columns: [
     name,
     text("Status", ({ metadata, status }) => (metadata.deletionTimestamp ? "Terminating" : (status?.phase ?? ""))),
@@ -65,9 +69,9 @@ function classText({ metadata, spec }: PersistentVolumeClaim): string {
 
 /** Also of the claims that StatefulSets make and that pods carry. */
 export function validateClaimSpec(spec: PersistentVolumeClaimSpec, path: FieldPath): FieldError[] {
-  const errors = validLabelSelector(spec.selector, path.child("selector"));
   const modesPath = path.child("accessModes");
-  if (!spec.accessModes?.length) errors.push(required(modesPath, "at least 1 access mode is required"));
+  const errors = spec.accessModes?.length ? [] : [required(modesPath, "at least 1 access mode is required")];
+  errors.push(...validLabelSelector(spec.selector, path.child("selector")));
   errors.push(...validAccessModes(spec.accessModes, modesPath));
   const storagePath = path.child("resources").key("storage");
   const storage = spec.resources?.requests?.["storage"];
@@ -75,15 +79,94 @@ export function validateClaimSpec(spec: PersistentVolumeClaimSpec, path: FieldPa
   else if (Quantity.parse(storage).sign() <= 0) errors.push(invalid(storagePath, storage, "must be greater than zero"));
   else errors.push(...validAmount("storage", storage, storagePath));
   if (spec.storageClassName) errors.push(...validDnsSubdomain(spec.storageClassName, path.child("storageClassName")));
-  return [...errors, ...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], path.child("volumeMode"))];
+  errors.push(...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], path.child("volumeMode")));
+  errors.push(...validDataSources(spec, path));
+  if (spec.volumeAttributesClassName) {
+    errors.push(...validDnsSubdomain(spec.volumeAttributesClassName, path.child("volumeAttributesClassName")));
+  }
+  return errors;
+}
+
+function validDataSources({ dataSource, dataSourceRef }: PersistentVolumeClaimSpec, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [field, source] of [
+    ["dataSource", dataSource],
+    ["dataSourceRef", dataSourceRef],
+  ] as const) {
+    if (!source) continue;
+    const at = path.child(field);
+    const { apiGroup, kind, name: sourceName } = source;
+    if (!sourceName) errors.push(required(at.child("name")));
+    if (!kind) errors.push(required(at.child("kind")));
+    if (!apiGroup && kind !== "PersistentVolumeClaim") {
+      const detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+      errors.push(invalid(at, kind ?? "", detail));
+    }
+    if (apiGroup) errors.push(...validDnsSubdomain(apiGroup, at.child("apiGroup")));
+  }
+  if (dataSourceRef?.namespace) {
+    errors.push(...validDnsLabel(dataSourceRef.namespace, path.child("dataSourceRef", "namespace")));
+  }
+  // Upstream shows the path where the value belongs, which prints as nothing.
+  if (!dataSource || !dataSourceRef) return errors;
+  const same = (["apiGroup", "kind", "name"] as const).every((field) => dataSource[field] === dataSourceRef[field]);
+  if (dataSourceRef.namespace) {
+    errors.push(invalid(path, {}, "may not be specified when dataSourceRef.namespace is specified"));
+  } else if (!same) errors.push(invalid(path, {}, "must match dataSourceRef"));
+  return errors;
+}
+
+const resizeStates = [
+  "ControllerResizeInProgress",
+  "ControllerResizeInfeasible",
+  "NodeResizePending",
+  "NodeResizeInProgress",
+  "NodeResizeInfeasible",
+].sort();
+
+function validStatus({ status }: PersistentVolumeClaim): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [resource, amount] of Object.entries(status.capacity ?? {}).sort()) {
+    if (Quantity.parse(amount).sign() >= 0) continue;
+    const shown = Math.ceil(Quantity.parse(amount).toNumber());
+    errors.push(invalid(statusPath.child("capacity").key(resource), shown, "must be a valid resource quantity"));
+  }
+  const statesPath = statusPath.child("allocatedResourceStatuses");
+  for (const [resource, state] of Object.entries(status.allocatedResourceStatuses ?? {}).sort()) {
+    errors.push(...validClaimResource(resource, statesPath));
+    if (!resizeStates.includes(state)) errors.push(notSupported(statesPath, resource, resizeStates));
+  }
+  const allocatedPath = statusPath.child("allocatedResources");
+  for (const [resource, amount] of Object.entries(status.allocatedResources ?? {}).sort()) {
+    const problems = validClaimResource(resource, allocatedPath);
+    errors.push(...(problems.length > 0 ? problems : validAmount("storage", amount, allocatedPath.key(resource))));
+  }
+  return errors;
+}
+
+function validClaimResource(resource: string, path: FieldPath): FieldError[] {
+  const errors = obeys(resource, qualifiedNameProblems, path);
+  if (errors.length > 0 || !isNativeResource(resource) || resource === "storage") return errors;
+  return [notSupported(path, resource, ["storage"])];
 }
 
 function validChange(next: PersistentVolumeClaim, previous: PersistentVolumeClaim): FieldError[] {
   const errors: FieldError[] = [];
   const [now, before] = [structuredClone(next.spec), structuredClone(previous.spec)];
+  const [classNow, classBefore] = [next, previous].map(({ metadata }) => metadata.annotations?.[classAnnotation]);
+  const movesToField =
+    classBefore !== undefined &&
+    before.storageClassName === undefined &&
+    now.storageClassName === classBefore &&
+    (classNow === undefined || classNow === classBefore);
+  if (!movesToField && classNow !== classBefore) {
+    const path = FieldPath.root.child("metadata", "annotations", classAnnotation);
+    errors.push(invalid(path, classNow ?? "", "field is immutable"));
+  }
   // The volume is filled in once; bound claims may grow.
   if (!before.volumeName && now.volumeName) before.volumeName = now.volumeName;
-  if (before.storageClassName === undefined && now.storageClassName !== undefined) {
+  const mayNameClass = classBefore === undefined || now.storageClassName === classBefore;
+  if (before.storageClassName === undefined && now.storageClassName !== undefined && mayNameClass) {
     before.storageClassName = now.storageClassName;
   }
   const oldSize = before.resources?.requests?.["storage"];
@@ -111,5 +194,13 @@ function validChange(next: PersistentVolumeClaim, previous: PersistentVolumeClai
       errors.push(forbidden(path, "field can not be less than status.capacity"));
     }
   }
-  return [...errors, ...unchanged(next.spec.volumeMode, previous.spec.volumeMode, FieldPath.root.child("volumeMode"))];
+  errors.push(...unchanged(next.spec.volumeMode, previous.spec.volumeMode, FieldPath.root.child("volumeMode")));
+  const applied = previous.status?.currentVolumeAttributesClassName !== undefined;
+  const className = next.spec.volumeAttributesClassName;
+  if (applied && !className && className !== previous.spec.volumeAttributesClassName) {
+    const what = className === undefined ? "nil" : "empty string";
+    const detail = `update to ${what} is forbidden when status.currentVolumeAttributesClassName is not nil`;
+    errors.push(forbidden(specPath.child("volumeAttributesClassName"), detail));
+  }
+  return errors;
 }

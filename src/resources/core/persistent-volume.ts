@@ -18,24 +18,12 @@ import { served } from "../served.ts";
 import { oneOf, optionalOneOf, unchanged, validDnsSubdomain } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { accessModesText, validAccessModes } from "./access-modes.ts";
-import { withoutBacksteps } from "./pod-spec/paths.ts";
+import { internalForm } from "./internal-form.ts";
+import { sourcesOf, validSources } from "./persistent-volume-sources.ts";
 import { validNodeSelector } from "./pod-spec/scheduling.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 
 const classAnnotation = "volume.beta.kubernetes.io/storage-class";
-/** Fields of the spec that are not a source. */
-const notSources = new Set([
-  "capacity",
-  "accessModes",
-  "claimRef",
-  "persistentVolumeReclaimPolicy",
-  "storageClassName",
-  "mountOptions",
-  "volumeMode",
-  "nodeAffinity",
-  "volumeAttributesClassName",
-]);
-
 export const persistentVolumes = defineResource<PersistentVolume>({
   ...served("v1", "persistentvolumes"),
   returnsDeletedObject: true,
@@ -52,7 +40,10 @@ export const persistentVolumes = defineResource<PersistentVolume>({
   beforeStatusUpdate(next, previous, { now }) {
     if (next.status.phase !== previous.status?.phase) next.status.lastPhaseTransitionTime ??= rfc3339(now);
   },
-  validate: (next, previous) => [...validVolumeSpec(next.spec), ...(previous ? validChange(next, previous) : [])],
+  validate: (next, previous) => [
+    ...validVolumeSpec(next.spec, next.metadata.name ?? ""),
+    ...(previous ? validChange(next, previous) : []),
+  ],
   columns: [
     name,
     text("Capacity", ({ spec }) => spec.capacity?.["storage"] ?? "0"),
@@ -71,13 +62,7 @@ export const persistentVolumes = defineResource<PersistentVolume>({
   ],
 });
 
-function sourcesOf(spec: PersistentVolumeSpec): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(spec).filter(([field, value]) => !notSources.has(field) && value !== undefined && value !== null),
-  );
-}
-
-function validVolumeSpec(spec: PersistentVolumeSpec): FieldError[] {
+function validVolumeSpec(spec: PersistentVolumeSpec, volumeName: string): FieldError[] {
   const errors: FieldError[] = [];
   const modesPath = specPath.child("accessModes");
   if (!spec.accessModes?.length) errors.push(required(modesPath));
@@ -95,19 +80,28 @@ function validVolumeSpec(spec: PersistentVolumeSpec): FieldError[] {
     if (!selector) errors.push(required(affinityPath.child("required"), "must specify required node constraints"));
     else errors.push(...validNodeSelector(selector.nodeSelectorTerms, affinityPath.child("required")));
   }
-  const sources = Object.keys(sourcesOf(spec));
-  for (const extra of sources.slice(1)) {
-    errors.push(forbidden(specPath.child(extra), "may not specify more than 1 volume type"));
-  }
-  if (sources.length === 0) errors.push(required(specPath, "must specify a volume type"));
-  errors.push(...validSource(spec));
-  if (spec.hostPath?.path === "/" && spec.persistentVolumeReclaimPolicy === "Recycle") {
+  errors.push(...validSources(spec, volumeName));
+  if (spec.hostPath?.path && cleaned(spec.hostPath.path) === "/" && spec.persistentVolumeReclaimPolicy === "Recycle") {
     const detail = "may not be 'recycle' for a hostPath mount of '/'";
     errors.push(forbidden(specPath.child("persistentVolumeReclaimPolicy"), detail));
   }
   if (spec.storageClassName)
     errors.push(...validDnsSubdomain(spec.storageClassName, specPath.child("storageClassName")));
-  return [...errors, ...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], specPath.child("volumeMode"))];
+  errors.push(...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], specPath.child("volumeMode")));
+  const className = spec.volumeAttributesClassName;
+  if (className === undefined) return errors;
+  const classPath = specPath.child("volumeAttributesClassName");
+  if (className === "") errors.push(required(classPath, "an empty string is disallowed"));
+  else errors.push(...validDnsSubdomain(className, classPath));
+  if (!spec.csi)
+    errors.push(required(specPath.child("csi"), "has to be specified when using volumeAttributesClassName"));
+  return errors;
+}
+
+/** Without empty steps and steps to where one is. */
+function cleaned(path: string): string {
+  const steps = path.split("/").filter((step) => step !== "" && step !== ".");
+  return `/${steps.join("/")}`;
 }
 
 function validCapacity(capacity: PersistentVolumeSpec["capacity"]): FieldError[] {
@@ -122,35 +116,49 @@ function validCapacity(capacity: PersistentVolumeSpec["capacity"]): FieldError[]
   return errors;
 }
 
-function validSource(spec: PersistentVolumeSpec): FieldError[] {
-  if (spec.hostPath) {
-    const path = specPath.child("hostPath", "path");
-    return spec.hostPath.path ? withoutBacksteps(spec.hostPath.path, path) : [required(path)];
+/** Labels that were renamed: affinities may move to their new names. */
+const renamedLabels: Readonly<Record<string, string>> = {
+  "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+  "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
+  "beta.kubernetes.io/os": "kubernetes.io/os",
+  "beta.kubernetes.io/arch": "kubernetes.io/arch",
+  "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+};
+
+function withNewLabels(affinity: PersistentVolumeSpec["nodeAffinity"], next: PersistentVolumeSpec["nodeAffinity"]) {
+  const copy = structuredClone(affinity);
+  for (const [index, term] of (copy?.required?.nodeSelectorTerms ?? []).entries()) {
+    for (const [at, requirement] of (term.matchExpressions ?? []).entries()) {
+      const key = next?.required?.nodeSelectorTerms?.[index]?.matchExpressions?.[at]?.key;
+      if (key !== undefined && renamedLabels[requirement.key] === key) requirement.key = key;
+    }
   }
-  if (spec.local) {
-    const path = specPath.child("local", "path");
-    return [
-      ...(spec.local.path ? withoutBacksteps(spec.local.path, path) : [required(path)]),
-      ...(spec.nodeAffinity ? [] : [required(specPath.child("nodeAffinity"), "Local volume requires node affinity")]),
-    ];
-  }
-  const needs = (source: string, values: Readonly<Record<string, unknown>>) =>
-    Object.entries(values).flatMap(([field, value]) => (value ? [] : [required(specPath.child(source, field))]));
-  if (spec.nfs) return needs("nfs", { server: spec.nfs.server, path: spec.nfs.path });
-  if (spec.csi) return needs("csi", { driver: spec.csi.driver, volumeHandle: spec.csi.volumeHandle });
-  return [];
+  return copy;
 }
 
 function validChange(next: PersistentVolume, previous: PersistentVolume): FieldError[] {
   const errors: FieldError[] = [];
   const [now, before] = [sourcesOf(next.spec), sourcesOf(previous.spec)];
+  // A secret for growing the volume may come later.
+  if (now.csi && before.csi && !before.csi.controllerExpandSecretRef) {
+    const { controllerExpandSecretRef: _, ...rest } = now.csi;
+    now.csi = rest;
+  }
   if (!semanticallyEqual(now, before)) {
-    const detail = `spec.persistentvolumesource is immutable after creation\n${jsonDiff(before, now)}`;
+    const diff = jsonDiff(internalForm("PersistentVolumeSource", before), internalForm("PersistentVolumeSource", now));
+    const detail = `spec.persistentvolumesource is immutable after creation\n${diff}`;
     errors.push(forbidden(specPath.child("persistentvolumesource"), detail));
   }
   errors.push(...unchanged(next.spec.volumeMode, previous.spec.volumeMode, FieldPath.root.child("volumeMode")));
-  if (previous.spec.nodeAffinity) {
-    errors.push(...unchanged(next.spec.nodeAffinity, previous.spec.nodeAffinity, FieldPath.root.child("nodeAffinity")));
+  const affinity = next.spec.nodeAffinity;
+  if (previous.spec.nodeAffinity && !semanticallyEqual(affinity, withNewLabels(previous.spec.nodeAffinity, affinity))) {
+    const shown = affinity ? internalForm("VolumeNodeAffinity", affinity) : null;
+    const detail = "field is immutable, except for updating from beta label to GA";
+    errors.push(invalid(FieldPath.root.child("nodeAffinity"), shown, detail));
+  }
+  if (previous.spec.volumeAttributesClassName !== undefined && next.spec.volumeAttributesClassName === undefined) {
+    const path = specPath.child("volumeAttributesClassName");
+    errors.push(forbidden(path, "update from non-nil value to nil is forbidden"));
   }
   return errors;
 }

@@ -11,7 +11,13 @@ import {
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { labelMapMatcher } from "../../apimachinery/selectors.ts";
-import { bumpGenerationOnSpecChange, firstGeneration, nonNegativeCounts, templateWarnings } from "../apps/workload.ts";
+import {
+  atMostCount,
+  bumpGenerationOnSpecChange,
+  firstGeneration,
+  nonNegativeCounts,
+  templateWarnings,
+} from "../apps/workload.ts";
 import { age, containerImages, containerNames, integer, labelsText, name, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { nonNegative } from "../validation/rules.ts";
@@ -36,12 +42,22 @@ export const replicationControllers = defineResource<ReplicationController>({
   beforeCreate: firstGeneration<ReplicationController>({ replicas: 0 }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next) => validReplicationController(next),
-  validateStatus: ({ status }) =>
-    nonNegativeCounts(
+  validateStatus: ({ status }) => [
+    ...nonNegativeCounts(
       status,
       ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
       statusPath,
     ),
+    ...(["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] as const).flatMap((field) =>
+      atMostCount(status[field], status.replicas, statusPath.child(field), "status.replicas"),
+    ),
+    ...atMostCount(
+      status.availableReplicas,
+      status.readyReplicas,
+      statusPath.child("availableReplicas"),
+      "readyReplicas",
+    ),
+  ],
   warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
   fieldSelectors: { "status.replicas": ({ status }) => String(status?.replicas ?? 0) },
   columns: [

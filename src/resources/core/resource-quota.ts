@@ -1,10 +1,16 @@
 /** ResourceQuotas: how much of everything a namespace may use. */
 import type { ResourceQuota, ResourceQuotaSpec } from "../../api/core/v1.ts";
-import { type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import {
+  type FieldError,
+  type FieldPath,
+  invalid,
+  required,
+  spec as specPath,
+  status as statusPath,
+} from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, unchanged } from "../validation/rules.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 import { isStandardQuotaResource, validAmount, validQuotaResourceName } from "./resource-names.ts";
 
@@ -45,7 +51,13 @@ export const resourceQuotas = defineResource<ResourceQuota>({
   beforeUpdate() {},
   validate: (next, previous) => [
     ...validQuota(next.spec),
-    ...(previous ? unchanged(next.spec.scopes, previous.spec.scopes, specPath.child("scopes")) : []),
+    ...(previous && !sameScopes(next.spec, previous.spec)
+      ? [invalid(specPath.child("scopes"), next.spec.scopes ?? null, "field is immutable")]
+      : []),
+  ],
+  validateStatus: ({ status }) => [
+    ...validAmounts(status?.hard, statusPath.child("hard")),
+    ...validAmounts(status?.used, statusPath.child("used")),
   ],
   columns: [
     name,
@@ -54,6 +66,11 @@ export const resourceQuotas = defineResource<ResourceQuota>({
     age,
   ],
 });
+
+function sameScopes(next: ResourceQuotaSpec, previous: ResourceQuotaSpec): boolean {
+  const set = ({ scopes: given }: ResourceQuotaSpec) => JSON.stringify([...new Set(given)].sort());
+  return set(next) === set(previous);
+}
 
 function amountsText({ status }: ResourceQuota, limits: boolean): string {
   return Object.keys(status?.hard ?? {})
@@ -64,12 +81,7 @@ function amountsText({ status }: ResourceQuota, limits: boolean): string {
 }
 
 function validQuota(spec: ResourceQuotaSpec): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const resource of Object.keys(spec.hard ?? {}).sort()) {
-    const path = specPath.child("hard").key(resource);
-    errors.push(...validQuotaResourceName(resource, path), ...validAmount(resource, spec.hard![resource]!, path));
-  }
-  return [...errors, ...validScopes(spec), ...validScopeSelector(spec)];
+  return [...validAmounts(spec.hard, specPath.child("hard")), ...validScopes(spec), ...validScopeSelector(spec)];
 }
 
 function appliesTo(scope: string, resource: string): boolean {
@@ -86,42 +98,78 @@ function validScopes({ hard, scopes: given }: ResourceQuotaSpec): FieldError[] {
   for (const scope of given) {
     if (!scopes.includes(scope)) errors.push(invalid(path, given, "unsupported scope"));
     for (const resource of Object.keys(hard ?? {}).sort()) {
-      if (scopes.includes(scope) && isStandardQuotaResource(resource) && !appliesTo(scope, resource)) {
+      if (isStandardQuotaResource(resource) && !appliesTo(scope, resource)) {
         errors.push(invalid(path, given, "unsupported scope applied to resource"));
       }
     }
   }
-  for (const pair of exclusive) {
-    if (pair.every((scope) => given.includes(scope))) errors.push(invalid(path, given, "conflicting scopes"));
-  }
-  return errors;
+  return [...errors, ...conflicts(given, given, path)];
 }
 
-function validScopeSelector({ scopeSelector }: ResourceQuotaSpec): FieldError[] {
+function conflicts(names: readonly string[], shown: unknown, path: FieldPath): FieldError[] {
+  return exclusive
+    .filter((pair) => pair.every((scope) => names.includes(scope)))
+    .map(() => invalid(path, shown, "conflicting scopes"));
+}
+
+const existsOnly =
+  "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+const withoutValues = new Set([
+  "BestEffort",
+  "NotBestEffort",
+  "Terminating",
+  "NotTerminating",
+  "CrossNamespacePodAffinity",
+]);
+
+/** Upstream reports these on the list. */
+function validScopeSelector({ hard, scopes: given, scopeSelector }: ResourceQuotaSpec): FieldError[] {
+  if (!scopeSelector) return [];
   const path = specPath.child("scopeSelector", "matchExpressions");
-  return each(scopeSelector?.matchExpressions, path, ({ scopeName, operator, values }, at) => {
-    const errors: FieldError[] = [];
-    if (!scopes.includes(scopeName)) errors.push(invalid(at.child("scopeName"), scopeName, "unsupported scope"));
+  const expressions = scopeSelector.matchExpressions ?? [];
+  const shown = {
+    MatchExpressions: expressions.map(({ scopeName, operator, values }) => ({
+      ScopeName: scopeName,
+      Operator: operator,
+      Values: values ?? null,
+    })),
+  };
+  const errors = expressions.flatMap(({ scopeName, operator, values }) => {
+    const found: FieldError[] = [];
+    if (!scopes.includes(scopeName)) found.push(invalid(path.child("scopeName"), scopeName, "unsupported scope"));
+    for (const resource of Object.keys(hard ?? {}).sort()) {
+      if (isStandardQuotaResource(resource) && !appliesTo(scopeName, resource)) {
+        found.push(invalid(path, shown, "unsupported scope applied to resource"));
+      }
+    }
+    if (withoutValues.has(scopeName) && operator !== "Exists") {
+      found.push(invalid(path.child("operator"), operator, existsOnly));
+    }
+    const valuesPath = path.child("values");
     if (operator === "In" || operator === "NotIn") {
-      if (!values?.length) {
-        errors.push(
-          required(
-            at.child("values"),
-            "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
-          ),
-        );
-      }
+      const detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+      if (!values?.length) found.push(required(valuesPath, detail));
     } else if (operator === "Exists" || operator === "DoesNotExist") {
-      if (values?.length) {
-        errors.push(
-          invalid(
-            at.child("values"),
-            values,
-            "must be no value when `operator` is 'Exists' or 'DoesNotExist' for scope selector",
-          ),
-        );
-      }
-    } else errors.push(invalid(at.child("operator"), operator, "not a valid selector operator"));
-    return errors;
+      const detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+      if (values?.length) found.push(invalid(valuesPath, values, detail));
+    } else found.push(invalid(path.child("operator"), operator, "not a valid selector operator"));
+    return found;
   });
+  return [
+    ...errors,
+    ...conflicts(
+      expressions.map(({ scopeName }) => scopeName),
+      given ?? null,
+      path,
+    ),
+  ];
+}
+
+function validAmounts(list: Record<string, string> | undefined, path: FieldPath): FieldError[] {
+  return Object.entries(list ?? {})
+    .sort()
+    .flatMap(([resource, amount]) => [
+      ...validQuotaResourceName(resource, path.key(resource)),
+      ...validAmount(resource, amount, path.key(resource)),
+    ]);
 }

@@ -109,7 +109,11 @@ function jsonProblem(text: string): string | undefined {
 }
 
 function encodeBase64(text: string): string {
-  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  const bytes = new TextEncoder().encode(text);
+  let binary = "";
+  // In pieces: each byte becomes an argument, and a call takes only so many.
+  for (let at = 0; at < bytes.length; at += 8192) binary += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return btoa(binary);
 }
 
 function decodeBase64(encoded: string): string {

@@ -3,7 +3,7 @@ import type { Service, ServicePort } from "../../api/core/v1.ts";
 import {
   duplicate,
   type FieldError,
-  type FieldPath,
+  FieldPath,
   forbidden,
   invalid,
   metadata,
@@ -16,7 +16,6 @@ import { validateLabels } from "../../apimachinery/object-meta-validation.ts";
 import { parseIp } from "../../base/ip.ts";
 import { validCidr, validIp, validNonSpecialIp } from "../validation/ip.ts";
 import { each, obeys, oneOf, requiredOneOf, validDnsLabel, validDnsSubdomain, validPort } from "../validation/rules.ts";
-import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { validPortNumberOrName } from "./port-number-or-name.ts";
 import { validClusterIpFields } from "./service-cluster-ips.ts";
 import { isExternallyAccessible, isHeadless, needsHealthCheckNodePort } from "./service-needs.ts";
@@ -34,7 +33,7 @@ export function validateService(next: Service, previous: Service | undefined): F
 function validService(service: Service): FieldError[] {
   const { spec } = service;
   const portsPath = specPath.child("ports");
-  const errors: FieldError[] = [];
+  const errors = agreeingTopology(service);
   if (!spec.ports?.length && !isHeadless(service) && spec.type !== "ExternalName") errors.push(required(portsPath));
   errors.push(...validForType(service));
   const names = new Set<string>();
@@ -59,6 +58,16 @@ function validService(service: Service): FieldError[] {
   errors.push(...validLoadBalancerFields(service));
   errors.push(...validTrafficPolicies(service));
   return errors;
+}
+
+const topologyMode = "service.kubernetes.io/topology-mode";
+const topologyHints = "service.kubernetes.io/topology-aware-hints";
+
+function agreeingTopology({ metadata: meta }: Service): FieldError[] {
+  const [mode, hints] = [meta.annotations?.[topologyMode], meta.annotations?.[topologyHints]];
+  if (mode === undefined || hints === undefined || mode === hints) return [];
+  const path = metadata.child("annotations").key(topologyMode);
+  return [invalid(path, mode, `must match annotations[${topologyHints}] when both are specified`)];
 }
 
 function validForType(service: Service): FieldError[] {
@@ -185,7 +194,9 @@ function validLoadBalancerFields({ spec }: Service): FieldError[] {
   const allocatePath = specPath.child("allocateLoadBalancerNodePorts");
   const allocate = spec.allocateLoadBalancerNodePorts;
   if (!isLoadBalancer && allocate !== undefined) errors.push(forbidden(allocatePath, loadBalancerOnly));
-  if (isLoadBalancer && allocate === undefined) errors.push(required(allocatePath));
+  if (isLoadBalancer && allocate === undefined) {
+    errors.push(required(FieldPath.root.child("allocateLoadBalancerNodePorts")));
+  }
   const classPath = specPath.child("loadBalancerClass");
   if (spec.loadBalancerClass === undefined) return errors;
   if (isLoadBalancer) errors.push(...obeys(spec.loadBalancerClass, qualifiedNameProblems, classPath));
@@ -222,7 +233,7 @@ function validTrafficPolicies(service: Service): FieldError[] {
     errors.push(required(internalPath));
   }
   if (spec.trafficDistribution !== undefined) {
-    const supported = ["PreferClose", "PreferSameNode", "PreferSameZone"];
+    const supported = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     errors.push(...oneOf(spec.trafficDistribution, supported, specPath.child("trafficDistribution")));
   }
   return errors;
@@ -235,15 +246,21 @@ function validChange(next: Service, previous: Service): FieldError[] {
   const headless = [isHeadless(next), isHeadless(previous)];
   if (!involvesExternalName && !headless.every(Boolean)) errors.push(...keptClusterIps(next, previous));
   if (!involvesExternalName && !headless.some(Boolean)) errors.push(...keptFamilies(next, previous));
-  if (next.spec.type === "LoadBalancer" && previous.spec.type === "LoadBalancer") {
-    if (next.spec.loadBalancerClass !== previous.spec.loadBalancerClass) {
-      errors.push(
-        invalid(specPath.child("loadBalancerClass"), next.spec.loadBalancerClass ?? null, fixedMessage),
-        ...(next.spec.loadBalancerClass
-          ? obeys(next.spec.loadBalancerClass, qualifiedNameProblems, specPath.child("loadBalancerClass"))
-          : []),
-      );
-    }
+  const balances = next.spec.type === "LoadBalancer";
+  const classPath = specPath.child("loadBalancerClass");
+  const className = next.spec.loadBalancerClass;
+  if (balances && previous.spec.type === "LoadBalancer" && className !== previous.spec.loadBalancerClass) {
+    errors.push(invalid(classPath, className ?? null, fixedMessage));
+  }
+  // Upstream looks at the class itself here and once more with the rest.
+  if (className !== undefined) {
+    errors.push(
+      ...(balances ? obeys(className, qualifiedNameProblems, classPath) : [forbidden(classPath, loadBalancerOnly)]),
+    );
+  }
+  const checked = [next, previous].every((service) => needsHealthCheckNodePort(service));
+  if (checked && next.spec.healthCheckNodePort !== previous.spec.healthCheckNodePort) {
+    errors.push(forbidden(specPath.child("healthCheckNodePort"), "field is immutable"));
   }
   return errors;
 }
@@ -257,7 +274,7 @@ function keptClusterIps(next: Service, previous: Service): FieldError[] {
   if (now.length === 0) return [invalid(path.index(0), now, "primary clusterIP can not be unset")];
   const errors: FieldError[] = [];
   if (before.length > 0 && now[0] !== before[0]) errors.push(invalid(path.index(0), now, fixedMessage));
-  if (before.length > now.length && next.spec.ipFamilyPolicy !== "SingleStack") {
+  if (before.length > 1 && now.length === 1 && next.spec.ipFamilyPolicy !== "SingleStack") {
     const detail = "must be set to 'SingleStack' when releasing the secondary clusterIP";
     errors.push(invalid(specPath.child("ipFamilyPolicy"), next.spec.ipFamilyPolicy ?? null, detail));
   }
@@ -268,12 +285,16 @@ function keptFamilies(next: Service, previous: Service): FieldError[] {
   const path = specPath.child("ipFamilies").index(0);
   const [now, before] = [next.spec.ipFamilies ?? [], previous.spec.ipFamilies ?? []];
   if (now.length === before.length) {
-    return semanticallyEqual(now, before) ? [] : [invalid(path, now, fixedMessage)];
+    return before.flatMap((family, index) => (family === now[index] ? [] : [invalid(path, now, fixedMessage)]));
   }
-  if (now.length === 0) return [invalid(path, now, "primary ipFamily can not be unset")];
   const errors: FieldError[] = [];
-  if (before.length > 0 && now[0] !== before[0]) errors.push(invalid(path, now, fixedMessage));
-  if (before.length > now.length && next.spec.ipFamilyPolicy !== "SingleStack") {
+  const addresses = next.spec.clusterIPs ?? [];
+  if (before.length > now.length && addresses.length === 0) {
+    errors.push(invalid(path, now, "primary ipFamily can not be unset"));
+  }
+  // Upstream shows the addresses here.
+  if (before.length > 0 && now.length > 0 && now[0] !== before[0]) errors.push(invalid(path, addresses, fixedMessage));
+  if (before.length > 1 && now.length === 1 && next.spec.ipFamilyPolicy !== "SingleStack") {
     const detail = "must be set to 'SingleStack' when releasing the secondary ipFamily";
     errors.push(invalid(specPath.child("ipFamilyPolicy"), next.spec.ipFamilyPolicy ?? null, detail));
   }

@@ -5,7 +5,9 @@ import type { KubeObject } from "../../api/object.ts";
 import { type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { events as coreEvents, validEvent } from "../core/event.ts";
+import { internalForm } from "../core/internal-form.ts";
 import { served } from "../served.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
 /** Field selectors that carry a new name here. */
 const newNames: Record<string, string> = {
@@ -29,8 +31,8 @@ export const newEvents = defineResource<Event>({
   },
   allowCreateOnUpdate: true,
   validate: (next, previous) => [
-    ...(previous ? [] : validNewEvent(next)),
-    ...(previous ? [] : validEvent(toCoreEvent(next), "reportingController")),
+    ...validEvent(toCoreEvent(next), "reportingController"),
+    ...(previous ? validChange(next, previous) : validNewEvent(next)),
   ],
   fieldSelectors: Object.fromEntries(
     Object.entries(coreEvents.fieldSelectors ?? {}).map(([field, read]) => [
@@ -47,17 +49,64 @@ export const newEvents = defineResource<Event>({
 const root = FieldPath.root;
 
 function validNewEvent(event: Event): FieldError[] {
-  const errors: FieldError[] = [];
+  const errors = validSeries(event);
   if (!event.eventTime) errors.push(required(root.child("eventTime")));
   if (event.type !== "Normal" && event.type !== "Warning") {
     errors.push(invalid(root.child("type"), "", `has invalid value: ${event.type ?? ""}`));
   }
-  for (const field of ["deprecatedFirstTimestamp", "deprecatedLastTimestamp", "deprecatedCount"] as const) {
-    const old = `${field.charAt(10).toLowerCase()}${field.slice(11)}`;
-    if (event[field]) errors.push(invalid(root.child(old), "", "needs to be unset"));
+  const unset = (field: string, isSet: unknown) => {
+    if (isSet) errors.push(invalid(root.child(field), "", "needs to be unset"));
+  };
+  unset("firstTimestamp", event.deprecatedFirstTimestamp);
+  unset("lastTimestamp", event.deprecatedLastTimestamp);
+  unset("count", event.deprecatedCount);
+  unset("source", event.deprecatedSource?.component || event.deprecatedSource?.host);
+  return errors;
+}
+
+function validSeries({ series }: Event): FieldError[] {
+  if (!series) return [];
+  const errors: FieldError[] = [];
+  if (series.count < 2) errors.push(invalid(root.child("series.count"), "", "should be at least 2"));
+  if (!series.lastObservedTime) errors.push(required(root.child("series.lastObservedTime")));
+  return errors;
+}
+
+/** What an event was about does not change; only its series goes on. Upstream looks at the reason twice. */
+function validChange(next: Event, previous: Event): FieldError[] {
+  const errors = semanticallyEqual(next.series, previous.series) ? [] : validSeries(next);
+  const [now, before] = [toCoreEvent(next), toCoreEvent(previous)];
+  for (const field of fixedFields) {
+    if (semanticallyEqual(now[field], before[field])) continue;
+    const value = now[field];
+    const shown =
+      field === "involvedObject" || field === "related"
+        ? value && internalForm("ObjectReference", value)
+        : field === "source"
+          ? internalForm("EventSource", value)
+          : (value ?? (field === "count" ? 0 : field.endsWith("Timestamp") ? null : ""));
+    errors.push(invalid(root.child(outerNames[field] ?? field), shown ?? null, "field is immutable"));
   }
   return errors;
 }
+
+const fixedFields = [
+  "involvedObject",
+  "reason",
+  "message",
+  "source",
+  "firstTimestamp",
+  "lastTimestamp",
+  "count",
+  "reason",
+  "type",
+  "eventTime",
+  "action",
+  "related",
+  "reportingComponent",
+  "reportingInstance",
+] as const;
+const outerNames: Readonly<Record<string, string>> = { reportingComponent: "reportingController" };
 
 function toCoreEvent(event: Event): CoreEvent {
   const { regarding, note, deprecatedSource, deprecatedFirstTimestamp, deprecatedLastTimestamp, ...same } = event;

@@ -1,0 +1,183 @@
+import { refuses, refusesChanges } from "../../testing/refusals.ts";
+import { endpointSlices } from "../discovery/endpoint-slice.ts";
+import { newEvents } from "../events/event.ts";
+import { endpoints } from "./endpoints.ts";
+import { events } from "./event.ts";
+import { podTemplates } from "./pod-template.ts";
+import { replicationControllers } from "./replication-controller.ts";
+
+const label =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const namePart =
+  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const metadata = { name: "web", namespace: "default" };
+
+const subset = { addresses: [{ ip: "10.0.0.1" }], ports: [{ port: 80 }] };
+refuses(endpoints, { metadata, subsets: [subset] }, [
+  [
+    "with nobody behind",
+    { "subsets.0.addresses": [] },
+    ["subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"],
+  ],
+  [
+    "with addresses that are none, or special",
+    { "subsets.0.addresses": [{ ip: "x" }, { ip: "127.0.0.1", hostname: "A", nodeName: "" }] },
+    [
+      'subsets[0].addresses[0].ip: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      'subsets[0].addresses[0].ip: Invalid value: "x": must be a valid IP address',
+      `subsets[0].addresses[1].hostname: Invalid value: "A": ${label}`,
+      "subsets[0].addresses[1].nodeName: Invalid value: \"\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+      'subsets[0].addresses[1].ip: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+    ],
+  ],
+  [
+    "with ports that cannot be",
+    { "subsets.0.ports": [{ port: 0 }, { port: 80, name: "b", protocol: "Q" }] },
+    [
+      "subsets[0].ports[0].name: Required value",
+      "subsets[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+      'subsets[0].ports[1].protocol: Unsupported value: "Q": supported values: "SCTP", "TCP", "UDP"',
+    ],
+  ],
+]);
+
+refuses(
+  endpointSlices,
+  { metadata, addressType: "IPv4", endpoints: [{ addresses: ["10.0.0.1"] }], ports: [{ port: 80 }] },
+  [
+    ["of no kind", { addressType: "" }, ["addressType: Required value"]],
+    [
+      "of a kind nobody knows",
+      { addressType: "Road", endpoints: [] },
+      ['addressType: Unsupported value: "Road": supported values: "FQDN", "IPv4", "IPv6"'],
+    ],
+    [
+      "with an endpoint that is nowhere",
+      { "endpoints.0.addresses": [] },
+      ["endpoints[0].addresses: Required value: must contain at least 1 address"],
+    ],
+    [
+      "with addresses of the other kind",
+      { "endpoints.0.addresses": ["fd00::1"] },
+      ['endpoints[0].addresses[0]: Invalid value: "fd00::1": must be an IPv4 address'],
+    ],
+    ["with two ports of one name", { ports: [{ port: 80 }, { port: 81 }] }, ['ports[1].name: Duplicate value: ""']],
+  ],
+);
+refusesChanges(endpointSlices, { metadata, addressType: "IPv4", endpoints: [] }, [
+  ["may not make it another kind", { addressType: "IPv6" }, ['addressType: Invalid value: "IPv6": field is immutable']],
+]);
+
+const old = { metadata, involvedObject: { kind: "Pod", namespace: "default", name: "p" }, reason: "R", type: "Normal" };
+const elsewhere = 'involvedObject.namespace: Invalid value: "other": does not match event.namespace';
+refuses(events, old, [
+  ["about something elsewhere", { "involvedObject.namespace": "other" }, [elsewhere]],
+  [
+    "that says when and not who",
+    { eventTime: "2026-01-01T00:00:00.000000Z" },
+    [
+      "reportingComponent: Required value",
+      'reportingComponent: Invalid value: "": name part must be non-empty',
+      `reportingComponent: Invalid value: "": ${namePart}`,
+      "reportingInstance: Required value",
+      "action: Required value",
+    ],
+  ],
+]);
+refusesChanges(events, old, [
+  ["may count on", { count: 2 }, []],
+  ["may not move it elsewhere", { "involvedObject.namespace": "other" }, [elsewhere]],
+]);
+
+const event = {
+  metadata,
+  eventTime: "2026-01-01T00:00:00.000000Z",
+  regarding: { kind: "Pod", namespace: "default", name: "p" },
+  reason: "R",
+  type: "Normal",
+  action: "A",
+  reportingController: "a.test/b",
+  reportingInstance: "i",
+};
+refuses(newEvents, event, [
+  ["that says not when", { eventTime: undefined }, ["eventTime: Required value"]],
+  ["of a type nobody knows", { type: "Loud" }, ['type: Invalid value: "": has invalid value: Loud']],
+  [
+    "in the words of old",
+    { deprecatedCount: 1, deprecatedSource: { component: "c" }, deprecatedFirstTimestamp: "2026-01-01T00:00:00Z" },
+    [
+      'firstTimestamp: Invalid value: "": needs to be unset',
+      'count: Invalid value: "": needs to be unset',
+      'source: Invalid value: "": needs to be unset',
+    ],
+  ],
+  [
+    "in a series of one",
+    { series: { count: 1 } },
+    ['series.count: Invalid value: "": should be at least 2', "series.lastObservedTime: Required value"],
+  ],
+  ["that says too much", { note: "x".repeat(1025) }, ['message: Invalid value: "": can have at most 1024 characters']],
+]);
+refusesChanges(newEvents, event, [
+  ["may go on", { series: { count: 2, lastObservedTime: "2026-01-01T00:00:00.000000Z" } }, []],
+  [
+    "may not say something else",
+    { note: "n", "regarding.name": "q", reason: "S" },
+    [
+      'involvedObject: Invalid value: {"Kind":"Pod","Namespace":"default","Name":"q","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}: field is immutable',
+      'reason: Invalid value: "S": field is immutable',
+      'message: Invalid value: "n": field is immutable',
+      'reason: Invalid value: "S": field is immutable',
+    ],
+  ],
+]);
+
+const template = { metadata: { labels: { app: "web" } }, spec: { containers: [{ name: "main", image: "nginx" }] } };
+refuses(podTemplates, { metadata, template }, [
+  ["without containers", { "template.spec.containers": [] }, ["template.spec.containers: Required value"]],
+  [
+    "with odd labels",
+    { "template.metadata.labels": { "a b": "" } },
+    [`template.labels: Invalid value: "a b": ${namePart}`],
+  ],
+]);
+refuses(replicationControllers, { metadata, spec: { template } }, [
+  ["that selects nothing", { "spec.template.metadata.labels": {} }, ["spec.selector: Required value"]],
+  ["of nothing", { "spec.template": undefined, "spec.selector": { a: "b" } }, ["spec.template: Required value"]],
+  [
+    "whose selector misses its pods",
+    { "spec.selector": { app: "other" } },
+    ['spec.template.metadata.labels: Invalid value: {"app":"web"}: `selector` does not match template `labels`'],
+  ],
+  [
+    "of less than nothing, and pods that end",
+    {
+      "spec.replicas": -1,
+      "spec.minReadySeconds": -1,
+      "spec.template.spec.restartPolicy": "OnFailure",
+      "spec.template.spec.activeDeadlineSeconds": 1,
+    },
+    [
+      "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0",
+      "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+      'spec.template.spec.restartPolicy: Unsupported value: "OnFailure": supported values: "Always"',
+      "spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in ReplicationController is not Supported",
+    ],
+  ],
+]);
+refusesChanges(
+  replicationControllers,
+  { metadata, spec: { template } },
+  [
+    [
+      "may not count more than there are",
+      { status: { replicas: 1, readyReplicas: 2, availableReplicas: 3 } },
+      [
+        "status.readyReplicas: Invalid value: 2: cannot be greater than status.replicas",
+        "status.availableReplicas: Invalid value: 3: cannot be greater than status.replicas",
+        "status.availableReplicas: Invalid value: 3: cannot be greater than readyReplicas",
+      ],
+    ],
+  ],
+  "status",
+);
