@@ -81,6 +81,7 @@ export const layers = [
     holds: "compiles NetworkPolicies into nft rules, and a thin applier",
     mayImport: ["nftables", ...kit],
   },
+  { folder: "ingress", holds: "reads Ingresses as one routing table, and has nginx serve it", mayImport: kit },
   { folder: "cluster-dns", holds: "DNS wire format and an ordered chain of plugins", mayImport: kit },
   {
     folder: "load-balancer",

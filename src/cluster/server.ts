@@ -34,6 +34,7 @@ import type { DnsStandbyOptions } from "./dns-standby.ts";
 
 import { readEncryption } from "./encryption.ts";
 import { openImageStore } from "./image-store.ts";
+import { startIngress } from "./ingress.ts";
 import { startLoadBalancer } from "./load-balancer.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
 import { localVolumeFolders } from "./local-volume-folders.ts";
@@ -183,6 +184,9 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           lan.then(() => startLoadBalancer({ ...surroundings, plan, clientOf, owner })),
         ),
       );
+    // Nobody waits for it: the first Ingress starts the work.
+    if (roles.has("controller-manager"))
+      startIngress({ ...surroundings, plan, paths, pki: options.pki, clientOf, owner });
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");

@@ -21,6 +21,7 @@ export interface ClusterConfig {
   };
   apiServer?: Partial<ApiServerConfig>;
   images?: ImagesConfig;
+  ingress?: IngressProvider;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
 }
@@ -82,6 +83,8 @@ export type NodeRole = "control-plane" | "worker";
 export type NodeKind = "local" | "simulated";
 export type LoadBalancerProvider = "none" | "metallb" | "cloud";
 
+export type IngressProvider = "nginx" | "none";
+
 export interface ImagesConfig {
   mirrors?: Record<string, string[]>;
   registries?: Record<string, RegistrySettings>;
@@ -116,6 +119,8 @@ export interface ClusterPlan {
   };
   apiServer: ApiServerConfig;
   images: Required<ImagesConfig>;
+  /** Absent in plans made before there was a choice: nginx. */
+  ingress?: IngressProvider;
   loadBalancer: LoadBalancerProvider;
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;

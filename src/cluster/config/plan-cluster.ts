@@ -66,6 +66,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       registries: config.images?.registries ?? {},
       substitutions: config.images?.substitutions ?? {},
     },
+    ingress: config.ingress ?? "nginx",
     loadBalancer: config.loadBalancer ?? "none",
   };
 }
