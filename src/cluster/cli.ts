@@ -49,6 +49,12 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       list,
     )
     .option("--controllers <list>", controllersHelp, list)
+    .option(
+      "--enable-admission-plugins <list>",
+      "admission plugins to switch on, beside those that are on by default",
+      list,
+    )
+    .option("--disable-admission-plugins <list>", "admission plugins to switch off", list)
     .option("--timeout <seconds>", "give up after so long without progress (default: 60)", count)
     .action(async (options) => {
       const { up } = await import("./commands/up.ts");
@@ -59,6 +65,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
         nodes: options.nodes,
         roles: options.roles,
         controllers: options.controllers,
+        admission: { enable: options.enableAdmissionPlugins, disable: options.disableAdmissionPlugins },
         timeoutSeconds: options.timeout,
         entry,
         print,

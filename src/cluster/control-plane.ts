@@ -142,6 +142,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           random,
           quotaClient: () => server.client(componentUser("kube-apiserver"), "kube-apiserver"),
           extension: { registry, authorizers, webhooks },
+          selection: plan.apiServer.admission ?? {},
         }),
         escalationCheck({ rulesOf, authorizers, objects: reader }),
       ];

@@ -1,4 +1,4 @@
-/** The admission plugins of a cluster, in upstream's order. */
+/** The admission plugins of a cluster, in upstream's order, and which of them are on. */
 import type { VolumeProjection } from "../../api/core/v1.ts";
 import type { AdmissionPlugin } from "../../apiserver/admission.ts";
 import type { Authorizer } from "../../apiserver/authorization.ts";
@@ -7,14 +7,28 @@ import type { Random } from "../../base/random.ts";
 import type { Client } from "../../client/client.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
-import { certificateAdmission } from "./certificates.ts";
+import { alwaysAdmit, alwaysDeny } from "./always.ts";
+import { alwaysPullImages } from "./always-pull-images.ts";
+import {
+  certificateApproval,
+  certificateRequester,
+  certificateSigning,
+  certificateSubjectRestriction,
+} from "./certificates.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
+import { denyServiceExternalIPs } from "./deny-service-external-ips.ts";
+import { extendedResourceToleration } from "./extended-resource-toleration.ts";
+import { limitPodHardAntiAffinityTopology } from "./limit-pod-hard-anti-affinity-topology.ts";
 import { limitRanger } from "./limit-ranger.ts";
+import { namespaceAutoProvision, namespaceExists } from "./namespace-existence.ts";
 import { namespaceLifecycle } from "./namespace-lifecycle.ts";
 import { nodeRestriction } from "./node-restriction.ts";
+import { ownerReferencesPermissionEnforcement } from "./owner-references-permission-enforcement.ts";
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
+import { podNodeSelector } from "./pod-node-selector.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
+import { podTopologyLabels } from "./pod-topology-labels.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
 import { priority } from "./priority.ts";
@@ -31,39 +45,105 @@ export interface AdmissionOptions {
   random: Random;
   /** See ServiceAccountOptions. */
   furtherTokenVolumeSources?: readonly VolumeProjection[];
-  /** Writes what quotas' room has been given away. Absent: quotas hold nobody back. */
+  /** Writes what quotas' room has been given away, and namespaces. Absent: quotas hold nobody back. */
   quotaClient?: () => Client;
   /** What webhooks and policies need. Absent: there are none. */
   extension?: { registry: ResourceRegistry; authorizers: () => readonly Authorizer[]; webhooks: WebhookCaller };
+  /** By upstream's names. Default: those that are on by default. */
+  selection?: AdmissionSelection;
 }
 
+/** As kube-apiserver's `--enable-admission-plugins` and `--disable-admission-plugins`. */
+export interface AdmissionSelection {
+  enable?: readonly string[];
+  disable?: readonly string[];
+}
+
+/** Makes a plugin; undefined when what it needs is not there. */
+type Maker = (options: AdmissionOptions) => AdmissionPlugin | undefined;
+
+/** By upstream's name, in its order. `on`: unless it is disabled; `off`: only when it is enabled. */
+const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] = [
+  ["AlwaysAdmit", "off", () => alwaysAdmit],
+  [
+    "NamespaceAutoProvision",
+    "off",
+    ({ objects, quotaClient }) => quotaClient && namespaceAutoProvision(objects, quotaClient),
+  ],
+  ["NamespaceLifecycle", "on", ({ objects }) => namespaceLifecycle(objects)],
+  ["NamespaceExists", "off", ({ objects }) => namespaceExists(objects)],
+  ["LimitPodHardAntiAffinityTopology", "off", () => limitPodHardAntiAffinityTopology],
+  ["LimitRanger", "on", ({ objects }) => limitRanger(objects)],
+  [
+    "ServiceAccount",
+    "on",
+    ({ objects, random, furtherTokenVolumeSources: furtherSources = [] }) =>
+      serviceAccountAdmission({ objects, random, furtherSources }),
+  ],
+  ["NodeRestriction", "on", ({ objects }) => nodeRestriction(objects)],
+  ["TaintNodesByCondition", "on", () => taintNodesByCondition],
+  ["AlwaysPullImages", "off", () => alwaysPullImages],
+  ["PodSecurity", "on", ({ objects }) => podSecurity({ objects })],
+  ["PodNodeSelector", "off", ({ objects }) => podNodeSelector(objects)],
+  ["Priority", "on", ({ objects }) => priority(objects)],
+  ["DefaultTolerationSeconds", "on", () => defaultTolerationSeconds],
+  ["ExtendedResourceToleration", "off", () => extendedResourceToleration],
+  ["DefaultStorageClass", "on", ({ objects }) => defaultStorageClass(objects)],
+  ["StorageObjectInUseProtection", "on", () => storageObjectInUseProtection],
+  [
+    "OwnerReferencesPermissionEnforcement",
+    "off",
+    ({ extension }) => extension && ownerReferencesPermissionEnforcement(extension.registry, extension.authorizers),
+  ],
+  ["PersistentVolumeClaimResize", "on", ({ objects }) => persistentVolumeClaimResize(objects)],
+  ["RuntimeClass", "on", ({ objects }) => runtimeClass(objects)],
+  ["CertificateApproval", "on", ({ extension }) => extension && certificateApproval(extension.authorizers)],
+  ["CertificateSigning", "on", ({ extension }) => extension && certificateSigning(extension.authorizers)],
+  ["CertificateSubjectRestriction", "on", () => certificateSubjectRestriction],
+  ["DefaultIngressClass", "on", ({ objects }) => defaultIngressClass(objects)],
+  ["PodTopologyLabels", "on", ({ objects }) => podTopologyLabels(objects)],
+  ["DenyServiceExternalIPs", "off", () => denyServiceExternalIPs],
+  ["MutatingAdmissionPolicy", "on", (options) => webhooked(options, mutatingAdmissionPolicy)],
+  ["MutatingAdmissionWebhook", "on", (options) => webhooked(options, mutatingAdmissionWebhook)],
+  ["ValidatingAdmissionPolicy", "on", (options) => webhooked(options, validatingAdmissionPolicy)],
+  ["ValidatingAdmissionWebhook", "on", (options) => webhooked(options, validatingAdmissionWebhook)],
+  // Last but one: what another plugin refuses takes no room.
+  ["ResourceQuota", "on", ({ objects, quotaClient }) => quotaClient && resourceQuota(objects, quotaClient)],
+  ["AlwaysDeny", "off", () => alwaysDeny],
+];
+
 export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
-  const { objects, random, furtherTokenVolumeSources, quotaClient, extension } = options;
-  const webhooks = extension && { ...extension, objects, random, caller: extension.webhooks };
+  const { enable = [], disable = [] } = options.selection ?? {};
+  const isOn = (name: string, byDefault: "on" | "off") =>
+    enable.includes(name) || (byDefault === "on" && !disable.includes(name));
+  const chosen = catalog
+    .filter(([name, byDefault]) => isOn(name, byDefault))
+    .flatMap(([, , make]) => make(options) ?? []);
+  // Not a plugin upstream, so nobody can switch it off.
+  return [certificateRequester, ...chosen];
+}
+
+/** Every mistake, in upstream's words. */
+export function admissionSelectionErrors({ enable = [], disable = [] }: AdmissionSelection): string[] {
+  const known = new Set(catalog.map(([name]) => name));
+  const unknown = (flag: string, names: readonly string[]) =>
+    names.filter((name) => !known.has(name)).map((name) => `${flag} plugin ${JSON.stringify(name)} is unknown`);
+  const both = enable.filter((name) => disable.includes(name));
   return [
-    namespaceLifecycle(objects),
-    limitRanger(objects),
-    serviceAccountAdmission({ objects, random, furtherSources: furtherTokenVolumeSources ?? [] }),
-    nodeRestriction(objects),
-    taintNodesByCondition,
-    podSecurity({ objects }),
-    priority(objects),
-    defaultTolerationSeconds,
-    defaultStorageClass(objects),
-    storageObjectInUseProtection,
-    persistentVolumeClaimResize(objects),
-    runtimeClass(objects),
-    defaultIngressClass(objects),
-    ...(extension ? certificateAdmission(extension.authorizers) : []),
-    ...(webhooks
-      ? [
-          mutatingAdmissionPolicy(webhooks),
-          mutatingAdmissionWebhook(webhooks),
-          validatingAdmissionPolicy(webhooks),
-          validatingAdmissionWebhook(webhooks),
-        ]
+    ...unknown("enable-admission-plugins", enable),
+    ...unknown("disable-admission-plugins", disable),
+    ...(both.length > 0
+      ? [`[${both.join(" ")}] in enable-admission-plugins and disable-admission-plugins overlapped`]
       : []),
-    // Last: what another plugin refuses takes no room.
-    ...(quotaClient ? [resourceQuota(objects, quotaClient)] : []),
   ];
+}
+
+type Extended = NonNullable<AdmissionOptions["extension"]> &
+  Pick<AdmissionOptions, "objects" | "random"> & { caller: WebhookCaller };
+
+function webhooked(
+  { extension, objects, random }: AdmissionOptions,
+  make: (options: Extended) => AdmissionPlugin,
+): AdmissionPlugin | undefined {
+  return extension && make({ ...extension, objects, random, caller: extension.webhooks });
 }

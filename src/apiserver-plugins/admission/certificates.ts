@@ -12,70 +12,82 @@ function concernsRequests({ definition }: AdmissionRequest): boolean {
   return definition.group === "certificates.k8s.io" && definition.plural === "certificatesigningrequests";
 }
 
-export function certificateAdmission(authorizers: () => readonly Authorizer[]): AdmissionPlugin[] {
-  /** Signers are allowed one by one, or all of a domain. */
-  async function checkSigner(request: AdmissionRequest, verb: "approve" | "sign"): Promise<void> {
-    const { signerName = "" } = (request.oldObject as ReadRequest | undefined)?.spec ?? {};
-    const names = [signerName, `${signerName.split("/")[0]}/*`];
-    for (const name of names) {
-      const decision = await authorizeByAll(authorizers(), {
-        user: request.user,
-        verb,
-        isResource: true,
-        group: "certificates.k8s.io",
-        version: "*",
-        resource: "signers",
-        subresource: "",
-        namespace: "",
-        name,
-        path: "",
-      });
-      if (decision.kind === "allow") return;
-    }
-    const word = verb === "approve" ? "approve" : "sign";
-    throw refuse(request, `user not permitted to ${word} requests with signerName ${JSON.stringify(signerName)}`);
+/** Signers are allowed one by one, or all of a domain. */
+async function checkSigner(
+  request: AdmissionRequest,
+  authorizers: readonly Authorizer[],
+  verb: "approve" | "sign",
+): Promise<void> {
+  const { signerName = "" } = (request.oldObject as ReadRequest | undefined)?.spec ?? {};
+  for (const name of [signerName, `${signerName.split("/")[0]}/*`]) {
+    const decision = await authorizeByAll(authorizers, {
+      user: request.user,
+      verb,
+      isResource: true,
+      group: "certificates.k8s.io",
+      version: "*",
+      resource: "signers",
+      subresource: "",
+      namespace: "",
+      name,
+      path: "",
+    });
+    if (decision.kind === "allow") return;
   }
-
-  return [
-    {
-      name: "CertificateApproval",
-      handles: (request) =>
-        concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "approval",
-      validate: (request) => checkSigner(request, "approve"),
-    },
-    {
-      name: "CertificateSigning",
-      handles: (request) =>
-        concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "status",
-      async validate(request) {
-        const [next, before] = [request.object as CertificateSigningRequest, request.oldObject as ReadRequest];
-        const failed = ({ status }: ReadRequest) => status?.conditions?.some(({ type }) => type === "Failed") ?? false;
-        if (next.status?.certificate === before.status?.certificate && failed(next) === failed(before)) return;
-        await checkSigner(request, "sign");
-      },
-    },
-    {
-      name: "CertificateSubjectRestriction",
-      handles: (request) => concernsRequests(request) && request.operation === "CREATE" && request.subresource === "",
-      /** The request is its sender's, whatever it says. */
-      mutate({ object, user }) {
-        const { spec } = object as CertificateSigningRequest;
-        spec.username = user.name;
-        delete spec.uid;
-        delete spec.extra;
-        if (user.uid) spec.uid = user.uid;
-        spec.groups = [...user.groups];
-      },
-      async validate(request) {
-        const { spec } = request.object as CertificateSigningRequest;
-        if (spec.signerName !== "kubernetes.io/kube-apiserver-client") return;
-        const facts = await readCertificateRequest(Buffer.from(spec.request ?? "", "base64").toString()).catch(
-          () => undefined,
-        );
-        if (!facts?.organizations.includes("system:masters")) return;
-        const why = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
-        throw refuse(request, why);
-      },
-    },
-  ];
+  throw refuse(request, `user not permitted to ${verb} requests with signerName ${JSON.stringify(signerName)}`);
 }
+
+export function certificateApproval(authorizers: () => readonly Authorizer[]): AdmissionPlugin {
+  return {
+    name: "CertificateApproval",
+    handles: (request) =>
+      concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "approval",
+    validate: (request) => checkSigner(request, authorizers(), "approve"),
+  };
+}
+
+export function certificateSigning(authorizers: () => readonly Authorizer[]): AdmissionPlugin {
+  return {
+    name: "CertificateSigning",
+    handles: (request) =>
+      concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "status",
+    async validate(request) {
+      const [next, before] = [request.object as CertificateSigningRequest, request.oldObject as ReadRequest];
+      const failed = ({ status }: ReadRequest) => status?.conditions?.some(({ type }) => type === "Failed") ?? false;
+      if (next.status?.certificate === before.status?.certificate && failed(next) === failed(before)) return;
+      await checkSigner(request, authorizers(), "sign");
+    },
+  };
+}
+
+const isNewRequest = (request: AdmissionRequest) =>
+  concernsRequests(request) && request.operation === "CREATE" && request.subresource === "";
+
+/** A request is its sender's, whatever it says. */
+export const certificateRequester: AdmissionPlugin = {
+  name: "CertificateRequester",
+  handles: isNewRequest,
+  mutate({ object, user }) {
+    const { spec } = object as CertificateSigningRequest;
+    spec.username = user.name;
+    delete spec.uid;
+    delete spec.extra;
+    if (user.uid) spec.uid = user.uid;
+    spec.groups = [...user.groups];
+  },
+};
+
+export const certificateSubjectRestriction: AdmissionPlugin = {
+  name: "CertificateSubjectRestriction",
+  handles: isNewRequest,
+  async validate(request) {
+    const { spec } = request.object as CertificateSigningRequest;
+    if (spec.signerName !== "kubernetes.io/kube-apiserver-client") return;
+    const facts = await readCertificateRequest(Buffer.from(spec.request ?? "", "base64").toString()).catch(
+      () => undefined,
+    );
+    if (!facts?.organizations.includes("system:masters")) return;
+    const why = "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed";
+    throw refuse(request, why);
+  },
+};

@@ -82,9 +82,15 @@ function bound(pod: Pod, binding: Binding, nowMs: number): Pod {
     lastTransitionTime: rfc3339(nowMs),
   };
   const annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations };
+  // What the pod says of itself stands.
+  const labels = { ...binding.metadata.labels, ...pod.metadata.labels };
   return {
     ...pod,
-    metadata: { ...pod.metadata, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) },
+    metadata: {
+      ...pod.metadata,
+      ...(Object.keys(labels).length > 0 ? { labels } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    },
     spec: { ...pod.spec, nodeName: binding.target.name },
     status: { ...pod.status, conditions: [...conditions, scheduled] },
   } as Pod;

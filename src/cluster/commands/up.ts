@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import type { AdmissionSelection } from "../../apiserver-plugins/admission/catalog.ts";
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
@@ -32,6 +33,8 @@ export interface PlanOptions {
   configFile?: string | undefined;
   /** Replaces the nodes of the configuration: one control-plane node and `nodes - 1` workers; 0 for a bare control plane. */
   nodes?: number | undefined;
+  /** Admission plugins beside those that the configuration names. */
+  admission?: AdmissionSelection | undefined;
   print(line: string): void;
 }
 
@@ -81,7 +84,8 @@ async function upAlone(
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    if (config || options.nodes !== undefined) explainKeptConfiguration(name, options.print);
+    if (config || options.nodes !== undefined || hasNames(options.admission))
+      explainKeptConfiguration(name, options.print);
     await addContext(plan, readPki(paths)!, userKubeconfig());
     return plan;
   }
@@ -182,14 +186,18 @@ async function planOf(
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
-    if (config || options.nodes !== undefined) explainKeptConfiguration(name, options.print);
+    if (config || options.nodes !== undefined || hasNames(options.admission))
+      explainKeptConfiguration(name, options.print);
     return existing;
   }
   // Two clusters that are planned at the same moment must not choose the same LAN or port.
   const turn = await lock(paths, "planning");
   try {
     const base: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
-    const wanted = options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) };
+    const wanted = await withAdmission(
+      options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) },
+      options.admission,
+    );
     const plan = planCluster(wanted, name, await readMachineFacts(paths.home, wanted.apiServer));
     const simulated = plan.nodes.filter(
       ({ name, kind }) =>
@@ -201,6 +209,20 @@ async function planOf(
   } finally {
     await turn.release();
   }
+}
+
+function hasNames({ enable, disable }: AdmissionSelection = {}): boolean {
+  return (enable?.length ?? 0) + (disable?.length ?? 0) > 0;
+}
+
+async function withAdmission(config: ClusterConfig, wanted: AdmissionSelection = {}): Promise<ClusterConfig> {
+  if (!hasNames(wanted)) return config;
+  const { admissionSelectionErrors } = await import("../../apiserver-plugins/admission/catalog.ts");
+  const { enable = [], disable = [] } = config.apiServer?.admission ?? {};
+  const admission = { enable: [...enable, ...(wanted.enable ?? [])], disable: [...disable, ...(wanted.disable ?? [])] };
+  const errors = admissionSelectionErrors(admission);
+  if (errors.length > 0) throw new Error(errors.join("\n"));
+  return { ...config, apiServer: { ...config.apiServer, admission } };
 }
 
 function explainKeptConfiguration(name: string, print: (line: string) => void): void {

@@ -1,5 +1,6 @@
 /** What a cluster is asked to be (the configuration file), and what it then is (every default decided). */
 import type { Taint } from "../../api/core/v1.ts";
+import type { AdmissionSelection } from "../../apiserver-plugins/admission/catalog.ts";
 import type { AuditPolicy } from "../../apiserver-plugins/audit/policy.ts";
 import type { AuthenticationConfiguration } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import type { StaticToken } from "../../apiserver-plugins/authentication/static-tokens.ts";
@@ -33,6 +34,8 @@ export interface ApiServerConfig {
   authentication?: AuthenticationConfig;
   /** Upstream's AuthorizationConfiguration. Default: Node, then RBAC. */
   authorization?: AuthorizationConfiguration;
+  /** Which admission plugins are on, beside and instead of those by default. */
+  admission?: AdmissionSelection;
   encryption?: {
     /** The path of a file with upstream's EncryptionConfiguration; its keys are kept nowhere else. */
     configuration: string;

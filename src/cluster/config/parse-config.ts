@@ -3,6 +3,7 @@ import type { ErrorObject } from "ajv";
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
 import { FieldPath } from "../../apimachinery/field-error.ts";
+import { admissionSelectionErrors } from "../../apiserver-plugins/admission/catalog.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import { authorizationConfigurationErrors } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
@@ -151,7 +152,11 @@ function apiServerMistakes({ apiServer = {} }: ClusterConfig): { path: Path; mes
     : [];
   const { authorization } = apiServer;
   if (authorization) errors.push(...authorizationConfigurationErrors(authorization, at.child("authorization")));
-  return errors.map(({ field, message }) => ({ path: pathOf(field), message }));
+  const selection = admissionSelectionErrors(apiServer.admission ?? {});
+  return [
+    ...errors.map(({ field, message }) => ({ path: pathOf(field), message })),
+    ...selection.map((message) => ({ path: ["apiServer", "admission"], message })),
+  ];
 }
 
 function schedulerMistakes({ scheduler }: ClusterConfig): { path: Path; message: string }[] {

@@ -1,0 +1,93 @@
+/** What the configuration file says of the API server, seen with the real kubectl: who comes in, what is admitted, what is sealed. */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { describeCluster } from "../src/testing/cluster-fixture.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "pnt-options-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const seals = join(folder, "encryption.yaml");
+const sealedWith = (...names: string[]) =>
+  writeFileSync(
+    seals,
+    `apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: [secrets]
+  providers:
+${names.map((name) => `  - secretbox: { keys: [{ name: ${name}, secret: ${keys[name]} }] }`).join("\n")}
+  - identity: {}
+`,
+    { mode: 0o600 },
+  );
+const keys: Record<string, string> = {
+  old: randomBytes(32).toString("base64"),
+  new: randomBytes(32).toString("base64"),
+};
+sealedWith("old");
+
+const config = `
+nodes: [{ name: n1, kind: simulated }]
+apiServer:
+  admission: { enable: [AlwaysPullImages], disable: [DefaultTolerationSeconds] }
+  authentication:
+    configuration:
+      apiVersion: apiserver.config.k8s.io/v1
+      kind: AuthenticationConfiguration
+      anonymous: { enabled: true, conditions: [{ path: /livez }] }
+    tokens: [{ token: token-of-the-robot, user: robot, groups: [robots] }]
+  authorization:
+    apiVersion: apiserver.config.k8s.io/v1
+    kind: AuthorizationConfiguration
+    authorizers: [{ type: Node, name: node }, { type: RBAC, name: rbac }]
+  encryption: { configuration: ${seals} }
+`;
+
+describeCluster("an API server as it was configured", { config }, (cluster) => {
+  const store = () => readFileSync(join(cluster.home, "clusters", cluster.name, "store", "data.mdb"), "latin1");
+  const restart = async () => {
+    const status = await cluster.pinnace("status", "-o", "json");
+    process.kill(JSON.parse(status).server.pid, "SIGKILL");
+    await cluster.pinnace("up");
+  };
+
+  test("knows the users of its list, and lets nobody without proof beyond the paths that it names", async () => {
+    const server = await cluster.kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`;
+    const ask = (path: string, ...options: string[]) =>
+      cluster.host("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", ...options, `${server}${path}`);
+    expect(await ask("/livez")).toBe("200");
+    expect(await ask("/version")).toBe("401");
+    const proof = ["-H", "Authorization: Bearer token-of-the-robot"];
+    expect(await ask("/version", ...proof)).toBe("200");
+    expect(await ask("/api/v1/pods", ...proof)).toBe("403");
+    await cluster.kubectl`create clusterrolebinding robots --clusterrole=view --group=robots`;
+    expect(await ask("/api/v1/pods", ...proof)).toBe("200");
+    expect(await ask("/api/v1/secrets", ...proof)).toBe("403");
+  });
+
+  test("runs the admission plugins that it was told to, and not the others", async () => {
+    await cluster.kubectl`run pulled --image=nowhere.invalid/any:1`;
+    const columns = "{.spec.containers[0].imagePullPolicy} {.spec.tolerations}";
+    expect(await cluster.kubectl`get pod pulled -o jsonpath=${columns}`).toBe("Always ");
+  });
+
+  test("keeps Secrets sealed, and changes their keys", async () => {
+    await cluster.kubectl`create secret generic sealed --from-literal=word=opensesame`;
+    await cluster.kubectl`create configmap plain --from-literal=word=forallofus`;
+    const word = Buffer.from("opensesame").toString("base64");
+    expect(store()).not.toContain(word);
+    expect(store()).toContain("k8s:enc:secretbox:v1:old:");
+    expect(store()).toContain("forallofus");
+
+    sealedWith("new", "old");
+    await restart();
+    expect(await cluster.kubectl`get secret sealed -o jsonpath={.data.word}`).toBe(word);
+    await cluster.kubectl`label secret sealed rewritten=yes`;
+    sealedWith("new");
+    await restart();
+    expect(await cluster.kubectl`get secret sealed -o jsonpath={.data.word}`).toBe(word);
+    expect(store()).toContain("k8s:enc:secretbox:v1:new:");
+  });
+});
