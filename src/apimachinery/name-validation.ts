@@ -1,4 +1,5 @@
 /** What names, labels and keys may look like: each function returns the complaints, in upstream's words, or an empty list. */
+import { utf8Length } from "../base/utf8.ts";
 
 const dns1123LabelFormat = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const dns1123SubdomainFormat = `${dns1123LabelFormat}(\\.${dns1123LabelFormat})*`;
@@ -42,13 +43,10 @@ function regexMessage(message: string, format: string, ...examples: string[]): s
 
 const moreThanCharacters = (maximum: number) => `must be no more than ${maximum} characters`;
 const moreThanBytes = (maximum: number) => `must be no more than ${maximum} bytes`;
-/** Go counts bytes. */
-const byteLength = (text: string) => encoder.encode(text).length;
-const encoder = new TextEncoder();
 
 export function dns1123LabelProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 63) problems.push(moreThanCharacters(63));
+  if (utf8Length(value) > 63) problems.push(moreThanCharacters(63));
   if (!dns1123LabelPattern.test(value)) {
     problems.push(
       dns1123SubdomainPattern.test(value)
@@ -61,7 +59,7 @@ export function dns1123LabelProblems(value: string): string[] {
 
 export function dns1123SubdomainProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 253) problems.push(moreThanCharacters(253));
+  if (utf8Length(value) > 253) problems.push(moreThanCharacters(253));
   if (!dns1123SubdomainPattern.test(value)) {
     problems.push(regexMessage(dns1123SubdomainMessage, dns1123SubdomainFormat, "example.com"));
   }
@@ -70,7 +68,7 @@ export function dns1123SubdomainProblems(value: string): string[] {
 
 export function dns1035LabelProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 63) problems.push(moreThanCharacters(63));
+  if (utf8Length(value) > 63) problems.push(moreThanCharacters(63));
   if (!dns1035LabelPattern.test(value)) {
     problems.push(regexMessage(dns1035LabelMessage, dns1035LabelFormat, "my-name", "abc-123"));
   }
@@ -79,7 +77,7 @@ export function dns1035LabelProblems(value: string): string[] {
 
 export function wildcardDns1123SubdomainProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 253) problems.push(moreThanCharacters(253));
+  if (utf8Length(value) > 253) problems.push(moreThanCharacters(253));
   if (!wildcardPattern.test(value)) {
     problems.push(regexMessage(wildcardMessage, wildcardDns1123SubdomainFormat, "*.example.com"));
   }
@@ -108,7 +106,7 @@ export function qualifiedNameProblems(value: string): string[] {
     return [`${message} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')`];
   }
   if (name === "") problems.push("name part must be non-empty");
-  else if (byteLength(name) > 63) problems.push(`name part ${moreThanBytes(63)}`);
+  else if (utf8Length(name) > 63) problems.push(`name part ${moreThanBytes(63)}`);
   if (!qualifiedNamePattern.test(name)) {
     problems.push(
       `name part ${regexMessage(qualifiedNameMessage, qualifiedNameFormat, "MyName", "my.name", "123-abc")}`,
@@ -119,7 +117,7 @@ export function qualifiedNameProblems(value: string): string[] {
 
 function prefixProblems(prefix: string): string[] {
   const problems: string[] = [];
-  if (byteLength(prefix) > 253) problems.push(moreThanBytes(253));
+  if (utf8Length(prefix) > 253) problems.push(moreThanBytes(253));
   if (!dns1123SubdomainPattern.test(prefix)) {
     problems.push(regexMessage(dns1123SubdomainMessage, dns1123SubdomainFormat, "example.com"));
   }
@@ -128,7 +126,7 @@ function prefixProblems(prefix: string): string[] {
 
 export function labelValueProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 63) problems.push(moreThanBytes(63));
+  if (utf8Length(value) > 63) problems.push(moreThanBytes(63));
   if (!labelValuePattern.test(value)) {
     problems.push(regexMessage(labelValueMessage, labelValueFormat, "MyValue", "my_value", "12345"));
   }
@@ -138,7 +136,7 @@ export function labelValueProblems(value: string): string[] {
 /** A key of a ConfigMap's or Secret's data. */
 export function configMapKeyProblems(value: string): string[] {
   const problems: string[] = [];
-  if (byteLength(value) > 253) problems.push(moreThanCharacters(253));
+  if (utf8Length(value) > 253) problems.push(moreThanCharacters(253));
   if (!configMapKeyPattern.test(value)) {
     problems.push(regexMessage(configMapKeyMessage, configMapKeyFormat, "key.name", "KEY_NAME", "key-name"));
   }

@@ -1,5 +1,7 @@
 /** Checks ObjectMeta on create and update, in upstream's words (apimachinery's validation package). */
+
 import type { ManagedFieldsEntry, ObjectMeta, OwnerReference } from "../api/meta/v1.ts";
+import { utf8Length } from "../base/utf8.ts";
 import { type FieldError, type FieldPath, forbidden, invalid, metadata, required, tooLong } from "./field-error.ts";
 import { parseApiVersion } from "./group-version.ts";
 import {
@@ -148,10 +150,9 @@ export function validateAnnotations(annotations: Record<string, string> | undefi
 }
 
 function annotationBytes(annotations: Record<string, string> | undefined): number {
-  const encoder = new TextEncoder();
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    bytes += encoder.encode(key).length + encoder.encode(value).length;
+    bytes += utf8Length(key) + utf8Length(value);
   }
   return bytes;
 }

@@ -5,11 +5,11 @@ import { conform } from "../strict-decode.ts";
 import {
   decodeProtobuf,
   encodeEnvelope,
-  encodeList,
   encodeMessage,
   encodeProtobuf,
   encodeWatchEvent,
   frame,
+  listPieces,
   readEnvelope,
 } from "./protobuf.ts";
 
@@ -55,7 +55,8 @@ describe("protobuf", () => {
   it("puts encoded items into lists and watch events without decoding them", () => {
     const list = schemaForKind("", "v1", "PodList")!;
     const items = ["a", "b"].map((name) => encodeMessage({ metadata: { name } }, pod));
-    const bytes = encodeList({ apiVersion: "v1", kind: "PodList" }, { resourceVersion: "7" }, items, list);
+    const pieces = listPieces({ apiVersion: "v1", kind: "PodList" }, { resourceVersion: "7" }, items, list);
+    const bytes = Buffer.concat([...pieces]);
     expect(decodeProtobuf(bytes, list)).toMatchObject({
       kind: "PodList",
       metadata: { resourceVersion: "7" },

@@ -2,7 +2,7 @@
  * application/vnd.kubernetes.protobuf: objects as messages, in upstream's envelope (the magic `k8s\0`, then a runtime.Unknown).
  *
  * A stored object can keep its message bytes and be put into lists and watch events without being encoded again: see encodeMessage,
- * encodeEnvelope, encodeList and encodeWatchEvent.
+ * encodeEnvelope, listPieces and encodeWatchEvent.
  */
 import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../../api/schema.ts";
 import { conform } from "../strict-decode.ts";
@@ -50,17 +50,68 @@ export function encodeEnvelope({ apiVersion, kind }: TypeMeta, message: Uint8Arr
   return writer.finish();
 }
 
-/** A list with its envelope from items that are messages already. `meta` is the list's metadata; `type` the list's type. */
-export function encodeList(typeMeta: TypeMeta, meta: object, items: readonly Uint8Array[], type: TypeSchema): Buffer {
-  const metadata = type.byName.get("metadata")!;
-  const numberOf = (name: string) => type.byName.get(name)!.protobuf!.number;
-  const writer = new ReverseWriter(items.reduce((sum, item) => sum + item.length + 8, 256));
-  for (let i = items.length - 1; i >= 0; i--) {
-    writer.bytes(items[i]!);
-    writer.tag(numberOf("items"), wireBytes);
+/**
+ * A list with its envelope, piece by piece, from items that are messages already. `meta` is the list's metadata; `type` the list's type.
+ * An empty piece is made for each item first, so that whoever takes them may pause: the envelope begins with the length of it all.
+ */
+export function* listPieces(
+  { apiVersion, kind }: TypeMeta,
+  meta: object,
+  items: Iterable<Uint8Array>,
+  type: TypeSchema,
+): Generator<Uint8Array, void> {
+  const tag = (type.byName.get("items")!.protobuf!.number << 3) | wireBytes;
+  const metadata = new ReverseWriter();
+  compileField(type.byName.get("metadata")!).write(metadata, meta as Record<string, unknown>);
+  const metadataBytes = metadata.finish();
+  const messages: Uint8Array[] = [];
+  let length = metadataBytes.length;
+  for (const message of items) {
+    messages.push(message);
+    length += itemHead(tag, message.length).length + message.length;
+    yield noBytes;
   }
-  compileField(metadata).write(writer, meta);
-  return encodeEnvelope(typeMeta, writer.finish());
+  const head = new ReverseWriter();
+  head.uint(length);
+  head.tag(2, wireBytes);
+  const mark = head.mark;
+  head.string(kind);
+  head.tag(2, wireBytes);
+  head.string(apiVersion);
+  head.tag(1, wireBytes);
+  head.length(mark);
+  head.tag(1, wireBytes);
+  head.raw(magic);
+  yield head.finish();
+  yield metadataBytes;
+  for (const message of messages) {
+    yield itemHead(tag, message.length);
+    yield message;
+  }
+  const tail = new ReverseWriter();
+  tail.string("");
+  tail.tag(4, wireBytes);
+  tail.string("");
+  tail.tag(3, wireBytes);
+  yield tail.finish();
+}
+
+const noBytes = new Uint8Array(0);
+const itemHeads = new Map<number, Uint8Array>();
+
+/** Items of one length are many: their heads are made once. */
+function itemHead(tag: number, length: number): Uint8Array {
+  const key = length * 32_768 + tag;
+  let head = itemHeads.get(key);
+  if (!head) {
+    const writer = new ReverseWriter(16);
+    writer.uint(length);
+    writer.uint(tag);
+    head = writer.finish();
+    if (itemHeads.size === 4096) itemHeads.clear();
+    itemHeads.set(key, head);
+  }
+  return head;
 }
 
 /** One event of a watch: `object` is a whole envelope. Framing it is the stream's business (see frame). */

@@ -15,7 +15,7 @@ type Parts = Generator<Uint8Array, void>;
 /** Bytes that are joined to one write. */
 const chunkBytes = 512 * 1024;
 /** How long the parts of one chunk may take to make: other requests wait for it. */
-const sliceMs = 6;
+const sliceMs = 5;
 /** Upstream compresses answers beyond this. */
 const leastCompressedBytes = 128 * 1024;
 
@@ -30,6 +30,11 @@ export async function sendChunks(
   let wake: (() => void) | undefined;
   for (;;) {
     const { chunk, done } = nextChunk(parts, clock);
+    // So far everything was preparation.
+    if (chunk.length === 0 && !done) {
+      await new Promise((resolve) => setImmediate(resolve));
+      continue;
+    }
     if (!begun) {
       if (done) {
         exchange.respond(200, headers, chunk);
@@ -62,7 +67,7 @@ function nextChunk(parts: Parts, clock: Clock): { chunk: Buffer; done: boolean }
     if (next.done) return { chunk: Buffer.concat(collected, length), done: true };
     collected.push(next.value);
     length += next.value.length;
-    if (length >= chunkBytes || (count % 64 === 0 && clock.now() > until)) {
+    if (length >= chunkBytes || (count % 4 === 0 && clock.now() > until)) {
       return { chunk: Buffer.concat(collected, length), done: false };
     }
   }
@@ -143,13 +148,43 @@ export function isLarge(resource: ServedResource, entries: Entries): boolean {
   return sample.length > 0 && (bytes / sample.length) * entries.length > leastCompressedBytes;
 }
 
-/** Items that are made for this answer alone: table rows, metadata. */
-export function* renderedChunks(entries: Entries, head: string, render: (entry: Entry<KubeObject>) => object): Parts {
-  yield Buffer.from(head);
+/** A list whose items are made for this answer alone: everything of it but the items, how the member with them is called, and the items. */
+export interface MadeList {
+  frame: object;
+  member: "items" | "rows";
+  count: number;
+  items: Iterable<object>;
+}
+
+export function* madeChunks({ frame, member, items }: MadeList): Parts {
+  yield Buffer.from(`${JSON.stringify(frame).slice(0, -1)},"${member}":[`);
   let separator = "";
-  for (const entry of entries) {
-    yield Buffer.from(separator + JSON.stringify(render(entry)));
+  for (const item of items) {
+    yield Buffer.from(separator + JSON.stringify(item));
     separator = ",";
   }
   yield listTail;
+}
+
+/** Indented for people. */
+export function* prettyChunks({ frame, member, count, items }: MadeList): Parts {
+  if (count === 0) return yield Buffer.from(JSON.stringify({ ...frame, [member]: [] }, null, 2));
+  yield Buffer.from(`${JSON.stringify(frame, null, 2).slice(0, -2)},\n  "${member}": [`);
+  let separator = "\n    ";
+  for (const item of items) {
+    // Within JSON's strings there are no line breaks.
+    yield Buffer.from(separator + JSON.stringify(item, null, 2).replaceAll("\n", "\n    "));
+    separator = ",\n    ";
+  }
+  yield Buffer.from("\n  ]\n}");
+}
+
+export function* yamlChunks({ frame, member, count, items }: MadeList, encode: (value: unknown) => string): Parts {
+  if (count === 0) return yield Buffer.from(encode({ ...frame, [member]: [] }));
+  const fields = Object.entries(frame);
+  const before = fields.filter(([name]) => name < member);
+  const after = fields.filter(([name]) => name > member);
+  yield Buffer.from(`${encode(Object.fromEntries(before))}${member}:\n`);
+  for (const item of items) yield Buffer.from(encode([item]));
+  if (after.length > 0) yield Buffer.from(encode(Object.fromEntries(after)));
 }

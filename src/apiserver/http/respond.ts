@@ -3,7 +3,6 @@ import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
-import type { Entry } from "../../storage/watch-cache.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
 import { contentTypes, negotiate, notAcceptable, type Rendering } from "../negotiation/accept.ts";
 import {
@@ -18,7 +17,16 @@ import {
 import { booleanParameter, parameter, type Query } from "../request-info.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { ClientGoneError, type Exchange, type ResponseHeaders } from "./exchange.ts";
-import { deflatedListChunks, isLarge, listChunks, renderedChunks, sendChunks } from "./list-body.ts";
+import {
+  deflatedListChunks,
+  isLarge,
+  listChunks,
+  type MadeList,
+  madeChunks,
+  prettyChunks,
+  sendChunks,
+  yamlChunks,
+} from "./list-body.ts";
 
 /** How the client wants to be answered. */
 export interface Wanted {
@@ -146,8 +154,9 @@ async function sendTransformed(context: AnswerContext, answer: Answer): Promise<
   const now = clock.now();
   const columns = columnsOf(resource.definition);
   const isTable = as === "Table";
-  const render = (entry: Entry<KubeObject>) => {
-    const object = resource.fromStored(entry.object);
+  const items = answer.entries.map((entry) => entry.object);
+  const render = (stored: Stored) => {
+    const object = resource.fromStored(stored);
     return isTable ? tableRow(columns, object, wanted.includeObject, version, now) : partialMetadata(object, version);
   };
   const frame = {
@@ -156,13 +165,38 @@ async function sendTransformed(context: AnswerContext, answer: Answer): Promise<
     metadata: listMetadata(answer),
     ...(isTable ? { columnDefinitions: columnDefinitions(columns) } : {}),
   };
-  const member = isTable ? "rows" : "items";
-  if (mediaType !== "json" || wanted.pretty) {
-    return sendObject(context, 200, { ...frame, [member]: answer.entries.map(render) });
+  if (mediaType === "protobuf") {
+    if (isTable) return sendObject(context, 200, { ...frame, rows: items.map(render) });
+    const { protobufMetadataList } = await import("../negotiation/protobuf-encoder.ts");
+    const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
+    const pieces = protobufMetadataList(version, frame.metadata, made(items, render));
+    return sendChunks(exchange, headers, pieces, clock);
   }
-  const head = `${JSON.stringify(frame).slice(0, -1)},"${member}":[`;
-  const headers = baseHeaders(auditId, contentTypes.json, warnings);
-  return sendChunks(exchange, headers, renderedChunks(answer.entries, head, render), clock);
+  return sendMade(context, frame, isTable ? "rows" : "items", items, render);
+}
+
+type Stored = ListAnswer["entries"][number]["object"];
+
+function* made(stored: readonly Stored[], render: (object: Stored) => object): Generator<object> {
+  for (const object of stored) yield render(object);
+}
+
+/** A list as text, whose items are rendered as fast as they are sent. */
+async function sendMade(
+  { exchange, wanted, auditId, warnings, clock }: AnswerContext,
+  frame: object,
+  member: MadeList["member"],
+  stored: readonly Stored[],
+  render: (object: Stored) => object,
+): Promise<void> {
+  const list: MadeList = { frame, member, count: stored.length, items: made(stored, render) };
+  const { mediaType } = wanted.rendering;
+  const headers = baseHeaders(auditId, contentTypes[mediaType], warnings);
+  if (mediaType === "yaml") {
+    const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+    return sendChunks(exchange, headers, yamlChunks(list, encodeYaml), clock);
+  }
+  return sendChunks(exchange, headers, wanted.pretty ? prettyChunks(list) : madeChunks(list), clock);
 }
 
 function packageOf(resource: ServedResource): string {
@@ -209,17 +243,17 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   if (mediaType === "protobuf") {
     const { protobufList } = await import("../negotiation/protobuf-encoder.ts");
     const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
-    exchange.respond(200, headers, protobufList(resource, answer, metadata));
-    return;
+    return sendChunks(exchange, headers, protobufList(resource, answer, metadata), clock);
   }
   if (mediaType !== "json" || wanted.pretty) {
-    const items = answer.entries.map((entry) => {
-      if (isCustom) return resource.fromStored(entry.object);
-      const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(entry.object);
+    const render = (stored: Stored) => {
+      if (isCustom) return resource.fromStored(stored);
+      const { kind: _kind, apiVersion: _apiVersion, ...item } = resource.fromStored(stored);
       return item;
-    });
-    const object = { kind: resource.listKind, apiVersion: resource.apiVersion, metadata, items };
-    return sendObject(context, 200, object);
+    };
+    const frame = { kind: resource.listKind, apiVersion: resource.apiVersion, metadata };
+    const items = answer.entries.map((entry) => entry.object);
+    return sendMade(context, frame, "items", items, render);
   }
   const head = `{"kind":${JSON.stringify(resource.listKind)},"apiVersion":${JSON.stringify(resource.apiVersion)},"metadata":${JSON.stringify(metadata)},"items":[`;
   const headers = baseHeaders(auditId, contentTypes.json, warnings);

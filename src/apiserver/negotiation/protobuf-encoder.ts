@@ -4,11 +4,11 @@ import { schemaForKind, type TypeSchema } from "../../api/schema.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import {
   encodeEnvelope,
-  encodeList,
   encodeMessage,
   encodeProtobuf,
   encodeWatchEvent,
   frame,
+  listPieces,
 } from "../../apimachinery/serializer/protobuf.ts";
 import type { FailureStatus } from "../../apimachinery/status-error.ts";
 import type { Encoder } from "../../storage/encoding.ts";
@@ -68,16 +68,37 @@ export function protobufEntry(resource: ServedResource, message: Uint8Array): Bu
   return encodeEnvelope({ apiVersion: resource.apiVersion, kind: resource.kind }, message);
 }
 
-export function protobufList(resource: ServedResource, answer: ListAnswer, metadata: object): Buffer {
+/** A list of whole objects, in pieces, from what the encoder keeps. */
+export function protobufList(
+  resource: ServedResource,
+  answer: ListAnswer,
+  metadata: object,
+): Generator<Uint8Array, void> {
   const encoder = protobufEncoder(resource);
   const schema = schemaOf(resource, resource.listKind);
   const typeMeta = { apiVersion: resource.apiVersion, kind: resource.listKind };
-  return encodeList(
-    typeMeta,
-    metadata,
-    answer.entries.map((entry) => entry.encoded(encoder)),
-    schema,
-  );
+  return listPieces(typeMeta, metadata, messages(), schema);
+
+  function* messages() {
+    for (const entry of answer.entries) yield entry.encoded(encoder);
+  }
+}
+
+/** A PartialObjectMetadataList, in pieces. */
+export function protobufMetadataList(
+  version: string,
+  metadata: object,
+  items: Iterable<object>,
+): Generator<Uint8Array, void> {
+  const apiVersion = `meta.k8s.io/${version}`;
+  const item = schemaForKind("meta.k8s.io", version, "PartialObjectMetadata");
+  const list = schemaForKind("meta.k8s.io", version, "PartialObjectMetadataList");
+  if (!item || !list) throw jsonOnly();
+  return listPieces({ apiVersion, kind: "PartialObjectMetadataList" }, metadata, messages(), list);
+
+  function* messages() {
+    for (const object of items) yield encodeMessage(object, item!);
+  }
 }
 
 export function protobufErrorFrame(status: FailureStatus): Buffer {

@@ -3,6 +3,7 @@ import type { ConfigMap } from "../../api/core/v1.ts";
 import { type FieldError, FieldPath, forbidden, invalid, tooLong } from "../../apimachinery/field-error.ts";
 import { configMapKeyProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { base64Length } from "../base64-length.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
@@ -38,7 +39,7 @@ function validData(configMap: ConfigMap): FieldError[] {
     if (configMap.binaryData && key in configMap.binaryData) {
       errors.push(invalid(dataPath.key(key), key, "duplicate of key present in binaryData"));
     }
-    bytes += new TextEncoder().encode(value).length;
+    bytes += utf8Length(value);
   }
   for (const key of Object.keys(configMap.binaryData ?? {})) {
     errors.push(...obeys(key, configMapKeyProblems, binaryDataPath.key(key)));
