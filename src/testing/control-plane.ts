@@ -28,10 +28,12 @@ export interface TestControlPlane extends AsyncDisposable {
   clock: Clock;
   /** What controllers and scheduler complained of, as JSON lines. */
   complaints: string[];
+  /** How often controllers and scheduler have tried to write since the start, by verb and resource: `create pods`, `patch pods/status`. */
+  attempts: ReadonlyMap<string, number>;
   /** The object as last seen. */
   get<T extends KubeObject>(resource: Resource<T>, name: string, namespace?: string): DeepReadonly<T> | undefined;
   list<T extends KubeObject>(resource: Resource<T>, namespace?: string): DeepReadonly<T>[];
-  /** Resolves when the condition holds; looked at after every change. Rejects after five seconds. */
+  /** Resolves when the condition holds; looked at after every change. Rejects after ten seconds. */
   until(condition: () => boolean): Promise<void>;
   addNode(name: string, shape?: { labels?: Record<string, string>; spec?: Node["spec"]; cpu?: string }): Promise<void>;
   /** Changes an object by get and update, again when somebody else was quicker. */
@@ -42,12 +44,14 @@ export interface TestControlPlaneOptions {
   /** What a bound Pod becomes; undefined leaves it Pending. Default: Running and ready. */
   podStatus?(pod: DeepReadonly<Pod>, ip: string): Pod["status"] | undefined;
   controllers?: Partial<ControllerManagerOptions>;
+  /** Default: the system's. */
+  clock?: Clock;
   /** Watched for get, list and until; Pods and Nodes always are. */
   watched: readonly Resource[];
 }
 
 export async function startTestControlPlane(options: TestControlPlaneOptions): Promise<TestControlPlane> {
-  const clock = systemClock;
+  const clock = options.clock ?? systemClock;
   const api: TestApiServer = await startTestApiServer({
     clock,
     random: seededRandom(1),
@@ -66,12 +70,19 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
   const discover = discoveryOf(api);
   const stop = new AbortController();
   const { client } = api;
+  const attempts = new Map<string, number>();
   const complaints: string[] = [];
   const complain = (message: string, fields?: Record<string, unknown>) => {
     complaints.push(JSON.stringify({ message, ...fields }));
   };
   const log: Logger = { ...silentLogger, warn: complain, error: complain, with: () => log };
-  const surroundings = { client, clock, random: seededRandom(3), log, signal: stop.signal };
+  const surroundings = {
+    client: countingClient(client, attempts),
+    clock,
+    random: seededRandom(3),
+    log,
+    signal: stop.signal,
+  };
   const controllers = runControllers(
     controllerCatalog({
       discover,
@@ -93,13 +104,14 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
   }
   await cache.synced();
   // Watches deliver from a later turn on; without one, all that follows could come about before their first event.
-  await sleep(clock, 1);
+  await sleep(systemClock, 1);
   runPods(cache, client, options.podStatus ?? runningStatus(clock));
 
   return {
     client,
     clock,
     complaints,
+    attempts,
     get: (resource, name, namespace = "default") =>
       cache.get(resource, objectKey(name, resource.scope === "Namespaced" ? namespace : undefined)),
     list: (resource, namespace) => cache.list(resource, namespace),
@@ -110,7 +122,7 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
           settle();
           resolve();
         };
-        const timer = clock.setTimer(5000, () => {
+        const timer = systemClock.setTimer(10_000, () => {
           settle();
           reject(new Error(`did not come about: ${condition}; complaints: ${complaints.join("\n")}`));
         });
@@ -150,6 +162,73 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+function countingClient(client: Client, attempts: Map<string, number>): Client {
+  const verbs: Partial<Record<keyof Client, string>> = {
+    create: "create",
+    update: "update",
+    updateStatus: "update",
+    patch: "patch",
+    delete: "delete",
+    deleteCollection: "deletecollection",
+    createSubresource: "create",
+    updateSubresource: "update",
+  };
+  return new Proxy(client, {
+    get(target, method: keyof Client) {
+      const call = (target[method] as (...args: unknown[]) => unknown).bind(target);
+      return (...args: unknown[]) => {
+        const subresource =
+          method === "updateStatus"
+            ? "status"
+            : method === "patch"
+              ? (args[3] as { subresource?: string } | undefined)?.subresource
+              : method.endsWith("Subresource")
+                ? args[2]
+                : undefined;
+        const { plural } = args[0] as Resource;
+        const what = `${verbs[method]} ${plural}${subresource ? `/${subresource}` : ""}`;
+        if (verbs[method]) attempts.set(what, (attempts.get(what) ?? 0) + 1);
+        return call(...args);
+      };
+    },
+  });
+}
+
+/** A clock that runs so many times as fast as the system's, from `startMs` on. */
+export function hastyClock(speed: number, startMs: number): Clock {
+  const since = systemClock.now();
+  return {
+    now: () => startMs + (systemClock.now() - since) * speed,
+    setTimer: (delayMs, callback, options) => systemClock.setTimer(delayMs / speed, callback, options),
+  };
+}
+
+/** Ends a Pod as its first container would: 0 succeeds. */
+export async function finishPod(
+  { client, clock }: TestControlPlane,
+  { metadata: { name, namespace, uid }, spec }: DeepReadonly<Pod>,
+  exitCode: number,
+  conditions: { type: string; status: string }[] = [],
+): Promise<void> {
+  const now = rfc3339(clock.now());
+  const reason = exitCode === 0 ? "Completed" : "Error";
+  const [{ name: container, image = "" }] = spec.containers as [DeepReadonly<Pod["spec"]["containers"][number]>];
+  const state = { terminated: { exitCode, finishedAt: now, startedAt: now, reason } };
+  const status = {
+    phase: exitCode === 0 ? "Succeeded" : "Failed",
+    conditions: [{ type: "Ready", status: "False" }, ...conditions].map((one) => ({ ...one, lastTransitionTime: now })),
+    containerStatuses: [{ name: container, image, imageID: "", ready: false, restartCount: 0, state }],
+  };
+  const body = { metadata: { uid }, status };
+  await client.patch(Pods, { name, namespace }, { type: "strategic", body }, { subresource: "status" });
+}
+
+export function runningPods(cluster: TestControlPlane): DeepReadonly<Pod>[] {
+  return cluster
+    .list(Pods)
+    .filter(({ metadata, status }) => status?.phase === "Running" && !metadata.deletionTimestamp);
 }
 
 /** What a server serves, for controllers. */

@@ -18,6 +18,7 @@ import {
 import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceOf, orphansOf } from "../ownership.ts";
 import { isPodTerminal } from "../pod-facts.ts";
+import { isSameStatus } from "../same-status.ts";
 import { isEmptySelector } from "../selectors.ts";
 import {
   deadlineMs,
@@ -203,16 +204,11 @@ async function writeStatus(
   status: DeepReadonly<DeploymentStatus>,
   stored: DeepReadonly<DeploymentStatus> | undefined = deployment.status,
 ): Promise<ReadDeployment | undefined> {
-  if (semanticEqual(withoutZeros(status), withoutZeros(stored ?? {}))) return deployment;
+  if (isSameStatus(status, stored)) return deployment;
   try {
     return await api.updateStatus(Deployments, { ...deployment, status });
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
   }
-}
-
-/** The server may leave out counts of 0. */
-function withoutZeros(status: DeepReadonly<DeploymentStatus>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== 0));
 }

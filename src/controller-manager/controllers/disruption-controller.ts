@@ -20,6 +20,7 @@ import { defineController, statusOf, wake } from "../../controller-runtime/contr
 import { scaledValue } from "../int-or-percent.ts";
 import { controllerReferenceOf } from "../ownership.ts";
 import { isPodActive, isPodReady } from "../pod-facts.ts";
+import { isSameStatus } from "../same-status.ts";
 
 /** An eviction that was granted but not carried out counts for this long. */
 const grantedMs = 120_000;
@@ -66,7 +67,7 @@ export const disruptionController = defineController<PodDisruptionBudget>({
         `Failed to calculate the number of expected pods: ${status}`,
       );
     const next = typeof status === "string" ? failedStatus(budget, status, clock.now()) : status;
-    if (!semanticEqual(withoutZeros(next), withoutZeros(budget.status))) {
+    if (!isSameStatus(next, budget.status)) {
       try {
         await api.updateStatus(PodDisruptionBudgets, { ...budget, status: next });
       } catch (error) {
@@ -191,8 +192,4 @@ function withCondition(
   const observedGeneration = budget.metadata.generation ?? 0;
   const others = present.filter((condition) => condition.type !== type);
   return [...others, { type, status, reason, message, lastTransitionTime, observedGeneration }];
-}
-
-function withoutZeros(status: DeepReadonly<PodDisruptionBudgetStatus> | undefined): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status ?? {}).filter(([, value]) => value !== 0));
 }

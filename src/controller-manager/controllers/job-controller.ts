@@ -3,7 +3,6 @@ import type { Job, JobCondition, JobStatus } from "../../api/batch/v1.ts";
 import type { Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly, New } from "../../api/object.ts";
 import { Jobs, Pods } from "../../api/resources.ts";
-import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { refOf } from "../../client/client.ts";
@@ -20,6 +19,7 @@ import {
 import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceOf, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { createPod, deletePod, podFromTemplate } from "../pod-control.ts";
+import { isSameStatus } from "../same-status.ts";
 import { slowStart } from "../slow-start.ts";
 import {
   completionIndexAnnotation,
@@ -379,16 +379,11 @@ async function writeStatus(
   job: ReadJob,
   status: DeepReadonly<JobStatus>,
 ): Promise<ReadJob | undefined> {
-  if (semanticEqual(withoutZeros(status), withoutZeros(job.status))) return job;
+  if (isSameStatus(status, job.status)) return job;
   try {
     return await api.updateStatus(Jobs, { ...job, status });
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
   }
-}
-
-/** The server leaves out counts of 0. */
-function withoutZeros(status: DeepReadonly<JobStatus> | undefined): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status ?? {}).filter(([, value]) => value !== 0 && value !== ""));
 }

@@ -4,7 +4,6 @@ import type { Pod, PodTemplateSpec } from "../../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { Pods, ReplicaSets } from "../../api/resources.ts";
-import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import type { ReadCache } from "../../controller-runtime/cache.ts";
@@ -21,6 +20,7 @@ import { adoptable, claim, controllerReferenceOf, controllerReferenceTo, orphans
 import { createPod, deletePod, messageOf, podFromTemplate } from "../pod-control.ts";
 import { inDeletionOrder } from "../pod-deletion-order.ts";
 import { availableInMs, isPodActive, isPodReady, isPodTerminal } from "../pod-facts.ts";
+import { isSameStatus } from "../same-status.ts";
 import { slowStart } from "../slow-start.ts";
 
 /** As many writes as one look may cause; what remains follows at the next. */
@@ -81,7 +81,7 @@ export async function reconcileReplicas(context: Reconcile, replicaOwner: Replic
   // Read again: our own writes are in the cache by now, and perhaps others' too.
   const present = context.cache.ownedBy(Pods, owner).filter((pod) => selector.matches(pod.metadata.labels));
   const status = replicaStatus(replicaOwner, present, failure, clock.now());
-  if (!semanticEqual(status, replicaOwner.status)) {
+  if (!isSameStatus(status, replicaOwner.status)) {
     try {
       await replicaOwner.writeStatus(status);
     } catch (error) {
@@ -123,15 +123,15 @@ export function planReplicas(
 
 async function carryOut(
   context: Reconcile,
-  { owner, owners, template }: ReplicaOwner,
+  { owner, owners, template, status }: ReplicaOwner,
   plan: ReplicaPlan,
 ): Promise<{ reason: string; error: unknown } | undefined> {
   if (plan.create > 0 && template) {
     const namespace = (owner.metadata as { namespace?: string }).namespace ?? "";
     const pod = podFromTemplate(template, `${owner.metadata.name}-`, namespace, controllerReferenceTo(owners, owner));
-    const { error } = await slowStart(plan.create, async () => {
-      await createPod(context, pod, owner);
-    });
+    const hasFailed = status?.conditions?.some(({ type }) => type === "ReplicaFailure");
+    const create = async () => void (await createPod(context, pod, owner));
+    const { error } = await slowStart(plan.create, create, hasFailed ? { firstBatch: 1 } : {});
     if (error && !isNamespaceTerminating(error)) return { reason: "FailedCreate", error };
   }
   const results = await Promise.allSettled(plan.delete.map((pod) => deletePod(context, pod, owner)));
@@ -140,7 +140,7 @@ async function carryOut(
 }
 
 function replicaStatus(
-  { owner, template, minReadySeconds, status: old }: ReplicaOwner,
+  { owner, owners, template, minReadySeconds, status: old }: ReplicaOwner,
   pods: readonly DeepReadonly<Pod>[],
   failure: { reason: string; error: unknown } | undefined,
   nowMs: number,
@@ -154,7 +154,10 @@ function replicaStatus(
       .length,
     readyReplicas: ready.length,
     availableReplicas: ready.filter((pod) => availableInMs(pod, minReadySeconds, nowMs) === 0).length,
-    terminatingReplicas: pods.filter((pod) => pod.metadata.deletionTimestamp && !isPodTerminal(pod)).length,
+    // ReplicationControllers have no such count.
+    ...(owners.kind === "ReplicaSet"
+      ? { terminatingReplicas: pods.filter((pod) => pod.metadata.deletionTimestamp && !isPodTerminal(pod)).length }
+      : {}),
     observedGeneration: Math.max(old?.observedGeneration ?? 0, owner.metadata.generation ?? 0),
     conditions: conditions(old?.conditions, failure, nowMs),
   };

@@ -38,8 +38,8 @@ export const replicationControllerController = defineController<ReplicationContr
       template: spec?.template,
       status,
       related: (pods) => pods,
-      async writeStatus({ terminatingReplicas: _, ...counts }) {
-        await context.api.updateStatus(ReplicationControllers, { ...controller, status: counts });
+      async writeStatus(status) {
+        await context.api.updateStatus(ReplicationControllers, { ...controller, status });
       },
     });
   },

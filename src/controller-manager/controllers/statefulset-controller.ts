@@ -19,6 +19,7 @@ import { adoptable, claim, controllerReferenceTo, orphansOf } from "../ownership
 import { messageOf, podFromTemplate } from "../pod-control.ts";
 import { availableInMs, isPodReady, isPodTerminal } from "../pod-facts.ts";
 import { type ReadRevision, revisionHashLabel, syncRevision, templateOf, trimRevisions } from "../revisions.ts";
+import { isSameStatus } from "../same-status.ts";
 
 export const statefulSetController = defineController<StatefulSet>({
   name: "statefulset-controller",
@@ -70,7 +71,7 @@ async function reconcileStatefulSet(context: Reconcile, statefulSet: ReadStatefu
 
   const present = cache.ownedBy(Pods, statefulSet).filter((pod) => ordinalOf(statefulSet, pod) !== undefined);
   const next = statefulSetStatus(statefulSet, present, revisionName(current), revisionName(update), clock.now());
-  if (!semanticEqual(withoutZeros(next), withoutZeros(status))) {
+  if (!isSameStatus(next, status)) {
     try {
       await api.updateStatus(StatefulSets, { ...statefulSet, status: next });
     } catch (error) {
@@ -362,8 +363,4 @@ function statefulSetStatus(
     ...(collisionCount !== undefined ? { collisionCount } : {}),
     ...(conditions ? { conditions } : {}),
   };
-}
-
-function withoutZeros(status: DeepReadonly<StatefulSetStatus> | undefined): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(status ?? {}).filter(([, value]) => value !== 0));
 }
