@@ -74,6 +74,17 @@ export async function createPki(request: PkiRequest): Promise<ClusterPki> {
   return { ca: authority.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey), frontProxy };
 }
 
+/** A certificate for serving that nobody vouches for but itself. */
+export async function createServingPair(
+  names: Pick<LeafOptions, "dnsNames" | "ipAddresses">,
+  nowMs: number,
+  random: Random,
+): Promise<KeyPair> {
+  const commonName = names.dnsNames?.[0] ?? names.ipAddresses?.[0] ?? "node";
+  const authority = await createAuthority(`${commonName}-ca`, nowMs, random);
+  return authority.issue({ subject: { commonName }, usage: "server", ...names });
+}
+
 export interface Authority {
   keyPair: KeyPair;
   issue(options: LeafOptions): Promise<KeyPair>;

@@ -172,6 +172,75 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     });
   // The entry file runs it, from a bundle of its own: it has to be there at once.
   program.command("kubectl").description("work on a cluster as kubectl does").argument("[arguments...]");
+  const token = program.command("token").description("what machines need to join the cluster as nodes");
+  token
+    .command("create")
+    .description("let a machine join, and print the command with which it does")
+    .option(...name)
+    .option("--ttl <hours>", "how long it may be used, in hours; 0: always (default: 24)", count)
+    .option("--description <text>", "what it is for")
+    .option(
+      "--server <host:port>",
+      "where joining machines reach the API server (default: its address on the nodes' LAN)",
+    )
+    .action(async (options) => {
+      const { createToken } = await import("./commands/token.ts");
+      const { ttl: ttlHours, description, server } = options;
+      await createToken({ ...named(options), ttlHours, description, server, print });
+    });
+  token
+    .command("list")
+    .description("list tokens")
+    .option(...name)
+    .action(async (options) => {
+      const { listTokens } = await import("./commands/token.ts");
+      await listTokens({ ...named(options), print });
+    });
+  token
+    .command("delete <token>")
+    .description("let nobody join by this token any more")
+    .option(...name)
+    .action(async (which, options) => {
+      const { deleteToken } = await import("./commands/token.ts");
+      await deleteToken(which, { ...named(options), print });
+    });
+  program
+    .command("join [server]")
+    .description("run this machine as a node of a cluster elsewhere, in the foreground")
+    .option("--token <token>", "from `pinnace token create`; a node that has joined needs none to come back")
+    .option("--discovery-token-ca-cert-hash <hash...>", "the hash of the cluster's authority, from the same place")
+    .option("--discovery-token-unsafe-skip-ca-verification", "trust whoever knows the token")
+    .option("--node-name <name>", "default: this machine's host name")
+    .option("--node-ip <address>", "where the other nodes reach this one (default: its first address)")
+    .option("--node-labels <labels>", "such as disk=ssd,zone=b", labels)
+    .option(
+      "--container-runtime-endpoint <socket>",
+      "a CRI runtime's, such as unix:///run/containerd/containerd.sock (default: the built-in runtime)",
+    )
+    .action(async (server, options) => {
+      const { joinCluster } = await import("./commands/join.ts");
+      exitWith(
+        await joinCluster({
+          server,
+          token: options.token,
+          hashes: options.discoveryTokenCaCertHash,
+          allowUnknownAuthority: options.discoveryTokenUnsafeSkipCaVerification,
+          nodeName: options.nodeName,
+          nodeAddress: options.nodeIp,
+          labels: options.nodeLabels,
+          runtimeEndpoint: options.containerRuntimeEndpoint,
+          print,
+        }),
+      );
+    });
+  program
+    .command("leave")
+    .description("end this machine's time as a node: its containers, and what joining made")
+    .option("--node-name <name>", "default: this machine's host name")
+    .action(async (options) => {
+      const { leaveCluster } = await import("./commands/join.ts");
+      await leaveCluster({ nodeName: options.nodeName, print });
+    });
   const store = program
     .command("store")
     .description("a cluster's state: keep it in a file, bring it back, look after it");
@@ -273,6 +342,16 @@ function clusterName(text: string): string {
   if (!/^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text))
     throw new InvalidArgumentError('Use 1 to 20 lower-case letters, digits and inner hyphens, such as "lab-1".');
   return text;
+}
+
+function labels(text: string): Record<string, string> {
+  return Object.fromEntries(
+    list(text).map((pair): [string, string] => {
+      const [key = "", value = "", ...rest] = pair.split("=");
+      if (!key || rest.length > 0) throw new InvalidArgumentError("expected key=value pairs, separated by commas.");
+      return [key, value];
+    }),
+  );
 }
 
 function list(text: string): string[] {

@@ -1,9 +1,10 @@
 /** Subresources that a pod's node answers: its log, and the streams into its containers. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import { Pods } from "../api/resources.ts";
+import { Nodes, Pods } from "../api/resources.ts";
 import { badRequestError, notFoundError, StatusError } from "../apimachinery/status-error.ts";
 import { booleanParameter, parameter, parameters } from "../apiserver/request-info.ts";
 import type { StreamSubresource, SubresourceHandler, SubresourceRequest } from "../apiserver/subresource-handler.ts";
@@ -11,22 +12,65 @@ import { standingObject } from "../apiserver-plugins/subresources/standing-objec
 import { type ObjectRef, refOf } from "../client/client.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
 import type { PodApi } from "../kubelet/pod-api.ts";
+import { defaultContainer, type KubeletAddress, type KubeletClient, kubeletAddress } from "./kubelet-client.ts";
 import { podLogOptionsOf } from "./pod-log-options.ts";
 
 /** Running nodes by name; grows as they start. */
 export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods" | "routes" | "stats">>;
 
-export function nodeSubresources(kubelets: Kubelets): Map<string, SubresourceHandler> {
+/** `remote` asks the nodes that run elsewhere. */
+export function nodeSubresources(kubelets: Kubelets, remote: KubeletClient): Map<string, SubresourceHandler> {
   return new Map<string, SubresourceHandler>([
-    ["nodes/proxy", nodeProxy(kubelets)],
-    ["pods/log", podLog(kubelets)],
-    ["pods/exec", upgraded(kubelets, serveExec)],
-    ["pods/attach", upgraded(kubelets, serveAttach)],
-    ["pods/portforward", upgraded(kubelets, serveForward)],
+    ["nodes/proxy", nodeProxy(kubelets, remote)],
+    ["pods/log", podLog(kubelets, remote)],
+    ["pods/exec", upgraded(kubelets, remote, "exec", serveExec)],
+    ["pods/attach", upgraded(kubelets, remote, "attach", serveAttach)],
+    ["pods/portforward", upgraded(kubelets, remote, "portForward", serveForward)],
   ]);
 }
 
-function podLog(kubelets: Kubelets): StreamSubresource {
+/** Where a node's kubelet is asked that does not run in this process; undefined when it does. */
+async function elsewhere(
+  name: string | undefined,
+  kubelets: Kubelets,
+  { objects }: SubresourceRequest,
+): Promise<KubeletAddress | undefined> {
+  if (!name || kubelets.has(name)) return undefined;
+  const node = await standingObject(objects, Nodes, "", name).catch(() => undefined);
+  return node && kubeletAddress(node);
+}
+
+/** Hands an answer through as it comes. */
+async function passOn(response: IncomingMessage, exchange: Parameters<StreamSubresource["respond"]>[1]): Promise<void> {
+  const status = response.statusCode ?? 500;
+  if (status >= 400) {
+    const message = (await text(response)).trim();
+    throw new StatusError(
+      status,
+      status === 404 ? "NotFound" : status === 400 ? "BadRequest" : "InternalError",
+      message,
+    );
+  }
+  exchange.begin(status, {
+    "content-type": response.headers["content-type"] ?? "text/plain",
+    "cache-control": "no-cache, private",
+  });
+  for await (const chunk of response) await exchange.write(chunk as Buffer);
+  await exchange.end();
+}
+
+/** What kubectl asks the API server, as the API server asks the kubelet. */
+function kubeletQuery(query: SubresourceRequest["query"]): string {
+  const names: Readonly<Record<string, string>> = { stdin: "input", stdout: "output", stderr: "error" };
+  const asked = searchParams(query);
+  asked.delete("container");
+  const renamed = new URLSearchParams(
+    [...asked].map(([name, value]): [string, string] => [names[name] ?? name, value]),
+  );
+  return renamed.size > 0 ? `?${renamed}` : "";
+}
+
+function podLog(kubelets: Kubelets, remote: KubeletClient): StreamSubresource {
   return {
     kind: "stream",
     async respond(request, exchange) {
@@ -37,6 +81,12 @@ function podLog(kubelets: Kubelets): StreamSubresource {
         exchange.begin(204, {});
         return exchange.end();
       }
+      const at = await elsewhere(pod.spec.nodeName, kubelets, request);
+      if (at) {
+        const where = [pod.metadata.namespace, pod.metadata.name, container ?? defaultContainer(pod)].join("/");
+        const path = `/containerLogs/${where}${kubeletQuery(request.query)}`;
+        return passOn(await remote.get(at, path, exchange.signal), exchange);
+      }
       const lines = await nodeOf(pod, kubelets).logs(refOf(pod), container, options, exchange.signal);
       exchange.begin(200, { "content-type": "text/plain", "cache-control": "no-cache, private" });
       for await (const chunk of lines) await exchange.write(chunk);
@@ -46,10 +96,17 @@ function podLog(kubelets: Kubelets): StreamSubresource {
 }
 
 /** What the node's own port answers, without the way there: `kubectl get --raw /api/v1/nodes/<name>/proxy/stats/summary`. */
-function nodeProxy(kubelets: Kubelets): StreamSubresource {
+function nodeProxy(kubelets: Kubelets, remote: KubeletClient): StreamSubresource {
   return {
     kind: "stream",
-    async respond({ name, method, rest, query }, exchange) {
+    async respond(request, exchange) {
+      const { name, method, rest, query } = request;
+      const at = await elsewhere(name, kubelets, request);
+      if (at) {
+        const asked = searchParams(query);
+        const path = `/${rest ?? ""}${asked.size > 0 ? `?${asked}` : ""}`;
+        return passOn(await remote.get(at, path, exchange.signal, method), exchange);
+      }
       const kubelet = kubelets.get(name);
       if (!kubelet) throw notFoundError({ group: "", resource: "nodes" }, name);
       const answer = await kubelet.routes({
@@ -77,7 +134,12 @@ interface PodStreamRequest {
 }
 
 /** Everything about the pod is checked while errors can still be answered as a Status, that is before the upgrade. */
-function upgraded(kubelets: Kubelets, serve: (request: PodStreamRequest) => Promise<void>): StreamSubresource {
+function upgraded(
+  kubelets: Kubelets,
+  remote: KubeletClient,
+  verb: "exec" | "attach" | "portForward",
+  serve: (request: PodStreamRequest) => Promise<void>,
+): StreamSubresource {
   return {
     kind: "stream",
     async respond() {
@@ -86,6 +148,13 @@ function upgraded(kubelets: Kubelets, serve: (request: PodStreamRequest) => Prom
     async upgrade(request, incoming, socket, head) {
       const pod = await standingObject(request.objects, Pods, request.namespace, request.name);
       const container = containerOf(pod, request);
+      const at = await elsewhere(pod.spec.nodeName, kubelets, request);
+      if (at) {
+        const { namespace, name } = pod.metadata;
+        const place = verb === "portForward" ? [] : [container ?? defaultContainer(pod)];
+        const path = `/${[verb, namespace, name, ...place].join("/")}${kubeletQuery(request.query)}`;
+        return remote.upgrade(at, path, incoming, socket, head);
+      }
       const api = nodeOf(pod, kubelets);
       await serve({ api, pod: refOf(pod), container, query: request.query, incoming, socket, head });
     },

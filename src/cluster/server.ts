@@ -35,10 +35,12 @@ import type { DnsStandbyOptions } from "./dns-standby.ts";
 import { readEncryption } from "./encryption.ts";
 import { openImageStore } from "./image-store.ts";
 import { startIngress } from "./ingress.ts";
+import { KubeletClient } from "./kubelet-client.ts";
 import { startLoadBalancer } from "./load-balancer.ts";
 import { type NodeMachine, prepareVolatileFolder, startKubeletOf, startProxies } from "./local-node.ts";
 import { localVolumeFolders } from "./local-volume-folders.ts";
 import { buildLan, nodeNetnsPath } from "./network/lan.ts";
+import { followNodeRoutes } from "./network/node-routes.ts";
 import { startNetworkPolicy } from "./network-policy.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import { usageReader } from "./node-usage.ts";
@@ -107,7 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       store,
       apiAddress,
       auditFolder: paths.root,
-      nodeSubresources: nodeSubresources(kubelets),
+      nodeSubresources: nodeSubresources(kubelets, new KubeletClient(options.pki.apiServer)),
       readUsage: roles.has("kubelet") && plan.nodes.length > 0 ? usageReader(kubelets, () => clock.now()) : undefined,
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });
@@ -158,6 +160,12 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
         await kubelet.ready;
       };
       usable.push(...plan.nodes.map((node) => watch.until(`the kubelet of ${node.name}`, startNode(node))));
+    }
+    if (roles.has("kubelet") && localNodes.length > 0) {
+      const cache = new InformerCache({ client: clientOf("pinnace"), clock, log, signal: abort.signal });
+      const passOver = new Set(plan.nodes.map(({ name }) => name));
+      for (const { name } of localNodes)
+        followNodeRoutes({ cache, netnsPath: nodeNetnsPath(plan.name, name), passOver, log, signal: abort.signal });
     }
     if (roles.has("kube-proxy"))
       usable.push(
@@ -291,7 +299,7 @@ function elect(
 async function startControllers(
   control: ControlPlane,
   store: Store,
-  { controllers, pki, paths, random, log }: ServerOptions,
+  { plan, controllers, pki, paths, random, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
 ): Promise<void> {
@@ -308,6 +316,7 @@ async function startControllers(
     controllerCatalog({
       discover,
       rootCa: pki.ca.certificatePem,
+      clusterCIDR: plan.network.podCIDR,
       issueAccountToken: accountTokens(control.tokens),
       localVolumes: localVolumeFolders(paths.volumes),
       signCertificate: (request) =>

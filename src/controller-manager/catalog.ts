@@ -25,6 +25,7 @@ import { jobController } from "./controllers/job-controller.ts";
 import { legacyServiceAccountTokenCleanerController } from "./controllers/legacy-serviceaccount-token-cleaner-controller.ts";
 import { localVolumeProvisioner } from "./controllers/local-volume-provisioner.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
+import { nodeIpamController } from "./controllers/node-ipam-controller.ts";
 import { type NodeLifecycleOptions, nodeLifecycleController } from "./controllers/node-lifecycle-controller.ts";
 import { persistentVolumeBinderController } from "./controllers/persistentvolume-binder-controller.ts";
 import { persistentVolumeExpanderController } from "./controllers/persistentvolume-expander-controller.ts";
@@ -63,6 +64,8 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   signCertificate?: SignCertificate;
   /** Signs tokens of ServiceAccounts. Without it, or without `rootCa`, the controller of token Secrets is off. */
   issueAccountToken?: IssueAccountToken;
+  /** All nodes' pods. Without it Nodes get no ranges. */
+  clusterCIDR?: string;
   /** The disk of the local provisioner. Without it that controller is off. */
   localVolumes?: LocalVolumeFolders;
 }
@@ -98,6 +101,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     serviceCidrController,
     garbageCollectorController(options.discover),
     nodeLifecycleController(options),
+    ...(options.clusterCIDR ? [nodeIpamController(options.clusterCIDR)] : []),
     taintEvictionController(),
     podGarbageCollectorController(options),
     horizontalPodAutoscalerController(options),

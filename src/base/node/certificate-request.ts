@@ -23,6 +23,27 @@ export interface SignOptions {
   random: Random;
 }
 
+/** A new key (P-256), and the request for a certificate of it. */
+export async function createCertificateRequest({
+  commonName,
+  organizations = [],
+}: {
+  commonName: string;
+  organizations?: readonly string[];
+}): Promise<{ requestPem: string; privateKeyPem: string }> {
+  const library = await x509();
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const name = [...organizations.map((organization) => `O=${organization}`), `CN=${commonName}`].join(", ");
+  const request = await library.Pkcs10CertificateRequestGenerator.create({ name, keys, signingAlgorithm: algorithm });
+  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
+  const body = der.replace(/.{64}/g, "$&\n").trimEnd();
+  return {
+    requestPem: `${request.toString("pem")}\n`,
+    privateKeyPem: `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`,
+  };
+}
+
 /** Rejects when the text is no certificate request. */
 export async function readCertificateRequest(pem: string): Promise<CertificateRequestFacts> {
   const library = await x509();

@@ -55,6 +55,15 @@ export function createNetns<T>(name: string, work: (created: boolean) => T): T {
   }
 }
 
+/** Gives this process's own namespace a name, by which others find it. `deleteNetns` takes the name away, and nothing else. Idempotent. */
+export function holdNetns(name: string): void {
+  prepareFolder();
+  const path = netnsPath(name);
+  if (isNetns(path)) return;
+  closeSync(openSync(path, "w", 0o444));
+  check(libc().mount("/proc/self/ns/net", path, "none", msBind, null), "mount", path);
+}
+
 /** Lets go of a namespace; the kernel takes it and its links apart once no process is left in it. Idempotent. */
 export function deleteNetns(name: string): void {
   const path = netnsPath(name);

@@ -185,7 +185,7 @@ function planHost(spec: LanSpec): LanPlan["host"] {
 }
 
 /** States a chain as a whole, whether it was there or not. It is not removed first: the kernel would make the next change wait some 30 ms. */
-function restate(table: string, chain: string, hook: string, rule: string): string {
+export function restate(table: string, chain: string, hook: string, rule: string): string {
   return [
     `add table ${table}`,
     `add chain ${table} ${chain} { ${hook}; policy accept; }`,

@@ -123,6 +123,12 @@ export class CriRuntime implements ContainerRuntime {
     return this.#version;
   }
 
+  /** Tells the runtime which addresses are for the node's pods: some write their CNI configuration by it. */
+  async setPodRange(podCIDR: string): Promise<void> {
+    const runtime_config = { network_config: { pod_cidr: podCIDR } };
+    await this.#ask(this.#channel.call(cri.updateRuntimeConfig, { runtime_config }, { timeoutMs: answerMs }));
+  }
+
   // Sandboxes
 
   async createSandbox(config: SandboxConfig): Promise<SandboxId> {
