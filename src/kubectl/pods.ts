@@ -1,5 +1,6 @@
 /** From what a user names to a pod: `web`, `pod/web`, `deployment/web`, `svc/web`. */
 import { formatLabelSelector } from "../apimachinery/selectors.ts";
+import { sleep } from "../base/clock.ts";
 import { jsonLines, type Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import { pathOf } from "./resource-catalog.ts";
@@ -56,18 +57,52 @@ export async function podFor(session: Session, argument: string): Promise<Pod> {
 
 /** Every pod behind what is named. */
 export async function podsFor(session: Session, argument: string): Promise<Pod[]> {
+  return podsBehind(session, await objectNamed(session, argument));
+}
+
+/** What is named, and a pod of it; waits until one runs. Rejects with a CommandError when none does in time. */
+export async function runningPodBehind(
+  session: Session,
+  argument: string,
+  timeoutMs: number,
+): Promise<{ object: Unstructured; pod: Pod }> {
+  const object = await objectNamed(session, argument);
+  if (object.kind === "Pod") return { object, pod: object as Pod };
+  const { clock, signal } = session.terminal;
+  const deadlineMs = clock.now() + timeoutMs;
+  for (;;) {
+    const [best] = (await podsBehind(session, object)).sort((a, b) => rank(a) - rank(b));
+    if (best?.status?.phase === "Running") return { object, pod: best };
+    if (clock.now() >= deadlineMs) throw new CommandError("timed out waiting for the condition");
+    await sleep(clock, pollMs, signal);
+  }
+}
+
+const pollMs = 500;
+
+async function objectNamed(session: Session, argument: string): Promise<Unstructured> {
   const api = await session.api();
   const { name: namespace } = await session.namespace();
   const [word, name] = argument.includes("/") ? argument.split("/") : ["pods", argument];
   if (!name) throw new CommandError("arguments in resource/name form must have a single resource and name");
   const resource = (await session.catalog()).find(word!);
-  if (resource.kind === "Pod") return [await api.get<Pod>(pathOf(pods, namespace, name))];
-  const object = await api.get(pathOf(resource, namespace, name));
+  const object = await api.get(pathOf(resource, resource.isNamespaced ? namespace : undefined, name));
+  return { ...object, kind: resource.kind };
+}
+
+async function podsBehind(session: Session, object: Unstructured): Promise<Pod[]> {
+  if (object.kind === "Pod") return [object as Pod];
   const selector = selectorOf(object);
+  if (!selector && object.kind === "Service") {
+    throw new CommandError(
+      `cannot attach to *v1.Service: invalid service '${object.metadata.name}': Service is defined without a selector`,
+    );
+  }
   if (!selector)
-    throw new CommandError(`cannot attach to *${resource.kind}: selector for ${resource.kind} not implemented`);
+    throw new CommandError(`cannot attach to *${object.kind}: selector for ${object.kind} not implemented`);
+  const api = await session.api();
   const list = await api.get<{ items: Pod[] }>(
-    `${pathOf(pods, namespace)}?labelSelector=${encodeURIComponent(selector)}`,
+    `${pathOf(pods, object.metadata.namespace)}?labelSelector=${encodeURIComponent(selector)}`,
   );
   return list.items;
 }
@@ -88,18 +123,18 @@ function rank({ status, metadata }: Pod): number {
   return (metadata.deletionTimestamp ? 4 : 0) + phase * 2 + (isReady ? 0 : 1);
 }
 
+/** In the order in which they start. */
+export function containerNames({ spec: { initContainers = [], containers, ephemeralContainers = [] } }: Pod): string[] {
+  return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name);
+}
+
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container";
 
 /** The container a command is for. Says which one it takes when there are several and none was named. */
 export function containerOf(session: Session, pod: Pod, wanted: string, isQuiet = false): string {
   const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
+  if (wanted) return wanted;
   const all = [...containers, ...initContainers, ...ephemeralContainers];
-  if (wanted) {
-    if (!all.some(({ name }) => name === wanted)) {
-      throw new CommandError(`container ${wanted} not found in pod ${pod.metadata.name}`);
-    }
-    return wanted;
-  }
   const annotated = pod.metadata.annotations?.[defaultContainerAnnotation];
   if (annotated && all.some(({ name }) => name === annotated)) return annotated;
   const first = containers[0]!.name;

@@ -52,7 +52,7 @@ export function execPath(
 
 /** Resolves to the command's exit code. Rejects with a CommandError when it could not be run. */
 export async function runRemotely(session: Session, path: string, streams: RemoteStreams): Promise<number> {
-  const socket = await openWebSocket(await session.connection(), path, [v5, v4]);
+  const { socket, protocol } = await openWebSocket(await session.connection(), path, [v5, v4]);
   const { stdin, stdout, stderr, isTerminal } = streams;
   let outcome: Outcome | undefined;
   socket.on("message", (data: RawData) => {
@@ -67,7 +67,7 @@ export async function runRemotely(session: Session, path: string, streams: Remot
   };
   const onInput = (chunk: Buffer) => send(channel.stdin, Buffer.from(chunk));
   // Only the newer protocol can say that there is no more input.
-  const onEnd = () => socket.protocol === v5 && send(channel.close, Buffer.of(channel.stdin));
+  const onEnd = () => protocol === v5 && send(channel.close, Buffer.of(channel.stdin));
   const onResize = () => {
     const size = { Width: stdout.columns ?? 80, Height: stdout.rows ?? 24 };
     send(channel.resize, Buffer.from(JSON.stringify(size)));

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { delimiter } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
 import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
 import { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
@@ -15,6 +16,7 @@ export interface Terminal {
   stderr: Writable;
   environment: NodeJS.ProcessEnv;
   clock: Clock;
+  random: Random;
   /** Fires when the user interrupts. */
   signal: AbortSignal;
 }

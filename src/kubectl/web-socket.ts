@@ -4,13 +4,21 @@ import { StatusError } from "../apimachinery/status-error.ts";
 import type { Connection } from "../client/kubeconfig.ts";
 import { CommandError } from "./command-error.ts";
 
+/** A connection, and which of the protocols it speaks. */
+export interface OpenSocket {
+  socket: WebSocket;
+  protocol: string;
+}
+
 /** Resolves when the connection is open. Rejects with a StatusError when the server refused, in its words. */
-export function openWebSocket(connection: Connection, path: string, protocols: readonly string[]): Promise<WebSocket> {
+export function openWebSocket(connection: Connection, path: string, protocols: readonly string[]): Promise<OpenSocket> {
   return new Promise((resolve, reject) => {
+    let chosen = "";
     const base = connection.server.replace(/^http/, "ws").replace(/\/+$/, "");
     const token = connection.token?.();
-    const socket = new WebSocket(base + path, [...protocols], {
+    const socket = new WebSocket(base + path, [], {
       headers: {
+        "sec-websocket-protocol": protocols.join(","),
         "user-agent": "kubectl/v1.36.0 (linux/amd64) pinnace",
         ...(token ? { authorization: `Bearer ${token}` } : {}),
         ...(connection.impersonate ? { "impersonate-user": connection.impersonate.user } : {}),
@@ -20,8 +28,20 @@ export function openWebSocket(connection: Connection, path: string, protocols: r
       ...(connection.tlsServerName ? { servername: connection.tlsServerName } : {}),
       rejectUnauthorized: !connection.insecureSkipTlsVerify,
       perMessageDeflate: false,
+      // Kubernetes' names of protocols may hold a slash, which the library takes for a mistake: here they are asked for and checked.
+      finishRequest(request) {
+        request.prependListener("upgrade", ({ headers }) => {
+          chosen = headers["sec-websocket-protocol"] ?? "";
+          delete headers["sec-websocket-protocol"];
+        });
+        request.end();
+      },
     });
-    socket.once("open", () => resolve(socket));
+    socket.once("open", () => {
+      if (protocols.includes(chosen)) return resolve({ socket, protocol: chosen });
+      socket.terminate();
+      reject(new CommandError(`unable to upgrade connection: the server chose the protocol ${JSON.stringify(chosen)}`));
+    });
     socket.once("error", (error) => reject(new CommandError(`unable to upgrade connection: ${error.message}`)));
     socket.once("unexpected-response", (_request, response) => {
       const chunks: Buffer[] = [];

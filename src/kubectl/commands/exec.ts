@@ -3,7 +3,7 @@
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
-import { containerOf, type Pod, podFor } from "../pods.ts";
+import { containerNames, containerOf, type Pod, podFor } from "../pods.ts";
 import { runRemotely, streamPath } from "../remote-command.ts";
 
 const streamFlags: readonly Flag[] = [
@@ -62,7 +62,14 @@ export const attach: Command = {
 /** Joins a container's own streams until it ends or the user leaves. */
 export async function attachTo(invocation: Invocation, pod: Pod, container: string): Promise<number> {
   const { session, flags } = invocation;
-  const spec = pod.spec.containers.find(({ name }) => name === container);
+  const spec = [...pod.spec.containers, ...(pod.spec.ephemeralContainers ?? [])].find(
+    ({ name }) => name === container,
+  ) as Pod["spec"]["containers"][number] | undefined;
+  if (!containerNames(pod).includes(container)) {
+    throw new CommandError(
+      `cannot attach to the container: container ${container} not found in pod ${pod.metadata.name}`,
+    );
+  }
   if (flags.bool("tty") && !spec?.tty) {
     session.printError(`error: Unable to use a TTY - container ${container} did not allocate one\n`);
   }

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createWebSocketStream, WebSocketServer } from "ws";
-import { SpdyConnection, type SpdyStream } from "./spdy/connection.ts";
+import { SpdyConnection, type SpdyStream } from "../../base/node/spdy/connection.ts";
 import { acceptSpdy, chooseProtocol, refuseUpgrade, wantsWebSocket } from "./upgrade.ts";
 
 const protocol = "portforward.k8s.io";
@@ -12,8 +12,9 @@ const tunnelProtocol = `SPDY/3.1+${protocol}`;
 const tunnels = new WebSocketServer({
   noServer: true,
   perMessageDeflate: false,
-  handleProtocols: (offered) => (offered.has(tunnelProtocol) ? tunnelProtocol : false),
 });
+// The name holds a slash, which the library takes for a mistake: it is kept from it, and answered here.
+tunnels.on("headers", (headers) => headers.push(`Sec-WebSocket-Protocol: ${tunnelProtocol}`));
 
 /** Opens a connection to a port of the pod. Rejects with the words that the user reads. */
 export type ConnectToPort = (port: number) => Promise<Duplex>;
@@ -47,6 +48,7 @@ export async function servePortForward(
 function openTunnel(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Duplex | undefined> {
   return new Promise((resolve) => {
     socket.once("close", () => resolve(undefined));
+    delete request.headers["sec-websocket-protocol"];
     tunnels.handleUpgrade(request, socket, head, (webSocket) => resolve(createWebSocketStream(webSocket)));
   });
 }

@@ -1,8 +1,8 @@
 /** exec and attach as kubectl speaks them: over WebSocket (v5 and v4.channel.k8s.io), or over SPDY (v4.channel.k8s.io) for older ones. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex, Readable, Writable } from "node:stream";
+import { SpdyConnection, type SpdyStream } from "../../base/node/spdy/connection.ts";
 import type { TerminalSize } from "../runtime/container-runtime.ts";
-import { SpdyConnection, type SpdyStream } from "./spdy/connection.ts";
 import { terminalSizes } from "./terminal-sizes.ts";
 import { acceptSpdy, chooseProtocol, refuseUpgrade, wantsWebSocket } from "./upgrade.ts";
 import { openChannels } from "./websocket-channels.ts";

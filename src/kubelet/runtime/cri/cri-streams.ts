@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
-import { SpdyConnection, type SpdyStream } from "../../streaming/spdy/connection.ts";
+import { SpdyConnection, type SpdyStream } from "../../../base/node/spdy/connection.ts";
 import { RuntimeError, type TerminalSize } from "../container-runtime.ts";
 
 export type Dial = (host: string, port: number) => Socket;

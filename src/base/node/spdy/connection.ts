@@ -94,6 +94,7 @@ export class SpdyConnection {
   readonly #onStream: (stream: SpdyStream) => void;
   readonly #isClient: boolean;
   #lastStreamId = 0;
+  #opening: Promise<unknown> = Promise.resolve();
 
   /** `onStream` is called for each stream that the other side opens, before any of its bytes. "client": this side opens them. */
   constructor(socket: Duplex, onStream: ((stream: SpdyStream) => void) | "client") {
@@ -166,8 +167,16 @@ export class SpdyConnection {
     }
   }
 
-  /** Opens a stream, as a client. One at a time: the header blocks build on each other. */
-  async open(headers: Headers): Promise<SpdyStream> {
+  /** Opens a stream, as a client. Rejects with a ProtocolError when the connection is gone. */
+  open(headers: Headers): Promise<SpdyStream> {
+    // One after the other: the header blocks build on each other.
+    const opened = this.#opening.then(() => this.#openNext(headers));
+    this.#opening = opened.catch(() => {});
+    return opened;
+  }
+
+  async #openNext(headers: Headers): Promise<SpdyStream> {
+    if (!this.#socket.writable) throw new ProtocolError("the connection is closed");
     const id = this.#lastStreamId === 0 ? 1 : this.#lastStreamId + 2;
     this.#lastStreamId = id;
     const stream = this.#add(id, headers);

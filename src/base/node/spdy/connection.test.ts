@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { SpdyConnection, type SpdyStream } from "./connection.ts";
 import { dataFrame, type Frame, FrameReader, pingFrame, resetFrame, synStreamFrame } from "./frames.ts";
@@ -143,4 +144,20 @@ test("when the connection ends, so do its streams", async () => {
   client.destroy();
   await ended;
   expect(opened[0]!.destroyed).toBe(true);
+});
+
+test("a client's streams reach the server in the order in which they were opened", async () => {
+  const { client, opened, connection } = await pair();
+  const far = new SpdyConnection(client, "client");
+  client.removeAllListeners("data");
+  void far.run(Buffer.alloc(0));
+  const streams = await Promise.all(["1", "2", "3"].map((requestid) => far.open({ streamtype: "data", requestid })));
+  await expect.poll(() => opened.length).toBe(3);
+  expect(opened.map(({ headers }) => headers["requestid"])).toEqual(["1", "2", "3"]);
+  opened[1]!.end("to the second");
+  streams[1]!.end("from the second");
+  const [near, away] = await Promise.all([text(opened[1]!), text(streams[1]!)]);
+  expect([near, away]).toEqual(["from the second", "to the second"]);
+  far.close();
+  connection.close();
 });
