@@ -3,11 +3,12 @@
  * The entry file of the `pinnace` command. It loads the bundle that the verb needs through V8's code cache: compiling anew would
  * take longer than anything else that happens before the API answers.
  */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Script } from "node:vm";
+// Not by import: Node would make each of these fit for ES modules first, every part of them, which takes longer than their use.
+const { readFileSync, renameSync, writeFileSync } = process.getBuiltinModule("node:fs");
+const { createRequire } = process.getBuiltinModule("node:module");
+const { dirname, join } = process.getBuiltinModule("node:path");
+const { fileURLToPath } = process.getBuiltinModule("node:url");
+const { Script } = process.getBuiltinModule("node:vm");
 
 const entry = fileURLToPath(import.meta.url);
 const verb = process.argv[2] ?? "";
@@ -54,3 +55,5 @@ if (verb === "kubectl") process.exitCode = await module.exports.kubectl(process.
 else process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);
 // Of the shorter verbs these are worth it; a server calls for it once it is warm.
 if (verb === "kubectl" || verb === "up") saveCache();
+
+export {};

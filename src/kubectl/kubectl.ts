@@ -10,6 +10,10 @@ import { Session, type Terminal } from "./session.ts";
 
 /** Runs one command line, `argv` being what follows `kubectl`. Resolves to the exit code. Never rejects but for a mistake in this program. */
 export async function runKubectl(argv: readonly string[], terminal: Terminal): Promise<number> {
+  if (argv[0] === "__complete" || argv[0] === "__completeNoDesc") {
+    const { complete } = await import("./completion/complete.ts");
+    return complete(argv.slice(1), terminal, argv[0] === "__complete");
+  }
   const { verb, rest } = splitVerb(argv);
   try {
     if (verb === undefined || verb === "help" || (verb.startsWith("-") && !commands[verb])) {

@@ -85,7 +85,7 @@ async function objectNamed(session: Session, argument: string): Promise<Unstruct
   const { name: namespace } = await session.namespace();
   const [word, name] = argument.includes("/") ? argument.split("/") : ["pods", argument];
   if (!name) throw new CommandError("arguments in resource/name form must have a single resource and name");
-  const resource = (await session.catalog()).find(word!);
+  const resource = await session.resource(word!);
   const object = await api.get(pathOf(resource, resource.isNamespaced ? namespace : undefined, name));
   return { ...object, kind: resource.kind };
 }

@@ -5,10 +5,11 @@ import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
-import { Api } from "./api.ts";
+import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { FlagValues } from "./flags.ts";
-import { ResourceCatalog } from "./resource-catalog.ts";
+import { type ApiResource, ResourceCatalog } from "./resource-catalog.ts";
+import { wellKnownResource } from "./well-known-resources.ts";
 
 export interface Terminal {
   stdin: Readable & { isTTY?: boolean };
@@ -16,7 +17,7 @@ export interface Terminal {
   stderr: Writable;
   environment: NodeJS.ProcessEnv;
   clock: Clock;
-  random: Random;
+  random(): Promise<Random>;
   /** Fires when the user interrupts. */
   signal: AbortSignal;
 }
@@ -65,8 +66,8 @@ export class Session {
   }
 
   api(): Promise<Api> {
-    return (this.#api ??= this.connection().then(
-      (connection) =>
+    return (this.#api ??= Promise.all([this.connection(), import("./api.ts")]).then(
+      ([connection, { Api }]) =>
         new Api(connection, this.terminal.clock, {
           requestTimeout: this.#flags.string("request-timeout"),
           signal: this.terminal.signal,
@@ -80,6 +81,11 @@ export class Session {
 
   catalog(): Promise<ResourceCatalog> {
     return (this.#catalog ??= this.api().then((api) => ResourceCatalog.discover(api)));
+  }
+
+  /** The resource a user's word means. Rejects with a CommandError when the server has no such one. */
+  async resource(word: string): Promise<ApiResource> {
+    return wellKnownResource(word) ?? (await this.catalog()).find(word);
   }
 
   /** The namespace that the user works in; `isChosen` when the command line named it. */

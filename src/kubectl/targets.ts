@@ -5,6 +5,7 @@ import type { Flag, FlagValues } from "./flags.ts";
 import { namesManifests, readManifests } from "./manifests.ts";
 import { type ApiResource, apiVersionOf, pathOf } from "./resource-catalog.ts";
 import type { Session } from "./session.ts";
+import { wellKnownResource } from "./well-known-resources.ts";
 
 /** One object by its name, or the collection that selectors choose from. */
 export interface Target {
@@ -43,9 +44,8 @@ export async function targetsOf(session: Session, flags: FlagValues, args: reado
   if (args.some((arg) => arg.includes("/"))) return namedTargets(session, args);
   const [words = "", ...names] = args;
   const { name: namespace } = await session.namespace();
-  const catalog = await session.catalog();
   const everywhere = flagOf(flags, "all-namespaces");
-  const resources = words.split(",").flatMap((word) => catalog.category(word) ?? [catalog.find(word)]);
+  const resources = (await Promise.all(words.split(",").map((word) => resourcesOf(session, word)))).flat();
   if (names.length > 0 && everywhere) {
     throw new CommandError("a resource cannot be retrieved by name across all namespaces");
   }
@@ -62,10 +62,18 @@ export async function targetsOf(session: Session, flags: FlagValues, args: reado
   });
 }
 
-async function namedTargets(session: Session, args: readonly string[]): Promise<Target[]> {
+/** A category stands for several. */
+async function resourcesOf(session: Session, word: string): Promise<ApiResource[]> {
+  const known = wellKnownResource(word);
+  if (known) return [known];
   const catalog = await session.catalog();
+  return catalog.category(word) ?? [catalog.find(word)];
+}
+
+async function namedTargets(session: Session, args: readonly string[]): Promise<Target[]> {
   const { name: namespace } = await session.namespace();
-  return args.map((arg) => {
+  const targets: Target[] = [];
+  for (const arg of args) {
     const [word = "", name, more] = arg.split("/");
     if (name === undefined) {
       throw new CommandError(
@@ -75,9 +83,10 @@ async function namedTargets(session: Session, args: readonly string[]): Promise<
     if (more !== undefined || !word || !name) {
       throw new CommandError(`arguments in resource/name form may not have more than one slash`);
     }
-    const resource = catalog.find(word);
-    return { resource, namespace: resource.isNamespaced ? namespace : undefined, name };
-  });
+    const resource = await session.resource(word);
+    targets.push({ resource, namespace: resource.isNamespaced ? namespace : undefined, name });
+  }
+  return targets;
 }
 
 async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {

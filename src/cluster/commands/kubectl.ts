@@ -1,6 +1,5 @@
 /** `pinnace kubectl`: the built-in kubectl on this terminal. */
 import { systemClock } from "../../base/node/system-clock.ts";
-import { systemRandom } from "../../base/node/system-random.ts";
 import { runKubectl } from "../../kubectl/kubectl.ts";
 
 /** Resolves to the exit code; an interrupt ends what is running with kubectl's 130. */
@@ -19,7 +18,7 @@ export async function kubectl(argv: readonly string[]): Promise<number> {
       stderr: process.stderr,
       environment: process.env,
       clock: systemClock,
-      random: systemRandom,
+      random: async () => (await import("../../base/node/system-random.ts")).systemRandom,
       signal: interrupted.signal,
     });
   } finally {

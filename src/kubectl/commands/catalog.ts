@@ -11,6 +11,7 @@ export const commands: Readonly<Record<string, () => Promise<Command | CommandGr
   autoscale: async () => (await import("./scale.ts")).autoscale,
   certificate: async () => (await import("./certificate.ts")).certificate,
   "cluster-info": async () => (await import("./cluster-info.ts")).clusterInfo,
+  completion: async () => (await import("./completion.ts")).completion,
   config: async () => (await import("./config.ts")).config,
   cordon: async () => (await import("./node.ts")).cordon,
   cp: async () => (await import("./cp.ts")).cp,

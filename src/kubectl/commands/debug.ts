@@ -146,13 +146,13 @@ async function containerFrom({ invocation, profile, command }: Context, base: Co
 }
 
 /** The name that was asked for, or one that is free. */
-function nameOf({ session, flags }: Invocation, pod: Pod): string {
+async function nameOf({ session, flags }: Invocation, pod: Pod): Promise<string> {
   const chosen = flags.string("container");
   if (chosen) return chosen;
   const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
   const taken = new Set([...containers, ...initContainers, ...ephemeralContainers].map(({ name }) => name));
   let name: string;
-  do name = `debugger-${nameSuffix(session.terminal.random)}`;
+  do name = `debugger-${nameSuffix(await session.terminal.random())}`;
   while (taken.has(name));
   if (!flags.bool("quiet")) session.printError(`Defaulting debug container name to ${name}.\n`);
   return name;
@@ -168,7 +168,7 @@ async function debugInPlace(context: Context, object: Unstructured): Promise<[Po
       `Targeting container ${JSON.stringify(target)}. If you don't see processes from this container it may be because the container runtime doesn't support this feature.\n`,
     );
   }
-  const name = nameOf(invocation, pod);
+  const name = await nameOf(invocation, pod);
   const container = await containerFrom(context, { name }, "ephemeral");
   const names = [...(pod.spec.ephemeralContainers ?? []).map((each) => each.name), name];
   const body = {
@@ -209,7 +209,7 @@ async function debugCopy(context: Context, object: Unstructured): Promise<[Pod, 
   let name = wanted;
   if (present) containers[containers.indexOf(present)] = await containerFrom(context, present, "copy");
   else if (flags.string("image")) {
-    name = nameOf(invocation, copy);
+    name = await nameOf(invocation, copy);
     containers.push(await containerFrom(context, { name }, "copy"));
   } else if (images.size === 0) throw new CommandError("you must specify image when creating new container");
   copy.spec.containers = containers as Pod["spec"]["containers"];
@@ -223,7 +223,7 @@ async function debugNode(context: Context, node: string): Promise<[Pod, string]>
   const { invocation, namespace, profile } = context;
   const { session, flags } = invocation;
   const container = flags.string("container") || "debugger";
-  const name = `node-debugger-${node}-${nameSuffix(session.terminal.random)}`;
+  const name = `node-debugger-${node}-${nameSuffix(await session.terminal.random())}`;
   const pod = nodePod({ name, namespace }, node, await containerFrom(context, { name: container }, "node"), profile);
   if (!flags.bool("quiet")) {
     session.print(`Creating debugging pod ${name} with container ${container} on node ${node}.\n`);
