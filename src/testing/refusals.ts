@@ -1,7 +1,7 @@
 /** For tests: tables of bad objects and the errors that each of them gets. */
 import { describe, expect, it } from "vitest";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
-import { changeProblemsOf, problemsOf, statusProblemsOf } from "./problems-of.ts";
+import { changeProblemsOf, problemsOf, statusProblemsOf, storedForm } from "./problems-of.ts";
 
 /** Values by dotted path (`spec.containers.0.image`), put into a valid object; undefined takes the field away. */
 export type Change = Readonly<Record<string, unknown>>;
@@ -40,7 +40,8 @@ export function refusesChanges(
   describe(`a change of a ${what}`, () => {
     for (const [title, change, errors, before = {}] of refusals) {
       it(title, () => {
-        const previous = changed(valid, before);
+        // As it is stored, but with the status that the table says.
+        const previous = changed(storedForm(definition, changed(valid, before)), before);
         const next = changed(previous, change);
         const problems =
           subresource === "status"

@@ -3,7 +3,7 @@ import type { ControllerRevision } from "../../api/apps/v1.ts";
 import { FieldPath, required } from "../../apimachinery/field-error.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
-import { age, integer, name, none, text } from "../printing/columns.ts";
+import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { nonNegative, unchanged } from "../validation/rules.ts";
 
@@ -16,7 +16,7 @@ export const controllerRevisions = defineResource<ControllerRevision>({
     ...nonNegative(next.revision, root.child("revision")),
     ...(previous ? unchanged(next.data, previous.data, root.child("data")) : []),
   ],
-  columns: [name, text("Controller", controllerText), integer("Revision", ({ revision }) => revision), age],
+  columns: [name, text("Controller", controllerText), text("Revision", ({ revision }) => revision ?? 0), age],
 });
 
 function controllerText({ metadata }: ControllerRevision): string {

@@ -1,6 +1,13 @@
 /** CronJobs: Jobs by the clock. */
 import type { CronJob } from "../../api/batch/v1.ts";
-import { type FieldError, invalid, metadata, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import {
+  type FieldError,
+  invalid,
+  metadata,
+  notSupported,
+  required,
+  spec as specPath,
+} from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
 import { bumpGenerationOnSpecChange, firstGeneration, templateWarnings } from "../apps/workload.ts";
@@ -65,6 +72,13 @@ function validCronJob({ spec }: CronJob): FieldError[] {
   const policies = ["Allow", "Forbid", "Replace"];
   errors.push(...requiredOneOf(spec.concurrencyPolicy, policies, specPath.child("concurrencyPolicy")));
   errors.push(...validateJobSpec(spec.jobTemplate?.spec ?? { template: {} }, jobSpecPath));
+  const { selector, manualSelector } = spec.jobTemplate?.spec ?? {};
+  if (selector) {
+    errors.push(invalid(jobSpecPath.child("selector"), selector, "`selector` will be auto-generated"));
+  }
+  if (manualSelector) {
+    errors.push(notSupported(jobSpecPath.child("manualSelector"), manualSelector, ["nil", "false"]));
+  }
   errors.push(...nonNegative(spec.successfulJobsHistoryLimit, specPath.child("successfulJobsHistoryLimit")));
   return [...errors, ...nonNegative(spec.failedJobsHistoryLimit, specPath.child("failedJobsHistoryLimit"))];
 }

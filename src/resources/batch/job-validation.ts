@@ -8,23 +8,51 @@ import {
   notSupported,
   required,
   spec as specPath,
+  tooLong,
+  tooMany,
 } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { matcherOrUndefined, templateMatchesSelector } from "../apps/workload.ts";
+import { internalPodSpec } from "../core/internal-form.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
+import { internalPrinter } from "../internal-printer.ts";
+import { validDomainPrefixedPath } from "../validation/domain-prefixed-path.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, nonNegative, obeys, oneOf, unchanged } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { generateSelector, validGeneratedSelector } from "./job-selector.ts";
 
 const maximumIndexes = 100_000;
+const maximumOfMany = 10_000;
+const maximumManagerLength = 63;
+const maximumRules = 20;
+const maximumExitCodes = 255;
+const maximumIndexesLength = 64 * 1024;
 const needsIndexed = "requires indexed completion mode";
+
+/** A complaint about a whole that would be too long to show. */
+function invalidWhole(path: FieldPath, detail: string): FieldError {
+  return { reason: "FieldValueInvalid", field: path.toString(), message: `Invalid value: ${detail}` };
+}
+
+/** Upstream words a missing choice with the choices as Go prints them. */
+const missingChoice = (path: FieldPath, choices: readonly string[]) =>
+  required(path, `valid values: [${choices.map((choice) => JSON.stringify(choice)).join(" ")}]`);
 
 export function validateJob(next: Job, previous: Job | undefined): FieldError[] {
   const errors = [...validGeneratedSelector(next), ...validSelectedSpec(next.spec)];
   // Upstream checks the spec on its own once more before what may not change.
   return previous ? [...errors, ...validSelectedSpec(next.spec), ...validChange(next.spec, previous.spec)] : errors;
 }
+
+const printJob = internalPrinter({
+  PodFailurePolicy: "Rules:[]PodFailurePolicyRule",
+  PodFailurePolicyRule: "Action OnExitCodes:*OnExitCodes OnPodConditions:[]OnPodCondition",
+  OnExitCodes: "ContainerName* Operator Values*",
+  OnPodCondition: "Type Status",
+  SuccessPolicy: "Rules:[]SuccessPolicyRule",
+  SuccessPolicyRule: "SucceededIndexes* SucceededCount*",
+});
 
 export { generateSelector };
 
@@ -51,22 +79,20 @@ export function validateJobSpec(spec: JobSpec, path: FieldPath): FieldError[] {
   ] as const) {
     errors.push(...nonNegative(spec[field], path.child(field)));
   }
+  if (spec.maxFailedIndexes !== undefined && spec.backoffLimitPerIndex === undefined) {
+    errors.push(required(path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"));
+  }
+  if (spec.managedBy !== undefined) {
+    const managerPath = path.child("managedBy");
+    errors.push(...validDomainPrefixedPath(spec.managedBy, managerPath));
+    if (spec.managedBy.length > maximumManagerLength) errors.push(tooLong(managerPath, maximumManagerLength));
+  }
   errors.push(...validCompletionMode(spec, path));
   errors.push(...validFailurePolicy(spec, path.child("podFailurePolicy")));
   errors.push(...validSuccessPolicy(spec, path.child("successPolicy")));
   if (spec.podReplacementPolicy !== undefined) {
     const supported = spec.podFailurePolicy ? ["Failed"] : ["Failed", "TerminatingOrFailed"];
     errors.push(...oneOf(spec.podReplacementPolicy, supported, path.child("podReplacementPolicy")));
-  }
-  if (spec.managedBy !== undefined) {
-    errors.push(...obeys(spec.managedBy, qualifiedNameProblems, path.child("managedBy")));
-    if (spec.managedBy.length > 63) {
-      errors.push({
-        reason: "FieldValueTooLong",
-        field: path.child("managedBy").toString(),
-        message: "Too long: may not be more than 63 bytes",
-      });
-    }
   }
   errors.push(...validatePodTemplate(spec.template, path.child("template")));
   return [...errors, ...validRestartPolicy(spec, path.child("template", "spec", "restartPolicy"))];
@@ -83,11 +109,32 @@ function validCompletionMode(spec: JobSpec, path: FieldPath): FieldError[] {
     if (completions === undefined) errors.push(required(path.child("completions"), suffix));
     const limit = `must be less than or equal to ${maximumIndexes} ${suffix}`;
     if ((parallelism ?? 0) > maximumIndexes) errors.push(invalid(path.child("parallelism"), parallelism, limit));
-    return errors;
+    return [...errors, ...validIndexLimits(spec, path)];
   }
   for (const field of ["backoffLimitPerIndex", "maxFailedIndexes"] as const) {
     if (spec[field] !== undefined) errors.push(invalid(path.child(field), spec[field], needsIndexed));
   }
+  return errors;
+}
+
+/** With very many indexes, those that run or fail are fewer. */
+function validIndexLimits(spec: JobSpec, path: FieldPath): FieldError[] {
+  const { completions, parallelism, maxFailedIndexes, backoffLimitPerIndex } = spec;
+  const failedPath = path.child("maxFailedIndexes");
+  const errors: FieldError[] = [];
+  if (maxFailedIndexes !== undefined && completions !== undefined && maxFailedIndexes > completions) {
+    errors.push(invalid(failedPath, maxFailedIndexes, "must be less than or equal to completions"));
+  }
+  if ((maxFailedIndexes ?? 0) > maximumIndexes) {
+    errors.push(invalid(failedPath, maxFailedIndexes, `must be less than or equal to ${maximumIndexes}`));
+  }
+  if ((completions ?? 0) <= maximumIndexes || backoffLimitPerIndex === undefined) return errors;
+  const detail = `must be less than or equal to ${maximumOfMany} when completions are above ${maximumIndexes} and used with backoff limit per index`;
+  if (maxFailedIndexes === undefined) {
+    errors.push(required(failedPath, `must be specified when completions is above ${maximumIndexes}`));
+  }
+  if ((parallelism ?? 0) > maximumOfMany) errors.push(invalid(path.child("parallelism"), parallelism, detail));
+  if ((maxFailedIndexes ?? 0) > maximumOfMany) errors.push(invalid(failedPath, maxFailedIndexes, detail));
   return errors;
 }
 
@@ -106,11 +153,14 @@ function validFailurePolicy(spec: JobSpec, path: FieldPath): FieldError[] {
   const names = new Set(
     [...(spec.template.spec?.initContainers ?? []), ...(spec.template.spec?.containers ?? [])].map((c) => c.name),
   );
-  return each(spec.podFailurePolicy?.rules, path.child("rules"), (rule, at) => {
+  const rules = spec.podFailurePolicy?.rules;
+  const rulesPath = path.child("rules");
+  const tooManyRules = rules && rules.length > maximumRules ? [tooMany(rulesPath, rules.length, maximumRules)] : [];
+  const found = each(rules, rulesPath, (rule, at) => {
     const actions = ["Count", "FailIndex", "FailJob", "Ignore"];
     const errors = rule.action
       ? oneOf(rule.action, actions, at.child("action"))
-      : [required(at.child("action"), 'valid values: ["Count" "FailIndex" "FailJob" "Ignore"]')];
+      : [missingChoice(at.child("action"), actions)];
     if (rule.action === "FailIndex" && spec.backoffLimitPerIndex === undefined) {
       errors.push(invalid(at.child("action"), rule.action, "requires the backoffLimitPerIndex to be set"));
     }
@@ -118,7 +168,11 @@ function validFailurePolicy(spec: JobSpec, path: FieldPath): FieldError[] {
     const conditions = rule.onPodConditions ?? [];
     if (codes) {
       const codesPath = at.child("onExitCodes");
-      errors.push(...oneOf(codes.operator, ["In", "NotIn"], codesPath.child("operator")));
+      const operators = ["In", "NotIn"];
+      const operatorPath = codesPath.child("operator");
+      errors.push(
+        ...(codes.operator ? oneOf(codes.operator, operators, operatorPath) : [missingChoice(operatorPath, operators)]),
+      );
       if (codes.containerName !== undefined && !names.has(codes.containerName)) {
         const detail = "must be one of the container or initContainer names in the pod template";
         errors.push(invalid(codesPath.child("containerName"), codes.containerName, detail));
@@ -127,6 +181,9 @@ function validFailurePolicy(spec: JobSpec, path: FieldPath): FieldError[] {
       const valuesPath = codesPath.child("values");
       if (!codes.values?.length)
         errors.push(invalid(valuesPath, codes.values ?? null, "at least one value is required"));
+      else if (codes.values.length > maximumExitCodes) {
+        errors.push(tooMany(valuesPath, codes.values.length, maximumExitCodes));
+      }
       for (const [index, value] of (codes.values ?? []).entries()) {
         if (value === 0 && codes.operator === "In") {
           errors.push(invalid(valuesPath.index(index), value, "must not be 0 for the In operator"));
@@ -134,37 +191,52 @@ function validFailurePolicy(spec: JobSpec, path: FieldPath): FieldError[] {
         if (values.has(value)) errors.push(duplicate(valuesPath.index(index), value));
         values.add(value);
       }
+      const isOrdered = (codes.values ?? []).every((value, index, all) => index === 0 || all[index - 1]! <= value);
+      if (!isOrdered) errors.push(invalid(valuesPath, codes.values, "must be ordered"));
     }
-    if (codes && conditions.length > 0) {
-      errors.push(invalid(at, null, "specifying both OnExitCodes and OnPodConditions is not supported"));
-    }
-    if (!codes && conditions.length === 0) {
-      errors.push(invalid(at, null, "specifying one of OnExitCodes and OnPodConditions is required"));
-    }
+    const conditionsPath = at.child("onPodConditions");
+    const states = ["False", "True", "Unknown"];
+    if (conditions.length > maximumRules) errors.push(tooMany(conditionsPath, conditions.length, maximumRules));
     errors.push(
-      ...each(conditions, at.child("onPodConditions"), ({ type, status }, conditionPath) => [
+      ...each(conditions, conditionsPath, ({ type, status }, conditionPath) => [
         ...obeys(type, qualifiedNameProblems, conditionPath.child("type")),
-        ...oneOf(status, ["False", "True", "Unknown"], conditionPath.child("status")),
+        ...(status
+          ? oneOf(status, states, conditionPath.child("status"))
+          : [missingChoice(conditionPath.child("status"), states)]),
       ]),
     );
+    if (codes && conditions.length > 0) {
+      errors.push(invalidWhole(at, "specifying both OnExitCodes and OnPodConditions is not supported"));
+    }
+    if (!codes && conditions.length === 0) {
+      errors.push(invalidWhole(at, "specifying one of OnExitCodes and OnPodConditions is required"));
+    }
     return errors;
   });
+  return [...tooManyRules, ...found];
 }
 
 function validSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
   if (!spec.successPolicy) return [];
   if (spec.completionMode !== "Indexed") {
-    return [invalid(path, { Rules: spec.successPolicy.rules ?? null }, needsIndexed)];
+    return [invalid(path, printJob("SuccessPolicy", spec.successPolicy), needsIndexed)];
   }
   const rulesPath = path.child("rules");
-  if (!spec.successPolicy.rules?.length) return [required(rulesPath, "at least one rules must be specified")];
-  return each(spec.successPolicy.rules, rulesPath, ({ succeededCount, succeededIndexes }, at) => {
+  const { rules } = spec.successPolicy;
+  if (!rules?.length) {
+    return [required(rulesPath, "at least one rules must be specified when the successPolicy is specified")];
+  }
+  const tooManyRules = rules.length > maximumRules ? [tooMany(rulesPath, rules.length, maximumRules)] : [];
+  const found = each(rules, rulesPath, ({ succeededCount, succeededIndexes }, at) => {
     const errors: FieldError[] = [];
     if (succeededCount === undefined && succeededIndexes === undefined) {
       errors.push(required(at, "at least one of succeededCount or succeededIndexes must be specified"));
     }
     let total: number | undefined;
     if (succeededIndexes !== undefined) {
+      if (succeededIndexes.length > maximumIndexesLength) {
+        errors.push(tooLong(at.child("succeededIndexes"), maximumIndexesLength));
+      }
       const parsed = countIndexes(succeededIndexes, spec.completions ?? 0);
       if (typeof parsed === "number") total = parsed;
       else {
@@ -186,6 +258,7 @@ function validSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
     }
     return errors;
   });
+  return [...tooManyRules, ...found];
 }
 
 /** `1,3-5` → 4. */
@@ -228,18 +301,21 @@ function validChange(next: JobSpec, previous: JobSpec): FieldError[] {
   }
   errors.push(...unchanged(next.selector, previous.selector, specPath.child("selector")));
   if (!semanticallyEqual(next.template, mutableTemplate(next, previous))) {
-    errors.push(invalid(specPath.child("template"), next.template, "field is immutable"));
+    const shown = { ...next.template.metadata, Spec: internalPodSpec(next.template.spec ?? { containers: [] }) };
+    errors.push(invalid(specPath.child("template"), shown, "field is immutable"));
   }
-  for (const field of [
-    "completionMode",
-    "podFailurePolicy",
-    "backoffLimitPerIndex",
-    "managedBy",
-    "successPolicy",
-  ] as const) {
-    errors.push(...unchanged(next[field], previous[field], specPath.child(field)));
-  }
-  return errors;
+  const fixed = (field: "podFailurePolicy" | "successPolicy", struct: string) =>
+    semanticallyEqual(next[field], previous[field])
+      ? []
+      : [invalid(specPath.child(field), next[field] ? printJob(struct, next[field]) : null, "field is immutable")];
+  return [
+    ...errors,
+    ...unchanged(next.completionMode, previous.completionMode, specPath.child("completionMode")),
+    ...fixed("podFailurePolicy", "PodFailurePolicy"),
+    ...unchanged(next.backoffLimitPerIndex, previous.backoffLimitPerIndex, specPath.child("backoffLimitPerIndex")),
+    ...unchanged(next.managedBy, previous.managedBy, specPath.child("managedBy")),
+    ...fixed("successPolicy", "SuccessPolicy"),
+  ];
 }
 
 /** While a Job is suspended and has not begun, where its pods run may still change. */

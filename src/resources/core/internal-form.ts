@@ -2,7 +2,7 @@
  * Objects as upstream prints them inside error messages: under the names of its internal types, in their order, with null for what
  * is absent. Users see this form in "may not change fields" messages, and scripts match on it.
  */
-import type { SecurityContext } from "../../api/core/v1.ts";
+import type { PodSpec, SecurityContext } from "../../api/core/v1.ts";
 import { type InternalStructs, internalPrinter } from "../internal-printer.ts";
 
 /**
@@ -111,3 +111,10 @@ const structs: InternalStructs = {
 export const internalForm = internalPrinter(structs);
 
 export const internalSecurityContext = (context: SecurityContext) => internalForm("SecurityContext", context);
+
+/** Upstream keeps the host's namespaces in the internal security context. */
+export function internalPodSpec(spec: PodSpec): unknown {
+  const { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers, securityContext } = spec;
+  const hostFields = { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers };
+  return internalForm("PodSpec", { ...spec, securityContext: { ...hostFields, ...securityContext } });
+}

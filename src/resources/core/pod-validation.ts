@@ -17,7 +17,7 @@ import { jsonDiff } from "../json-diff.ts";
 import { ipFamilyOf, validIp } from "../validation/ip.ts";
 import { each, inRangeMessage, obeys } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
-import { internalForm } from "./internal-form.ts";
+import { internalForm, internalPodSpec } from "./internal-form.ts";
 import { validResize } from "./pod-resize.ts";
 import {
   mirrorAnnotation,
@@ -124,13 +124,6 @@ function validPodChange(next: Pod, previous: Pod): FieldError[] {
     errors.push(forbidden(specPath, `pod updates may not change fields other than ${updatableFields}\n${diff}`));
   }
   return errors;
-}
-
-/** Upstream keeps the host's namespaces in the internal security context. */
-function internalPodSpec(spec: PodSpec): unknown {
-  const { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers, securityContext } = spec;
-  const hostFields = { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers };
-  return internalForm("PodSpec", { ...spec, securityContext: { ...hostFields, ...securityContext } });
 }
 
 const maximumSeconds = 2 ** 31 - 1;

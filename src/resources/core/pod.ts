@@ -67,6 +67,8 @@ export const pods = defineResource<Pod>({
   },
   fieldSelectors: {
     "spec.nodeName": (pod) => pod.spec.nodeName ?? "",
+    // The field's first name.
+    "spec.host": (pod) => pod.spec.nodeName ?? "",
     "spec.restartPolicy": (pod) => pod.spec.restartPolicy ?? "",
     "spec.schedulerName": (pod) => pod.spec.schedulerName ?? "",
     "spec.serviceAccountName": (pod) => pod.spec.serviceAccountName ?? "",

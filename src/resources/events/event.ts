@@ -35,10 +35,9 @@ export const newEvents = defineResource<Event>({
     ...(previous ? validChange(next, previous) : validNewEvent(next)),
   ],
   fieldSelectors: Object.fromEntries(
-    Object.entries(coreEvents.fieldSelectors ?? {}).map(([field, read]) => [
-      newNames[field] ?? field,
-      (event: Event) => read(toCoreEvent(event)),
-    ]),
+    Object.entries(coreEvents.fieldSelectors ?? {})
+      .filter(([field]) => field !== "source")
+      .map(([field, read]) => [newNames[field] ?? field, (event: Event) => read(toCoreEvent(event))]),
   ),
   columns: coreEvents.columns?.map((column) => ({
     ...column,
