@@ -8,9 +8,17 @@ import { netnsPath } from "../base/node/netns.ts";
 import type { Client } from "../client/client.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import { cloudBalancer } from "../load-balancer/cloud/cloud-balancer.ts";
+import { bgpSpeaker } from "../load-balancer/metallb/bgp/speaker.ts";
 import { metallbController } from "../load-balancer/metallb/controller.ts";
 import { metallbCustomResources } from "../load-balancer/metallb/custom-resources.ts";
-import { IPAddressPools, L2Advertisements, metallbNamespace } from "../load-balancer/metallb/kinds.ts";
+import {
+  BGPAdvertisements,
+  BGPPeers,
+  Communities,
+  IPAddressPools,
+  L2Advertisements,
+  metallbNamespace,
+} from "../load-balancer/metallb/kinds.ts";
 import { metallbSpeaker } from "../load-balancer/metallb/speaker.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
@@ -56,7 +64,7 @@ async function startMetallb(options: LoadBalancerOptions): Promise<void> {
       ensureObject(client, CustomResourceDefinitions, definition, "create"),
     ),
   ]);
-  for (const resource of [IPAddressPools, L2Advertisements] as const) {
+  for (const resource of [IPAddressPools, L2Advertisements, BGPPeers, BGPAdvertisements, Communities] as const) {
     while (!(await isServed(() => client.list(resource as typeof IPAddressPools)))) await sleep(clock, 20, signal);
   }
   const nodes = plan.nodes
@@ -65,7 +73,7 @@ async function startMetallb(options: LoadBalancerOptions): Promise<void> {
   const observer = { address: plan.network.hostAddress, netnsPath: "/proc/thread-self/ns/net" };
   const speaker = metallbSpeaker({ nodes, observer, link: nodeLink });
   const log = options.log.with({ component: "metallb" });
-  const running = runControllers([metallbController, speaker], { ...options, client, log });
+  const running = runControllers([metallbController, speaker, bgpSpeaker({ nodes })], { ...options, client, log });
   owner.own(() => running.done);
   await running.ready;
 }

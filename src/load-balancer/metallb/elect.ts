@@ -77,12 +77,15 @@ export function advertises(
   );
 }
 
-function isAmong({ metadata }: DeepReadonly<Node>, { spec }: DeepReadonly<Pick<L2Advertisement, "spec">>): boolean {
+export function isAmong(
+  { metadata }: DeepReadonly<Node>,
+  { spec }: DeepReadonly<Pick<L2Advertisement, "spec">>,
+): boolean {
   const selectors = spec?.nodeSelectors ?? [];
   return selectors.length === 0 || selectors.some((selector) => selectorOf(selector).matches(metadata.labels));
 }
 
-function isEligible({ metadata, status }: DeepReadonly<Node>): boolean {
+export function isEligible({ metadata, status }: DeepReadonly<Node>): boolean {
   return (
     metadata.labels?.["node.kubernetes.io/exclude-from-external-load-balancers"] === undefined &&
     !status.conditions?.some((condition) => condition.type === "NetworkUnavailable" && condition.status === "True")

@@ -76,6 +76,9 @@ export interface Community extends KubeObject {
 
 export const IPAddressPools = resource<IPAddressPool>("v1beta1", "IPAddressPool", "ipaddresspools");
 export const L2Advertisements = resource<L2Advertisement>("v1beta1", "L2Advertisement", "l2advertisements");
+export const BGPPeers = resource<BGPPeer>("v1beta2", "BGPPeer", "bgppeers");
+export const BGPAdvertisements = resource<BGPAdvertisement>("v1beta1", "BGPAdvertisement", "bgpadvertisements");
+export const Communities = resource<Community>("v1beta1", "Community", "communities");
 
 function resource<T extends KubeObject>(version: string, kind: string, plural: string): Resource<T> {
   return { group, version, kind, plural, scope: "Namespaced" };
