@@ -21,6 +21,13 @@ export function parseLab(markdown: string): LabStep[] {
   return steps;
 }
 
+/** The cluster file that a document names, beside the folders of the languages. Throws when it names none. */
+export function clusterFileOf(markdown: string): string {
+  const file = /^[^\n]+: \[([\w-]+\.yaml)\]\(\.\.\/\1\)$/m.exec(markdown)?.[1];
+  if (!file) throw new Error("the lab names no cluster file");
+  return file;
+}
+
 function commandsOf(body: string, isRepeated: boolean): LabStep[] {
   return body
     .split(/^\$ /m)
@@ -41,11 +48,11 @@ export function isAsWritten(expected: string, printed: string): boolean {
 
 const normalized = (line: string): string => line.trim().replace(/\s+/g, " ");
 
-/** `<none>` is what kubectl prints; so is the markup of a page. Everything else in angles is a word that may differ. */
+/** `<none>`, `<pending>` is what kubectl prints; so is the markup of a page. Everything else in angles is a word that may differ. */
 function linePattern(line: string): string {
   return line
     .split(/(<[a-z-]+>)/)
-    .map((part) => (/^<(?!none>|unset>|h1>)[a-z-]+>$/.test(part) ? "[^\\s,]+?" : escaped(part)))
+    .map((part) => (/^<(?!none>|unset>|pending>|h1>)[a-z-]+>$/.test(part) ? "[^\\s,]+?" : escaped(part)))
     .join("");
 }
 

@@ -1,9 +1,9 @@
 /** The labs of docs/labs, done as a learner does them: every command of every document, and what it should print. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { join, resolve } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
 import { describeCluster, eventually } from "../../src/testing/cluster-fixture.ts";
-import { isAsWritten, parseLab, runLabCommand } from "../../src/testing/lab-document.ts";
+import { clusterFileOf, isAsWritten, parseLab, runLabCommand } from "../../src/testing/lab-document.ts";
 
 const folder = "docs/labs";
 const names = readdirSync(join(folder, "en")).filter((name) => name.endsWith(".md"));
@@ -15,26 +15,46 @@ describe("the labs' translations", () => {
   });
 });
 
-/** Without what names the file's kind and the cluster, which the fixture says. */
-const config = readFileSync(join(folder, "three-nodes.yaml"), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
+/** Labs whose nodes are the same share a cluster. */
+const clusterFiles = [...new Set(names.map((name) => clusterFileOf(lab("en", name))))];
 
-describeCluster("the labs as documents", { config }, (cluster) => {
-  test.each(names)("%s", { timeout: 120_000 }, async (name) => {
-    const place = join(cluster.home, name);
-    mkdirSync(place, { recursive: true });
-    const environment = { ...process.env, PINNACE_HOME: cluster.home, KUBECONFIG: cluster.kubeconfig };
-    for (const step of parseLab(lab("en", name))) {
-      if (step.kind === "file") {
-        writeFileSync(join(place, step.name), step.content);
-        continue;
-      }
-      const printed = () => runLabCommand(step.command, { folder: place, environment });
-      const check = (text: string) =>
-        expect(isAsWritten(step.expected, text), `$ ${step.command}\n${text}\nThe lab says:\n${step.expected}`).toBe(
-          true,
-        );
-      if (step.isRepeated) await eventually(printed, check);
-      else check(await printed());
-    }
+for (const file of clusterFiles) {
+  // Without what names the file's kind and the cluster, which the fixture says.
+  const config = readFileSync(join(folder, file), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
+  describeCluster(`the labs on ${file}`, { config }, (cluster) => {
+    const bin = join(cluster.home, "bin");
+    beforeAll(() => {
+      mkdirSync(bin, { recursive: true });
+      const command = `#!/bin/sh\nexec ${process.execPath} ${resolve("dist/bin/pinnace.mjs")} "$@"\n`;
+      writeFileSync(join(bin, "pinnace"), command, { mode: 0o755 });
+    });
+    const environment = {
+      ...process.env,
+      PATH: `${bin}:${process.env["PATH"]}`,
+      PINNACE_HOME: cluster.home,
+      KUBECONFIG: cluster.kubeconfig,
+    };
+    const here = names.filter((name) => clusterFileOf(lab("en", name)) === file);
+    test.each(here)("%s", { timeout: 120_000 }, (name) =>
+      follow(lab("en", name), join(cluster.home, name), environment),
+    );
   });
-});
+}
+
+/** Does what a document says, in a folder of its own. */
+async function follow(document: string, place: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  mkdirSync(place, { recursive: true });
+  for (const step of parseLab(document)) {
+    if (step.kind === "file") {
+      writeFileSync(join(place, step.name), step.content);
+      continue;
+    }
+    const printed = () => runLabCommand(step.command, { folder: place, environment });
+    const check = (text: string) => {
+      const story = `$ ${step.command}\n${text}\nThe lab says:\n${step.expected}`;
+      expect(isAsWritten(step.expected, text), story).toBe(true);
+    };
+    if (step.isRepeated) await eventually(printed, check);
+    else check(await printed());
+  }
+}
