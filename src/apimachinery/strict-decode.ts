@@ -6,7 +6,7 @@
 import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../api/schema.ts";
 import { canonicalQuantity } from "./quantity.ts";
 import { normalizeBase64 } from "./serializer/base64.ts";
-import { DecodeError } from "./serializer/decode-error.ts";
+import { DecodeError, MismatchError } from "./serializer/decode-error.ts";
 import { countKeys, maximumDepth } from "./serializer/json-scan.ts";
 import { normalizeMicroTime, normalizeTime } from "./serializer/time.ts";
 
@@ -44,12 +44,12 @@ class Context {
     if (++this.depth > maximumDepth) throw new DecodeError("exceeded max depth");
   }
 
-  mismatch(value: unknown, place: Place, goType: string): undefined {
+  mismatch(value: unknown, place: Place, goType: string, isText = false): undefined {
     if (this.error) return;
     const where = place.field ? `Go struct field ${place.struct}.${[...this.path, place.field].join(".")}` : "Go value";
-    this.error = new DecodeError(
-      `json: cannot unmarshal ${this.#describe(value, goType)} into ${where} of type ${goType}`,
-    );
+    const message = `json: cannot unmarshal ${this.#describe(value, goType)} into ${where} of type ${goType}`;
+    // Types that read themselves say so in their own words, wherever they stand.
+    this.error = place.field ? new MismatchError(message, value, goType, isText) : new DecodeError(message);
   }
 
   #describe(value: unknown, goType: string): string {
@@ -199,7 +199,7 @@ function setOwn(object: Record<string, unknown>, key: string, value: unknown): v
 function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
   switch (scalar) {
     case "string":
-      return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
+      return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType, true));
     case "boolean":
       return (input, context) => (typeof input === "boolean" ? input : context.mismatch(input, place, goType));
     case "duration":

@@ -92,7 +92,7 @@ export class ObjectWriter {
     if (resource.namespaced) {
       if (meta.namespace && meta.namespace !== namespace) throw namespaceMismatch();
       if (namespace) meta.namespace = namespace;
-    }
+    } else delete meta.namespace;
     this.#dedupOwners(context, object);
     request.book?.(object);
     const admission = this.#admissionRequest(context, request, "CREATE", "", meta.name ?? "", object, undefined);

@@ -177,8 +177,10 @@ export function checkedListOptions(options: ListOptions, verb: "list" | "watch" 
       errors.push(forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
     }
     if (match !== "" && match !== "NotOlderThan") errors.push(notSupported(path, match, ["NotOlderThan"]));
-    if (options.continue !== "" && options.sendInitialEvents !== undefined) {
-      errors.push(forbidden(root.child("continue"), "continue is forbidden for watch"));
+    // A watch from no state in particular asks for initial events, and so for a match, without saying it.
+    const begins = options.resourceVersion === "" || options.resourceVersion === "0";
+    if (options.continue !== "" && (match !== "" || (options.sendInitialEvents === undefined && begins))) {
+      errors.push(forbidden(path, "resourceVersionMatch is forbidden when continue is provided"));
     }
   } else {
     if (match !== "") {

@@ -311,10 +311,13 @@ export class WatchCache<T extends Versioned> {
     const entries: CachedEntry<T>[] = [];
     let next: string | undefined;
     const visit = (entry: CachedEntry<T>) => {
-      if (selection && !selection.matches(entry.object)) return true;
-      if (entries.length < limit) return entries.push(entry) > 0;
-      next = entry.key;
-      return false;
+      // A full page has a next one while there are objects, selected or not: whether any is to follow is for that page to find.
+      if (entries.length >= limit) {
+        next = entry.key;
+        return false;
+      }
+      if (!selection || selection.matches(entry.object)) entries.push(entry);
+      return true;
     };
     const candidates = map === this.#map ? this.#candidates(selection) : undefined;
     if (candidates) for (const entry of candidates) if (entry.key >= from && entry.key < to && !visit(entry)) break;

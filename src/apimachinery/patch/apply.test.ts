@@ -168,6 +168,12 @@ describe("server-side apply", () => {
     expect(cluster.owners()).toEqual({ "alice Apply": { "f:data": { "f:a": {} } } });
   });
 
+  it("keeps the object's name when the manager gives up all it owned of the metadata", () => {
+    const config = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" } };
+    const cluster = new Cluster().apply("a", { ...config, metadata: { name: "c", labels: { x: "1" } } });
+    expect(cluster.apply("a", config).object?.metadata).toEqual({ name: "c" });
+  });
+
   it("shares a field until the last owner lets go", () => {
     const cluster = new Cluster()
       .apply("alice", configMap({ a: "1" }))

@@ -62,12 +62,14 @@ export function applyPatch(input: ApplyInput): Applied {
   const earlier = standing.find((entry) => isWriter(entry, writer));
   const others = standing.filter((entry) => entry !== earlier);
 
-  const claimed = claimedFields(input, applied);
+  const named = namedFields(input, applied);
+  const claimed = differenceBelow(difference(named, unrecorded), input.ignore);
   const schema: ValueSchema = { kind: "struct", type, atomic: false };
   let object = mergeApplied(live ?? {}, input.applied, schema) as object;
   const last = earlier?.fieldsV1 as FieldSet | undefined;
   if (last) {
-    const owned = others.reduce<FieldSet | undefined>((all, entry) => union(all, entry.fieldsV1 as FieldSet), claimed);
+    // What nobody owns but the configuration names (the object's name) stays as well.
+    const owned = others.reduce<FieldSet | undefined>((all, entry) => union(all, entry.fieldsV1 as FieldSet), named);
     object = (removeUnowned(object, last, owned, schema) ?? {}) as object;
   }
 
@@ -115,10 +117,10 @@ const unrecorded = fieldSetOf(
   ...[...unrecordedMetadata].map((name) => ["f:metadata", `f:${name}`]),
 );
 
-function claimedFields({ type, ignore }: ApplyInput, applied: object): FieldSet | undefined {
-  let fields: FieldSet | undefined;
+/** Every field of the configuration, those that are nobody's included. */
+function namedFields({ type }: ApplyInput, applied: object): FieldSet | undefined {
   try {
-    fields = appliedFields(applied, type);
+    return appliedFields(applied, type);
   } catch (cause) {
     if (!(cause instanceof TypedError)) throw cause;
     const {
@@ -132,7 +134,6 @@ function claimedFields({ type, ignore }: ApplyInput, applied: object): FieldSet 
       cause,
     });
   }
-  return differenceBelow(difference(fields, unrecorded), ignore);
 }
 
 interface Conflict {

@@ -56,8 +56,15 @@ describe("JSON patch", () => {
   });
 
   it("reads a body, or says what is wrong with it", () => {
-    expect(() => readJsonPatch({})).toThrow("json: cannot unmarshal object into Go value of type jsonpatch.Patch");
-    expect(() => readJsonPatch([1])).toThrow("json: cannot unmarshal number into Go value of type jsonpatch.Operation");
+    expect(() => readJsonPatch({})).toThrow(
+      "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+    );
+    expect(() => readJsonPatch({}, false)).toThrow(
+      "json: cannot unmarshal object into Go value of type jsonpatch.Patch",
+    );
+    expect(() => readJsonPatch([1])).toThrow(
+      "json: cannot unmarshal number into Go value of type handlers.jsonPatchOp",
+    );
     expect(() => readJsonPatch(Array(10_001).fill({}))).toThrow(
       "The allowed maximum operations in a JSON patch is 10000, got 10001",
     );

@@ -32,14 +32,17 @@ const maximumOperations = 10_000;
 /** How much all copy operations may add together, in bytes of JSON: what a request may hold. */
 const maximumCopied = 3 * 1024 * 1024;
 
-/** The operations of a parsed body. Throws DecodeError with Go's words, and 413 when there are too many. */
-export function readJsonPatch(body: unknown): JsonPatchOperation[] {
+/**
+ * The operations of a parsed body. Throws DecodeError with Go's words, and 413 when there are too many. Where fields are validated
+ * (`checked`), upstream reads the operations as structs before its patch library does, and says so.
+ */
+export function readJsonPatch(body: unknown, checked = true): JsonPatchOperation[] {
   const refuse = (value: unknown, place: string): never => {
     const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
     throw new DecodeError(`json: cannot unmarshal ${found} into Go value of type ${place}`);
   };
   if (body === null) return [];
-  if (!Array.isArray(body)) return refuse(body, "jsonpatch.Patch");
+  if (!Array.isArray(body)) return refuse(body, checked ? "[]handlers.jsonPatchOp" : "jsonpatch.Patch");
   if (body.length > maximumOperations) {
     throw new StatusError(
       413,
@@ -47,10 +50,22 @@ export function readJsonPatch(body: unknown): JsonPatchOperation[] {
       `Request entity too large: The allowed maximum operations in a JSON patch is ${maximumOperations}, got ${body.length}`,
     );
   }
-  for (const operation of body)
-    if (typeof operation !== "object" || operation === null || Array.isArray(operation))
-      refuse(operation, "jsonpatch.Operation");
-  return body as JsonPatchOperation[];
+  return body.map((operation) => {
+    if (operation === null) return {};
+    if (typeof operation !== "object" || Array.isArray(operation))
+      return refuse(operation, checked ? "handlers.jsonPatchOp" : "jsonpatch.Operation");
+    if (checked) for (const name of textFields) checkText(operation, name);
+    return operation as JsonPatchOperation;
+  });
+}
+
+const textFields = ["op", "path", "from"] as const;
+
+function checkText(operation: Readonly<Record<string, unknown>>, name: string): void {
+  const value = operation[name];
+  if (value === undefined || value === null || typeof value === "string") return;
+  const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  throw new DecodeError(`json: cannot unmarshal ${found} into Go struct field jsonPatchOp.${name} of type string`);
 }
 
 /** Unknown and duplicate fields of the operations, for fieldValidation: `json patch unknown field "[0].foo"`. `text` is valid JSON. */
@@ -60,7 +75,7 @@ export function jsonPatchProblems(text: string): string[] {
 
 const field = (name: string, value: ValueSchema): FieldSchema => ({ name, value, required: false, whenEmpty: "omit" });
 const operationFields = [
-  ...["op", "path", "from"].map((name) => field(name, { kind: "scalar", scalar: "string" })),
+  ...textFields.map((name) => field(name, { kind: "scalar", scalar: "string" })),
   field("value", { kind: "any", fullName: "JSON", atomic: true }),
 ];
 const operations: ListSchema = {
@@ -94,13 +109,19 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
         document = change(document, path, op, (container, key) => add(container, key, value));
         break;
       case "replace":
+        if (path === "") {
+          if (typeof value !== "object" || value === null)
+            throw new JsonPatchError("replace operation value must be object or array");
+          document = value;
+          break;
+        }
         document = change(document, path, op, (container, key) => replace(container, key, value));
         break;
       case "remove":
         document = change(document, path, op, remove);
         break;
       case "test": {
-        const found = Object.hasOwn(operation, "value") || pointer(path, op) ? find(document, path, op) : undefined;
+        const found = path === "" ? document : find(document, path, op);
         if (!deepEqual(found ?? null, value)) throw new JsonPatchError(`testing path ${path} failed: test failed`);
         break;
       }
@@ -130,13 +151,13 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
 
 type Container = unknown[] | Record<string, unknown>;
 
-/** The steps of a pointer; at least one, since the whole document cannot be replaced. */
+/** The steps of a pointer, at least one. Whatever stands before its first slash counts for nothing. */
 function pointer(path: string | undefined, op: string): string[] {
-  if (typeof path !== "string" || !path.startsWith("/"))
+  if (typeof path !== "string" || !path.includes("/"))
     throw new JsonPatchError(`${op} operation does not apply: doc is missing path: "${path ?? ""}": missing value`);
   return path
-    .slice(1)
     .split("/")
+    .slice(1)
     .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 

@@ -53,6 +53,13 @@ export function strictProblemsOf(text: string, schema: ValueSchema): string[] {
   return [...scanner.problems, ...scanner.pruned].slice(0, maximumProblems);
 }
 
+/** Fields that a document names twice, whatever their meaning: `duplicate field "data.a"`. `text` is valid JSON. */
+export function duplicateFields(text: string): string[] {
+  const scanner = new Scanner(text);
+  scanner.value("free", "");
+  return [...scanner.problems].slice(0, maximumProblems);
+}
+
 class Scanner {
   readonly problems = new Set<string>();
   /** Unknown fields of custom resources come after all duplicates: upstream prunes in a second step. */

@@ -4,7 +4,7 @@ import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { applyPatch as applyConfiguration, isWrittenAgain } from "../../apimachinery/patch/apply.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue } from "../../apimachinery/serializer/json.ts";
-import { countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
+import { countKeys, countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
 import { asJson } from "../../apimachinery/serializer/yaml.ts";
 import { badRequestError } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
@@ -121,18 +121,6 @@ async function configurationOf(context: RequestContext, request: PatchRequest): 
     }
     throw error;
   }
-}
-
-function countKeys(value: unknown): number {
-  if (typeof value !== "object" || value === null) return 0;
-  let count = 0;
-  if (Array.isArray(value)) for (const item of value) count += countKeys(item);
-  else {
-    for (const key in value) {
-      count += 1 + countKeys((value as Record<string, unknown>)[key]);
-    }
-  }
-  return count;
 }
 
 function checkConfiguration(applied: Configuration, resource: ServedResource, name: string): void {

@@ -13,8 +13,9 @@ import {
 } from "../../apimachinery/patch/json.ts";
 import { mergePatch } from "../../apimachinery/patch/merge.ts";
 import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
-import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
+import { DecodeError, MismatchError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson, readTypeMeta } from "../../apimachinery/serializer/json.ts";
+import { countKeys, countTextKeys, duplicateFields } from "../../apimachinery/serializer/json-scan.ts";
 import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import { type Body, checkCustomKind, type ExpectedKind } from "../decode-body.ts";
@@ -24,7 +25,7 @@ import type { PatchOptions } from "../request-options.ts";
 import { type ServedResource, schemaOfDefinition } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
 import { apply } from "./apply.ts";
-import { onlyPart } from "./update.ts";
+import { checkIdentity, onlyPart } from "./update.ts";
 
 export interface PatchRequest {
   type: "json" | "merge" | "strategic" | "apply";
@@ -71,10 +72,7 @@ export async function patch(
     transform(previous) {
       // update() has refused what does not exist.
       const patched = patcher.apply(previous!);
-      const given = patched.metadata.name;
-      if (given !== name) {
-        throw badRequestError(`the name of the object (${given}) does not match the name on the URL (${name})`);
-      }
+      checkIdentity(patched, resource, namespace, name);
       // A subresource keeps the standing metadata, so that nothing else would notice a patch meant for a predecessor.
       if (subresource !== "" && patched.metadata.uid !== previous!.metadata.uid) {
         const { uid } = patched.metadata;
@@ -114,7 +112,8 @@ export class Patcher {
     const { fieldValidation } = this.#request.options;
     const refuse = (why: string) => this.#refusal(patched, value, why);
     try {
-      this.#checkKind(patched);
+      // A strategic merge patch ends in an object of the kind that is due, whatever it writes there.
+      if (this.#request.type !== "strategic") this.#checkKind(patched);
       const decoded = decodeValue<KubeObject>(patched, this.#schema);
       const found = [...problems, ...decoded.problems];
       if (found.length > 0 && fieldValidation === "Strict") {
@@ -124,8 +123,9 @@ export class Patcher {
       decoded.object.metadata ??= {} as KubeObject["metadata"];
       return decoded.object;
     } catch (error) {
-      if (error instanceof DecodeError) throw refuse(error.message);
-      throw error;
+      if (!(error instanceof DecodeError)) throw error;
+      const isConverted = this.#request.type === "strategic" && error instanceof MismatchError;
+      throw refuse(isConverted ? error.conversionProblem : error.message);
     }
   }
 
@@ -133,10 +133,10 @@ export class Patcher {
     switch (this.#request.type) {
       case "json":
         try {
-          return inOrder(applyJsonPatch(standing, readJsonPatch(value)));
+          return inOrder(applyJsonPatch(standing, readJsonPatch(value, this.#isChecked)));
         } catch (error) {
           if (error instanceof JsonPatchError) throw rejectedPatchError(error);
-          if (error instanceof DecodeError) throw badRequestError(`error decoding patch: ${error.message}`);
+          if (error instanceof DecodeError) throw this.#unreadable(error);
           throw error;
         }
       case "strategic":
@@ -155,24 +155,38 @@ export class Patcher {
       value = parseJson(text);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      throw badRequestError(type === "strategic" ? error.message : `error decoding patch: ${error.message}`);
+      throw this.#unreadable(error);
     }
-    return { value: this.#checkShape(value), problems: type === "json" ? jsonPatchProblems(text) : [] };
+    const shaped = this.#checkShape(value);
+    if (!this.#isChecked) return { value: shaped, problems: [] };
+    if (type === "json") return { value: shaped, problems: jsonPatchProblems(text) };
+    return { value: shaped, problems: countKeys(value) === countTextKeys(text) ? [] : duplicateFields(text) };
+  }
+
+  /** Whether anybody hears of unknown and duplicate fields, and the patch is read with care for it. */
+  get #isChecked(): boolean {
+    return this.#request.options.fieldValidation !== "Ignore";
+  }
+
+  #unreadable({ message }: DecodeError): StatusError {
+    const { type } = this.#request;
+    if (type === "strategic") return badRequestError(message);
+    if (this.#isChecked) return badRequestError(`error decoding patch: ${message}`);
+    return badRequestError(type === "json" ? message : notAPatch);
   }
 
   #checkShape(value: unknown): unknown {
     const { type } = this.#request;
     if (type === "json") return value;
+    if (value === null) {
+      if (type === "merge") throw badRequestError(notAPatch);
+      return {};
+    }
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
-    const found = Array.isArray(value)
-      ? "array"
-      : value === null
-        ? "null"
-        : typeof value === "boolean"
-          ? "bool"
-          : typeof value;
-    const message = `json: cannot unmarshal ${found} into Go value of type map[string]interface {}`;
-    throw badRequestError(type === "strategic" ? message : `error decoding patch: ${message}`);
+    const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+    throw this.#unreadable(
+      new DecodeError(`json: cannot unmarshal ${found} into Go value of type map[string]interface {}`),
+    );
   }
 
   /** A patch may write another kind into the object: it is read as that kind before it is refused. */
@@ -206,6 +220,8 @@ export class Patcher {
     return new StatusError(code, reason, message, { causes: details?.causes ?? [] });
   }
 }
+
+const notAPatch = "Invalid JSON Patch";
 
 /** Upstream's patch libraries leave an object's members sorted; messages that list its fields follow. */
 function inOrder(value: unknown): object {

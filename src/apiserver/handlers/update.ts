@@ -49,16 +49,17 @@ export async function update(
 /** The URL and the body must speak of the same object; what the body leaves out the URL says. */
 export function checkIdentity(object: KubeObject, resource: ServedResource, namespace: string, name: string): void {
   const meta = object.metadata as KubeObject["metadata"] & { namespace?: string };
+  if (resource.namespaced) {
+    meta.namespace ||= namespace;
+    if (meta.namespace !== namespace) {
+      throw badRequestError(`the namespace of the provided object does not match the namespace sent on the request`);
+    }
+  } else delete meta.namespace;
   if (!meta.name) {
     throw badRequestError(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
   }
   if (meta.name !== name) {
     throw badRequestError(`the name of the object (${meta.name}) does not match the name on the URL (${name})`);
-  }
-  if (!resource.namespaced) return;
-  meta.namespace ||= namespace;
-  if (meta.namespace !== namespace) {
-    throw badRequestError(`the namespace of the provided object does not match the namespace sent on the request`);
   }
 }
 

@@ -104,8 +104,8 @@ export async function watch(
 }
 
 function startOf(revision: number | undefined, options: ListOptions): WatchStart {
-  if (options.sendInitialEvents === true) return { kind: "initial", bookmark: options.allowWatchBookmarks };
-  if (options.sendInitialEvents === false && !revision) return { kind: "now" };
-  if (!revision) return { kind: "initial", bookmark: false };
-  return { kind: "after", revision };
+  // A watch from no state in particular is a streaming list, whether it says so or not.
+  const { sendInitialEvents = !revision, allowWatchBookmarks } = options;
+  if (sendInitialEvents) return { kind: "initial", bookmark: allowWatchBookmarks };
+  return revision ? { kind: "after", revision } : { kind: "now" };
 }
