@@ -6,8 +6,9 @@ import { StatusError } from "../apimachinery/status-error.ts";
 import type { Answer, ListAnswer } from "./answer.ts";
 import type { Auditor } from "./audit.ts";
 import { type Authenticator, anonymousUser, authenticated, type Credentials, type UserInfo } from "./authentication.ts";
-import { type Attributes, type Authorizer, authorizeByAll, forbiddenRequest } from "./authorization.ts";
+import { type Attributes, type Authorizer, authorizeByAll, type Decision, forbiddenRequest } from "./authorization.ts";
 import type { Body } from "./decode-body.ts";
+import type { FlowControl } from "./flow-control.ts";
 import { create } from "./handlers/create.ts";
 import { deleteCollection, deleteOne } from "./handlers/delete.ts";
 import { get } from "./handlers/get.ts";
@@ -28,6 +29,8 @@ export interface PipelineOptions {
   authenticators: readonly Authenticator[];
   authorizers: readonly Authorizer[];
   auditor?: Auditor | undefined;
+  /** Who waits when there is more to do than can be done at once. Default: nobody. */
+  flowControl?: FlowControl | undefined;
   /** Whether a path may be asked for without any proof. Default: all may, and authorization decides. */
   allowsAnonymous?: ((path: string) => boolean) | undefined;
 }
@@ -39,6 +42,7 @@ export class Pipeline {
   readonly authorizers: readonly Authorizer[];
   /** Looks at what comes through the HTTPS door. */
   readonly auditor: Auditor | undefined;
+  readonly flowControl: FlowControl | undefined;
   readonly #allowsAnonymous: (path: string) => boolean;
 
   constructor(options: PipelineOptions) {
@@ -47,6 +51,7 @@ export class Pipeline {
     this.authenticators = options.authenticators;
     this.authorizers = options.authorizers;
     this.auditor = options.auditor;
+    this.flowControl = options.flowControl;
     this.#allowsAnonymous = options.allowsAnonymous ?? (() => true);
   }
 
@@ -68,20 +73,33 @@ export class Pipeline {
 
   /** Throws a 403. Returns a promise only when an authorizer has to wait. */
   authorize(attributes: Attributes): void | Promise<void> {
-    const authorizers = this.authorizers;
-    for (let i = 0; i < authorizers.length; i++) {
-      const answer = authorizers[i]!.authorize(attributes);
-      if (answer instanceof Promise) break;
+    const reasons: string[] = [];
+    for (let i = 0; i < this.authorizers.length; i++) {
+      const answer = this.authorizers[i]!.authorize(attributes);
+      if (answer instanceof Promise) return this.#authorizeWaiting(attributes, answer, i + 1, reasons);
       if (answer.kind === "allow") return;
       if (answer.kind === "deny") throw forbiddenRequest(attributes, answer.reason);
-      if (i === authorizers.length - 1 && i === 0) throw forbiddenRequest(attributes, answer.reason);
+      if (answer.reason) reasons.push(answer.reason);
     }
-    return this.#authorizeWaiting(attributes);
+    throw forbiddenRequest(attributes, reasons.join("\n"));
   }
 
-  async #authorizeWaiting(attributes: Attributes): Promise<void> {
-    const decision = await authorizeByAll(this.authorizers, attributes);
-    if (decision.kind !== "allow") throw forbiddenRequest(attributes, decision.reason);
+  /** Goes on where an authorizer has to wait: `rest` is the place of the next one. */
+  async #authorizeWaiting(
+    attributes: Attributes,
+    pending: Promise<Decision>,
+    rest: number,
+    reasons: readonly string[],
+  ): Promise<void> {
+    let decision = await pending;
+    const all = [...reasons];
+    if (decision.kind === "no-opinion") {
+      if (decision.reason) all.push(decision.reason);
+      decision = await authorizeByAll(this.authorizers.slice(rest), attributes);
+    }
+    if (decision.kind === "allow") return;
+    if (decision.kind === "no-opinion" && decision.reason) all.push(decision.reason);
+    throw forbiddenRequest(attributes, decision.kind === "deny" ? decision.reason : all.join("\n"));
   }
 
   /** Throws a 501 for a subresource that discovery names and nobody serves. */

@@ -14,6 +14,7 @@ import type { AdmissionPlugin } from "./admission.ts";
 import type { Auditor } from "./audit.ts";
 import type { Authenticator, UserInfo } from "./authentication.ts";
 import type { Authorizer } from "./authorization.ts";
+import type { FlowControl } from "./flow-control.ts";
 import type { HealthCheck } from "./health.ts";
 import { HttpDoor } from "./http/door.ts";
 import { Listener, type ListenOptions } from "./http/listener.ts";
@@ -35,6 +36,8 @@ export interface ApiServerOptions {
   authenticators: readonly Authenticator[];
   /** Asked in order; the first with an opinion decides. */
   authorizers: readonly Authorizer[];
+  /** Who waits when there is more to do than can be done at once. Default: nobody. */
+  flowControl?: FlowControl | undefined;
   /** Whether a path may be asked for without any proof. Default: all may, and authorizers decide. */
   allowsAnonymous?: ((path: string) => boolean) | undefined;
   /** Default: nobody audits. */
@@ -96,6 +99,7 @@ export class ApiServer implements ServerAccess {
       authorizers: options.authorizers,
       auditor: options.auditor,
       allowsAnonymous: options.allowsAnonymous,
+      flowControl: options.flowControl,
     });
     const { admission = [] } = options;
     services.admission = typeof admission === "function" ? admission(this) : admission;
@@ -114,7 +118,7 @@ export class ApiServer implements ServerAccess {
         serverAddress: () => this.#address,
         healthChecks,
         readyChecks: options.readyChecks ?? [],
-        metrics: options.metrics ?? (() => processMetrics(this.#door)),
+        metrics: options.metrics ?? (() => processMetrics(this.#door) + (options.flowControl?.metrics() ?? "")),
         extra: options.paths ?? new Map(),
       }),
     );

@@ -31,6 +31,8 @@ import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalat
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { CustomResources } from "../apiserver-plugins/custom-resources/custom-resources.ts";
+import { followFlowControl } from "../apiserver-plugins/flow-control/flow-control-source.ts";
+import { PriorityAndFairness } from "../apiserver-plugins/flow-control/priority-and-fairness.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
 import { selfSubjectReview, tokenReview } from "../apiserver-plugins/reviews/identity-reviews.ts";
@@ -102,6 +104,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     informerCache ??= new InformerCache({ client, clock, log, signal: options.signal });
     return informerCache;
   };
+  const flowControl = new PriorityAndFairness({ clock, defer: setImmediate });
   const webhooks = new WebhookCaller({ router, clock });
   const auditLog = openAuditLog(options);
   const server: ApiServer = new ApiServer({
@@ -120,6 +123,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       bootstrapTokenAuthenticator(readers, clock),
       ...(await configuredAuthenticators(authentication, { caller: webhooks, clock, log })),
     ],
+    flowControl,
     allowsAnonymous: anonymousPaths(authentication.configuration),
     authorizers: [
       alwaysAllowPathsAuthorizer,
@@ -189,6 +193,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       auditLog?.close();
     },
   };
+  followFlowControl({ flowControl, cache: informers(), client: control.clientOf("kube-apiserver"), clock, log });
   const following = followRoles(roles, informers());
   const customResources = new CustomResources({
     registry: server.registry,

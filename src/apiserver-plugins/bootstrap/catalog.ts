@@ -2,6 +2,7 @@
 import type { BootstrapObject } from "./bootstrap-object.ts";
 import { defaultClusterRoles } from "./cluster-roles.ts";
 import { extensionAuthentication } from "./extension-authentication.ts";
+import { defaultFlowControl } from "./flow-control.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
@@ -21,5 +22,6 @@ export function bootstrapObjects(options: BootstrapOptions): BootstrapObject[] {
     ...defaultStorageClasses,
     ...kubernetesService(options),
     ...extensionAuthentication(options.clientCa, options.frontProxyCa),
+    ...defaultFlowControl,
   ];
 }

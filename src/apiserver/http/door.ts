@@ -11,6 +11,7 @@ import type { AuditTrail } from "../audit.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
 import type { Attributes } from "../authorization.ts";
 import { type Body, bareMediaType, bodyFormatOf, decodeBody } from "../decode-body.ts";
+import { isLongRunning, type Room, TooManyRequestsError } from "../flow-control.ts";
 import type { ForeignApi } from "../foreign-api.ts";
 import { readDeleteOptions } from "../handlers/delete.ts";
 import { patchTypeOf } from "../handlers/patch.ts";
@@ -65,6 +66,7 @@ export class HttpDoor {
     const { services, auditor } = this.#pipeline;
     const auditId = services.random.uuid();
     const warnings: string[] = [];
+    let room: Room | undefined;
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
       const known = exchange.socket && certificateUsers.get(exchange.socket);
@@ -82,6 +84,8 @@ export class HttpDoor {
         asker === user ? undefined : user,
       );
       if (trail) exchange = trail.exchange;
+      const wanted = this.#roomFor(exchange, attributes);
+      room = wanted instanceof Promise ? await wanted : wanted;
       const pending = this.#pipeline.authorize(attributes);
       if (pending) await pending;
       const foreign = services.registry.foreign.size > 0 ? foreignApiOf(services.registry, info.path) : undefined;
@@ -95,8 +99,22 @@ export class HttpDoor {
       }
       await this.#serveResource(exchange, info, user, auditId, warnings, trail);
     } catch (error) {
-      sendError(exchange, error, auditId, warnings, services.log);
+      if (error instanceof TooManyRequestsError) sendTooMany(exchange, auditId, error);
+      else sendError(exchange, error, auditId, warnings, services.log);
+    } finally {
+      room?.release();
     }
+  }
+
+  #roomFor(exchange: Exchange, attributes: Attributes): Room | undefined | Promise<Room | undefined> {
+    const { flowControl } = this.#pipeline;
+    if (!flowControl || isLongRunning(attributes)) return undefined;
+    const room = flowControl.admit(attributes, (callback) => exchange.onClose(callback));
+    if (attributes.verb !== "watch" || !room) return room;
+    // A watch has its place until it has begun, not for as long as it lasts.
+    if (room instanceof Promise) return room.then((held) => void held.release());
+    room.release();
+    return undefined;
   }
 
   async #userOf(exchange: Exchange): Promise<UserInfo> {
@@ -438,6 +456,13 @@ function hasImpersonation(headers: Exchange["headers"]): boolean {
     headers["impersonate-group"] !== undefined ||
     headers["impersonate-uid"] !== undefined
   );
+}
+
+function sendTooMany(exchange: Exchange, auditId: string, { message, retryAfterSeconds }: TooManyRequestsError): void {
+  const headers = baseHeaders(auditId, "text/plain; charset=utf-8", []);
+  headers["retry-after"] = String(retryAfterSeconds);
+  headers["x-content-type-options"] = "nosniff";
+  exchange.respond(429, headers, `${message}\n`);
 }
 
 function attributesOf(info: RequestInfo, user: UserInfo): Attributes {

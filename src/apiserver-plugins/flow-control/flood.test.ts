@@ -1,0 +1,98 @@
+/** One user's flood at a real server's door, and another user who wants just one thing. */
+import { request } from "node:https";
+import { expect, it } from "vitest";
+import type { Attributes } from "../../apiserver/authorization.ts";
+import { systemClock } from "../../base/node/system-clock.ts";
+import { startTestApiServer } from "../../testing/api-server.ts";
+import { staticTokenAuthenticator } from "../authentication/static-tokens.ts";
+import { alwaysAllowAuthorizer } from "../authorization/always.ts";
+import { PriorityAndFairness } from "./priority-and-fairness.ts";
+
+const level = (name: string, shares: number) => ({
+  kind: "PriorityLevelConfiguration" as const,
+  apiVersion: "flowcontrol.apiserver.k8s.io/v1" as const,
+  metadata: { name } as never,
+  spec: {
+    type: "Limited",
+    limited: {
+      nominalConcurrencyShares: shares,
+      limitResponse: { type: "Queue", queuing: { queues: 16, handSize: 2, queueLengthLimit: 20 } },
+    },
+  },
+  status: {},
+});
+
+it("a flood from one user neither starves another nor fills the memory", async () => {
+  const flowControl = new PriorityAndFairness({ clock: systemClock, defer: setImmediate, seats: 4 });
+  flowControl.setLevel(level("all", 1));
+  flowControl.setSchema({
+    kind: "FlowSchema",
+    apiVersion: "flowcontrol.apiserver.k8s.io/v1",
+    metadata: { name: "all" } as never,
+    spec: {
+      priorityLevelConfiguration: { name: "all" },
+      distinguisherMethod: { type: "ByUser" },
+      rules: [
+        {
+          subjects: [{ kind: "Group", group: { name: "system:authenticated" } }],
+          resourceRules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"], namespaces: ["*"], clusterScope: true }],
+        },
+      ],
+    },
+    status: {},
+  });
+  // Answers are held back until the test lets them go: so many at once, and no more, ever get as far as authorization.
+  const begun: Attributes[] = [];
+  const waiting: (() => void)[] = [];
+  let held = true;
+  await using api = await startTestApiServer({
+    flowControl,
+    authenticators: [
+      staticTokenAuthenticator([
+        { token: "loud", user: "loud" },
+        { token: "quiet", user: "quiet" },
+      ]),
+    ],
+    authorizers: [
+      {
+        name: "hold",
+        authorize: async (attributes) => {
+          if (attributes.user.groups.includes("system:masters")) return { kind: "allow" };
+          begun.push(attributes);
+          if (held) await new Promise<void>((resolve) => waiting.push(resolve));
+          return { kind: "allow" };
+        },
+      },
+      alwaysAllowAuthorizer,
+    ],
+  });
+  const answered: string[] = [];
+  const get = (token: string) =>
+    new Promise<number>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${token}` };
+      request(`${api.url}/api/v1/namespaces/default/configmaps`, { headers, rejectUnauthorized: false, agent: false })
+        .on("error", reject)
+        .on("response", (response) => {
+          answered.push(`${token} ${response.statusCode}`);
+          response.resume().on("end", () => resolve(response.statusCode!));
+        })
+        .end();
+    });
+  const flood = Array.from({ length: 100 }, () => get("loud"));
+  // Four are begun, forty wait in the user's two queues, the others are told to come again.
+  await until(() => answered.filter((one) => one === "loud 429").length === 56);
+  expect(begun).toHaveLength(4);
+  const quiet = get("quiet");
+  await until(() => flowControl.metrics().includes('current_inqueue_requests{priority_level="all"} 41'));
+  held = false;
+  for (const go of waiting) go();
+  expect(await quiet).toBe(200);
+  const before = answered.indexOf("quiet 200") - 56;
+  expect(before).toBeLessThan(20);
+  const codes = await Promise.all(flood);
+  expect([codes.filter((code) => code === 200).length, codes.filter((code) => code === 429).length]).toEqual([44, 56]);
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -1,0 +1,212 @@
+import { describe, expect, it } from "vitest";
+import type { FlowSchema, PriorityLevelConfiguration } from "../../api/flowcontrol/v1.ts";
+import type { Attributes } from "../../apiserver/authorization.ts";
+import type { Room } from "../../apiserver/flow-control.ts";
+import { SteppedClock } from "../../base/stepped-clock.ts";
+import { defaultFlowControl } from "../bootstrap/flow-control.ts";
+import { flowOf, orderedSchemas } from "./flow-schemas.ts";
+import { PriorityAndFairness } from "./priority-and-fairness.ts";
+import { dealHand } from "./shuffle-sharding.ts";
+
+const objects = defaultFlowControl.map(({ resource, object }) => ({ kind: resource.kind, ...object, status: {} }));
+const schemas = objects.filter(({ kind }) => kind === "FlowSchema") as unknown as FlowSchema[];
+
+function asked(name: string, groups: string[], change: Partial<Attributes> = {}): Attributes {
+  return {
+    user: { name, groups: [...groups, "system:authenticated"] },
+    verb: "list",
+    isResource: true,
+    group: "",
+    version: "v1",
+    resource: "pods",
+    subresource: "",
+    namespace: "default",
+    name: "",
+    path: "/api/v1/namespaces/default/pods",
+    ...change,
+  };
+}
+
+describe("a request's flow", () => {
+  const ordered = orderedSchemas(schemas);
+  const lease = { group: "coordination.k8s.io", resource: "leases", verb: "update" };
+  it.each<[string, Attributes, string, string]>([
+    ["an administrator", asked("admin", ["system:masters"]), "exempt", "exempt"],
+    ["a probe", asked("x", [], { isResource: false, verb: "get", path: "/readyz" }), "probes", "exempt"],
+    [
+      "another path",
+      asked("x", [], { isResource: false, verb: "get", path: "/metrics" }),
+      "global-default",
+      "global-default",
+    ],
+    ["a node's lease", asked("system:node:a", ["system:nodes"], lease), "system-node-high", "node-high"],
+    ["a node's pods", asked("system:node:a", ["system:nodes"]), "system-nodes", "system"],
+    ["the scheduler's lease", asked("system:kube-scheduler", [], lease), "system-leader-election", "leader-election"],
+    ["the scheduler", asked("system:kube-scheduler", []), "kube-scheduler", "workload-high"],
+    [
+      "a part of the system",
+      asked("system:serviceaccount:kube-system:dns", ["system:serviceaccounts"]),
+      "kube-system-service-accounts",
+      "workload-high",
+    ],
+    ["a pod", asked("system:serviceaccount:a:b", ["system:serviceaccounts"]), "service-accounts", "workload-low"],
+    ["a user, over the whole cluster", asked("ada", [], { namespace: "" }), "global-default", "global-default"],
+  ])("of %s", (_, attributes, schema, level) => {
+    expect(flowOf(attributes, ordered)).toMatchObject({ schema, priorityLevel: level });
+  });
+
+  it("is one for each user, or for each namespace, as the schema says", () => {
+    const keys = (...list: Attributes[]) => new Set(list.map((one) => flowOf(one, ordered)!.key)).size;
+    expect(keys(asked("ada", []), asked("bob", []))).toBe(2);
+    expect(keys(asked("ada", []), asked("ada", [], { namespace: "other" }))).toBe(1);
+    const scheduler = "system:kube-scheduler";
+    expect(keys(asked(scheduler, []), asked(scheduler, [], { namespace: "other" }))).toBe(2);
+  });
+});
+
+describe("a hand of queues", () => {
+  it("holds different queues, the same for the same flow, and others for most others", () => {
+    const hands = Array.from({ length: 500 }, (_, i) => dealHand(`user-${i}`, 128, 6));
+    for (const hand of hands) {
+      expect(new Set(hand).size).toBe(6);
+      expect(hand.every((queue) => queue >= 0 && queue < 128)).toBe(true);
+    }
+    expect(dealHand("user-7", 128, 6)).toEqual(hands[7]);
+    const first = new Set(hands[0]);
+    expect(hands.slice(1).filter((hand) => hand.every((queue) => first.has(queue)))).toEqual([]);
+    const used = new Set(hands.flat());
+    expect(used.size).toBe(128);
+  });
+});
+
+interface LevelOptions {
+  shares: number;
+  lendablePercent?: number;
+  borrowingLimitPercent?: number;
+  queueLengthLimit?: number;
+}
+
+/** Levels by name, each the level of the users whose names begin with it; seats are given back when `turn` runs. */
+function flowControlOf(levels: Record<string, LevelOptions>, seats: number) {
+  const due: (() => void)[] = [];
+  const clock = new SteppedClock();
+  const control = new PriorityAndFairness({ clock, seats, maximumWaitMs: 1000, defer: (run) => due.push(run) });
+  for (const [name, { shares, queueLengthLimit = 50, ...rest }] of Object.entries(levels)) {
+    control.setLevel({
+      metadata: { name },
+      spec: {
+        type: "Limited",
+        limited: {
+          nominalConcurrencyShares: shares,
+          ...rest,
+          limitResponse: queueLengthLimit
+            ? { type: "Queue", queuing: { queues: 64, handSize: 4, queueLengthLimit } }
+            : { type: "Reject" },
+        },
+      },
+    } as unknown as PriorityLevelConfiguration);
+    control.setSchema({
+      metadata: { name },
+      spec: {
+        priorityLevelConfiguration: { name },
+        distinguisherMethod: { type: "ByUser" },
+        rules: [
+          {
+            subjects: [{ kind: "Group", group: { name } }],
+            resourceRules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"], namespaces: ["*"] }],
+          },
+        ],
+      },
+    } as unknown as FlowSchema);
+  }
+  const running: { user: string; room: Room }[] = [];
+  const gone: (() => void)[] = [];
+  const failures: Error[] = [];
+  const ask = (level: string, user: string) => {
+    const room = control.admit(asked(user, [level]), (callback) => gone.push(callback));
+    if (room instanceof Promise) {
+      room.then(
+        (held) => running.push({ user, room: held }),
+        (error: Error) => failures.push(error),
+      );
+    } else if (room) running.push({ user, room });
+  };
+  const turn = async () => {
+    for (const run of due.splice(0)) run();
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+  };
+  return { control, ask, turn, running, gone, failures, clock };
+}
+
+describe("a priority level", () => {
+  it("lets the one request of a quiet user pass the hundred of a loud one", async () => {
+    const { ask, turn, running } = flowControlOf({ a: { shares: 1 } }, 5);
+    for (let i = 0; i < 100; i++) ask("a", "loud");
+    ask("a", "quiet");
+    expect(running).toHaveLength(5);
+    const order: string[] = [];
+    while (running.length > 0) {
+      const { user, room } = running.shift()!;
+      order.push(user);
+      room.release();
+      await turn();
+    }
+    expect(order).toHaveLength(101);
+    // Five had begun before it came; of the loud one's queues each had its turn once.
+    expect(order.indexOf("quiet")).toBeLessThanOrEqual(10);
+  });
+
+  it("refuses whom it cannot even let wait", async () => {
+    const { ask, running, failures, turn } = flowControlOf({ a: { shares: 1, queueLengthLimit: 2 } }, 1);
+    for (let i = 0; i < 1 + 4 * 2; i++) ask("a", "loud");
+    expect(running).toHaveLength(1);
+    ask("a", "loud");
+    await turn();
+    expect(failures.map(({ message }) => message)).toEqual(["Too many requests, please try again later."]);
+    const rejecting = flowControlOf({ a: { shares: 1, queueLengthLimit: 0 } }, 1);
+    rejecting.ask("a", "x");
+    rejecting.ask("a", "x");
+    await rejecting.turn();
+    expect(rejecting.failures).toHaveLength(1);
+  });
+
+  it("forgets whoever has gone or waited too long", async () => {
+    const { ask, turn, gone, failures, clock, control, running } = flowControlOf({ a: { shares: 1 } }, 1);
+    for (let i = 0; i < 3; i++) ask("a", "x");
+    gone[0]!();
+    await turn();
+    expect(failures).toHaveLength(1);
+    expect(control.metrics()).toContain('apiserver_flowcontrol_current_inqueue_requests{priority_level="a"} 1');
+    await clock.advance(1001);
+    await turn();
+    expect(failures).toHaveLength(2);
+    running[0]!.room.release();
+    await turn();
+    expect(control.metrics()).toContain('apiserver_flowcontrol_current_executing_seats{priority_level="a"} 0');
+  });
+
+  it("borrows what another lends, and no more than it may", () => {
+    const levels = { a: { shares: 1 }, b: { shares: 1, lendablePercent: 50 } };
+    const free = flowControlOf(levels, 20);
+    for (let i = 0; i < 30; i++) free.ask("a", "x");
+    expect(free.running).toHaveLength(15);
+    const held = flowControlOf({ ...levels, a: { shares: 1, borrowingLimitPercent: 20 } }, 20);
+    for (let i = 0; i < 30; i++) held.ask("a", "x");
+    expect(held.running).toHaveLength(12);
+  });
+
+  it("finds the seats that it keeps for itself, whatever others do", () => {
+    const { ask, running } = flowControlOf(
+      { a: { shares: 1, lendablePercent: 100 }, b: { shares: 1, lendablePercent: 50 } },
+      20,
+    );
+    for (let i = 0; i < 100; i++) ask("a", "x");
+    for (let i = 0; i < 5; i++) ask("b", "y");
+    expect(running.filter(({ user }) => user === "y")).toHaveLength(5);
+  });
+
+  it("turns nobody away before there is a configuration", () => {
+    const control = new PriorityAndFairness({ clock: new SteppedClock(), defer: () => {} });
+    expect(control.admit(asked("x", []), () => {})).toBeUndefined();
+  });
+});
