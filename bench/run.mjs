@@ -1,9 +1,10 @@
-// npm run bench [-- api] [--only start,workload,api,services,scale] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,api,dns,services,scale] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
+import { benchDns } from "./dns.mjs";
 import { benchPods } from "./pods.mjs";
 import { benchScale } from "./scale.mjs";
 import { benchServiceRules } from "./service-rules.mjs";
@@ -14,7 +15,7 @@ import { benchWorkload } from "./workload.mjs";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "start,workload,api,services,scale" },
+    only: { type: "string", default: "start,workload,api,dns,services,scale" },
     cases: { type: "string" },
     runs: { type: "string", default: "5" },
     "idle-seconds": { type: "string", default: "20" },
@@ -47,6 +48,14 @@ try {
     await cluster.up();
     try {
       await benchPods(cluster, results, { runs });
+    } finally {
+      await cluster.down();
+    }
+  }
+  if (parts.includes("dns")) {
+    await cluster.up();
+    try {
+      await benchDns(cluster, results, { runs });
     } finally {
       await cluster.down();
     }

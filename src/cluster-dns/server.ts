@@ -49,7 +49,11 @@ export interface DnsSockets {
  * one lets go of it, so that no question meets a closed door.
  */
 export function bindDnsSockets(netnsPath: string, address: string, port = 53): DnsSockets {
-  const bind = (protocol: "udp" | "tcp") => boundSocketIn(netnsPath, protocol, address, port, { isShared: true });
+  const bind = (protocol: "udp" | "tcp") =>
+    boundSocketIn(netnsPath, protocol, address, port, {
+      isShared: true,
+      ...(protocol === "udp" ? { receiveBytes } : {}),
+    });
   return { address, udp: bind("udp"), tcp: bind("tcp") };
 }
 
@@ -134,6 +138,9 @@ export function fillZone(
   }
   for (const service of services) zone.state(keyOf(service), service, slicesOf.get(keyOf(service)) ?? []);
 }
+
+/** Some thousand questions, for the moments in which the process does something else: what does not fit is lost. */
+const receiveBytes = 4 << 20;
 
 const serviceIndex = "service";
 

@@ -6,7 +6,7 @@
  * Namespaces are named as `ip netns` names them, so that its `exec` and `list` work on ours.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { createSocket, type SocketOptions, type Socket as UdpSocket } from "node:dgram";
 import { closeSync, mkdirSync, openSync, readdirSync, stat, unlinkSync } from "node:fs";
 import { type Server, Socket } from "node:net";
 import { familyOf, ip } from "../ip.ts";
@@ -106,10 +106,13 @@ export async function udpSocketIn(path: string, address: string, port: number): 
   return udpSocketOn(boundSocketIn(path, "udp", address, port), familyOf(address));
 }
 
-/** A socket around the descriptor of a bound one, which it owns from now on. */
+/** A socket around the descriptor of a bound one, which it owns from now on. It sends to addresses, not to names. */
 export function udpSocketOn(fd: number, family: ReturnType<typeof familyOf>): Promise<UdpSocket> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket(family === "ipv4" ? "udp4" : "udp6");
+    // Node looks every destination up, even an address, and only then sends: that costs more than the sending.
+    const lookup: NonNullable<SocketOptions["lookup"]> = (address, _, done) =>
+      done(null, address, family === "ipv4" ? 4 : 6);
+    const socket = createSocket({ type: family === "ipv4" ? "udp4" : "udp6", lookup });
     socket.once("error", reject);
     socket.bind({ fd }, () => {
       socket.removeListener("error", reject);
@@ -131,19 +134,21 @@ export function spawnIn(path: string, command: string, args: readonly string[], 
 
 /**
  * The descriptor of a socket bound to an address of the namespace; TCP ones do not listen yet. Several that are `isShared`
- * may be bound to the same address: the kernel deals what comes out among them.
+ * may be bound to the same address: the kernel deals what comes out among them. `receiveBytes` is what may wait in the socket
+ * while this process is busy. Default: the machine's.
  */
 export function boundSocketIn(
   path: string,
   protocol: "tcp" | "udp",
   address: string,
   port: number,
-  { isShared = false } = {},
+  { isShared = false, receiveBytes }: { isShared?: boolean; receiveBytes?: number } = {},
 ): number {
   return inNetns(path, () => {
     const fd = openSocket(protocol, address);
     try {
       if (isShared) setOption(fd, solSocket, soReuseport, 1);
+      if (receiveBytes !== undefined) widenReceiveBuffer(fd, receiveBytes);
       if (protocol === "tcp") setOption(fd, solSocket, soReuseaddr, 1);
       if (familyOf(address) === "ipv6") setOption(fd, ipprotoIpv6, ipv6V6only, 1);
       const name = socketAddress(address, port);
@@ -164,6 +169,15 @@ function openSocket(protocol: "tcp" | "udp", address: string): number {
   const domain = familyOf(address) === "ipv4" ? afInet : afInet6;
   const type = protocol === "tcp" ? sockStream : sockDgram;
   return check(libc().socket(domain, type | sockCloexec | sockNonblock, 0), "socket");
+}
+
+/** Beyond the machine's limit where we may; as far as it goes elsewhere. */
+function widenReceiveBuffer(fd: number, bytes: number): void {
+  try {
+    setOption(fd, solSocket, soRcvbufforce, bytes);
+  } catch {
+    setOption(fd, solSocket, soRcvbuf, bytes);
+  }
 }
 
 function setOption(fd: number, level: number, name: number, value: number): void {
@@ -256,5 +270,7 @@ const sockCloexec = 0o2000000;
 const solSocket = 1;
 const soReuseaddr = 2;
 const soReuseport = 15;
+const soRcvbuf = 8;
+const soRcvbufforce = 33;
 const ipprotoIpv6 = 41;
 const ipv6V6only = 26;
