@@ -54,7 +54,7 @@ export async function configuredAuthorizers(
 }
 
 /** A webhook that a kubeconfig file describes: its cluster is the webhook, its user is this server. */
-async function webhookOf(file: string): Promise<WebhookTarget> {
+export async function webhookOf(file: string): Promise<WebhookTarget> {
   const { server, ca, certificate, key, token } = connectionOf(await loadKubeconfig([file]));
   return {
     url: server,

@@ -4,14 +4,17 @@ import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
 import { Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import type { Auditor } from "../apiserver/audit.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
+import type { AuditPolicy } from "../apiserver-plugins/audit/policy.ts";
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
 import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
+import { WebhookLog } from "../apiserver-plugins/audit/webhook-log.ts";
 import { anonymousPaths } from "../apiserver-plugins/authentication/anonymous.ts";
 import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication/bootstrap-token-authenticator.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
@@ -47,12 +50,13 @@ import { componentStatuses } from "../apiserver-plugins/virtual/component-status
 import { type ReadUsage, resourceMetrics } from "../apiserver-plugins/virtual/metrics.ts";
 import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
 import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
-import { configuredAuthenticators, configuredAuthorizers } from "./access-control.ts";
+import { configuredAuthenticators, configuredAuthorizers, webhookOf } from "./access-control.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
@@ -106,11 +110,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   };
   const flowControl = new PriorityAndFairness({ clock, defer: setImmediate });
   const webhooks = new WebhookCaller({ router, clock });
-  const auditLog = openAuditLog(options);
+  const auditLogs = await openAuditLogs(options, webhooks);
   const server: ApiServer = new ApiServer({
-    auditor:
-      auditLog &&
-      policyAuditor({ policy: plan.apiServer.audit!.policy, clock, write: (line) => auditLog.append(line) }),
+    auditor: plan.apiServer.audit && auditorInto(auditLogs, plan.apiServer.audit.policy, clock),
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
     store,
     clock,
@@ -188,9 +190,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     tokens,
     clientOf: (component) => server.client(componentUser(component), component),
     async close() {
-      webhooks.close();
       await server.close();
-      auditLog?.close();
+      await Promise.all(auditLogs.map((log) => log.close()));
+      webhooks.close();
     },
   };
   followFlowControl({ flowControl, cache: informers(), client: control.clientOf("kube-apiserver"), clock, log });
@@ -220,16 +222,37 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   return control;
 }
 
-function openAuditLog({ plan, auditFolder, clock, log }: ControlPlaneOptions): RotatedLog | undefined {
+/** Takes an audit event as a line of JSON. */
+interface AuditLog {
+  append(event: string): void;
+  close(): void | Promise<void>;
+}
+
+function auditorInto(logs: readonly AuditLog[], policy: AuditPolicy, clock: Clock): Auditor {
+  return policyAuditor({
+    policy,
+    clock,
+    write(line) {
+      for (const log of logs) log.append(line);
+    },
+  });
+}
+
+async function openAuditLogs(
+  { plan, auditFolder, clock, log }: ControlPlaneOptions,
+  caller: WebhookCaller,
+): Promise<AuditLog[]> {
   const { audit } = plan.apiServer;
-  if (!audit) return undefined;
-  return new RotatedLog({
+  if (!audit) return [];
+  const file = new RotatedLog({
     path: audit.path ?? join(auditFolder, "audit.log"),
     maximumSize: (audit.maxSizeMegabytes ?? 100) * 1024 * 1024,
     maximumBackups: audit.maxBackups ?? 5,
     clock,
     log,
   });
+  if (!audit.webhook) return [file];
+  return [file, new WebhookLog({ target: await webhookOf(audit.webhook.kubeconfig), caller, clock, log })];
 }
 
 function withAllocation(

@@ -5,11 +5,16 @@ import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { ConfigMaps } from "../../api/resources.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
+import { SteppedClock } from "../../base/stepped-clock.ts";
 import { HttpsClient } from "../../client/https-client.ts";
 import { startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
+import { startWebhookServer } from "../../testing/webhook-server.ts";
+import { plainDial } from "../webhooks/service-route.ts";
+import { WebhookCaller } from "../webhooks/webhook-caller.ts";
 import { type AuditPolicy, decide } from "./policy.ts";
 import { policyAuditor } from "./policy-auditor.ts";
 import { RotatedLog } from "./rotated-log.ts";
+import { WebhookLog } from "./webhook-log.ts";
 
 const policy: AuditPolicy = {
   apiVersion: "audit.k8s.io/v1",
@@ -98,4 +103,29 @@ it("the log is put aside when it is full, and old ones go", async () => {
   expect(readdirSync(folder)).toHaveLength(3);
   log.close();
   rmSync(folder, { recursive: true });
+});
+
+it("events go to a webhook many at a time, again when it fails, and nobody waits for it", async () => {
+  const batches: string[][] = [];
+  let fails = 1;
+  await using hook = await startWebhookServer((list: { items: { auditID: string }[] }) => {
+    if (fails-- > 0) return { status: 503, text: "later" };
+    batches.push(list.items.map(({ auditID }) => auditID));
+    return { status: 200, text: "" };
+  });
+  const clock = new SteppedClock();
+  const route = () => Promise.reject(new Error("there are no Services here"));
+  const caller = new WebhookCaller({ router: { dial: plainDial, route }, clock: systemClock });
+  const target = { url: `${hook.url}/audit`, caBundle: hook.caBundle };
+  const log = new WebhookLog({ target, caller, clock, log: silentLogger });
+  for (let i = 0; i < 450; i++) log.append(JSON.stringify({ auditID: String(i) }));
+  // The first attempt fails; the second comes after a pause, which the clock holds until then.
+  await vi.waitFor(() => expect(hook.received).toHaveLength(1));
+  await vi.waitFor(async () => {
+    await clock.advance(10_000);
+    expect(batches.map((batch) => batch.length)).toEqual([400]);
+  });
+  await log.close();
+  expect(batches.flat()).toEqual(Array.from({ length: 450 }, (_, i) => String(i)));
+  caller.close();
 });

@@ -14,6 +14,9 @@ export interface RotatedLogOptions {
   log: Logger;
 }
 
+/** Lines beyond this are lost and counted: requests never wait for whoever records them. */
+const maximumWaiting = 50_000;
+
 export class RotatedLog {
   readonly #options: RotatedLogOptions;
   #file: number;
@@ -21,6 +24,7 @@ export class RotatedLog {
   #waiting: string[] = [];
   #isWriting = false;
   #isComplaining = false;
+  #lost = 0;
 
   /** Opens the file, or throws. Readable by its owner only: it may hold Secrets. */
   constructor(options: RotatedLogOptions) {
@@ -32,6 +36,10 @@ export class RotatedLog {
 
   /** The line is written soon; nobody waits for it. */
   append(line: string): void {
+    if (this.#waiting.length >= maximumWaiting) {
+      this.#lost++;
+      return;
+    }
     this.#waiting.push(line);
     if (!this.#isWriting) this.#writeNext();
   }
@@ -48,6 +56,8 @@ export class RotatedLog {
     this.#isWriting = true;
     const bytes = Buffer.from(this.#waiting.map((line) => `${line}\n`).join(""));
     this.#waiting = [];
+    if (this.#lost > 0) this.#options.log.warn("audit events were lost: the disk is too slow", { events: this.#lost });
+    this.#lost = 0;
     if (this.#size + bytes.length > this.#options.maximumSize && this.#size > 0) this.#rotate();
     write(this.#file, bytes, (error) => {
       if (error && !this.#isComplaining) this.#options.log.error("the audit log cannot be written", { error });

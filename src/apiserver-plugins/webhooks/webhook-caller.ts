@@ -24,6 +24,8 @@ export interface WebhookTarget {
 
 export interface CallOptions {
   timeoutMs: number;
+  /** That it was taken is all the caller wants to know. */
+  ignoreAnswer?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -54,7 +56,7 @@ export class WebhookCaller {
   }
 
   /** Posts JSON, and yields the JSON that is answered. Throws a WebhookCallError. */
-  async call(target: WebhookTarget, body: object, { timeoutMs, signal }: CallOptions): Promise<unknown> {
+  async call(target: WebhookTarget, body: object, { timeoutMs, signal, ignoreAnswer }: CallOptions): Promise<unknown> {
     const url = urlOf(target, timeoutMs);
     const post = (why: string, cause?: unknown) =>
       new WebhookCallError(`Post ${JSON.stringify(String(url))}: ${why}`, true, { cause });
@@ -66,6 +68,7 @@ export class WebhookCaller {
     try {
       const { status, text } = await this.#exchange(target, url, JSON.stringify(body), ended.signal, true);
       if (status < 200 || status > 299) throw new WebhookCallError(statusText(status, text), false);
+      if (ignoreAnswer) return undefined;
       try {
         return JSON.parse(text);
       } catch (error) {

@@ -65,6 +65,8 @@ export interface AuditConfig {
   maxSizeMegabytes?: number;
   /** Files that were put aside and are kept. Default 5. */
   maxBackups?: number;
+  /** Where else events go: a kubeconfig file's path. */
+  webhook?: { kubeconfig: string };
 }
 
 /** The part of a KubeSchedulerConfiguration that is heeded. */
