@@ -90,7 +90,9 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
     cgroupRoot: `${clusterCgroup(plan.name)}/${node.name}`,
     clusterDomain: plan.network.dnsDomain,
     seccompRoot: join(folders.root, "seccomp"),
-    ...(node.kind === "local" ? { staticPodFolder: join(folders.root, "manifests") } : {}),
+    ...(node.kind === "local"
+      ? { staticPodFolder: join(folders.root, "manifests"), pluginFolder: join(folders.root, "plugins_registry") }
+      : {}),
     ...nodeNetnsOf,
     dns: (pod) => dnsOf(pod, plan),
     connect: (address, port): Socket =>

@@ -1,5 +1,6 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import { attachDetachController } from "./controllers/attachdetach-controller.ts";
 import { bootstrapSignerController } from "./controllers/bootstrap-signer-controller.ts";
 import {
   certificateApprovingController,
@@ -106,6 +107,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     podGarbageCollectorController(options),
     horizontalPodAutoscalerController(options),
     persistentVolumeBinderController,
+    attachDetachController,
     persistentVolumeExpanderController,
     persistentVolumeProtectionController,
     persistentVolumeClaimProtectionController,

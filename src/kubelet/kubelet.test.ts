@@ -1,4 +1,5 @@
 /** A kubelet with an API server over a memory store, crun, and namespaces: pods run for real. */
+import { createHash } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
@@ -6,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -14,7 +16,20 @@ import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Pod, PodSpec, PodStatus } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import { ConfigMaps, Events, Leases, Namespaces, Nodes, Pods, Secrets } from "../api/resources.ts";
+import {
+  ConfigMaps,
+  CSIDrivers,
+  CSINodes,
+  Events,
+  Leases,
+  Namespaces,
+  Nodes,
+  PersistentVolumeClaims,
+  PersistentVolumes,
+  Pods,
+  Secrets,
+  VolumeAttachments,
+} from "../api/resources.ts";
 import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { findProgram } from "../base/node/find-program.ts";
@@ -24,6 +39,7 @@ import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../ba
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
+import { startCsiDriver } from "./csi/csi-driver.fixture.ts";
 import { type Observations, observeMachine } from "./eviction/signals.ts";
 import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
 import { type Kubelet, startKubelet } from "./kubelet.ts";
@@ -144,6 +160,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       connect: (address, port) => connectIn(netnsPath(nodeName), address, port),
       podPidsLimit: 100,
       staticPodFolder: join(folder, "manifests"),
+      pluginFolder: join(folder, "plugins_registry"),
       heartbeatMs: 1000,
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
@@ -654,6 +671,110 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     rmSync(file);
     await until(() => isGone(name));
     await until(() => !runtime.listSandboxes().some(({ config }) => config.pod.name === name));
+  });
+
+  test("a CSI driver registers, its volumes are staged once and published to each pod, and taken away with the last", async () => {
+    const { client } = api;
+    const driver = await startCsiDriver({
+      name: "test.csi",
+      nodeId: "node-id-7",
+      registrationFolder: join(folder, "plugins_registry"),
+      folder: join(folder, "csi-driver"),
+    });
+    const called = (name: string) => driver.calls.filter((call) => call.name === name);
+    try {
+      const csiNode = () => client.get(CSINodes, { name: nodeName }).catch(() => undefined);
+      await until(async () => (await csiNode())?.spec.drivers?.length);
+      expect((await csiNode())?.spec.drivers).toEqual([
+        { name: "test.csi", nodeID: "node-id-7", topologyKeys: ["test/zone"], allocatable: { count: 5 } },
+      ]);
+      expect((await client.get(Nodes, { name: nodeName })).metadata).toMatchObject({
+        labels: { "test/zone": "a" },
+        annotations: { "csi.volume.kubernetes.io/nodeid": '{"test.csi":"node-id-7"}' },
+      });
+      const spec = { attachRequired: true, podInfoOnMount: true, volumeLifecycleModes: ["Persistent", "Ephemeral"] };
+      await client.create(CSIDrivers, { metadata: { name: "test.csi" }, spec });
+      await client.create(PersistentVolumes, {
+        metadata: { name: "csi-pv" },
+        spec: {
+          capacity: { storage: "1Gi" },
+          accessModes: ["ReadWriteOnce"],
+          claimRef: { namespace: "default", name: "claim" },
+          csi: { driver: "test.csi", volumeHandle: "handle-1", fsType: "ext4", volumeAttributes: { tier: "fast" } },
+        },
+      } as never);
+      const claim = await client.create(PersistentVolumeClaims, {
+        metadata: { name: "claim", namespace: "default" },
+        spec: {
+          accessModes: ["ReadWriteOnce"],
+          resources: { requests: { storage: "1Gi" } },
+          storageClassName: "",
+          volumeName: "csi-pv",
+        },
+      });
+      await client.updateStatus(PersistentVolumeClaims, { ...claim, status: { phase: "Bound" } });
+      const withVolume = (command: string) => ({
+        terminationGracePeriodSeconds: 1,
+        restartPolicy: "Never" as const,
+        securityContext: { fsGroup: 4321 },
+        volumes: [
+          { name: "data", persistentVolumeClaim: { claimName: "claim" } },
+          { name: "scratch", csi: { driver: "test.csi", volumeAttributes: { size: "1" } } },
+        ],
+        containers: [
+          {
+            command: ["sh", "-c", command],
+            volumeMounts: [
+              { name: "data", mountPath: "/data" },
+              { name: "scratch", mountPath: "/scratch" },
+            ],
+          },
+        ],
+      });
+      const first = await create(
+        withVolume("echo kept > /data/file; echo x > /scratch/y; stat -c %g /data; sleep 1000"),
+      );
+      await until(async () => (await eventsOf(first)).some((event) => event.includes("is not attached to node")));
+      // As the driver's attacher would.
+      const id = createHash("sha256").update(`handle-1test.csi${nodeName}`).digest("hex");
+      const attachment = await client.create(VolumeAttachments, {
+        metadata: { name: `csi-${id}` },
+        spec: { attacher: "test.csi", nodeName, source: { persistentVolumeName: "csi-pv" } },
+      });
+      await client.updateStatus(VolumeAttachments, {
+        ...attachment,
+        status: { attached: true, attachmentMetadata: { device: "/dev/x" } },
+      });
+      await reach(first, isReady);
+      await until(() => existsSync(join(driver.content("handle-1"), "file")));
+      expect(statSync(driver.content("handle-1")).gid).toBe(4321);
+      const second = await create(withVolume("cat /data/file; ls /scratch | wc -l"));
+      await reach(second, (status) => status.phase === "Succeeded");
+      expect(await logOf(second)).toBe("kept\n0\n");
+      const published = called("NodePublishVolume").map(({ request }) => request);
+      expect(published.find((request) => request["volume_id"] === "handle-1")).toMatchObject({
+        publish_context: { device: "/dev/x" },
+        volume_context: { tier: "fast", "csi.storage.k8s.io/pod.name": first, "csi.storage.k8s.io/ephemeral": "false" },
+        volume_capability: { mount: { fs_type: "ext4" }, access_mode: { mode: 1 } },
+      });
+      // The kubelet's successor takes away what this one mounted; a refusal is tried again.
+      stop.abort();
+      await kubelet.stopped;
+      await runtime.close();
+      await startNode();
+      driver.refuse = { name: "NodeUnpublishVolume", message: "busy" };
+      for (const name of [first, second]) await client.delete(Pods, { name, namespace: "default" });
+      await until(() => called("NodeUnpublishVolume").length > 0);
+      driver.refuse = undefined;
+      for (const name of [first, second]) await until(() => isGone(name));
+      expect(called("NodeUnstageVolume").map(({ request }) => request["volume_id"])).toEqual(["handle-1"]);
+      expect(readdirSync(driver.content("handle-1"))).toEqual(["file"]);
+      expect(mountsBelow(join(folder, "kubelet")).filter((path) => /csi/.test(path))).toEqual([]);
+    } finally {
+      await driver.stop();
+    }
+    rmSync(join(folder, "plugins_registry", "test.csi-reg.sock"), { force: true });
+    await until(async () => (await api.client.get(CSINodes, { name: nodeName })).spec.drivers?.length === 0);
   });
 
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {

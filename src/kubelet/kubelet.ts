@@ -17,6 +17,8 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { type NodeRoom, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
+import { CsiVolumes } from "./csi/csi-volumes.ts";
+import { PluginRegistry } from "./csi/plugin-registry.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
 import type { Eviction } from "./eviction/plan-eviction.ts";
 import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
@@ -74,6 +76,8 @@ export interface KubeletOptions {
   connect(address: string, port: number): Socket;
   /** Runs what probes and hooks ask for. Default: for real. */
   runAction?: RunAction;
+  /** Where CSI drivers put their registration sockets. Default: nowhere, and the node takes none. */
+  pluginFolder?: string;
   /** Files in it are pods of this node, whatever the API says. Default: none. */
   staticPodFolder?: string;
   /** How many processes and threads a pod may have. Default: 4096, so that one that forks without end stays alone with that. */
@@ -121,6 +125,7 @@ class RunningKubelet {
   readonly #surroundings: PodSurroundings;
   readonly #evictions: EvictionManager;
   readonly #staticPods: StaticPods | undefined;
+  readonly #plugins: PluginRegistry | undefined;
   #registration: NodeRegistration | undefined;
 
   constructor(options: KubeletOptions) {
@@ -144,8 +149,23 @@ class RunningKubelet {
       signal,
       onChange: (podUid) => this.#executors.get(podUid)?.referenceChanged(),
     });
+    this.#plugins =
+      options.pluginFolder === undefined
+        ? undefined
+        : new PluginRegistry({
+            folder: options.pluginFolder,
+            nodeName: node.name,
+            nodeUid: () => this.#registration?.uid ?? "",
+            client,
+            clock,
+            log,
+            signal,
+          });
     this.#surroundings = {
       ...this.#options,
+      csi:
+        this.#plugins &&
+        new CsiVolumes({ plugins: this.#plugins, client, nodeName: node.name, root: options.folders.root }),
       nodeName: node.name,
       podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,
@@ -258,6 +278,7 @@ class RunningKubelet {
         if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
         this.#staticPods?.sync();
+        this.#plugins?.look();
         // Others may have made room.
         for (const executor of this.#executors.values()) if (executor.state.resize) executor.resize();
       },
@@ -272,6 +293,7 @@ class RunningKubelet {
     await this.#staticPods?.start();
     await Promise.all([registered, Promise.race([services.synced, aborted(signal)])]);
     if (signal.aborted) return;
+    this.#plugins?.start();
     void registration.run();
     const { events } = this.#surroundings;
     const subject = { apiVersion: "v1", kind: Nodes.kind, metadata: { name: node.name, uid: node.name } };
@@ -412,8 +434,13 @@ class RunningKubelet {
       ...(await namesIn(join(folders.volatile, "pods"))),
     ]);
     for (const uid of [...uids].filter(isOrphan)) {
-      await removeVolumes(podFoldersByUid(folders, uid));
-      await rm(podFoldersByUid(folders, uid).root, { recursive: true, force: true });
+      try {
+        await removeVolumes(podFoldersByUid(folders, uid), this.#surroundings.csi);
+        await rm(podFoldersByUid(folders, uid).root, { recursive: true, force: true });
+      } catch (error) {
+        // Its driver may not be there yet. What is still mounted must not be emptied: the next kubelet tries again.
+        log.warn("removing an orphaned pod's volumes failed", { uid, error: (error as Error).message });
+      }
     }
     for (const name of await namesIn(folders.logs)) {
       if (isOrphan(name.slice(name.lastIndexOf("_") + 1)))

@@ -10,6 +10,7 @@ import type { Random } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
 import type { Refusal } from "./admit-pod.ts";
+import type { CsiVolumes } from "./csi/csi-volumes.ts";
 import type { FieldFacts } from "./fields.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { HostPorts } from "./network/host-ports.ts";
@@ -38,6 +39,8 @@ export interface PodSurroundings {
   /** Absent: the node has no ports that could lead to pods. */
   hostPorts?: HostPorts;
   references: ReferencedObjects;
+  /** Absent: the node takes no CSI drivers. */
+  csi: CsiVolumes | undefined;
   statuses: StatusWriter;
   /** Sandboxes are made of many short system calls. */
   turns: Turns;

@@ -245,7 +245,7 @@ export class PodExecutor implements PodDesk {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.stopSandbox(sandbox.id)));
       await Promise.all([
         network.detach(uid),
-        runtime.withoutFiles ? undefined : removeVolumes(this.folders),
+        runtime.withoutFiles ? undefined : removeVolumes(this.folders, this.node.csi),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
     });
@@ -267,7 +267,7 @@ export class PodExecutor implements PodDesk {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
       await Promise.all([
         network.detach(uid),
-        runtime.withoutFiles ? undefined : removeVolumes(this.folders),
+        runtime.withoutFiles ? undefined : removeVolumes(this.folders, this.node.csi),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
       if (runtime.withoutFiles) return;

@@ -103,6 +103,7 @@ export class PodVolumeKeeper {
       pod,
       client,
       clock,
+      csi: this.#pod.node.csi,
       facts: fieldFacts(this.#pod),
       signal: this.#pod.ending,
       tokens: this.#tokens,

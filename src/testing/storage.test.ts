@@ -2,11 +2,19 @@
 import { expect, test } from "vitest";
 import type { PersistentVolume, PersistentVolumeClaim, Pod } from "../api/core/v1.ts";
 import type { New } from "../api/object.ts";
-import { Events, PersistentVolumeClaims, PersistentVolumes, Pods, StorageClasses } from "../api/resources.ts";
+import {
+  CSIDrivers,
+  Events,
+  PersistentVolumeClaims,
+  PersistentVolumes,
+  Pods,
+  StorageClasses,
+  VolumeAttachments,
+} from "../api/resources.ts";
 import type { StorageClass } from "../api/storage/v1.ts";
 import { startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
 
-const watched = [PersistentVolumes, PersistentVolumeClaims, StorageClasses, Events];
+const watched = [PersistentVolumes, PersistentVolumeClaims, StorageClasses, Events, VolumeAttachments];
 
 async function start(folders = new Set<string>()): Promise<TestControlPlane> {
   const localVolumes = {
@@ -175,4 +183,28 @@ test("a claim that one Pod may use is not given to a second", async () => {
   await cluster.until(() => message().includes("ReadWriteOncePod access mode"));
   await client.delete(Pods, { name: "first", namespace: "default" });
   await cluster.until(() => cluster.get(Pods, "second")?.status.phase === "Running");
+});
+
+test("a CSI volume is attached to the Node of the Pod that uses it, and detached when nobody does", async () => {
+  await using cluster = await start();
+  const { client } = cluster;
+  await cluster.addNode("worker-1");
+  const driver = { attachRequired: true };
+  await client.create(CSIDrivers, { metadata: { name: "test.csi" }, spec: driver });
+  await client.create(CSIDrivers, { metadata: { name: "local.csi" }, spec: { attachRequired: false } });
+  for (const name of ["test", "local"]) {
+    const { hostPath: _, ...spec } = volume(name, "1Gi").spec;
+    const csi = { driver: `${name}.csi`, volumeHandle: `handle-${name}` };
+    await client.create(PersistentVolumes, { metadata: { name }, spec: { ...spec, csi } });
+    await client.create(PersistentVolumeClaims, claim(name, { storageClassName: "manual", volumeName: name }));
+  }
+  const source = ["test", "local"].map((name) => ({ name, persistentVolumeClaim: { claimName: name } }));
+  await client.create(Pods, podWith("user", source));
+  const attachments = () => cluster.list(VolumeAttachments);
+  await cluster.until(() => attachments().length > 0);
+  expect(attachments().map(({ spec }) => spec)).toEqual([
+    { attacher: "test.csi", nodeName: "worker-1", source: { persistentVolumeName: "test" } },
+  ]);
+  await client.delete(Pods, { name: "user", namespace: "default" });
+  await cluster.until(() => attachments().length === 0);
 });

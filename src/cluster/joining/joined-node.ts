@@ -127,6 +127,7 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     clusterDomain: network.domain,
     seccompRoot: join(folder, "seccomp"),
     staticPodFolder: join(folder, "manifests"),
+    pluginFolder: join(folder, "plugins_registry"),
     dns: ({ metadata, spec }) => {
       const { nameservers, searches, options } = resolvConfOf(spec, {
         namespace: metadata.namespace,

@@ -1,9 +1,11 @@
-/** The PersistentVolume behind a claim, where it is a folder of this machine (`local` or `hostPath`). */
+/** The PersistentVolume behind a claim, where it is a folder of this machine (`local` or `hostPath`) or a CSI driver's. */
 import { statSync } from "node:fs";
+import { join } from "node:path";
 import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { PersistentVolumeClaims, PersistentVolumes } from "../../api/resources.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
+import { csiFolder } from "../csi/csi-volumes.ts";
 import { checkHostPath } from "./host-path.ts";
 import type { PreparedVolume, VolumeContext } from "./volume-plugin.ts";
 
@@ -12,7 +14,7 @@ export async function claimedVolume(
   context: VolumeContext,
   check?: (claim: DeepReadonly<PersistentVolumeClaim>) => void,
 ): Promise<PreparedVolume> {
-  const { client, signal } = context;
+  const { client, signal, csi, pod, podRoot } = context;
   const { volumeName, volumeMode } = await boundClaim(claimName, context, check);
   if (volumeMode === "Block") {
     throw new Error(`PersistentVolume ${volumeName} is a block volume, which this kubelet does not support`);
@@ -21,6 +23,17 @@ export async function claimedVolume(
   if (spec.hostPath) {
     checkHostPath(spec.hostPath.path, spec.hostPath.type ?? "");
     return { path: spec.hostPath.path };
+  }
+  if (spec.csi) {
+    if (!csi) throw new Error("CSI volumes are not supported by this node");
+    const { accessModes = [], mountOptions = [] } = spec;
+    const folder = join(podRoot, "volumes", csiFolder, volumeName);
+    return csi.publishPersistent(
+      { name: volumeName, source: spec.csi, accessModes, mountOptions },
+      pod,
+      folder,
+      signal,
+    );
   }
   if (!spec.local) throw new Error(`PersistentVolume ${volumeName} is of a type that this kubelet does not support`);
   const { path } = spec.local;

@@ -4,7 +4,7 @@ import { type PreparedVolumes, VolumeError } from "./pod-volumes.ts";
 import { configMapFiles, defaultFileMode, secretFiles } from "./projections.ts";
 import type { VolumeContext } from "./volume-plugin.ts";
 
-type Context = Omit<VolumeContext, "folder">;
+type Context = Omit<VolumeContext, "folder" | "podRoot">;
 type PodVolume = NonNullable<Context["pod"]["spec"]["volumes"]>[number];
 
 /** Rejects with the words that preparing the volumes would have. */
@@ -12,7 +12,7 @@ export async function lookUpVolumes(context: Context): Promise<PreparedVolumes> 
   await Promise.all(
     (context.pod.spec.volumes ?? []).map(async (volume) => {
       try {
-        await lookUp(volume, { ...context, folder: "" });
+        await lookUp(volume, { ...context, folder: "", podRoot: "" });
       } catch (error) {
         const message = `MountVolume.SetUp failed for volume ${JSON.stringify(volume.name)} : ${(error as Error).message}`;
         throw new VolumeError(message, { cause: error });

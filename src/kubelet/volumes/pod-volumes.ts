@@ -4,11 +4,13 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Volume } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
+import type { CsiVolumes } from "../csi/csi-volumes.ts";
 import { expand } from "../expand.ts";
 import type { PodFolders } from "../paths.ts";
 import type { ContainerSpec } from "../pod-state.ts";
 import type { Mount } from "../runtime/container-runtime.ts";
 import { configMapVolume } from "./config-map.ts";
+import { csiVolume } from "./csi.ts";
 import { downwardApiVolume } from "./downward-api.ts";
 import { emptyDirVolume } from "./empty-dir.ts";
 import { ephemeralVolume } from "./ephemeral.ts";
@@ -23,6 +25,7 @@ import type { PreparedVolume, VolumeContext, VolumePlugin } from "./volume-plugi
 
 export const volumePlugins: readonly VolumePlugin[] = [
   configMapVolume,
+  csiVolume,
   downwardApiVolume,
   emptyDirVolume,
   ephemeralVolume,
@@ -42,7 +45,7 @@ export class VolumeError extends Error {
 
 export async function prepareVolumes(
   folders: PodFolders,
-  context: Omit<VolumeContext, "folder">,
+  context: Omit<VolumeContext, "folder" | "podRoot">,
   options: { onlyRefreshable?: PreparedVolumes } = {},
 ): Promise<PreparedVolumes> {
   const { pod } = context;
@@ -64,7 +67,7 @@ export async function prepareVolumes(
 async function prepareVolume(
   volume: DeepReadonly<Volume>,
   folders: PodFolders,
-  context: Omit<VolumeContext, "folder">,
+  context: Omit<VolumeContext, "folder" | "podRoot">,
 ): Promise<PreparedVolume> {
   // A volume that names no type is an empty folder.
   const isTyped = Object.keys(volume).some((key) => key !== "name");
@@ -76,9 +79,14 @@ async function prepareVolume(
   const base = plugin.isVolatile ? folders.volatile : folders.root;
   const folder = join(base, "volumes", plugin.folder, volume.name);
   const source = (isTyped ? volume[plugin.type] : {}) as never;
-  const prepared = await (plugin as VolumePlugin).prepare(volume, source, { ...context, folder });
+  const prepared = await (plugin as VolumePlugin).prepare(volume, source, {
+    ...context,
+    folder,
+    podRoot: folders.root,
+  });
   const { fsGroup, fsGroupChangePolicy } = context.pod.spec.securityContext ?? {};
-  if (plugin.isOwnedByPod && fsGroup !== undefined) ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy);
+  if ((prepared.isOwnedByPod ?? plugin.isOwnedByPod) && fsGroup !== undefined)
+    ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy);
   return prepared;
 }
 
@@ -124,8 +132,12 @@ export function containerMounts(
 }
 
 /** Takes away everything that a pod's volumes left, whether this process prepared them or one before it. */
-export async function removeVolumes(folders: Pick<PodFolders, "root" | "volatile">): Promise<void> {
+export async function removeVolumes(
+  folders: Pick<PodFolders, "root" | "volatile">,
+  csi: CsiVolumes | undefined,
+): Promise<void> {
   for (const path of await subPathMounts(join(folders.root, "volume-subpaths"))) unmount(path);
+  await csi?.unpublishAll(folders.root);
   const emptyDirs = join(folders.root, "volumes", emptyDirVolume.folder);
   for (const name of await namesIn(emptyDirs)) unmount(join(emptyDirs, name));
   const images = join(folders.root, "volumes", imageVolume.folder);

@@ -4,6 +4,7 @@ import type { DeepReadonly } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
+import type { CsiVolumes } from "../csi/csi-volumes.ts";
 import type { FieldFacts } from "../fields.ts";
 import type { PodObject } from "../pod-state.ts";
 import type { TokenFile } from "./projections.ts";
@@ -38,6 +39,10 @@ export interface VolumeContext {
   signal: AbortSignal;
   /** The pod's tokens in use, kept from one preparation to the next. */
   tokens: Map<string, TokenFile>;
+  /** The node's CSI drivers. Absent: it has none. */
+  csi?: CsiVolumes | undefined;
+  /** The folders of the pod, for what a claim's volume leaves there. */
+  podRoot: string;
   /** Brings an image here as its pull policy says, holds it for the pod and says where its layers lie, topmost first. */
   image(reference: string, pullPolicy: string | undefined): Promise<readonly string[]>;
   get<T extends ConfigMap | Secret>(resource: Resource<T>, name: string): Promise<DeepReadonly<T> | undefined>;
@@ -52,6 +57,8 @@ export interface PreparedVolume {
   refreshAtMs?: number;
   /** Mounts of it are read-only, whatever they say. */
   readOnly?: boolean;
+  /** fsGroup applies to its content: overrides what the plugin says of all its volumes. */
+  isOwnedByPod?: boolean;
 }
 
 /** Binds the plugin's source type once; the catalog keeps plugins of all types. */
