@@ -21,6 +21,7 @@ import {
   required,
   spec as specPath,
 } from "../../apimachinery/field-error.ts";
+import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
@@ -28,6 +29,7 @@ import { age, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, obeys, oneOf, optionalOneOf } from "../validation/rules.ts";
+import { validMatchConditions } from "./match-conditions.ts";
 
 const group = "admissionregistration.k8s.io/v1";
 
@@ -190,8 +192,11 @@ function validExpressions(
   others: (expressions: PolicyExpressions) => FieldError[],
 ): FieldError[] {
   const expressions = new PolicyExpressions({ ...scope, ...(spec.paramKind ? { paramsType: Dyn } : {}) });
-  const errors = each(spec.matchConditions, specPath.child("matchConditions"), ({ expression }, at) =>
-    validExpression(expression, at.child("expression"), "", (text) => expressions.expression(text, "bool")),
+  const errors = validParamKind(spec.paramKind);
+  errors.push(
+    ...validMatchConditions(spec.matchConditions, specPath.child("matchConditions"), (expression, at) =>
+      validExpression(expression, at, "", (text) => expressions.expression(text, "bool")),
+    ),
   );
   errors.push(
     ...each(spec.variables, specPath.child("variables"), ({ name: variable, expression }, at) => {
@@ -204,6 +209,21 @@ function validExpressions(
     }),
   );
   return [...errors, ...others(expressions)];
+}
+
+function validParamKind(kind: ParamKind | undefined): FieldError[] {
+  if (!kind) return [];
+  const path = specPath.child("paramKind");
+  const errors: FieldError[] = [];
+  const versionPath = path.child("apiVersion");
+  if (!kind.apiVersion) errors.push(required(versionPath));
+  else {
+    const version = parseApiVersion(kind.apiVersion);
+    const detail = `unexpected GroupVersion string: ${kind.apiVersion}`;
+    if (!version) errors.push(invalid(versionPath, kind.apiVersion, detail));
+  }
+  if (!kind.kind) errors.push(required(path.child("kind")));
+  return errors;
 }
 
 function validExpression(

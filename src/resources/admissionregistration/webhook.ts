@@ -15,6 +15,7 @@ import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, obeys, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { validMatchConditions } from "./match-conditions.ts";
 
 type Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration;
 type Webhook = ValidatingWebhook & Partial<Pick<MutatingWebhook, "reinvocationPolicy">>;
@@ -95,12 +96,11 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   errors.push(...validLabelSelector(webhook.objectSelector, path.child("objectSelector")));
   const conditions = new PolicyExpressions({ withoutNamespace: true });
   errors.push(
-    ...each(webhook.matchConditions, path.child("matchConditions"), ({ expression }, at) => {
-      if (!expression?.trim()) return [required(at.child("expression"))];
+    ...validMatchConditions(webhook.matchConditions, path.child("matchConditions"), (expression, at) => {
       const { message } = { message: undefined, ...conditions.expression(expression, "bool") };
       if (message === undefined) return [];
       const why = message.startsWith("ERROR") ? `compilation failed: ${message}` : message;
-      return [invalid(at.child("expression"), expression, why)];
+      return [invalid(at, expression, why)];
     }),
   );
   if (webhook.reinvocationPolicy !== undefined) {

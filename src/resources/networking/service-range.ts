@@ -1,12 +1,13 @@
 /** ServiceCIDRs and IPAddresses: from where, and to whom, Services' addresses are given. */
 import type { IPAddress, ServiceCIDR } from "../../api/networking/v1.ts";
 import { type FieldError, FieldPath, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import { pathSegmentProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { familyOf, formatIp, parseIp } from "../../base/ip.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { invalidIpMessage, validCidr } from "../validation/ip.ts";
-import { each, unchanged } from "../validation/rules.ts";
+import { each, obeys, unchanged, validDnsSubdomain } from "../validation/rules.ts";
 
 export const ipAddresses = defineResource<IPAddress>({
   ...served("networking.k8s.io/v1", "ipaddresses"),
@@ -34,7 +35,17 @@ export const ipAddresses = defineResource<IPAddress>({
 function validParent({ parentRef }: IPAddress["spec"]): FieldError[] {
   const path = specPath.child("parentRef");
   if (!parentRef) return [required(path)];
-  return (["resource", "name"] as const).flatMap((field) => (parentRef[field] ? [] : [required(path.child(field))]));
+  const { group, resource, name: parent, namespace } = parentRef;
+  const segment = (value: string | undefined, field: string, isRequired: boolean) => {
+    if (!value) return isRequired ? [required(path.child(field))] : [];
+    return obeys(value, pathSegmentProblems, path.child(field));
+  };
+  return [
+    ...(group ? validDnsSubdomain(group, path.child("group")) : []),
+    ...segment(resource, "resource", true),
+    ...segment(parent, "name", true),
+    ...segment(namespace, "namespace", false),
+  ];
 }
 
 export const serviceCidrs = defineResource<ServiceCIDR>({

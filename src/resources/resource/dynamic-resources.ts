@@ -6,19 +6,14 @@ import type {
   ResourceClaimTemplate,
   ResourceSlice,
 } from "../../api/resource/v1.ts";
-import {
-  duplicate,
-  type FieldError,
-  type FieldPath,
-  invalid,
-  required,
-  spec as specPath,
-} from "../../apimachinery/field-error.ts";
+import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, oneOf, unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
+import { unchanged } from "../validation/rules.ts";
+import { validClaim, validDeviceClass } from "./claim-validation.ts";
+import { validSlice } from "./slice-validation.ts";
 
 const group = "resource.k8s.io/v1";
 
@@ -28,6 +23,7 @@ export const deviceClasses = defineResource<DeviceClass>({
     deviceClass.metadata.generation = 1;
   },
   beforeUpdate: bumpGenerationOnSpecChange,
+  validate: ({ spec }) => validDeviceClass(spec, specPath),
   columns: [name, age],
 });
 
@@ -63,15 +59,7 @@ export const resourceSlices = defineResource<ResourceSlice>({
     slice.metadata.generation = 1;
   },
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ spec }, previous) => [
-    ...(spec.driver ? validDnsSubdomain(spec.driver, specPath.child("driver")) : [required(specPath.child("driver"))]),
-    ...(spec.pool?.name ? [] : [required(specPath.child("pool", "name"))]),
-    ...(previous
-      ? (["driver", "nodeName"] as const).flatMap((field) =>
-          unchanged(spec[field], previous.spec[field], specPath.child(field)),
-        )
-      : []),
-  ],
+  validate: ({ spec }, previous) => validSlice(spec, previous?.spec, specPath),
   fieldSelectors: {
     "spec.nodeName": ({ spec }) => spec.nodeName ?? "",
     "spec.driver": ({ spec }) => spec.driver ?? "",
@@ -93,35 +81,6 @@ function defaultClaim(spec: ResourceClaimSpec | undefined): void {
       if (one.allocationMode === "ExactCount") one.count ??= 1;
     }
   }
-}
-
-function validClaim(spec: ResourceClaimSpec | undefined, path: FieldPath): FieldError[] {
-  const names = new Set<string>();
-  return each(spec?.devices?.requests, path.child("devices", "requests"), (request, at) => {
-    const errors = request.name ? validDnsLabel(request.name, at.child("name")) : [required(at.child("name"))];
-    if (names.has(request.name)) errors.push(duplicate(at, request.name));
-    names.add(request.name);
-    const { exactly, firstAvailable } = request;
-    if (!exactly && !firstAvailable?.length) {
-      return [...errors, required(at, "exactly one of `exactly` or `firstAvailable` is required")];
-    }
-    if (exactly && firstAvailable?.length) {
-      return [
-        ...errors,
-        invalid(at, null, "exactly one of `exactly` or `firstAvailable` is required, but multiple fields are set"),
-      ];
-    }
-    const wanted = exactly ? [{ one: exactly, at: at.child("exactly") }] : [];
-    for (const [index, one] of (firstAvailable ?? []).entries()) {
-      wanted.push({ one, at: at.child("firstAvailable").index(index) });
-    }
-    for (const { one, at: onePath } of wanted) {
-      const classPath = onePath.child("deviceClassName");
-      errors.push(...(one.deviceClassName ? validDnsSubdomain(one.deviceClassName, classPath) : [required(classPath)]));
-      errors.push(...oneOf(one.allocationMode, ["All", "ExactCount"], onePath.child("allocationMode")));
-    }
-    return errors;
-  });
 }
 
 function stateText({ metadata, status }: ResourceClaim): string {

@@ -1,12 +1,35 @@
 /** What storage drivers say of themselves: CSIDrivers, CSINodes, CSIStorageCapacities. */
 import type { CSIDriver, CSINode, CSIStorageCapacity } from "../../api/storage/v1.ts";
-import { type FieldError, FieldPath, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import {
+  duplicate,
+  type FieldError,
+  FieldPath,
+  invalid,
+  required,
+  spec as specPath,
+} from "../../apimachinery/field-error.ts";
+import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, boolean, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, oneOf, optionalOneOf, unchanged, validDnsSubdomain } from "../validation/rules.ts";
+import { validCsiDriverName } from "../validation/csi-driver-name.ts";
+import { validLabelSelector } from "../validation/label-selector.ts";
+import {
+  each,
+  nonNegative,
+  nonNegativeMessage,
+  oneOf,
+  optionalOneOf,
+  unchanged,
+  validDnsSubdomain,
+} from "../validation/rules.ts";
 
 const root = FieldPath.root;
+const shortestToken = 600;
+const longestToken = 2 ** 32;
+const shortestPeriod = 10;
+const maximumNodeId = 256;
 
 export const csiDrivers = defineResource<CSIDriver>({
   ...served("storage.k8s.io/v1", "csidrivers"),
@@ -24,12 +47,22 @@ export const csiDrivers = defineResource<CSIDriver>({
     driver.metadata.generation = 1;
   },
   validate: ({ spec }, previous) => [
-    ...each(spec.volumeLifecycleModes, specPath.child("volumeLifecycleModes"), (mode, at) =>
-      oneOf(mode, ["Ephemeral", "Persistent"], at),
-    ),
     ...optionalOneOf(spec.fsGroupPolicy, ["File", "None", "ReadWriteOnceWithFSType"], specPath.child("fsGroupPolicy")),
+    ...validTokenRequests(spec.tokenRequests, specPath.child("tokenRequests")),
+    // Upstream reports these on the list.
+    ...(spec.volumeLifecycleModes ?? []).flatMap((mode) =>
+      oneOf(mode, ["Persistent", "Ephemeral"], specPath.child("volumeLifecycleModes")),
+    ),
+    ...validUpdatePeriod(spec.nodeAllocatableUpdatePeriodSeconds),
     ...(previous
-      ? unchanged(spec.attachRequired, previous.spec.attachRequired, specPath.child("attachedRequired"))
+      ? [
+          ...unchanged(spec.attachRequired, previous.spec.attachRequired, specPath.child("attachedRequired")),
+          ...unchanged(
+            spec.volumeLifecycleModes,
+            previous.spec.volumeLifecycleModes,
+            specPath.child("volumeLifecycleModes"),
+          ),
+        ]
       : []),
   ],
   columns: [
@@ -48,19 +81,69 @@ export const csiNodes = defineResource<CSINode>({
   ...served("storage.k8s.io/v1", "csinodes"),
   allowUnconditionalUpdate: false,
   beforeUpdate() {},
-  validate: ({ spec }) =>
-    each(spec.drivers, specPath.child("drivers"), (driver, at) => [
-      ...(driver.name ? validDnsSubdomain(driver.name.toLowerCase(), at.child("name")) : [required(at.child("name"))]),
-      ...(driver.nodeID ? [] : [required(at.child("nodeID"))]),
-    ]),
+  validate({ spec }) {
+    const names = new Set<string>();
+    return each(spec.drivers, specPath.child("drivers"), (driver, at) => {
+      const errors = [...validCsiDriverName(driver.name, at.child("name")), ...validNodeId(driver.nodeID, at)];
+      if (driver.allocatable?.count !== undefined) {
+        errors.push(...nonNegative(driver.allocatable.count, at.child("count")));
+      }
+      if (names.has(driver.name)) errors.push(duplicate(at.child("name"), driver.name));
+      names.add(driver.name);
+      return [...errors, ...validTopologyKeys(driver.topologyKeys, at)];
+    });
+  },
   columns: [name, integer("Drivers", ({ spec }) => spec.drivers?.length), age],
 });
+
+function validNodeId(nodeId: string | undefined, path: FieldPath): FieldError[] {
+  const at = path.child("nodeID");
+  if (!nodeId) return [required(at)];
+  return nodeId.length > maximumNodeId ? [invalid(at, nodeId, `must be ${maximumNodeId} characters or less`)] : [];
+}
+
+/** Upstream reports these on the driver, and shows the whole list. */
+function validTopologyKeys(keys: readonly string[] | undefined | null, path: FieldPath): FieldError[] {
+  const seen = new Set<string>();
+  return (keys ?? []).flatMap((key) => {
+    const errors = key ? [] : [required(path)];
+    if (seen.has(key)) errors.push(duplicate(path, key));
+    seen.add(key);
+    return [...errors, ...qualifiedNameProblems(key).map((problem) => invalid(path, keys, problem))];
+  });
+}
+
+function validTokenRequests(requests: CSIDriver["spec"]["tokenRequests"], path: FieldPath): FieldError[] {
+  const audiences = new Set<string>();
+  return each(requests, path, ({ audience, expirationSeconds: seconds }, at) => {
+    if (audiences.has(audience)) return [duplicate(at.child("audience"), audience)];
+    audiences.add(audience);
+    const secondsPath = at.child("expirationSeconds");
+    if (seconds === undefined) return [];
+    if (seconds < shortestToken)
+      return [invalid(secondsPath, seconds, "may not specify a duration less than 10 minutes")];
+    if (seconds <= longestToken) return [];
+    return [invalid(secondsPath, seconds, "may not specify a duration larger than 2^32 seconds")];
+  });
+}
+
+function validUpdatePeriod(seconds: number | undefined): FieldError[] {
+  if (seconds === undefined || seconds >= shortestPeriod) return [];
+  const path = specPath.child("nodeAllocatableUpdatePeriodSeconds");
+  return [invalid(path, seconds, `must be greater than or equal to ${shortestPeriod} seconds`)];
+}
 
 export const csiStorageCapacities = defineResource<CSIStorageCapacity>({
   ...served("storage.k8s.io/v1", "csistoragecapacities"),
   allowUnconditionalUpdate: false,
   validate: (next, previous) => [
     ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),
+    ...validLabelSelector(next.nodeTopology, root.child("nodeTopology")),
+    ...(["capacity", "maximumVolumeSize"] as const).flatMap((field) => {
+      const amount = next[field];
+      if (amount === undefined || Quantity.parse(amount).sign() >= 0) return [];
+      return [invalid(root.child(field), amount, nonNegativeMessage)];
+    }),
     ...(previous ? validChange(next, previous) : []),
   ],
 });

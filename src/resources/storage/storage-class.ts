@@ -1,11 +1,12 @@
 /** StorageClasses: kinds of storage that claims can ask for by name. */
 import type { StorageClass } from "../../api/storage/v1.ts";
-import { type FieldError, FieldPath, required } from "../../apimachinery/field-error.ts";
+import { duplicate, type FieldError, FieldPath, required } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { obeys, optionalOneOf, unchanged } from "../validation/rules.ts";
+import { each, obeys, optionalOneOf, unchanged } from "../validation/rules.ts";
+import { validParameters } from "./parameters.ts";
 
 const root = FieldPath.root;
 const defaultAnnotations = [
@@ -39,16 +40,40 @@ function validClass(storageClass: StorageClass): FieldError[] {
   const path = root.child("provisioner");
   const { provisioner } = storageClass;
   return [
-    ...(provisioner
-      ? obeys(provisioner.toLowerCase(), qualifiedNameProblems, path)
-      : [required(path), ...obeys("", qualifiedNameProblems, path)]),
+    ...(provisioner ? obeys(provisioner.toLowerCase(), qualifiedNameProblems, path) : [required(path)]),
+    ...validParameters(storageClass.parameters, true),
     ...optionalOneOf(storageClass.reclaimPolicy, ["Delete", "Retain"], root.child("reclaimPolicy")),
     ...optionalOneOf(
       storageClass.volumeBindingMode,
       ["Immediate", "WaitForFirstConsumer"],
       root.child("volumeBindingMode"),
     ),
+    ...validTopologies(storageClass.allowedTopologies),
   ];
+}
+
+function validTopologies(topologies: StorageClass["allowedTopologies"]): FieldError[] {
+  const seen = new Set<string>();
+  return each(topologies, root.child("allowedTopologies"), ({ matchLabelExpressions }, path) => {
+    const expressionsPath = path.child("matchLabelExpressions");
+    const keys = new Set<string>();
+    const errors = each(matchLabelExpressions, expressionsPath, ({ key, values }, at) => {
+      const valuesPath = at.child("values");
+      const found = values?.length ? [] : [required(valuesPath)];
+      for (const [index, value] of (values ?? []).entries()) {
+        if (values!.indexOf(value) < index) found.push(duplicate(valuesPath.index(index), value));
+      }
+      found.push(...obeys(key, qualifiedNameProblems, at.child("key")));
+      if (keys.has(key)) found.push(duplicate(at.child("key"), key));
+      keys.add(key);
+      return found;
+    });
+    const terms = (matchLabelExpressions ?? []).map(({ key, values }) => [key, [...(values ?? [])].sort()]);
+    const identity = JSON.stringify(terms.sort());
+    if (seen.has(identity)) errors.push(duplicate(expressionsPath, ""));
+    seen.add(identity);
+    return errors;
+  });
 }
 
 function validChange(next: StorageClass, previous: StorageClass): FieldError[] {

@@ -1,12 +1,22 @@
 /** VolumeAttachments: which volume is attached to which node, and VolumeAttributesClasses: what a volume can be asked to be. */
 import type { VolumeAttachment, VolumeAttributesClass } from "../../api/storage/v1.ts";
-import { FieldPath, forbidden, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import {
+  FieldPath,
+  forbidden,
+  required,
+  spec as specPath,
+  status as statusPath,
+  tooLong,
+} from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, boolean, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { validCsiDriverName } from "../validation/csi-driver-name.ts";
 import { unchanged, validDnsSubdomain } from "../validation/rules.ts";
+import { validParameters } from "./parameters.ts";
 
 const root = FieldPath.root;
+const maximumMessage = 1024;
 
 export const volumeAttachments = defineResource<VolumeAttachment>({
   ...served("storage.k8s.io/v1", "volumeattachments"),
@@ -19,17 +29,26 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
   validate({ spec }, previous) {
     const sourcePath = specPath.child("source");
     const errors = spec.attacher ? [] : [required(specPath.child("attacher"))];
-    if (!spec.nodeName) errors.push(required(specPath.child("nodeName")));
-    else errors.push(...validDnsSubdomain(spec.nodeName, specPath.child("nodeName")));
-    const { persistentVolumeName, inlineVolumeSpec } = spec.source ?? {};
-    if (!persistentVolumeName && !inlineVolumeSpec) {
-      errors.push(required(sourcePath, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"));
+    const { persistentVolumeName: volume, inlineVolumeSpec } = spec.source ?? {};
+    const choice = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
+    if (volume === undefined && !inlineVolumeSpec) errors.push(required(sourcePath, choice));
+    else if (volume !== undefined && inlineVolumeSpec) errors.push(forbidden(sourcePath, choice));
+    else if (volume === "") {
+      errors.push(required(sourcePath.child("persistentVolumeName"), "must specify non empty persistentVolumeName"));
     }
-    if (persistentVolumeName && inlineVolumeSpec) {
-      errors.push(forbidden(sourcePath, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"));
-    }
-    return [...errors, ...(previous ? unchanged(spec, previous.spec, specPath) : [])];
+    errors.push(...validDnsSubdomain(spec.nodeName ?? "", specPath.child("nodeName")));
+    if (previous) return [...errors, ...unchanged(spec, previous.spec, specPath)];
+    // Upstream looks at the names as such once more when the attachment is new.
+    errors.push(...validCsiDriverName(spec.attacher, FieldPath.root.child("spec.attacher")));
+    if (volume) errors.push(...validDnsSubdomain(volume, FieldPath.root.child("spec.source.persistentVolumeName")));
+    return errors;
   },
+  validateStatus: ({ status }) =>
+    (["attachError", "detachError"] as const).flatMap((field) =>
+      (status[field]?.message?.length ?? 0) > maximumMessage
+        ? [tooLong(statusPath.child(field, "message"), maximumMessage)]
+        : [],
+    ),
   columns: [
     name,
     { ...text("Attacher", ({ spec }: VolumeAttachment) => spec.attacher), format: "name" },
@@ -43,12 +62,8 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
 export const volumeAttributesClasses = defineResource<VolumeAttributesClass>({
   ...served("storage.k8s.io/v1", "volumeattributesclasses"),
   validate: (next, previous) => [
-    ...(next.driverName
-      ? validDnsSubdomain(next.driverName.toLowerCase(), root.child("driverName"))
-      : [required(root.child("driverName"))]),
-    ...(Object.keys(next.parameters ?? {}).length > 0
-      ? []
-      : [required(root.child("parameters"), "must contain at least one key/value pair")]),
+    ...validCsiDriverName(next.driverName, root.child("driverName")),
+    ...validParameters(next.parameters, false),
     ...(previous
       ? (["driverName", "parameters"] as const).flatMap((field) =>
           unchanged(next[field], previous[field], root.child(field)),

@@ -1,0 +1,1030 @@
+import { expect } from "vitest";
+import { refuses, refusesChanges } from "../testing/refusals.ts";
+import {
+  mutatingAdmissionPolicies,
+  validatingAdmissionPolicies,
+  validatingAdmissionPolicyBindings,
+} from "./admissionregistration/policy.ts";
+import { mutatingWebhookConfigurations, validatingWebhookConfigurations } from "./admissionregistration/webhook.ts";
+import { apiServices } from "./apiregistration/api-service.ts";
+import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
+import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
+import { certificateSigningRequests } from "./certificates/certificate-signing-request.ts";
+import { leases } from "./coordination/lease.ts";
+import { flowSchemas } from "./flowcontrol/flow-schema.ts";
+import { priorityLevelConfigurations } from "./flowcontrol/priority-level-configuration.ts";
+import { ingresses } from "./networking/ingress.ts";
+import { ingressClasses } from "./networking/ingress-class.ts";
+import { networkPolicies } from "./networking/network-policy.ts";
+import { ipAddresses, serviceCidrs } from "./networking/service-range.ts";
+import { runtimeClasses } from "./node/runtime-class.ts";
+import { podDisruptionBudgets } from "./policy/pod-disruption-budget.ts";
+import { clusterRoleBindings, roleBindings } from "./rbac/binding.ts";
+import { clusterRoles } from "./rbac/cluster-role.ts";
+import { roles } from "./rbac/role.ts";
+import { deviceClasses, resourceClaims, resourceClaimTemplates, resourceSlices } from "./resource/dynamic-resources.ts";
+import { priorityClasses } from "./scheduling/priority-class.ts";
+import { csiDrivers, csiNodes, csiStorageCapacities } from "./storage/csi.ts";
+import { storageClasses } from "./storage/storage-class.ts";
+import { volumeAttachments, volumeAttributesClasses } from "./storage/volume-attachment.ts";
+
+const namePart =
+  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const subdomain =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const label =
+  "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const notACidr = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+const metadata = { name: "web", namespace: "default" };
+const cluster = { name: "web" };
+const stands = "field is immutable";
+
+// Networking
+
+const backend = { service: { name: "web", port: { number: 80 } } };
+refuses(
+  ingresses,
+  {
+    metadata,
+    spec: { rules: [{ host: "a.test", http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }] },
+  },
+  [
+    ["to nowhere", { spec: {} }, ["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"]],
+    [
+      "for hosts that are none",
+      { "spec.rules": [{ host: "A_b" }, { host: "1.2.3.4" }, { host: "*.*.test" }] },
+      [
+        `spec.rules[0].host: Invalid value: "A_b": ${subdomain}`,
+        'spec.rules[1].host: Invalid value: "1.2.3.4": must be a DNS name, not an IP address',
+        expect.stringContaining(
+          'spec.rules[2].host: Invalid value: "*.*.test": a wildcard DNS-1123 subdomain must start with',
+        ),
+      ],
+    ],
+    ["without paths", { "spec.rules.0.http.paths": [] }, ["spec.rules[0].http.paths: Required value"]],
+    [
+      "by paths that mean nothing or too much",
+      {
+        "spec.rules.0.http.paths": [
+          { path: "/", backend },
+          { path: "/", pathType: "Guess", backend },
+          { path: "a", pathType: "Exact", backend },
+          { path: "/a//b/..", pathType: "Prefix", backend },
+        ],
+      },
+      [
+        "spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified",
+        'spec.rules[0].http.paths[1].pathType: Unsupported value: "Guess": supported values: "Exact", "ImplementationSpecific", "Prefix"',
+        'spec.rules[0].http.paths[2].path: Invalid value: "a": must be an absolute path',
+        "spec.rules[0].http.paths[3].path: Invalid value: \"/a//b/..\": must not contain '//'",
+        "spec.rules[0].http.paths[3].path: Invalid value: \"/a//b/..\": cannot end with '/..'",
+      ],
+    ],
+    [
+      "to backends that are none",
+      {
+        "spec.defaultBackend": { service: { name: "", port: {} } },
+        "spec.rules.0.http.paths.0.backend": { ...backend, resource: { kind: "A", name: "b" } },
+      },
+      [
+        "spec.defaultBackend.service.name: Required value",
+        "spec.defaultBackend: Required value: port name or number is required",
+        'spec.rules[0].http.paths[0].backend: Invalid value: "": cannot set both resource and service backends',
+      ],
+    ],
+    [
+      "with certificates nobody could name",
+      { "spec.tls": [{ hosts: ["bad host"], secretName: "Bad" }], "spec.ingressClassName": "A" },
+      [
+        `spec.tls[0].hosts[0]: Invalid value: "bad host": ${subdomain}`,
+        `spec.tls[0].secretName: Invalid value: "Bad": ${subdomain}`,
+        `spec.ingressClassName: Invalid value: "A": ${subdomain}`,
+      ],
+    ],
+    [
+      "of two classes",
+      { "metadata.annotations": { "kubernetes.io/ingress.class": "a" }, "spec.ingressClassName": "b" },
+      [
+        'annotations.kubernetes.io/ingress.class: Invalid value: "a": must match `ingressClassName` when both are specified',
+      ],
+    ],
+  ],
+);
+refuses(ingressClasses, { metadata: cluster, spec: { controller: "a.test/b" } }, [
+  ["of nobody", { "spec.controller": "" }, ["spec.controller: Required value"]],
+  [
+    "of somebody without a domain",
+    { "spec.controller": "me" },
+    ['spec.controller: Invalid value: "me": must be a domain-prefixed path (such as "acme.io/foo")'],
+  ],
+  [
+    "with parameters of nothing",
+    { "spec.parameters": { scope: "Namespace" } },
+    [
+      "spec.parameters.kind: Required value",
+      "spec.parameters.name: Required value",
+      "spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'",
+    ],
+  ],
+  [
+    "with parameters everywhere and somewhere",
+    { "spec.parameters": { kind: "A", name: "b", scope: "Cluster", namespace: "c" } },
+    ["spec.parameters.namespace: Forbidden: `parameters.scope` is set to 'Cluster'"],
+  ],
+]);
+refusesChanges(ingressClasses, { metadata: cluster, spec: { controller: "a.test/b" } }, [
+  [
+    "may not hand it over",
+    { "spec.controller": "a.test/c" },
+    [`spec.controller: Invalid value: "a.test/c": ${stands}`],
+  ],
+]);
+refuses(networkPolicies, { metadata, spec: { podSelector: {}, ingress: [{}] } }, [
+  [
+    "for ports that cannot be",
+    {
+      "spec.ingress.0.ports": [
+        { protocol: "Q" },
+        { port: 70000 },
+        { endPort: 5 },
+        { port: "web", endPort: 5 },
+        { port: 80, endPort: 79 },
+      ],
+    },
+    [
+      'spec.ingress[0].ports[0].protocol: Unsupported value: "Q": supported values: "SCTP", "TCP", "UDP"',
+      "spec.ingress[0].ports[1].port: Invalid value: 70000: must be between 1 and 65535, inclusive",
+      "spec.ingress[0].ports[2].endPort: Invalid value: 5: may not be specified when `port` is not specified",
+      "spec.ingress[0].ports[3].endPort: Invalid value: 5: may not be specified when `port` is non-numeric",
+      "spec.ingress[0].ports[4].endPort: Invalid value: 80: must be greater than or equal to `port`",
+    ],
+  ],
+  [
+    "from nobody, or from two sorts at once",
+    { "spec.ingress.0.from": [{}, { podSelector: {}, ipBlock: { cidr: "10.0.0.0/8" } }] },
+    [
+      "spec.ingress[0].from[0]: Required value: must specify a peer",
+      "spec.ingress[0].from[1]: Forbidden: may not specify both ipBlock and another peer",
+    ],
+  ],
+  [
+    "from blocks that are none",
+    {
+      "spec.ingress.0.from": [
+        { ipBlock: { cidr: "" } },
+        { ipBlock: { cidr: "x" } },
+        { ipBlock: { cidr: "10.0.0.0/8", except: ["11.0.0.0/16"] } },
+      ],
+    },
+    [
+      "spec.ingress[0].from[0].ipBlock.cidr: Required value",
+      `spec.ingress[0].from[1].ipBlock.cidr: Invalid value: "x": ${notACidr}`,
+      'spec.ingress[0].from[2].ipBlock.except[0]: Invalid value: "11.0.0.0/16": must be a strict subset of `cidr`',
+    ],
+  ],
+  [
+    "in directions nobody knows",
+    { "spec.policyTypes": ["Sideways"] },
+    ['spec.policyTypes[0]: Unsupported value: "Sideways": supported values: "Egress", "Ingress"'],
+  ],
+]);
+const parentRef = { resource: "services", namespace: "a", name: "b" };
+refuses(ipAddresses, { metadata: { name: "10.0.0.1" }, spec: { parentRef } }, [
+  ["of nobody", { spec: {} }, ["spec.parentRef: Required value"]],
+  [
+    "of somebody without a name",
+    { "spec.parentRef": { group: "A", resource: "", name: "a/b" } },
+    [
+      `spec.parentRef.group: Invalid value: "A": ${subdomain}`,
+      "spec.parentRef.resource: Required value",
+      "spec.parentRef.name: Invalid value: \"a/b\": may not contain '/'",
+    ],
+  ],
+]);
+refuses(serviceCidrs, { metadata: cluster, spec: { cidrs: ["10.0.0.0/16"] } }, [
+  ["of nothing", { "spec.cidrs": [] }, ["spec.cidrs: Required value: at least one CIDR required"]],
+  ["that is none", { "spec.cidrs": ["x"] }, [`spec.cidrs[0]: Invalid value: "x": ${notACidr}`]],
+  [
+    "of two of a kind",
+    { "spec.cidrs": ["10.0.0.0/16", "10.1.0.0/16"] },
+    [
+      'spec.cidrs: Invalid value: ["10.0.0.0/16","10.1.0.0/16"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96',
+    ],
+  ],
+]);
+
+// Policy, RBAC, scheduling, coordination
+
+refuses(podDisruptionBudgets, { metadata, spec: { minAvailable: 1, selector: {} } }, [
+  [
+    "that says both",
+    { "spec.maxUnavailable": 1, "spec.selector": undefined },
+    [
+      'spec: Invalid value: {"MinAvailable":1,"Selector":null,"MaxUnavailable":1,"UnhealthyPodEvictionPolicy":null}: minAvailable and maxUnavailable cannot be both set',
+    ],
+  ],
+  [
+    "of less than nothing, or of more than all",
+    { "spec.minAvailable": -1 },
+    ["spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"],
+  ],
+  [
+    "of more than all",
+    { "spec.minAvailable": "101%" },
+    ['spec.minAvailable: Invalid value: "101%": must not be greater than 100%'],
+  ],
+  [
+    "that evicts in ways nobody knows",
+    { "spec.unhealthyPodEvictionPolicy": "Never" },
+    ['spec.unhealthyPodEvictionPolicy: Unsupported value: "Never": supported values: "AlwaysAllow", "IfHealthyBudget"'],
+  ],
+]);
+const rule = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
+refuses(roles, { metadata, rules: [rule] }, [
+  [
+    "that allows nothing",
+    { "rules.0.verbs": [] },
+    ["rules[0].verbs: Required value: verbs must contain at least one value"],
+  ],
+  [
+    "about nothing",
+    { rules: [{ verbs: ["get"] }] },
+    [
+      "rules[0].apiGroups: Required value: resource rules must supply at least one api group",
+      "rules[0].resources: Required value: resource rules must supply at least one resource",
+    ],
+  ],
+  [
+    "beyond its namespace",
+    { rules: [{ verbs: ["get"], nonResourceURLs: ["/x"] }] },
+    ['rules[0].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs'],
+  ],
+]);
+refuses(clusterRoles, { metadata: cluster, rules: [rule] }, [
+  [
+    "about paths and things at once",
+    { "rules.0.nonResourceURLs": ["/x"] },
+    [
+      'rules[0].nonResourceURLs: Invalid value: ["/x"]: rules cannot apply to both regular resources and non-resource URLs',
+    ],
+  ],
+  [
+    "put together of nothing",
+    { aggregationRule: {} },
+    [
+      "aggregationRule.clusterRoleSelectors: Required value: at least one clusterRoleSelector required if aggregationRule is non-nil",
+    ],
+  ],
+]);
+const binding = { metadata, roleRef: { kind: "Role", name: "r" }, subjects: [{ kind: "User", name: "u" }] };
+refuses(roleBindings, binding, [
+  [
+    "of no role",
+    { roleRef: { kind: "Foo", name: "", apiGroup: "x" } },
+    [
+      'roleRef.apiGroup: Unsupported value: "x": supported values: "rbac.authorization.k8s.io"',
+      'roleRef.kind: Unsupported value: "Foo": supported values: "Role", "ClusterRole"',
+      "roleRef.name: Required value",
+    ],
+  ],
+  [
+    "of nobody",
+    {
+      subjects: [
+        { kind: "Robot", name: "" },
+        { kind: "User", name: "u", apiGroup: "x" },
+        { kind: "ServiceAccount", name: "A" },
+      ],
+    },
+    [
+      "subjects[0].name: Required value",
+      'subjects[0].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"',
+      'subjects[1].apiGroup: Unsupported value: "x": supported values: "rbac.authorization.k8s.io"',
+      `subjects[2].name: Invalid value: "A": ${subdomain}`,
+    ],
+  ],
+]);
+refusesChanges(roleBindings, binding, [
+  ["may add people", { "subjects.1": { kind: "Group", name: "g" } }, []],
+  [
+    "may not be of another role",
+    { "roleRef.name": "s" },
+    [
+      'roleRef: Invalid value: {"APIGroup":"rbac.authorization.k8s.io","Kind":"Role","Name":"s"}: cannot change roleRef',
+    ],
+  ],
+]);
+refuses(clusterRoleBindings, { ...binding, metadata: cluster, roleRef: { kind: "ClusterRole", name: "r" } }, [
+  [
+    "of a role somewhere, for an account nowhere",
+    { "roleRef.kind": "Role", subjects: [{ kind: "ServiceAccount", name: "a" }] },
+    [
+      'roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole"',
+      "subjects[0].namespace: Required value",
+    ],
+  ],
+]);
+refuses(priorityClasses, { metadata: cluster, value: 5 }, [
+  [
+    "above the system",
+    { value: 1_000_000_001 },
+    ["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"],
+  ],
+  [
+    "by a name of the system's",
+    { "metadata.name": "system-mine" },
+    [
+      "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-mine is not a known system priority class",
+    ],
+  ],
+  [
+    "that preempts in ways nobody knows",
+    { preemptionPolicy: "Maybe" },
+    ['preemptionPolicy: Unsupported value: "Maybe": supported values: "PreemptLowerPriority", "Never"'],
+  ],
+]);
+refusesChanges(priorityClasses, { metadata: cluster, value: 5 }, [
+  ["may be described", { description: "d" }, []],
+  ["may not mean something else", { value: 6 }, ["value: Forbidden: may not be changed in an update."]],
+]);
+refuses(runtimeClasses, { metadata: cluster, handler: "crun" }, [
+  ["of nobody", { handler: "" }, [expect.stringContaining('handler: Invalid value: "":')]],
+  [
+    "with costs that are none",
+    { overhead: { podFixed: { gold: "1" } } },
+    [
+      'overhead.podFixed[gold]: Invalid value: "gold": must be a standard resource type or fully qualified',
+      'overhead.podFixed[gold]: Invalid value: "gold": must be a standard resource for containers',
+    ],
+  ],
+]);
+refusesChanges(runtimeClasses, { metadata: cluster, handler: "crun" }, [
+  ["may not be run by another", { handler: "kata" }, [`handler: Invalid value: "kata": ${stands}`]],
+]);
+refuses(leases, { metadata, spec: {} }, [
+  [
+    "for no time",
+    { "spec.leaseDurationSeconds": 0, "spec.leaseTransitions": -1 },
+    [
+      "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+      "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
+    ],
+  ],
+  [
+    "for somebody in ways nobody knows",
+    { "spec.strategy": "Odd", "spec.preferredHolder": "me" },
+    ['spec.strategy: Unsupported value: "Odd": supported values: "OldestEmulationVersion"'],
+  ],
+  [
+    "for somebody for no reason",
+    { "spec.preferredHolder": "me" },
+    ["spec.preferredHolder: Forbidden: may only be specified when `strategy` is defined"],
+  ],
+]);
+
+// Autoscaling
+
+const cpu = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } };
+const scaler = {
+  metadata,
+  spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 5, metrics: [cpu] },
+};
+refuses(horizontalPodAutoscalers, scaler, [
+  [
+    "of nothing",
+    { "spec.scaleTargetRef": { kind: "", name: "a/b" } },
+    [
+      "spec.scaleTargetRef.kind: Required value",
+      "spec.scaleTargetRef.name: Invalid value: \"a/b\": may not contain '/'",
+    ],
+  ],
+  [
+    "to fewer than it may",
+    { "spec.minReplicas": 6 },
+    ["spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`"],
+  ],
+  [
+    "to none",
+    { "spec.minReplicas": 0 },
+    [
+      "spec.minReplicas: Invalid value: 0: must be greater than or equal to 1",
+      "spec.metrics: Forbidden: must specify at least one Object or External metric to support scaling to zero replicas",
+    ],
+  ],
+  [
+    "by measures nobody knows",
+    { "spec.metrics": [{ type: "Mood" }, { type: "" }] },
+    // Upstream says it once for the type and once for what belongs to it.
+    [
+      'spec.metrics[0].type: Unsupported value: "Mood": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+      'spec.metrics[0].type: Unsupported value: "Mood": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+      "spec.metrics[1].type: Required value: must specify a metric source type",
+      'spec.metrics[1].type: Unsupported value: "": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+      'spec.metrics[1].type: Unsupported value: "": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+    ],
+  ],
+  [
+    "by a measure without a target",
+    { "spec.metrics.0.resource.target": { type: "Utilization" } },
+    [
+      "spec.metrics[0].resource.target.averageUtilization: Required value: must set either a target raw value or a target utilization",
+    ],
+  ],
+  [
+    "in steps that are none",
+    {
+      "spec.behavior.scaleDown": {
+        stabilizationWindowSeconds: 3601,
+        selectPolicy: "Some",
+        policies: [{ type: "Percent", value: 0, periodSeconds: 1801 }],
+      },
+    },
+    [
+      "spec.behavior.scaleDown.stabilizationWindowSeconds: Invalid value: 3601: must be less than or equal to 3600",
+      'spec.behavior.scaleDown.selectPolicy: Unsupported value: "Some": supported values: "Disabled", "Max", "Min"',
+      "spec.behavior.scaleDown.policies[0].value: Invalid value: 0: must be greater than zero",
+      "spec.behavior.scaleDown.policies[0].periodSeconds: Invalid value: 1801: must be less than or equal to 1800",
+    ],
+  ],
+]);
+refuses(
+  horizontalPodAutoscalersV1,
+  { metadata, spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 5 } },
+  [
+    [
+      "without a maximum",
+      { "spec.maxReplicas": 0 },
+      [
+        "spec.maxReplicas: Required value: must be set and greater than 0",
+        "spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`",
+      ],
+    ],
+  ],
+);
+
+// Certificates
+
+const pem = btoa("-----BEGIN CERTIFICATE REQUEST-----\nAA==\n-----END CERTIFICATE REQUEST-----\n");
+const request = { metadata: cluster, spec: { request: pem, signerName: "a.test/b", usages: ["client auth"] } };
+refuses(certificateSigningRequests, request, [
+  [
+    "that asks for nothing",
+    { "spec.request": "AAEC" },
+    ['spec.request: Invalid value: "AAEC": PEM block type must be CERTIFICATE REQUEST'],
+  ],
+  [
+    "for uses nobody knows, or twice",
+    { "spec.usages": ["client auth", "client auth", "zz"] },
+    [
+      'spec.usages[1]: Duplicate value: "client auth"',
+      expect.stringMatching(/^spec\.usages\[2\]: Unsupported value: "zz": supported values: "any", "cert sign", /),
+    ],
+  ],
+  ["for no use", { "spec.usages": [] }, ["spec.usages: Required value"]],
+  [
+    "to nobody",
+    { "spec.signerName": "me" },
+    [
+      "spec.signerName: Invalid value: \"me\": must be a fully qualified domain and path of the form 'example.com/signer-name'",
+    ],
+  ],
+  [
+    "for too short a time",
+    { "spec.expirationSeconds": 5 },
+    ["spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)"],
+  ],
+]);
+
+// Storage
+
+refuses(storageClasses, { metadata: cluster, provisioner: "a.test/p" }, [
+  ["of nobody", { provisioner: "" }, ["provisioner: Required value"]],
+  ["of somebody without a proper name", { provisioner: "a b" }, [`provisioner: Invalid value: "a b": ${namePart}`]],
+  [
+    "that reclaims and binds in ways nobody knows",
+    { reclaimPolicy: "X", volumeBindingMode: "Y" },
+    [
+      'reclaimPolicy: Unsupported value: "X": supported values: "Delete", "Retain"',
+      'volumeBindingMode: Unsupported value: "Y": supported values: "Immediate", "WaitForFirstConsumer"',
+    ],
+  ],
+  [
+    "told something under no name",
+    { parameters: { "": "x" } },
+    ['parameters: Invalid value: "": field can not be empty.'],
+  ],
+  [
+    "for places by nothing, twice",
+    {
+      allowedTopologies: [
+        {
+          matchLabelExpressions: [
+            { key: "zone", values: ["a", "a"] },
+            { key: "zone", values: [] },
+          ],
+        },
+        { matchLabelExpressions: [{ key: "z", values: ["a"] }] },
+        { matchLabelExpressions: [{ key: "z", values: ["a"] }] },
+      ],
+    },
+    [
+      'allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"',
+      "allowedTopologies[0].matchLabelExpressions[1].values: Required value",
+      'allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: "zone"',
+      'allowedTopologies[2].matchLabelExpressions: Duplicate value: ""',
+    ],
+  ],
+]);
+refusesChanges(storageClasses, { metadata: cluster, provisioner: "a.test/p" }, [
+  ["may let volumes grow", { allowVolumeExpansion: true }, []],
+  [
+    "may not make it another",
+    { provisioner: "a.test/q", parameters: { a: "b" }, reclaimPolicy: "Retain" },
+    [
+      `parameters: Invalid value: {"a":"b"}: ${stands}`,
+      `provisioner: Invalid value: "a.test/q": ${stands}`,
+      `reclaimPolicy: Invalid value: "Retain": ${stands}`,
+    ],
+  ],
+]);
+refuses(csiDrivers, { metadata: cluster, spec: {} }, [
+  [
+    "that treats groups and lives in ways nobody knows",
+    { "spec.fsGroupPolicy": "Odd", "spec.volumeLifecycleModes": ["Short"] },
+    [
+      'spec.fsGroupPolicy: Unsupported value: "Odd": supported values: "File", "None", "ReadWriteOnceWithFSType"',
+      'spec.volumeLifecycleModes: Unsupported value: "Short": supported values: "Persistent", "Ephemeral"',
+    ],
+  ],
+  [
+    "with tokens for one audience twice, or for too short a time",
+    { "spec.tokenRequests": [{ audience: "a", expirationSeconds: 5 }, { audience: "a" }] },
+    [
+      "spec.tokenRequests[0].expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
+      'spec.tokenRequests[1].audience: Duplicate value: "a"',
+    ],
+  ],
+  [
+    "that looks too often",
+    { "spec.nodeAllocatableUpdatePeriodSeconds": 5 },
+    ["spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 5: must be greater than or equal to 10 seconds"],
+  ],
+]);
+refusesChanges(csiDrivers, { metadata: cluster, spec: {} }, [
+  [
+    "may not attach otherwise",
+    { "spec.attachRequired": false, "spec.volumeLifecycleModes": ["Ephemeral"] },
+    [
+      `spec.attachedRequired: Invalid value: false: ${stands}`,
+      `spec.volumeLifecycleModes: Invalid value: ["Ephemeral"]: ${stands}`,
+    ],
+  ],
+]);
+refuses(csiNodes, { metadata: cluster, spec: { drivers: [{ name: "a.test", nodeID: "n" }] } }, [
+  [
+    "with drivers that are none, or twice",
+    {
+      "spec.drivers": [
+        { name: "", nodeID: "" },
+        { name: "b", nodeID: "n", allocatable: { count: -1 } },
+        { name: "b", nodeID: "n" },
+      ],
+    },
+    [
+      "spec.drivers[0].name: Required value",
+      "spec.drivers[0].nodeID: Required value",
+      "spec.drivers[1].count: Invalid value: -1: must be greater than or equal to 0",
+      'spec.drivers[2].name: Duplicate value: "b"',
+    ],
+  ],
+]);
+refuses(csiStorageCapacities, { metadata, storageClassName: "fast" }, [
+  ["of no class", { storageClassName: "" }, [`storageClassName: Invalid value: "": ${subdomain}`]],
+  ["of less than nothing", { capacity: "-1" }, ['capacity: Invalid value: "-1": must be greater than or equal to 0']],
+]);
+const attachment = {
+  metadata: cluster,
+  spec: { attacher: "a.test", nodeName: "n1", source: { persistentVolumeName: "v" } },
+};
+refuses(volumeAttachments, attachment, [
+  [
+    "of nothing to nothing by nobody",
+    { spec: { attacher: "", source: {}, nodeName: "" } },
+    [
+      "spec.attacher: Required value",
+      "spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+      `spec.nodeName: Invalid value: "": ${subdomain}`,
+      "spec.attacher: Required value",
+    ],
+  ],
+]);
+refusesChanges(volumeAttachments, attachment, [
+  [
+    "may not move",
+    { "spec.nodeName": "n2" },
+    [`spec: Invalid value: {"attacher":"a.test","nodeName":"n2","source":{"persistentVolumeName":"v"}}: ${stands}`],
+  ],
+]);
+refuses(volumeAttributesClasses, { metadata: cluster, driverName: "a.test", parameters: { a: "b" } }, [
+  ["of nobody", { driverName: "" }, ["driverName: Required value"]],
+  ["about nothing", { parameters: {} }, ["parameters: Required value: must contain at least one key/value pair"]],
+]);
+
+// Dynamic resources
+
+const claim = { devices: { requests: [{ name: "gpu", exactly: { deviceClassName: "gpu.test" } }] } };
+refuses(deviceClasses, { metadata: cluster, spec: {} }, [
+  [
+    "by rules that are none, told by nobody",
+    {
+      spec: { selectors: [{}], config: [{ opaque: { driver: "", parameters: "x" } }, {}], extendedResourceName: "cpu" },
+    },
+    [
+      "spec.selectors[0].cel: Required value",
+      "spec.config[0].opaque.driver: Required value",
+      'spec.config[0].opaque.parameters: Invalid value: "<value omitted>": must be a valid JSON object',
+      "spec.config[1].opaque: Required value",
+      'spec.extendedResourceName: Invalid value: "cpu": must be a valid extended resource name',
+    ],
+  ],
+]);
+refuses(resourceClaims, { metadata, spec: claim }, [
+  [
+    "for nothing",
+    { "spec.devices.requests": [{ name: "" }, { name: "A", exactly: {} }] },
+    [
+      "spec.devices.requests[0].name: Required value",
+      "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
+      `spec.devices.requests[1].name: Invalid value: "A": ${label}`,
+      "spec.devices.requests[1].exactly.deviceClassName: Required value",
+    ],
+  ],
+  [
+    "for one thing under one name twice",
+    { "spec.devices.requests.1": { name: "gpu", exactly: { deviceClassName: "gpu.test" } } },
+    ['spec.devices.requests[1].name: Duplicate value: "gpu"'],
+  ],
+  [
+    "for some, all of them",
+    { "spec.devices.requests.0.exactly": { deviceClassName: "c", allocationMode: "All", count: 2 } },
+    ["spec.devices.requests[0].exactly.count: Invalid value: 2: must not be specified when allocationMode is 'All'"],
+  ],
+  [
+    "for a number nobody knows, or for none",
+    {
+      "spec.devices.requests.0": {
+        name: "gpu",
+        firstAvailable: [
+          { name: "a", deviceClassName: "c", allocationMode: "Some" },
+          { name: "b", deviceClassName: "c", count: -1 },
+        ],
+      },
+    },
+    [
+      'spec.devices.requests[0].firstAvailable[0].allocationMode: Unsupported value: "Some": supported values: "All", "ExactCount"',
+      "spec.devices.requests[0].firstAvailable[1].count: Invalid value: -1: must be greater than zero",
+    ],
+  ],
+  [
+    "with conditions about what it does not ask for",
+    { "spec.devices.constraints": [{ requests: ["zz"] }, { matchAttribute: "model" }] },
+    [
+      "spec.devices.constraints[0].requests[0]: Invalid value: \"zz\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+      "spec.devices.constraints[0].matchAttribute: Required value",
+      'spec.devices.constraints[1].matchAttribute: Invalid value: "model": must include a domain',
+    ],
+  ],
+]);
+refusesChanges(resourceClaims, { metadata, spec: claim }, [
+  [
+    "may not ask for something else",
+    { "spec.devices.requests.0.exactly.count": 2 },
+    [expect.stringMatching(/^spec: Invalid value: .*: field is immutable$/)],
+  ],
+]);
+refuses(resourceClaimTemplates, { metadata, spec: { spec: claim } }, [
+  [
+    "for nothing",
+    { "spec.spec.devices.requests.0.exactly.deviceClassName": "" },
+    ["spec.spec.devices.requests[0].exactly.deviceClassName: Required value"],
+  ],
+]);
+const slice = {
+  metadata: cluster,
+  spec: { driver: "gpu.test", nodeName: "n1", pool: { name: "n1", generation: 1, resourceSliceCount: 1 } },
+};
+refuses(resourceSlices, slice, [
+  [
+    "of nobody, in no pool",
+    { "spec.driver": "", "spec.pool": { name: "", generation: -1, resourceSliceCount: 0 } },
+    [
+      "spec.driver: Required value",
+      "spec.pool.name: Required value",
+      "spec.pool.resourceSliceCount: Invalid value: 0: must be greater than zero",
+      "spec.pool.generation: Invalid value: -1: must be greater than or equal to zero",
+    ],
+  ],
+  [
+    "nowhere",
+    { "spec.nodeName": undefined },
+    [
+      "spec: Required value: exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required",
+    ],
+  ],
+  [
+    "everywhere and somewhere",
+    { "spec.allNodes": true },
+    [
+      'spec: Invalid value: "{`nodeName`, `allNodes`}": exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required, but multiple fields are set',
+    ],
+  ],
+  [
+    "with devices of one name and no qualities",
+    {
+      "spec.devices": [
+        { name: "a", attributes: { model: {} } },
+        { name: "a", attributes: { "9x": { int: 1 } } },
+      ],
+    },
+    [
+      "spec.devices[0].attributes[model]: Required value: exactly one value must be specified",
+      expect.stringContaining('spec.devices[1].attributes[9x]: Invalid value: "9x": a valid C identifier'),
+      'spec.devices[1].name: Duplicate value: "a"',
+    ],
+  ],
+]);
+refusesChanges(resourceSlices, slice, [
+  [
+    "may not be of another",
+    { "spec.driver": "b", "spec.nodeName": "n2" },
+    [`spec.driver: Invalid value: "b": ${stands}`, `spec.nodeName: Invalid value: "n2": ${stands}`],
+  ],
+]);
+
+// Priority and fairness
+
+const flow = {
+  metadata: cluster,
+  spec: {
+    priorityLevelConfiguration: { name: "low" },
+    rules: [
+      {
+        subjects: [{ kind: "User", user: { name: "u" } }],
+        resourceRules: [{ verbs: ["get"], apiGroups: [""], resources: ["pods"], namespaces: ["*"] }],
+      },
+    ],
+  },
+};
+refuses(flowSchemas, flow, [
+  [
+    "before all others",
+    { "spec.matchingPrecedence": 1 },
+    ["spec.matchingPrecedence: Invalid value: 1: only the schema named 'exempt' may have matchingPrecedence 1"],
+  ],
+  [
+    "after all others",
+    { "spec.matchingPrecedence": 10_001 },
+    ["spec.matchingPrecedence: Invalid value: 10001: must not be greater than 10000"],
+  ],
+  [
+    "told apart in ways nobody knows, on no level",
+    { "spec.distinguisherMethod": { type: "ByMood" }, "spec.priorityLevelConfiguration": {} },
+    [
+      'spec.distinguisherMethod: Unsupported value: {"Type":"ByMood"}: supported values: "ByNamespace", "ByUser"',
+      "spec.priorityLevelConfiguration.name: Required value: must reference a priority level",
+    ],
+  ],
+  [
+    "of nobody about nothing",
+    { "spec.rules.0": {} },
+    [
+      "spec.rules[0].subjects: Required value: subjects must contain at least one value",
+      "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty",
+    ],
+  ],
+  [
+    "about everything and something",
+    { "spec.rules.0.resourceRules.0": { verbs: ["*", "get"], apiGroups: [], resources: ["*", "pods"] } },
+    [
+      'spec.rules[0].resourceRules[0].verbs: Invalid value: ["*","get"]: if \'*\' is present, must not specify other verbs',
+      "spec.rules[0].resourceRules[0].apiGroups: Required value: resource rules must supply at least one api group",
+      'spec.rules[0].resourceRules[0].resources: Invalid value: ["*","pods"]: if \'*\' is present, must not specify other resources',
+      "spec.rules[0].resourceRules[0].namespaces: Required value: resource rules that are not cluster scoped must supply at least one namespace",
+    ],
+  ],
+]);
+const queue = { type: "Queue", queuing: { queues: 4, handSize: 2, queueLengthLimit: 5 } };
+refuses(
+  priorityLevelConfigurations,
+  { metadata: cluster, spec: { type: "Limited", limited: { limitResponse: queue } } },
+  [
+    [
+      "of a type nobody knows",
+      { "spec.type": "Some" },
+      ['spec.type: Unsupported value: "Some": supported values: "Exempt", "Limited"'],
+    ],
+    [
+      "without limits",
+      { "spec.limited": undefined },
+      ["spec.limited: Required value: must not be empty when type is Limited"],
+    ],
+    [
+      "without limits under a name of no exemption",
+      { spec: { type: "Exempt" } },
+      ["spec.type: Invalid value: \"Exempt\": type must be 'Exempt' if and only if `name` is 'exempt'"],
+    ],
+    [
+      "that lends more than it has",
+      { "spec.limited.lendablePercent": 101 },
+      ["spec.limited.lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive"],
+    ],
+    [
+      "with more hands than queues",
+      { "spec.limited.limitResponse.queuing.handSize": 5 },
+      ["spec.limited.limitResponse.queuing.handSize: Invalid value: 5: should not be greater than queues (4)"],
+    ],
+    [
+      "that rejects and queues",
+      { "spec.limited.limitResponse.type": "Reject" },
+      ["spec.limited.limitResponse.queuing: Forbidden: must be nil if limited.limitResponse.type is not Limited"],
+    ],
+  ],
+);
+
+// Admission and aggregation
+
+const hook = {
+  name: "a.b.test",
+  sideEffects: "None",
+  admissionReviewVersions: ["v1"],
+  clientConfig: { url: "https://a.test" },
+};
+for (const definition of [validatingWebhookConfigurations, mutatingWebhookConfigurations] as const) {
+  refuses(definition, { metadata: cluster, webhooks: [hook] }, [
+    [
+      "without a full name",
+      { "webhooks.0.name": "x" },
+      ['webhooks[0].name: Invalid value: "x": should be a domain with at least three segments separated by dots'],
+    ],
+    ["twice under one name", { "webhooks.1": hook }, ['webhooks[1].name: Duplicate value: "a.b.test"']],
+    [
+      "without an address",
+      { "webhooks.0.clientConfig": {} },
+      ["webhooks[0].clientConfig: Required value: exactly one of url or service is required"],
+    ],
+    [
+      "in the open",
+      { "webhooks.0.clientConfig.url": "http://a.test?b" },
+      [
+        "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired format: https://host[/path]",
+        'webhooks[0].clientConfig.url: Invalid value: "b": query parameters are not permitted in the URL',
+      ],
+    ],
+    [
+      "that says not what it does",
+      { "webhooks.0.sideEffects": undefined, "webhooks.0.admissionReviewVersions": [] },
+      [
+        "webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun",
+        "webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1",
+      ],
+    ],
+    [
+      "that takes its time and fails in ways nobody knows",
+      { "webhooks.0.timeoutSeconds": 31, "webhooks.0.failurePolicy": "Shrug" },
+      [
+        'webhooks[0].failurePolicy: Unsupported value: "Shrug": supported values: "Fail", "Ignore"',
+        "webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds",
+      ],
+    ],
+    [
+      "about everything and something",
+      { "webhooks.0.rules": [{ operations: ["*", "CREATE"], apiGroups: ["*"], apiVersions: [], resources: [""] }] },
+      [
+        'webhooks[0].rules[0].operations: Invalid value: ["*","CREATE"]: if \'*\' is present, must not specify other operations',
+        "webhooks[0].rules[0].apiVersions: Required value",
+        "webhooks[0].rules[0].resources[0]: Required value",
+      ],
+    ],
+    [
+      "on conditions without names",
+      {
+        "webhooks.0.matchConditions": [
+          { name: "a", expression: "true" },
+          { name: "a", expression: " " },
+          { expression: "true" },
+        ],
+      },
+      [
+        "webhooks[0].matchConditions[1].expression: Required value",
+        'webhooks[0].matchConditions[1].name: Duplicate value: "a"',
+        "webhooks[0].matchConditions[2].name: Required value",
+      ],
+    ],
+  ]);
+}
+const matchConstraints = {
+  resourceRules: [{ operations: ["CREATE"], apiGroups: [""], apiVersions: ["v1"], resources: ["pods"] }],
+};
+refuses(
+  validatingAdmissionPolicies,
+  { metadata: cluster, spec: { matchConstraints, validations: [{ expression: "true" }] } },
+  [
+    ["about nothing", { "spec.matchConstraints": undefined }, ["spec.matchConstraints: Required value"]],
+    [
+      "that says nothing",
+      { "spec.validations": [] },
+      [
+        "spec.validations: Required value: validations or auditAnnotations must be specified and contain at least one item",
+      ],
+    ],
+    [
+      "without an expression",
+      { "spec.validations.0.expression": " " },
+      ["spec.validations[0].expression: Required value: expression is not specified"],
+    ],
+    [
+      "with parameters of no kind",
+      { "spec.paramKind": { apiVersion: "a/b/c" } },
+      [
+        'spec.paramKind.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c',
+        "spec.paramKind.kind: Required value",
+      ],
+    ],
+    [
+      "that fails in ways nobody knows",
+      { "spec.failurePolicy": "Shrug" },
+      ['spec.failurePolicy: Unsupported value: "Shrug": supported values: "Fail", "Ignore"'],
+    ],
+  ],
+);
+refuses(
+  mutatingAdmissionPolicies,
+  {
+    metadata: cluster,
+    spec: {
+      matchConstraints,
+      reinvocationPolicy: "Never",
+      mutations: [{ patchType: "JSONPatch", jsonPatch: { expression: "[]" } }],
+    },
+  },
+  [
+    [
+      "that does nothing",
+      { "spec.mutations": [] },
+      ["spec.mutations: Required value: mutations must contain at least one item"],
+    ],
+    [
+      "in ways nobody knows",
+      { "spec.mutations.0.patchType": "Glue" },
+      ['spec.mutations[0].patchType: Unsupported value: "Glue": supported values: "ApplyConfiguration", "JSONPatch"'],
+    ],
+  ],
+);
+refuses(
+  validatingAdmissionPolicyBindings,
+  { metadata: cluster, spec: { policyName: "p", validationActions: ["Deny"] } },
+  [
+    ["of nothing", { "spec.policyName": "" }, ["spec.policyName: Required value"]],
+    [
+      "that does nothing",
+      { "spec.validationActions": [] },
+      ["spec.validationActions: Required value: at least one validation action is required"],
+    ],
+    [
+      "that says it twice",
+      { "spec.validationActions": ["Deny", "Warn"] },
+      [
+        expect.stringContaining(
+          'spec.validationActions: Invalid value: ["Deny","Warn"]: must not contain both Deny and Warn',
+        ),
+      ],
+    ],
+  ],
+);
+refuses(
+  apiServices,
+  {
+    metadata: { name: "v1.a.test" },
+    spec: { group: "a.test", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
+  },
+  [
+    [
+      "under another name",
+      { "metadata.name": "x" },
+      ['metadata.name: Invalid value: "x": must be `spec.version+"."+spec.group`: "v1.a.test"'],
+    ],
+    [
+      "of no rank",
+      { "spec.groupPriorityMinimum": 0, "spec.versionPriority": 1001 },
+      [
+        "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+        "spec.versionPriority: Invalid value: 1001: must be positive and less than 1000",
+      ],
+    ],
+    [
+      "of nobody",
+      { "spec.service": {} },
+      ["spec.service.namespace: Required value", "spec.service.name: Required value"],
+    ],
+  ],
+);
