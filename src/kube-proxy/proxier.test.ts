@@ -44,8 +44,12 @@ class Services implements ServiceSource {
   readonly #services = new Map<ObjectKey, Service>();
   readonly #slices = new Map<ObjectKey, EndpointSlice[]>();
   readonly #listeners: ((key: ObjectKey) => void)[] = [];
+  readonly zones: Record<string, string> = { n1: "a", n2: "b" };
 
   async synced() {}
+  zoneOf(node: string) {
+    return this.zones[node];
+  }
   get(key: ObjectKey) {
     return this.#services.get(key);
   }
@@ -305,6 +309,55 @@ test("while all endpoints terminate, those that still serve are used", async () 
   expect(await podsAnswering("p2", "10.96.0.20", 80, 10)).toEqual({ p1: 10 });
   await source.put("web", clusterIP, [slice(["p3"], { conditions: terminating })]);
   expect(await podsAnswering("p2", "10.96.0.20", 80, 5)).toEqual({ p3: 5 });
+});
+
+test("hints send to endpoints of the node's zone, or of the node itself, and to any when none is near", async () => {
+  const hinted = (pod: Pod, hints: object) => {
+    const each = slice([pod]);
+    return { ...each, endpoints: [{ ...each.endpoints![0]!, hints }] } as EndpointSlice;
+  };
+  const zone = (name: string) => ({ forZones: [{ name }] });
+  await source.put("web", clusterIP, [hinted("p1", zone("a")), hinted("p3", zone("b"))]);
+  expect(await podsAnswering("p2", "10.96.0.20", 80, 10)).toEqual({ p1: 10 });
+  expect(await podsAnswering("n2", "10.96.0.20", 80, 10)).toEqual({ p3: 10 });
+  await source.put("web", clusterIP, [hinted("p2", zone("b")), hinted("p3", zone("b"))]);
+  expect(Object.keys(await podsAnswering("p1", "10.96.0.20")).sort()).toEqual(["p2", "p3"]);
+  const node = (name: string) => ({ ...zone("a"), forNodes: [{ name }] });
+  await source.put("web", clusterIP, [hinted("p1", node("n2")), hinted("p2", node("n1")), hinted("p3", node("n2"))]);
+  expect(await podsAnswering("p1", "10.96.0.20", 80, 10)).toEqual({ p2: 10 });
+  // A node that changes its zone chooses anew.
+  source.zones.n1 = "b";
+  await source.put("web", clusterIP, [hinted("p1", zone("a")), hinted("p3", zone("b"))]);
+  expect(await podsAnswering("p2", "10.96.0.20", 80, 10)).toEqual({ p3: 10 });
+  source.zones.n1 = "a";
+});
+
+test("two hundred and fifty endpoints replaced one after another under load lose no request", async () => {
+  const pods: Pod[] = ["p1", "p2", "p3"];
+  const terminating = { ready: false, serving: true, terminating: true };
+  let isReplacing = true;
+  const outcomes = { answered: 0, lost: 0 };
+  const client = async (from: "client" | "p2") => {
+    while (isReplacing) {
+      await (from === "client" ? ask("client", addresses.n2, 30080) : ask("p2", "10.96.0.20")).then(
+        () => outcomes.answered++,
+        () => outcomes.lost++,
+      );
+    }
+  };
+  await source.put("web", nodePort, [slice(["p1", "p2"])]);
+  const clients = [client("client"), client("p2"), client("p2")];
+  for (let i = 0; i < 250; i++) {
+    // One comes, one goes: first it terminates, then it is no more.
+    const [leaving, ...staying] = [0, 1, 2].map((k) => pods[(i + k) % 3]!);
+    await source.put("web", nodePort, [slice(staying), slice([leaving!], { conditions: terminating })]);
+    await source.put("web", nodePort, [slice(staying)]);
+    if (i % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  isReplacing = false;
+  await Promise.all(clients);
+  expect(outcomes.lost).toBe(0);
+  expect(outcomes.answered).toBeGreaterThan(50);
 });
 
 test("session affinity keeps a client at one pod, and another pod takes over when that one goes", async () => {

@@ -144,7 +144,8 @@ export class Proxier {
     const service = source.get(key);
     const slices = service ? source.slicesOf(key) : [];
     const before = compiled.get(key) ?? { rules: {}, lingering: new Map() };
-    const rules = service ? compileService(service, slices, node, family) : {};
+    const zone = source.zoneOf?.(node.name) ?? node.zone;
+    const rules = service ? compileService(service, slices, zone === undefined ? node : { ...node, zone }, family) : {};
     const { stale, lingering } = staleConnections(before, rules, service !== undefined, slices);
     if (service) compiled.set(key, { rules, lingering });
     else compiled.delete(key);

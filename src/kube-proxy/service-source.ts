@@ -1,8 +1,8 @@
 /** Services with their EndpointSlices, as the proxies of all nodes in this process read them. */
-import type { Service } from "../api/core/v1.ts";
+import type { Node, Service } from "../api/core/v1.ts";
 import type { EndpointSlice } from "../api/discovery/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import { EndpointSlices, Services } from "../api/resources.ts";
+import { EndpointSlices, Nodes, Services } from "../api/resources.ts";
 import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
 import type { InformerCache } from "../controller-runtime/informer-cache.ts";
 
@@ -13,6 +13,8 @@ export interface ServiceSource {
   slicesOf(service: ObjectKey): readonly DeepReadonly<EndpointSlice>[];
   /** Calls with the key of every Service that exists now, and of each whose own state or slices change later. */
   onChange(listener: (service: ObjectKey) => void): void;
+  /** The zone that a node's label names now. A change of it counts as one of every Service. */
+  zoneOf?(node: string): string | undefined;
 }
 
 /** The component whose kind of proxying a Service or slice was given to, when not this one: it is then left alone. */
@@ -24,6 +26,7 @@ const sliceIndex = "service";
 export function informedServiceSource(cache: InformerCache): ServiceSource {
   const services = cache.informer(Services);
   const slices = cache.informer(EndpointSlices);
+  const nodes = cache.informer(Nodes);
   slices.addIndex(sliceIndex, serviceOf);
   return {
     async synced() {
@@ -34,6 +37,7 @@ export function informedServiceSource(cache: InformerCache): ServiceSource {
       return service && isOurs(service) ? service : undefined;
     },
     slicesOf: (key) => slices.byIndex(sliceIndex, key).filter(isOurs),
+    zoneOf: (node) => zoneIn(nodes.get(objectKey(node))),
     onChange(listener) {
       services.addHandler(({ object }) => listener(keyOf(object)));
       slices.addHandler(({ object, previous }) => {
@@ -42,8 +46,15 @@ export function informedServiceSource(cache: InformerCache): ServiceSource {
         if (service) listener(service);
         if (previously && previously !== service) listener(previously);
       });
+      nodes.addHandler(({ object, previous }) => {
+        if (zoneIn(object) !== zoneIn(previous)) for (const service of services.list()) listener(keyOf(service));
+      });
     },
   };
+}
+
+function zoneIn(node: DeepReadonly<Node> | undefined): string | undefined {
+  return node?.metadata.labels?.["topology.kubernetes.io/zone"];
 }
 
 function serviceOf({ metadata }: DeepReadonly<EndpointSlice>): ObjectKey | undefined {
