@@ -37,11 +37,21 @@ clusters:
 users:
 - { name: robot, user: { tokenFile: token } }
 - { name: boss, user: { token: secret, as: jane, as-groups: [devs], as-user-extra: { scopes: [all] } } }
-- { name: cloud, user: { exec: { command: login } } }
+- { name: cloud, user: { exec: { command: login, apiVersion: client.authentication.k8s.io/v1beta1, installHint: get it } } }
+- name: shell
+  user:
+    exec:
+      apiVersion: client.authentication.k8s.io/v1
+      interactiveMode: Never
+      provideClusterInfo: true
+      command: sh
+      args: [-c, 'echo "{\\"apiVersion\\":\\"client.authentication.k8s.io/v1\\",\\"status\\":{\\"token\\":\\"$MARK-\${#KUBERNETES_EXEC_INFO}\\"}}"']
+      env: [{ name: MARK, value: from-the-program }]
 contexts:
 - { name: work, context: { cluster: two, user: robot } }
 - { name: boss, context: { cluster: two, user: boss } }
 - { name: cloud, context: { cluster: two, user: cloud } }
+- { name: shell, context: { cluster: two, user: shell } }
 - { name: nowhere, context: { cluster: none, user: me } }
 `,
 );
@@ -73,11 +83,18 @@ test("a context says whom to impersonate", async () => {
   expect(impersonate).toEqual({ user: "jane", groups: ["devs"], extra: { scopes: ["all"] } });
 });
 
+test("a program gives the credentials, and is told of the cluster", async () => {
+  const { token } = connectionOf(await loadKubeconfig([work]), "shell");
+  expect(token?.()).toMatch(/^from-the-program-1\d\d$/);
+});
+
 test("what is missing is named", async () => {
   const config = await loadKubeconfig([home, work, join(folder, "absent")]);
   expect(() => connectionOf(config, "other")).toThrow('context "other" does not exist');
   expect(() => connectionOf(config, "nowhere")).toThrow('cluster "none" of context "nowhere" names no server');
-  expect(() => connectionOf(config, "cloud")).toThrow('user "cloud" logs in by a program');
+  expect(() => connectionOf(config, "cloud")).toThrow(
+    "getting credentials: exec: executable login not found\n\nget it",
+  );
   const empty = await loadKubeconfig([join(folder, "absent")]);
   expect(() => connectionOf(empty)).toThrow("no context is set");
   const broken = write("broken", "clusters: [");

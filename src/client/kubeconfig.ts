@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
+import { type ExecCredential, type ExecEntry, execCredential } from "./exec-credential.ts";
 
 /** How to reach one cluster as one user. */
 export interface Connection {
@@ -30,6 +31,9 @@ export class KubeconfigError extends Error {
   override readonly name = "KubeconfigError";
 }
 
+/** A program gave no credentials. */
+export class CredentialError extends KubeconfigError {}
+
 interface ClusterEntry {
   server?: string;
   "certificate-authority"?: string;
@@ -47,7 +51,7 @@ interface UserEntry {
   token?: string;
   tokenFile?: string;
   username?: string;
-  exec?: unknown;
+  exec?: ExecEntry;
   "auth-provider"?: unknown;
   as?: string;
   "as-uid"?: string;
@@ -138,16 +142,17 @@ export function connectionOf(config: Kubeconfig, contextName = config.currentCon
     );
   }
   const user = config.users.get(context.user ?? "");
-  if (user?.exec || user?.["auth-provider"]) {
+  if (user?.["auth-provider"]) {
     throw new KubeconfigError(
-      `user ${JSON.stringify(context.user)} logs in by a program or an auth provider, which is not supported here; use a certificate or a token`,
+      `user ${JSON.stringify(context.user)} logs in by an auth provider, which is not supported; use a program, a certificate or a token`,
     );
   }
+  const credential = user?.exec && credentialOf(user.exec, user.folder, cluster);
   const ca = pem(cluster, "certificate-authority", cluster.folder);
-  const certificate = user && pem(user, "client-certificate", user.folder);
-  const key = user && pem(user, "client-key", user.folder);
+  const certificate = credential?.clientCertificateData ?? (user && pem(user, "client-certificate", user.folder));
+  const key = credential?.clientKeyData ?? (user && pem(user, "client-key", user.folder));
   const tokenFile = user?.tokenFile && resolve(user.folder, user.tokenFile);
-  const token = user?.token;
+  const token = credential?.token ?? user?.token;
   return {
     server: cluster.server,
     ...(ca ? { ca } : {}),
@@ -158,6 +163,22 @@ export function connectionOf(config: Kubeconfig, contextName = config.currentCon
     ...(user?.as ? { impersonate: impersonation(user, user.as) } : {}),
     ...(context.namespace ? { namespace: context.namespace } : {}),
   };
+}
+
+/** A path with a slash counts from the kubeconfig's folder; a bare name is looked up on the PATH. */
+function credentialOf(entry: ExecEntry, folder: string, cluster: ClusterEntry): ExecCredential {
+  const { command = "" } = entry;
+  const ca = cluster["certificate-authority-data"];
+  try {
+    return execCredential(entry, command.includes("/") ? resolve(folder, command) : command, {
+      server: cluster.server ?? "",
+      ...(ca ? { "certificate-authority-data": ca } : {}),
+      ...(cluster["insecure-skip-tls-verify"] === "true" ? { "insecure-skip-tls-verify": true } : {}),
+      ...(cluster["tls-server-name"] ? { "tls-server-name": cluster["tls-server-name"] } : {}),
+    });
+  } catch (error) {
+    throw new CredentialError((error as Error).message, { cause: error });
+  }
 }
 
 function impersonation(user: UserEntry, name: string): NonNullable<Connection["impersonate"]> {

@@ -1,6 +1,6 @@
 /** `pinnace kubectl`: reads the command line, finds the verb, and says in kubectl's words what went wrong. */
 import { StatusError } from "../apimachinery/status-error.ts";
-import { KubeconfigError } from "../client/kubeconfig.ts";
+import { CredentialError, KubeconfigError } from "../client/kubeconfig.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import { commands } from "./commands/catalog.ts";
@@ -126,6 +126,7 @@ function describe(error: unknown, { signal }: Terminal): string {
       ? `Error from server (${error.reason}): ${error.message}`
       : `Error from server: ${error.message}`;
   }
+  if (error instanceof CredentialError) return `Unable to connect to the server: ${error.message}`;
   if (error instanceof KubeconfigError) return `error: ${error.message}`;
   if (signal.aborted) return "";
   if (error instanceof Error && (error as NodeJS.ErrnoException).code) return `error: ${error.message}`;

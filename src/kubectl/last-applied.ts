@@ -1,6 +1,6 @@
 /** The annotation in which client-side apply remembers what it sent. */
 import type { Unstructured } from "./api.ts";
-import { sortKeys } from "./printers/printable.ts";
+import { compactGoJson } from "./printers/printable.ts";
 
 export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -8,7 +8,7 @@ export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configu
 export function withLastApplied(object: Unstructured): Unstructured {
   const bare = withoutLastApplied(object);
   const { annotations } = bare.metadata;
-  const text = `${JSON.stringify(sortKeys(bare))}\n`;
+  const text = `${compactGoJson(bare)}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } } };
 }
 

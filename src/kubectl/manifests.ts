@@ -27,7 +27,13 @@ export function namesManifests(flags: FlagValues): boolean {
 }
 
 export async function readManifests(session: Session, flags: FlagValues): Promise<ManifestObject[]> {
-  if (flags.has("kustomize")) throw new CommandError("kustomizations are not supported by this kubectl yet");
+  if (flags.has("kustomize")) {
+    if (flags.has("filename")) throw new CommandError("only one of -f or -k can be specified");
+    const { buildKustomization } = await import("./kustomize/build.ts");
+    const folder = flags.string("kustomize");
+    const built = buildKustomization(folder, (line) => session.printError(line));
+    return built.map((object) => ({ source: folder, object }));
+  }
   const objects: ManifestObject[] = [];
   for (const name of flags.commaList("filename")) {
     for (const { source, content } of await contentsOf(session, name, flags.bool("recursive"))) {

@@ -170,8 +170,7 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
     }
     try {
       const object = await api.call("PATCH", path + query, { body: patch, contentType });
-      const isSame = object.metadata.resourceVersion === current.metadata.resourceVersion;
-      await reportWritten(session, flags, resource, object, isSame ? "unchanged" : "configured");
+      await reportWritten(session, flags, resource, object, "configured");
       return object;
     } catch (error) {
       if (error instanceof StatusError && error.reason === "Conflict" && attempt < mostTries) continue;

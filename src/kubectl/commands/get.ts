@@ -4,7 +4,7 @@ import { jsonLines, type Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
-import { manifestFlags } from "../manifests.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
 import { listOf } from "../printers/printable.ts";
 import { outputFlags, type Printer, printerOf, together } from "../printers/printer.ts";
 import { mergeTables, type Table, TablePrinter, tableAccept } from "../printers/table.ts";
@@ -41,7 +41,7 @@ export const get: Command = {
       session.print(await api.text("GET", flags.string("raw"), { accept: "application/json, */*" }));
       return 0;
     }
-    if (args.length === 0 && !flags.has("filename")) {
+    if (args.length === 0 && !namesManifests(flags)) {
       session.printError(
         `You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.\n\n`,
       );

@@ -27,6 +27,11 @@ export function goJson(value: unknown, indent = 4): string {
   return `${escapeHtml(JSON.stringify(sortKeys(value), undefined, indent))}\n`.replace(/: \{\}/g, ": {}");
 }
 
+/** The same on one line. */
+export function compactGoJson(value: unknown): string {
+  return escapeHtml(JSON.stringify(sortKeys(value)));
+}
+
 /** Go's encoder escapes what could end a script element. */
 function escapeHtml(json: string): string {
   return json.replace(

@@ -1,0 +1,101 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { encodeYaml } from "../../apimachinery/serializer/yaml.ts";
+import { buildKustomization } from "./build.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "pnt-kubectl-"));
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function files(contents: Record<string, string>): void {
+  for (const [name, text] of Object.entries(contents)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+}
+
+const build = (name: string) => buildKustomization(join(folder, name), () => {}).map((object) => encodeYaml(object));
+
+test("an overlay renames, labels and patches its base, and references follow the names", () => {
+  files({
+    "base/kustomization.yaml": "resources: [web.yaml]\nconfigMapGenerator: [{ name: settings, literals: [a=b] }]\n",
+    "base/web.yaml": `apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  selector: { matchLabels: { role: front } }
+  template:
+    metadata: { labels: { role: front } }
+    spec:
+      containers:
+      - { name: web, image: "registry:5000/web:1", envFrom: [{ configMapRef: { name: settings } }] }
+`,
+    "over/kustomization.yaml": `resources: [../base]
+namePrefix: dev-
+namespace: shop
+labels: [{ pairs: { team: red }, includeSelectors: true }]
+images: [{ name: registry:5000/web, newTag: "2" }]
+replicas: [{ name: web, count: 3 }]
+patches:
+- target: { kind: Deployment }
+  patch: |-
+    - { op: add, path: /spec/paused, value: true }
+`,
+  });
+  expect(build("over")).toMatchInlineSnapshot(`
+    [
+      "apiVersion: v1
+    data:
+      a: b
+    kind: ConfigMap
+    metadata:
+      labels:
+        team: red
+      name: dev-settings-4h2mbtbbt6
+      namespace: shop
+    ",
+      "apiVersion: apps/v1
+    kind: Deployment
+    metadata:
+      labels:
+        team: red
+      name: dev-web
+      namespace: shop
+    spec:
+      paused: true
+      replicas: 3
+      selector:
+        matchLabels:
+          role: front
+          team: red
+      template:
+        metadata:
+          labels:
+            role: front
+            team: red
+        spec:
+          containers:
+          - envFrom:
+            - configMapRef:
+                name: dev-settings-4h2mbtbbt6
+            image: registry:5000/web:2
+            name: web
+    ",
+    ]
+  `);
+});
+
+test("a field that is not understood is an error, not left out in silence", () => {
+  files({ "one/kustomization.yaml": "replacements: []\n", "two/kustomization.yaml": "nope: 1\n" });
+  expect(() => build("one")).toThrow('the field "replacements" of kustomizations is not supported by this kubectl yet');
+  expect(() => build("two")).toThrow('invalid Kustomization: json: unknown field "nope"');
+});
+
+test("a patch whose object is not there is an error", () => {
+  files({
+    "patched/kustomization.yaml":
+      'patches: [{ patch: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {}}" }]\n',
+  });
+  expect(() => build("patched")).toThrow("no matches for Id Service.v1.[noGrp]/web.[noNs]");
+});

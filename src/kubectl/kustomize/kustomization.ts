@@ -1,0 +1,130 @@
+/** What a kustomization file may say, as far as it is understood here. */
+import { CommandError } from "../command-error.ts";
+
+export interface Target {
+  group?: string;
+  version?: string;
+  kind?: string;
+  name?: string;
+  namespace?: string;
+  labelSelector?: string;
+  annotationSelector?: string;
+}
+
+export interface PatchEntry {
+  path?: string;
+  patch?: string;
+  target?: Target;
+  options?: { allowNameChange?: boolean; allowKindChange?: boolean };
+}
+
+export interface GeneratorOptions {
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  disableNameSuffixHash?: boolean;
+  immutable?: boolean;
+}
+
+export interface GeneratorEntry {
+  name: string;
+  namespace?: string;
+  behavior?: "create" | "merge" | "replace";
+  type?: string;
+  literals?: string[];
+  files?: string[];
+  envs?: string[];
+  env?: string;
+  options?: GeneratorOptions;
+}
+
+export interface LabelsEntry {
+  pairs: Record<string, string>;
+  includeSelectors?: boolean;
+  includeTemplates?: boolean;
+}
+
+export interface ImageEntry {
+  name: string;
+  newName?: string;
+  newTag?: string;
+  tagSuffix?: string;
+  digest?: string;
+}
+
+export interface Kustomization {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: object;
+  resources?: string[];
+  bases?: string[];
+  components?: string[];
+  namePrefix?: string;
+  nameSuffix?: string;
+  namespace?: string;
+  labels?: LabelsEntry[];
+  commonLabels?: Record<string, string>;
+  commonAnnotations?: Record<string, string>;
+  images?: ImageEntry[];
+  replicas?: { name: string; count: number }[];
+  patches?: PatchEntry[];
+  patchesStrategicMerge?: string[];
+  patchesJson6902?: PatchEntry[];
+  configMapGenerator?: GeneratorEntry[];
+  secretGenerator?: GeneratorEntry[];
+  generatorOptions?: GeneratorOptions;
+}
+
+const understood = new Set([
+  "apiVersion",
+  "kind",
+  "metadata",
+  "resources",
+  "bases",
+  "components",
+  "namePrefix",
+  "nameSuffix",
+  "namespace",
+  "labels",
+  "commonLabels",
+  "commonAnnotations",
+  "images",
+  "replicas",
+  "patches",
+  "patchesStrategicMerge",
+  "patchesJson6902",
+  "configMapGenerator",
+  "secretGenerator",
+  "generatorOptions",
+  // What it would change is unset by default.
+  "buildMetadata",
+  "sortOptions",
+]);
+/** Known to kustomize, not to us: better an error than objects that lack something. */
+const notUnderstood = new Set([
+  "replacements",
+  "vars",
+  "helmCharts",
+  "helmGlobals",
+  "generators",
+  "transformers",
+  "validators",
+  "configurations",
+  "crds",
+  "openapi",
+  "inventory",
+]);
+
+/** Throws a CommandError for fields that do not exist, and for those that are not understood here. */
+export function checkedKustomization(value: unknown): Kustomization {
+  const kustomization = (value ?? {}) as Kustomization;
+  for (const field of Object.keys(kustomization)) {
+    if (notUnderstood.has(field)) {
+      throw new CommandError(
+        `the field ${JSON.stringify(field)} of kustomizations is not supported by this kubectl yet`,
+      );
+    }
+    if (!understood.has(field))
+      throw new CommandError(`invalid Kustomization: json: unknown field ${JSON.stringify(field)}`);
+  }
+  return kustomization;
+}
