@@ -99,6 +99,7 @@ export const layers = [
     holds: "explains a running cluster to people: `why`, `map`, `capture`",
     mayImport: ["nftables", "cluster-dns", ...kit],
   },
+  { folder: "learn", holds: "labs in steps, and what a cluster lacks for them", mayImport: ["inspect", ...kit] },
   {
     folder: "cluster",
     holds: "the composition root: configuration, certificates, node namespaces, start order",

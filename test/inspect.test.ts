@@ -1,4 +1,4 @@
-/** `pinnace why` and `map` on a real cluster that is broken in one way after the other: real packets, real sockets, the kernel's own trace. */
+/** `pinnace why`, `map` and `capture` on a real cluster that is broken in one way after the other: real packets, real sockets, the kernel's own trace. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
@@ -14,7 +14,7 @@ nodes:
 
 const echo = "pinnace.local/echo:1";
 
-describeCluster("why and map", { config }, (cluster) => {
+describeCluster("why, map and capture", { config }, (cluster) => {
   const why = async (...args: string[]): Promise<Report> => {
     const output = await cluster.pinnace("why", ...args, "-o", "json").catch((error: { stdout?: string }) => {
       // It ends with 1 when the request is lost.
@@ -84,6 +84,27 @@ describeCluster("why and map", { config }, (cluster) => {
     }
     expect(await once(watching, "exit")).toEqual([0, null]);
     await cluster.kubectl`delete service client`;
+  });
+
+  test("captured packets carry names, and the destination that they were rewritten to", async () => {
+    const node = await cluster.kubectl`get pod client -o ${"jsonpath={.spec.nodeName}"}`;
+    const args = ["capture", node, "-c", "4", "--name", cluster.name, "tcp port 80 or tcp port 8080"];
+    const capturing = spawn(process.execPath, ["dist/bin/pinnace.mjs", ...args], {
+      env: { ...process.env, PINNACE_HOME: cluster.home },
+    });
+    let seen = "";
+    let said = "";
+    capturing.stdout.on("data", (chunk) => (seen += chunk));
+    capturing.stderr.on("data", (chunk) => (said += chunk));
+    const exit = once(capturing, "exit");
+    try {
+      await expect.poll(() => said, { timeout: 20_000 }).toContain(`Listening on node ${node}`);
+      await why("http://web/", "--from", "pod/client");
+      expect(await exit).toEqual([0, null]);
+    } finally {
+      capturing.kill();
+    }
+    expect(seen).toMatch(/\(pod client\) > 10\.96\.\S+:80 \(Service web\) {2}→ 10\.244\.\S+:8080 \(pod web-\S+\):/);
   });
 
   test("a pod that asks itself through its Service", async () => {

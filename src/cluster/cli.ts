@@ -311,6 +311,63 @@ Examples:
       await mapCommand({ ...options, print });
     });
   program
+    .command("capture <where> [filter...]")
+    .description("show packets on NODE or in pod/NAME as tcpdump does, with names beside the addresses")
+    .option(...name)
+    .option("-n, --namespace <namespace>", "of the pod (default: default)")
+    .option("-c, --count <packets>", "end after so many", count)
+    .action(async (where, filter, options) => {
+      const { capture } = await import("./commands/capture.ts");
+      exitWith(await capture(where, filter, { ...options, print }));
+    });
+  const lab = program.command("lab").description("learn by doing: exercises with a cluster of their own");
+  const language = ["--lang <language>", "en or ko (default: as the locale says)"] as const;
+  lab
+    .command("list")
+    .description("the labs, and how far one is")
+    .option(...language)
+    .action(async (options) => {
+      const { listLabs } = await import("./commands/lab.ts");
+      listLabs({ entry, print, language: options.lang });
+    });
+  lab
+    .command("start <lab>")
+    .description("bring the lab's cluster up and show its first step")
+    .option(...language)
+    .action(async (labName, options) => {
+      const { startLab } = await import("./commands/lab.ts");
+      await startLab(labName, { entry, print, language: options.lang });
+    });
+  lab
+    .command("next")
+    .description("show the step to do")
+    .option("--write", "put its files into this folder")
+    .action(async (options) => {
+      const { nextStep } = await import("./commands/lab.ts");
+      nextStep({ entry, print, write: options.write === true });
+    });
+  lab
+    .command("check")
+    .description("look at the cluster: which steps are done, and what is missing")
+    .action(async () => {
+      const { checkLab } = await import("./commands/lab.ts");
+      exitWith(await checkLab({ entry, print }));
+    });
+  lab
+    .command("reset")
+    .description("begin the lab again, on a new cluster")
+    .action(async () => {
+      const { resetLab } = await import("./commands/lab.ts");
+      await resetLab({ entry, print });
+    });
+  lab
+    .command("stop")
+    .description("end the lab and its cluster")
+    .action(async () => {
+      const { stopLab } = await import("./commands/lab.ts");
+      await stopLab({ entry, print });
+    });
+  program
     .command("demo")
     .description("install what is missing, bring a cluster up, and show a Service share out its traffic")
     .option(...name)

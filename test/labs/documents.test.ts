@@ -2,12 +2,21 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { describeCluster, eventually } from "../../src/testing/cluster-fixture.ts";
+import { parseDocument, parseSteps } from "../../src/learn/lab.ts";
+import { describeCluster, eventually, type TestCluster } from "../../src/testing/cluster-fixture.ts";
 import { clusterFileOf, isAsWritten, parseLab, runLabCommand } from "../../src/testing/lab-document.ts";
 
 const folder = "docs/labs";
 const names = readdirSync(join(folder, "en")).filter((name) => name.endsWith(".md"));
 const lab = (language: string, name: string) => readFileSync(join(folder, language, name), "utf8");
+
+test("every lab is in the table of steps, with as many as its documents have", () => {
+  const plans = parseSteps(readFileSync(join(folder, "steps.yaml"), "utf8"));
+  const counts = names.map((name) => [name, parseDocument(lab("en", name)).steps.length] as const);
+  expect(Object.fromEntries(plans.map((plan) => [`${plan.name}.md`, plan.steps.length]))).toEqual(
+    Object.fromEntries(counts),
+  );
+});
 
 describe("the labs' translations", () => {
   test.each(names)("%s has the same steps in both languages", (name) => {
@@ -35,26 +44,35 @@ for (const file of clusterFiles) {
       KUBECONFIG: cluster.kubeconfig,
     };
     const here = names.filter((name) => clusterFileOf(lab("en", name)) === file);
-    test.each(here)("%s", { timeout: 120_000 }, (name) =>
-      follow(lab("en", name), join(cluster.home, name), environment),
-    );
+    test.each(here)("%s", { timeout: 120_000 }, (name) => follow(cluster, name, environment));
   });
 }
 
-/** Does what a document says, in a folder of its own. */
-async function follow(document: string, place: string, environment: NodeJS.ProcessEnv): Promise<void> {
+/** Does what a document says, in a folder of its own; after each step `pinnace lab check` must see that it is done. */
+async function follow(cluster: TestCluster, name: string, environment: NodeJS.ProcessEnv): Promise<void> {
+  const place = join(cluster.home, name);
   mkdirSync(place, { recursive: true });
-  for (const step of parseLab(document)) {
-    if (step.kind === "file") {
-      writeFileSync(join(place, step.name), step.content);
-      continue;
+  const progress = { lab: name.replace(/\.md$/, ""), language: "en", done: 0 };
+  writeFileSync(join(cluster.home, "clusters", cluster.name, "lab.json"), JSON.stringify(progress));
+  const sections = lab("en", name).split(/^(?=## )/m);
+  for (const [i, section] of sections.entries()) {
+    for (const step of parseLab(section)) {
+      if (step.kind === "file") {
+        writeFileSync(join(place, step.name), step.content);
+        continue;
+      }
+      const printed = () => runLabCommand(step.command, { folder: place, environment });
+      const check = (text: string) => {
+        const story = `$ ${step.command}\n${text}\nThe lab says:\n${step.expected}`;
+        expect(isAsWritten(step.expected, text), story).toBe(true);
+      };
+      if (step.isRepeated) await eventually(printed, check);
+      else check(await printed());
     }
-    const printed = () => runLabCommand(step.command, { folder: place, environment });
-    const check = (text: string) => {
-      const story = `$ ${step.command}\n${text}\nThe lab says:\n${step.expected}`;
-      expect(isAsWritten(step.expected, text), story).toBe(true);
-    };
-    if (step.isRepeated) await eventually(printed, check);
-    else check(await printed());
+    if (i === 0) continue; // The introduction.
+    await eventually(
+      () => runLabCommand("pinnace lab check", { folder: place, environment }),
+      (text) => expect(text).toContain(`✓ ${i}. `),
+    );
   }
 }
