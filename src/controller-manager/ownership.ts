@@ -56,7 +56,7 @@ export function adoptable<T extends KubeObject, O extends KubeObject>(
 
 /**
  * The objects that `owner` controls, after adopting matching orphans and releasing what its selector no longer matches.
- * Needs the index orphansOf(resource). An owner being deleted neither adopts nor releases.
+ * Needs the index orphansOf(resource). An owner being deleted neither adopts nor releases. What is released loses `finalizer`, too.
  */
 export async function claim<T extends KubeObject>(
   { cache, api }: { cache: ReadCache; api: Client },
@@ -64,12 +64,14 @@ export async function claim<T extends KubeObject>(
   owners: Resource,
   resource: Resource<T>,
   selector: CompiledSelector,
+  { finalizer }: { finalizer?: string } = {},
 ): Promise<DeepReadonly<T>[]> {
   const claimed: DeepReadonly<T>[] = [];
   const ownerIsDeleted = owner.metadata.deletionTimestamp !== undefined;
   for (const object of cache.ownedBy(resource, owner)) {
     if (selector.matches(object.metadata.labels)) claimed.push(object);
-    else if (!ownerIsDeleted && !object.metadata.deletionTimestamp) await release(api, owner, resource, object);
+    else if (!ownerIsDeleted && !object.metadata.deletionTimestamp)
+      await release(api, owner, resource, object, finalizer);
   }
   if (ownerIsDeleted) return claimed;
 
@@ -113,12 +115,14 @@ async function release<T extends KubeObject>(
   owner: DeepReadonly<KubeObject>,
   resource: Resource<T>,
   object: DeepReadonly<T>,
+  finalizer: string | undefined,
 ): Promise<void> {
   const ownerReferences = [{ $patch: "delete", uid: owner.metadata.uid }];
+  const finalizers = finalizer ? { "$deleteFromPrimitiveList/finalizers": [finalizer] } : {};
   try {
     await api.patch(resource, refOf(object), {
       type: "strategic",
-      body: { metadata: { uid: object.metadata.uid, ownerReferences } },
+      body: { metadata: { uid: object.metadata.uid, ownerReferences, ...finalizers } },
     });
   } catch (error) {
     // Gone, or no longer ours.

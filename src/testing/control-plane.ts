@@ -33,6 +33,8 @@ export interface TestControlPlane extends AsyncDisposable {
   /** The object as last seen. */
   get<T extends KubeObject>(resource: Resource<T>, name: string, namespace?: string): DeepReadonly<T> | undefined;
   list<T extends KubeObject>(resource: Resource<T>, namespace?: string): DeepReadonly<T>[];
+  /** Calls `look` after every change that is seen, until it is disposed of. */
+  observe(look: () => void): Disposable;
   /** Resolves when the condition holds; looked at after every change. Rejects after ten seconds. */
   until(condition: () => boolean): Promise<void>;
   addNode(name: string, shape?: { labels?: Record<string, string>; spec?: Node["spec"]; cpu?: string }): Promise<void>;
@@ -115,6 +117,10 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
     get: (resource, name, namespace = "default") =>
       cache.get(resource, objectKey(name, resource.scope === "Namespaced" ? namespace : undefined)),
     list: (resource, namespace) => cache.list(resource, namespace),
+    observe(look) {
+      checks.add(look);
+      return { [Symbol.dispose]: () => void checks.delete(look) };
+    },
     until(condition) {
       return new Promise((resolve, reject) => {
         const check = () => {

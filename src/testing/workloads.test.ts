@@ -105,20 +105,17 @@ test("a rolling update never has more Pods than surge allows, nor fewer availabl
   await cluster.until(() => isRolledOut(cluster, 10));
   let most = 0;
   let fewest = Number.POSITIVE_INFINITY;
-  const watch = await cluster.client.watch(
-    Pods,
-    { namespace: "default", sendInitialEvents: true, allowBookmarks: true },
-    () => {
-      const alive = cluster.list(Pods).filter(isAlive);
-      most = Math.max(most, alive.length);
-      fewest = Math.min(fewest, alive.filter(({ status }) => status?.phase === "Running").length);
-    },
-  );
+  using _ = cluster.observe(() => {
+    const alive = cluster.list(Pods).filter(isAlive);
+    most = Math.max(most, alive.length);
+    fewest = Math.min(fewest, alive.filter(({ status }) => status?.phase === "Running").length);
+  });
   await cluster.edit(Deployments, "web", ({ spec }) => (spec.template.spec!.containers[0]!.image = "app:2"));
   await cluster.until(() => isRolledOut(cluster, 10));
-  watch.stop();
   expect(most).toBeLessThanOrEqual(13);
+  expect(most).toBeGreaterThan(10);
   expect(fewest).toBeGreaterThanOrEqual(8);
+  expect(fewest).toBeLessThan(10);
   const sizes = cluster.list(ReplicaSets).map(({ spec }) => spec.replicas);
   expect(sizes.sort()).toEqual([0, 10]);
 });
@@ -148,17 +145,15 @@ test("Recreate starts no new Pod before the last old one is gone", async () => {
   await cluster.client.create(Deployments, web(5, { strategy: { type: "Recreate" } }));
   await cluster.until(() => isRolledOut(cluster, 5));
   let isMixed = false;
-  const watch = await cluster.client.watch(
-    Pods,
-    { namespace: "default", sendInitialEvents: true, allowBookmarks: true },
-    () => {
-      isMixed ||= new Set(cluster.list(Pods).map(({ spec }) => spec.containers[0]!.image)).size > 1;
-    },
-  );
+  let looks = 0;
+  using _ = cluster.observe(() => {
+    looks++;
+    isMixed ||= new Set(cluster.list(Pods).map(({ spec }) => spec.containers[0]!.image)).size > 1;
+  });
   await cluster.edit(Deployments, "web", ({ spec }) => (spec.template.spec!.containers[0]!.image = "app:2"));
   await cluster.until(() => isRolledOut(cluster, 5));
-  watch.stop();
   expect(isMixed).toBe(false);
+  expect(looks).toBeGreaterThan(10);
 });
 
 test("a deleted Pod is replaced, a scaled Deployment follows", async () => {

@@ -15,7 +15,7 @@ import {
 } from "../../controller-runtime/controller.ts";
 import { isNamespaceTerminating } from "../../controller-runtime/namespace-terminating.ts";
 import { owned } from "../../controller-runtime/wakes.ts";
-import { controllerReferenceTo } from "../ownership.ts";
+import { controllerReferenceOf, controllerReferenceTo } from "../ownership.ts";
 import { messageOf } from "../pod-control.ts";
 import { type CronSchedule, latestDue, nextDueMs, parseCron } from "./cronjob/cron-schedule.ts";
 import { finishedCondition, jobCondition } from "./job/job-facts.ts";
@@ -31,6 +31,8 @@ export const cronJobController = defineController<CronJob>({
     return await reconcileCronJob(context, cronJob);
   },
 });
+
+const scheduledTimestamp = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 
 type ReadCronJob = DeepReadonly<CronJob>;
 type ReadJob = DeepReadonly<Job>;
@@ -66,7 +68,9 @@ async function reconcileCronJob(context: Reconcile, cronJob: ReadCronJob): Promi
   }
   const next = (): ReconcileResult => {
     const dueMs = nextDueMs(schedule, clock.now(), spec.timeZone);
-    return dueMs === undefined ? undefined : { afterMs: dueMs - clock.now() };
+    if (dueMs !== undefined) return { afterMs: dueMs - clock.now() };
+    events.event(cronJob, "Warning", "InvalidSchedule", `invalid schedule: ${spec.schedule} : no time matches it`);
+    return undefined;
   };
 
   const decision = planRun(cronJob, schedule, nowMs);
@@ -110,6 +114,12 @@ async function reconcileCronJob(context: Reconcile, cronJob: ReadCronJob): Promi
       throw error;
     }
     status = { ...status, lastScheduleTime: rfc3339(decision.dueMs) };
+    // We may have made it before a crash that came in the way of noting it; anybody else's is none of ours.
+    const { name = "" } = job.metadata;
+    const existing = await api.get(Jobs, { name, namespace: cronJob.metadata.namespace });
+    const isOurs = controllerReferenceOf(existing)?.uid === cronJob.metadata.uid && !finishedCondition(existing);
+    const isKnown = active.some(({ uid }) => uid === existing.metadata.uid);
+    if (isOurs && !isKnown) status = { ...status, active: [...active, referenceTo(existing)] };
   }
   await write();
   return next();
@@ -152,12 +162,24 @@ function settle({ events }: Reconcile, cronJob: ReadCronJob, jobs: readonly Read
       );
   }
   for (const job of jobs) {
+    const isKnown = cronJob.status?.active?.some(({ uid }) => uid === job.metadata.uid);
+    const isManual = job.metadata.annotations?.["cronjob.kubernetes.io/instantiate"] === "manual";
+    if (!isKnown && !isManual && !finishedCondition(job) && !isDue(cronJob, job)) {
+      const message = `Saw a job that the controller did not create or forgot: ${job.metadata.name}`;
+      events.event(cronJob, "Warning", "UnexpectedJob", message);
+    }
     const { completionTime } = job.status ?? {};
     if (!jobCondition(job, "Complete") || !completionTime) continue;
     if (!lastSuccessfulTime || completionTime > lastSuccessfulTime) lastSuccessfulTime = completionTime;
   }
   const { active: _, ...rest } = cronJob.status ?? {};
   return { ...rest, ...(active.length > 0 ? { active } : {}), ...(lastSuccessfulTime ? { lastSuccessfulTime } : {}) };
+}
+
+/** Whether it is one that we may be about to note: made for a start that the status does not know of yet. */
+function isDue(cronJob: ReadCronJob, job: ReadJob): boolean {
+  const scheduledAt = job.metadata.annotations?.[scheduledTimestamp];
+  return scheduledAt !== undefined && scheduledAt > (cronJob.status?.lastScheduleTime ?? "");
 }
 
 async function trimHistory({ api, events }: Reconcile, cronJob: ReadCronJob, jobs: readonly ReadJob[]): Promise<void> {
@@ -185,7 +207,7 @@ async function trimHistory({ api, events }: Reconcile, cronJob: ReadCronJob, job
 function jobFor(cronJob: ReadCronJob, dueMs: number): New<Job> {
   const { metadata = {}, spec } = cronJob.spec.jobTemplate;
   const { name, namespace } = cronJob.metadata;
-  const scheduledAt = { "batch.kubernetes.io/cronjob-scheduled-timestamp": rfc3339(dueMs) };
+  const scheduledAt = { [scheduledTimestamp]: rfc3339(dueMs) };
   return {
     metadata: {
       name: `${name}-${Math.floor(dueMs / 60_000)}`,

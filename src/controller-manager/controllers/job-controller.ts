@@ -85,7 +85,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
   const selector = selectorOf(job.spec.selector);
   const presentPods = () => cache.ownedBy(Pods, job).filter((pod) => selector.matches(pod.metadata.labels));
   const isTracked = (pod: ReadPod) => hasFinalizer(pod) && !releasedOf(cache).has(pod.metadata.uid);
-  let pods = await claim(context, job, Jobs, Pods, selector);
+  let pods = await claim(context, job, Jobs, Pods, selector, { finalizer: trackingFinalizer });
   if (finishedCondition(job) || job.metadata.deletionTimestamp) {
     // Nobody will count them any more: what keeps them from going is let go.
     await releaseAll(context, pods);

@@ -66,8 +66,9 @@ async function reconcileStatefulSet(context: Reconcile, statefulSet: ReadStatefu
   for (const ordinal of plan.create) {
     await createPodOf(context, statefulSet, ordinal, revisionFor(statefulSet, ordinal, current, update));
   }
-  for (const pod of plan.delete) await deletePodOf(context, statefulSet, pod);
+  // A claim that is to go with its Pod must know that before the Pod goes.
   await syncClaims(context, statefulSet);
+  for (const pod of plan.delete) await deletePodOf(context, statefulSet, pod);
 
   const present = cache.ownedBy(Pods, statefulSet).filter((pod) => ordinalOf(statefulSet, pod) !== undefined);
   const next = statefulSetStatus(statefulSet, present, revisionName(current), revisionName(update), clock.now());
@@ -137,8 +138,10 @@ export function planStatefulSet(
   const remaining = [...byOrdinal].filter(([o]) => o >= start && o < start + replicas).map(([, pod]) => pod);
   if (isOrdered && condemned.length > 0) {
     const [last] = condemned;
-    // Scaling down waits for the others to be well, unless the last one is unwell itself.
-    const isBlocked = isLeaving(last!) || (isHealthy(last!) && remaining.some((pod) => !isHealthy(pod)));
+    // Scaling down waits for those who stay to be well; of those who go only the first unwell one may go unwell.
+    const isFirstUnwell = !condemned.slice(1).some((pod) => !isHealthy(pod));
+    const isBlocked =
+      isLeaving(last!) || remaining.some((pod) => !isHealthy(pod)) || (!isHealthy(last!) && !isFirstUnwell);
     return { create, delete: isBlocked ? gone : [...gone, last!] };
   }
   gone.push(...condemned.filter((pod) => !isLeaving(pod)));
