@@ -1,7 +1,8 @@
-// npm run bench [-- api] [--only start,workload,api,dns,services,scale] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,api,dns,services,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { benchAccess } from "./access.mjs";
 import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
 import { benchDns } from "./dns.mjs";
@@ -15,7 +16,7 @@ import { benchWorkload } from "./workload.mjs";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "start,workload,api,dns,services,scale" },
+    only: { type: "string", default: "start,workload,api,dns,services,scale,access" },
     cases: { type: "string" },
     runs: { type: "string", default: "5" },
     "idle-seconds": { type: "string", default: "20" },
@@ -62,6 +63,7 @@ try {
   }
   if (parts.includes("api")) await benchApi(cluster, results, { runs, cases: values.cases?.split(",") });
   if (parts.includes("services")) await benchServiceRules(results, { runs });
+  if (parts.includes("access")) await benchAccess(results, { runs });
   if (parts.includes("scale")) await benchScale(results, { runs });
 } finally {
   await cluster.down().catch(() => {});

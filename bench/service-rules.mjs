@@ -1,9 +1,6 @@
 // What Services cost the kernel's rules: ten thousand of them with five endpoints each programmed at once, one endpoint's change
 // among them, and the requests that go through them. One node, without a cluster around it.
-import { rmSync } from "node:fs";
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
+import { bundledParts } from "./parts.mjs";
 
 const cases = [
   { services: 100, changeTarget: 20 },
@@ -11,7 +8,12 @@ const cases = [
 ];
 
 export async function benchServiceRules(results, { runs }) {
-  const { parts, remove } = await bundledParts();
+  const { parts, remove } = await bundledParts({
+    "kube-proxy/proxier.ts": ["Proxier"],
+    "base/node/netns.ts": ["createNetns", "deleteNetns", "netnsPath"],
+    "base/node/system-clock.ts": ["systemClock"],
+    "base/logger.ts": ["silentLogger"],
+  });
   try {
     for (const each of cases) {
       for (let run = 0; run < Math.min(runs, 3); run++) await measure(parts, results, each);
@@ -19,28 +21,6 @@ export async function benchServiceRules(results, { runs }) {
   } finally {
     remove();
   }
-}
-
-/** The proxy itself, made runnable: a measurement of the parts, and not of their public surface. */
-async function bundledParts() {
-  // Inside the project, where packages are found.
-  const outfile = resolve(`dist/bench-parts-${process.pid}.mjs`);
-  const contents = [
-    'export { Proxier } from "./src/kube-proxy/proxier.ts";',
-    'export { createNetns, deleteNetns, netnsPath } from "./src/base/node/netns.ts";',
-    'export { systemClock } from "./src/base/node/system-clock.ts";',
-    'export { silentLogger } from "./src/base/logger.ts";',
-  ].join("\n");
-  await build({
-    stdin: { contents, resolveDir: process.cwd(), loader: "ts" },
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["koffi", "lmdb"],
-    outfile,
-    logLevel: "error",
-  });
-  return { parts: await import(pathToFileURL(outfile).href), remove: () => rmSync(outfile) };
 }
 
 /** Three nodes, as in a cluster of one process: a change counts when the last of them has it. */

@@ -15,6 +15,14 @@ export interface Grant {
   subject: string;
 }
 
+/** The grants of one subject in one namespace. */
+interface SortedGrants {
+  /** By group and resource with a slash between, as the rules write both, stars included. */
+  byResource: Map<string, Grant[]>;
+  byPath: Grant[];
+  missing: string[];
+}
+
 /** What decisions read. Whoever watches the four kinds keeps it current; deciding never waits. */
 export class RbacIndex {
   /** By `namespace/name`; cluster roles under `/name`. */
@@ -22,12 +30,16 @@ export class RbacIndex {
   readonly #bindings = new Map<string, Binding>();
   /** Bindings by `namespace` (empty for cluster-wide ones), then by subject. */
   readonly #bySubject = new Map<string, Map<string, Set<Binding>>>();
+  /** What a subject may do, sorted by what is asked for; made when it is first asked, of the subject's bindings. */
+  #sorted = new Map<string, Map<string, SortedGrants>>();
 
   setRole(role: AnyRole): void {
+    this.#sorted = new Map();
     this.#roles.set(roleKey(role.metadata.namespace, role.metadata.name), role.rules ?? []);
   }
 
   deleteRole(role: AnyRole): void {
+    this.#sorted = new Map();
     this.#roles.delete(roleKey(role.metadata.namespace, role.metadata.name));
   }
 
@@ -40,6 +52,7 @@ export class RbacIndex {
       const key = subjectKey(subject, namespace);
       const bindings = subjects.get(key) ?? new Set();
       subjects.set(key, bindings.add(binding));
+      this.#sorted.get(namespace)?.delete(key);
     }
   }
 
@@ -54,6 +67,7 @@ export class RbacIndex {
       const bindings = subjects.get(subjectKey(subject, namespace));
       bindings?.delete(previous);
       if (bindings?.size === 0) subjects.delete(subjectKey(subject, namespace));
+      this.#sorted.get(namespace)?.delete(subjectKey(subject, namespace));
     }
   }
 
@@ -63,16 +77,65 @@ export class RbacIndex {
     if (namespace) yield* this.#rulesIn(namespace, user, missing);
   }
 
+  /** The first grant that fits: cluster-wide ones first, then those of the namespace. Missing roles are reported when there is none. */
+  find(asked: Attributes, missing: string[]): Grant | undefined {
+    const keys = asked.isResource ? resourceKeys(asked) : [];
+    for (const namespace of asked.namespace ? ["", asked.namespace] : [""]) {
+      if (!this.#bySubject.has(namespace)) continue;
+      for (const subject of subjectKeys(asked.user)) {
+        const grants = this.#sortedGrants(namespace, subject);
+        if (!grants) continue;
+        const found = asked.isResource ? findByResource(grants, keys, asked) : findByPath(grants, asked);
+        if (found) return found;
+        missing.push(...grants.missing);
+      }
+    }
+    return undefined;
+  }
+
+  #sortedGrants(namespace: string, subject: string): SortedGrants | undefined {
+    const known = this.#sorted.get(namespace)?.get(subject);
+    if (known) return known;
+    const bindings = this.#bySubject.get(namespace)?.get(subject);
+    if (!bindings) return undefined;
+    const sorted = this.#sort(namespace, subject, bindings);
+    let ofNamespace = this.#sorted.get(namespace);
+    if (!ofNamespace) this.#sorted.set(namespace, (ofNamespace = new Map()));
+    ofNamespace.set(subject, sorted);
+    return sorted;
+  }
+
+  #sort(namespace: string, subject: string, bindings: Iterable<Binding>): SortedGrants {
+    const sorted: SortedGrants = { byResource: new Map(), byPath: [], missing: [] };
+    for (const grant of this.#grants(namespace, subject, bindings, sorted.missing)) {
+      const { apiGroups = [], resources = [], nonResourceURLs = [] } = grant.rule;
+      if (nonResourceURLs.length > 0) sorted.byPath.push(grant);
+      for (const key of new Set(apiGroups.flatMap((group) => resources.map((resource) => `${group}/${resource}`)))) {
+        const grants = sorted.byResource.get(key);
+        if (grants) grants.push(grant);
+        else sorted.byResource.set(key, [grant]);
+      }
+    }
+    return sorted;
+  }
+
   *#rulesIn(namespace: string, user: UserInfo, missing: string[] | undefined): Iterable<Grant> {
     const subjects = this.#bySubject.get(namespace);
     if (!subjects) return;
-    for (const key of subjectKeys(user)) {
-      for (const binding of subjects.get(key) ?? []) {
-        const { kind, name } = binding.roleRef;
-        const rules = this.#roles.get(roleKey(kind === "Role" ? namespace : "", name));
-        if (rules) for (const rule of rules) yield { rule, binding, subject: key };
-        else missing?.push(`${kind.toLowerCase()}.rbac.authorization.k8s.io ${JSON.stringify(name)} not found`);
-      }
+    for (const key of subjectKeys(user)) yield* this.#grants(namespace, key, subjects.get(key) ?? [], missing);
+  }
+
+  *#grants(
+    namespace: string,
+    subject: string,
+    bindings: Iterable<Binding>,
+    missing: string[] | undefined,
+  ): Iterable<Grant> {
+    for (const binding of bindings) {
+      const { kind, name } = binding.roleRef;
+      const rules = this.#roles.get(roleKey(kind === "Role" ? namespace : "", name));
+      if (rules) for (const rule of rules) yield { rule, binding, subject };
+      else missing?.push(`${kind.toLowerCase()}.rbac.authorization.k8s.io ${JSON.stringify(name)} not found`);
     }
   }
 
@@ -98,9 +161,8 @@ export class RbacAuthorizer implements Authorizer {
     // Bound in every cluster, and asked for by every administrator's request: not worth a look.
     if (attributes.user.groups.includes("system:masters")) return allow;
     const missing: string[] = [];
-    for (const grant of this.#index.rulesFor(attributes.user, attributes.namespace, missing)) {
-      if (ruleAllows(grant.rule, attributes)) return { kind: "allow", reason: explain(grant) };
-    }
+    const grant = this.#index.find(attributes, missing);
+    if (grant) return { kind: "allow", reason: explain(grant) };
     return { kind: "no-opinion", reason: missing.length > 0 ? `RBAC: ${missing.join(", ")}` : "" };
   }
 }
@@ -131,6 +193,26 @@ export function ruleAllows(rule: DeepReadonly<PolicyRule>, asked: Attributes): b
 
 function matches(allowed: readonly string[] | undefined, asked: string): boolean {
   return allowed?.some((item) => item === "*" || item === asked) ?? false;
+}
+
+/** Every way in which a rule may write what is asked for. */
+function resourceKeys({ group, resource, subresource }: Attributes): string[] {
+  const names = subresource ? [`${resource}/${subresource}`, `*/${subresource}`, "*"] : [resource, "*"];
+  return [group, "*"].flatMap((one) => names.map((name) => `${one}/${name}`));
+}
+
+function findByResource({ byResource }: SortedGrants, keys: readonly string[], asked: Attributes): Grant | undefined {
+  for (const key of keys) {
+    for (const grant of byResource.get(key) ?? []) {
+      const { verbs, resourceNames } = grant.rule;
+      if (matches(verbs, asked.verb) && (!resourceNames?.length || resourceNames.includes(asked.name))) return grant;
+    }
+  }
+  return undefined;
+}
+
+function findByPath({ byPath }: SortedGrants, asked: Attributes): Grant | undefined {
+  return byPath.find(({ rule }) => ruleAllows(rule, asked));
 }
 
 /** `*` grants all; `pods/log` one subresource; `*` before the slash that subresource of every resource. */
