@@ -294,6 +294,7 @@ export class ResourceRegistry {
       clock: this.#options.clock,
       budget: this.#budget,
       indices: indicesOf(definition),
+      ...(definition.claims ? { claims: definition.claims } : {}),
     });
     this.#caches.set(prefix, cache);
     return cache;

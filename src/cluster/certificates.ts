@@ -46,10 +46,19 @@ export interface PkiRequest {
   ipAddresses: readonly string[];
   nowMs: number;
   random: Random;
+  /** Those of another server of the same cluster: its authorities and keys are taken over, and only what serves HTTPS here is made. */
+  shared?: ClusterPki;
 }
 
-/** A fresh authority and the leaves every control plane needs. */
+/** The leaves every control plane needs, of a fresh authority or a shared one. */
 export async function createPki(request: PkiRequest): Promise<ClusterPki> {
+  const { shared } = request;
+  if (shared) {
+    const subject = { commonName: "kube-apiserver" };
+    const { dnsNames, ipAddresses } = request;
+    const options = { subject, usage: "both" as const, dnsNames, ipAddresses };
+    return { ...shared, apiServer: await issueLeaf(shared.ca, options, request.nowMs, request.random) };
+  }
   const authority = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
   const [apiServer, admin] = await Promise.all([
     authority.issue({

@@ -55,9 +55,14 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       list,
     )
     .option("--disable-admission-plugins <list>", "admission plugins to switch off", list)
+    .option("--store <engine>", "where the state is kept: lmdb, memory or etcd (default: lmdb)")
+    .option("--etcd-servers <list>", "etcd's endpoints, as kube-apiserver's flag; says --store etcd as well", list)
+    .option("--etcd-cafile <file>", "the authority that etcd's certificate comes from")
+    .option("--etcd-certfile <file>", "the certificate shown to etcd")
+    .option("--etcd-keyfile <file>", "its private key")
     .option("--timeout <seconds>", "give up after so long without progress (default: 60)", count)
     .action(async (options) => {
-      const { up } = await import("./commands/up.ts");
+      const { storeFromFlags, up } = await import("./commands/up.ts");
       const { printWelcome } = await import("./commands/welcome.ts");
       const plan = await up({
         ...named(options),
@@ -66,6 +71,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
         roles: options.roles,
         controllers: options.controllers,
         admission: { enable: options.enableAdmissionPlugins, disable: options.disableAdmissionPlugins },
+        store: await storeFromFlags(options),
         timeoutSeconds: options.timeout,
         entry,
         print,
@@ -98,8 +104,14 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     .option("--nodes <count>", "how many nodes", count)
     .option("--roles <list>", "run only these, separated by commas", list)
     .option("--controllers <list>", controllersHelp, list)
+    .option("--store <engine>", "where the state is kept: lmdb, memory or etcd (default: lmdb)")
+    .option("--etcd-servers <list>", "etcd's endpoints, as kube-apiserver's flag; says --store etcd as well", list)
+    .option("--etcd-cafile <file>", "the authority that etcd's certificate comes from")
+    .option("--etcd-certfile <file>", "the certificate shown to etcd")
+    .option("--etcd-keyfile <file>", "its private key")
     .action(async (options) => {
       const { server } = await import("./commands/server.ts");
+      const { storeFromFlags } = await import("./commands/up.ts");
       exitWith(
         await server({
           ...named(options),
@@ -107,6 +119,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
           nodes: options.nodes,
           roles: options.roles,
           controllers: options.controllers,
+          store: await storeFromFlags(options),
           entry,
           onWarm,
         }),

@@ -11,6 +11,7 @@ import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
+import { claimsOfAll, followServices, serviceClaims } from "../apiserver-plugins/allocation/shared-allocations.ts";
 import type { AuditPolicy } from "../apiserver-plugins/audit/policy.ts";
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
 import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
@@ -185,6 +186,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   for (const { namespace, name, problem } of restoreAllocations(allocators, stored)) {
     log.warn("a Service holds what it cannot have", { namespace, name, problem });
   }
+  if (store.isShared) {
+    await Promise.all(claimsOfAll(stored).map((key) => store.write({ kind: "put", key, value: claimed, expected: 0 })));
+    const services = informers().informer(Services);
+    services.addHandler(followServices(allocators, () => services.list()));
+  }
   const control: ControlPlane = {
     server,
     tokens,
@@ -221,6 +227,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   return control;
 }
+
+const claimed = Buffer.from("claimed");
 
 /** Takes an audit event as a line of JSON. */
 interface AuditLog {
@@ -264,6 +272,7 @@ function withAllocation(
   return {
     ...definition,
     beginWrite: serviceAllocation(allocators) as unknown as NonNullable<ResourceDefinition["beginWrite"]>,
+    claims: serviceClaims as unknown as NonNullable<ResourceDefinition["claims"]>,
   };
 }
 

@@ -22,8 +22,6 @@ import { runControllers } from "../controller-runtime/run-controllers.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
-import { EncryptedStore } from "../storage/encryption/encrypted-store.ts";
-import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
@@ -32,7 +30,6 @@ import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { startClusterDns } from "./dns.ts";
 import type { DnsStandbyOptions } from "./dns-standby.ts";
 
-import { readEncryption } from "./encryption.ts";
 import { openImageStore } from "./image-store.ts";
 import { startIngress } from "./ingress.ts";
 import { KubeletClient } from "./kubelet-client.ts";
@@ -44,6 +41,7 @@ import { followNodeRoutes } from "./network/node-routes.ts";
 import { startNetworkPolicy } from "./network-policy.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import { usageReader } from "./node-usage.ts";
+import { openStore } from "./open-store.ts";
 import type { Role } from "./roles.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { ClusterPaths } from "./state-folder.ts";
@@ -97,7 +95,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     // Awaited below; a failure before that must not count as nobody's.
     lan.catch(() => {});
     machine.catch(() => {});
-    const store = await watch.until("the store", openStore(options));
+    const store = await watch.until("the store", openStore(plan, paths, clock, options.store));
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode
@@ -221,14 +219,6 @@ function dialFrom(netns: string): Dial {
 }
 
 /** Where no node is local, nobody asks there; yet an endpoint must not be a loopback address. */
-/** The engine, behind the seals that the plan asks for. */
-async function openStore({ plan, paths, clock, store }: ServerOptions): Promise<Store> {
-  const { encryption } = plan.apiServer;
-  const sealing = encryption && (await readEncryption(encryption.configuration));
-  const engine = store ?? (await LmdbStore.open({ folder: paths.store, clock }));
-  return sealing ? new EncryptedStore(engine, sealing) : engine;
-}
-
 function advertisedAddress({ apiServer, network }: ClusterPlan): string {
   return apiServer.address.startsWith("127.") ? network.hostAddress : apiServer.address;
 }

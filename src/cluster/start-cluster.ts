@@ -56,7 +56,7 @@ export interface StartClusterOptions {
    * A cluster that is in it already under this name comes back with the nodes and objects it had.
    */
   home?: string;
-  /** "memory" needs no disk and forgets. Default: "memory" in a temporary folder, "lmdb" in a given one. */
+  /** "memory" needs no disk and forgets. Default: what `config` says, else "memory" in a temporary folder, "lmdb" in a given one. */
   store?: "memory" | "lmdb";
   /** Default: silence. */
   log?: Logger;
@@ -125,7 +125,7 @@ async function startAt(
     plan ??= await planHere(place, config);
     const pki = readPki(paths) ?? (await makePki(paths, plan));
     writeClusterKubeconfig(plan, pki, paths.kubeconfig);
-    const isInMemory = (options.store ?? (isTemporary ? "memory" : "lmdb")) === "memory";
+    const isInMemory = (options.store ?? (isTemporary && !plan.store ? "memory" : undefined)) === "memory";
     server = await startServer({
       plan,
       pki,

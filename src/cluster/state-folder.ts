@@ -76,7 +76,12 @@ export function writePlan(paths: ClusterPaths, plan: ClusterPlan): void {
 }
 
 export function readPki(paths: ClusterPaths): ClusterPki | undefined {
-  return readJson<ClusterPki>(join(paths.pki, "pki.json"));
+  return readPkiFrom(paths.pki);
+}
+
+/** From a folder as `writePki` leaves it; undefined when it is none. */
+export function readPkiFrom(folder: string): ClusterPki | undefined {
+  return readJson<ClusterPki>(join(folder, "pki.json"));
 }
 
 /** The PEM files under kubeadm's names for people and tools, and one JSON file for ourselves. */

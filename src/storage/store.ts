@@ -37,14 +37,26 @@ export type WriteValue = Uint8Array | ((revision: Revision) => Uint8Array);
 
 /** One compare-and-swap. `expected` is the key's mod revision, 0 for "does not exist", undefined for "whatever it is". */
 export type Write =
-  | { kind: "put"; key: string; value: WriteValue; expected?: Revision }
-  | { kind: "delete"; key: string; expected?: Revision };
+  | { kind: "put"; key: string; value: WriteValue; expected?: Revision; claims?: Claims }
+  | { kind: "delete"; key: string; expected?: Revision; claims?: Claims };
+
+/**
+ * Keys that come to be and go in the same transaction, for what must be had once among all who share the store: the write
+ * fails when one that it takes is there. A store with a single process may leave them alone: that process knows.
+ */
+export interface Claims {
+  take: readonly string[];
+  give: readonly string[];
+}
 
 export type WriteResult =
   /** Durable. `previous` is what the write replaced or removed; read its value at once, or it may have been compacted. */
   | { ok: true; revision: Revision; previous: StoredValue | undefined }
-  /** `expected` did not match: nothing was written. `current` is what stands there. A delete of a missing key ends here too, with no current. */
-  | { ok: false; current: StoredValue | undefined };
+  /**
+   * Nothing was written. `current` is what stands there: `expected` did not match it, or others hold what is listed in
+   * `claimed`. A delete of a missing key ends here too, with no current.
+   */
+  | { ok: false; current: StoredValue | undefined; claimed?: readonly string[] };
 
 export interface Watch extends AsyncDisposable {
   /** Ends delivery. No callback runs after it returns. */

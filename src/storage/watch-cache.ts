@@ -17,6 +17,7 @@ import type { EncodingBudget } from "./encoding-budget.ts";
 import { type ChangeRecord, EventWindow } from "./event-window.ts";
 import { OrderedMap, prefixEnd } from "./ordered-map.ts";
 import {
+  type Claims,
   CompactedError,
   FutureRevisionError,
   type Revision,
@@ -163,6 +164,15 @@ export interface WatchCacheOptions<T> {
   /** Named values by which watchers and lists are found without a search: `spec.nodeName` of pods. */
   indices?: Readonly<Record<string, (object: T) => string | undefined>>;
   window?: WindowPolicy;
+  claims?: ClaimPolicy<T>;
+}
+
+/** What objects have that no two may have, also when several servers write them at the same time. */
+export interface ClaimPolicy<T> {
+  /** A key of the store for each. */
+  keysOf(object: T): readonly string[];
+  /** What a writer is told whose object has what another server has just given away. */
+  refusal(keys: readonly string[]): Error;
 }
 
 /** Objects that are taken from the store, or made into events, in one go. */
@@ -392,7 +402,8 @@ export class WatchCache<T extends Versioned> {
   /** Removes the key; `ok` is false without `current` when it does not exist. */
   async delete(key: string, expected?: Revision): Promise<WriteOutcome<T>> {
     this.#assertReady();
-    return this.#outcome(key, await this.#store.write({ kind: "delete", key, expected }));
+    const claims = this.#claimsOf(key, undefined);
+    return this.#outcome(key, await this.#store.write({ kind: "delete", key, expected, ...claims }));
   }
 
   /** Ends all watches with `closed`. The store stays open. */
@@ -403,6 +414,7 @@ export class WatchCache<T extends Versioned> {
   async #put(key: string, object: T, expected: Revision | undefined): Promise<WriteOutcome<T>> {
     this.#assertReady();
     let given: Revision | undefined;
+    const claims = this.#claimsOf(key, object);
     const value = (revision: Revision) => {
       const { resourceVersion } = object.metadata;
       object.metadata.resourceVersion = String(revision);
@@ -419,7 +431,7 @@ export class WatchCache<T extends Versioned> {
       return bytes;
     };
     try {
-      return await this.#outcome(key, await this.#store.write({ kind: "put", key, value, expected }));
+      return await this.#outcome(key, await this.#store.write({ kind: "put", key, value, expected, ...claims }));
     } catch (error) {
       if (given !== undefined) {
         // The revision may have been given again since: only what is still this write's goes.
@@ -430,9 +442,26 @@ export class WatchCache<T extends Versioned> {
     }
   }
 
+  /** What changes with the write if it builds on what stands here; else it fails anyway. */
+  #claimsOf(key: string, next: T | undefined): { claims?: Claims } {
+    const { claims } = this.#options;
+    if (!claims || !this.#store.isShared) return {};
+    const standing = this.#map.get(key);
+    const before = standing ? claims.keysOf(standing.object) : [];
+    const after = next ? claims.keysOf(next) : [];
+    return {
+      claims: {
+        take: after.filter((claim) => !before.includes(claim)),
+        give: before.filter((claim) => !after.includes(claim)),
+      },
+    };
+  }
+
   async #outcome(key: string, result: WriteResult): Promise<WriteOutcome<T>> {
     if (!result.ok) {
-      const { current } = result;
+      const { current, claimed } = result;
+      if (claimed && current?.modRevision === this.#map.get(key)?.modRevision)
+        throw this.#options.claims!.refusal(claimed);
       // Somebody else may have deleted what this cache still shows: a writer who tries again must not find it.
       if (!current && this.#store.isShared) await this.fresh();
       if (!current) return { ok: false, current: undefined };

@@ -4,7 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Deployments, Leases, Nodes, Pods, ReplicaSets } from "../api/resources.ts";
+import { Deployments, Leases, Nodes, Pods, ReplicaSets, Services } from "../api/resources.ts";
+import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { createServiceAllocators } from "../apiserver-plugins/allocation/service-allocators.ts";
+import { followServices, serviceClaims } from "../apiserver-plugins/allocation/shared-allocations.ts";
 import { rfc3339, sleep } from "../base/clock.ts";
 import { silentLogger } from "../base/logger.ts";
 import { findProgram } from "../base/node/find-program.ts";
@@ -14,6 +17,8 @@ import type { Client } from "../client/client.ts";
 import { controllerCatalog } from "../controller-manager/catalog.ts";
 import { runWhenLeader } from "../controller-runtime/leader-election.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
+import { definitions } from "../resources/catalog.ts";
+import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import { EtcdStore } from "../storage/etcd/etcd-store.ts";
 import { startTestApiServer } from "./api-server.ts";
@@ -102,6 +107,61 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
       },
     };
   }
+
+  test("an address or a node port that both give away at the same moment goes to one Service", async () => {
+    const server = async (seed: number) => {
+      const allocators = createServiceAllocators({
+        serviceCidrs: ["10.96.0.0/16"],
+        random: seededRandom(seed),
+      });
+      const withAllocation = (definition: ResourceDefinition): ResourceDefinition =>
+        definition.group === "" && definition.plural === "services"
+          ? {
+              ...definition,
+              beginWrite: serviceAllocation(allocators) as unknown as NonNullable<ResourceDefinition["beginWrite"]>,
+              claims: serviceClaims as unknown as NonNullable<ResourceDefinition["claims"]>,
+            }
+          : definition;
+      const store = await EtcdStore.open({ endpoints: [endpoint], clock });
+      const api = await startTestApiServer({ store, definitions: definitions.map(withAllocation) });
+      return { api, allocators };
+    };
+    // The same seed: both draw the same ports in the same order.
+    const servers = await Promise.all([server(1), server(1)]);
+    let refusals = 0;
+    const create = async (client: Client, name: string) => {
+      for (;;) {
+        try {
+          return await client.create(Services, {
+            metadata: { name, namespace: "default" },
+            spec: { type: "NodePort", ports: [{ port: 80 }] },
+          });
+        } catch (error) {
+          expect(error).toMatchObject({ reason: "ServerTimeout", details: { retryAfterSeconds: 1 } });
+          refusals++;
+        }
+      }
+    };
+    const made = await Promise.all(
+      servers.flatMap(({ api }, i) => Array.from({ length: 5 }, (_, k) => create(api.client, `s${i}-${k}`))),
+    );
+    expect(new Set(made.map(({ spec }) => spec.clusterIP)).size).toBe(10);
+    expect(new Set(made.map(({ spec }) => spec.ports![0]!.nodePort)).size).toBe(10);
+    expect(refusals).toBeGreaterThan(0);
+
+    // What is given back can be had at the other server, which hears of it by following.
+    const [{ api: first }, { api: second, allocators }] = servers;
+    const gone = made[0]!;
+    const port = gone.spec.ports![0]!.nodePort!;
+    await first.client.delete(Services, { name: gone.metadata.name, namespace: "default" });
+    followServices(allocators, () => [])({ type: "DELETED", object: gone });
+    const again = await second.client.create(Services, {
+      metadata: { name: "again", namespace: "default" },
+      spec: { type: "NodePort", ports: [{ port: 80, nodePort: port }] },
+    });
+    expect(again.spec.ports![0]!.nodePort).toBe(port);
+    for (const { api } of servers) await api[Symbol.asyncDispose]();
+  }, 30_000);
 
   const holder = async (client: Client, component: string) => (await client.get(Leases, lease(component))).spec;
 

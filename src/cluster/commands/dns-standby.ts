@@ -25,6 +25,8 @@ export async function dnsStandby(root: string): Promise<void> {
   const plan = readPlan(paths);
   const node = plan?.nodes.find(({ kind, role }) => kind === "local" && role === "control-plane");
   if (!plan || !node) return;
+  // What it answers from is the file: another engine's state went with the server, or is elsewhere.
+  if (plan.store && plan.store.engine !== "lmdb") return;
   const { encryption } = plan.apiServer;
   const sealing = encryption && (await readEncryption(encryption.configuration));
   const relieved = new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));

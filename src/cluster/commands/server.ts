@@ -2,7 +2,7 @@
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { lockHolder, tryLock } from "../cluster-lock.ts";
-import type { ClusterPlan } from "../config/cluster-config.ts";
+import type { ClusterPlan, StoreConfig } from "../config/cluster-config.ts";
 import { type LogLevel, lineLogger } from "../line-logger.ts";
 import { type RunningCluster, startServer } from "../server.ts";
 import { StuckStartError } from "../start-watch.ts";
@@ -19,6 +19,8 @@ export interface ServerOptions {
   roles?: readonly string[] | undefined;
   /** As kube-controller-manager's `--controllers`. */
   controllers?: readonly string[] | undefined;
+  /** In the place of the configuration's. */
+  store?: StoreConfig | undefined;
   /** The script that runs `pinnace`. */
   entry: string;
   /** Called a moment after the cluster was usable, and at the end. */

@@ -2,13 +2,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import type { AdmissionSelection } from "../../apiserver-plugins/admission/catalog.ts";
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
 import { lock } from "../cluster-lock.ts";
-import type { ClusterConfig, ClusterPlan, NodeConfig } from "../config/cluster-config.ts";
+import type { ClusterConfig, ClusterPlan, NodeConfig, StoreConfig, StoreEngine } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
 import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
@@ -18,6 +19,7 @@ import {
   clusterPaths,
   inUse,
   readPki,
+  readPkiFrom,
   readPlan,
   runningServer,
   type ServerIdentity,
@@ -35,6 +37,8 @@ export interface PlanOptions {
   nodes?: number | undefined;
   /** Admission plugins beside those that the configuration names. */
   admission?: AdmissionSelection | undefined;
+  /** In the place of the configuration's; paths relative to the working directory. */
+  store?: StoreConfig | undefined;
   print(line: string): void;
 }
 
@@ -84,7 +88,7 @@ async function upAlone(
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    if (config || options.nodes !== undefined || hasNames(options.admission))
+    if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
     await addContext(plan, readPki(paths)!, userKubeconfig());
     return plan;
@@ -143,7 +147,53 @@ async function readConfig(options: PlanOptions): Promise<ClusterConfig | undefin
       cause: error,
     });
   }
-  return parseConfig(text, options.configFile);
+  return withPathsFrom(dirname(options.configFile), await parseConfig(text, options.configFile));
+}
+
+/** The server works in another directory. */
+function withPathsFrom(folder: string, config: ClusterConfig): ClusterConfig {
+  const { store, certificates } = config;
+  return {
+    ...config,
+    ...(store ? { store: storeWithPathsFrom(folder, store) } : {}),
+    ...(certificates ? { certificates: resolve(folder, certificates) } : {}),
+  };
+}
+
+function storeWithPathsFrom(folder: string, store: StoreConfig): StoreConfig {
+  const { caFile, certFile, keyFile } = store;
+  return {
+    ...store,
+    ...(caFile ? { caFile: resolve(folder, caFile) } : {}),
+    ...(certFile ? { certFile: resolve(folder, certFile) } : {}),
+    ...(keyFile ? { keyFile: resolve(folder, keyFile) } : {}),
+  };
+}
+
+/** What the command line says of the store, as upstream's flags of kube-apiserver do. Throws when it makes no sense. */
+export async function storeFromFlags(flags: StoreFlags): Promise<StoreConfig | undefined> {
+  const { store: engine, etcdServers, etcdCafile, etcdCertfile, etcdKeyfile } = flags;
+  if (!engine && !etcdServers && !etcdCafile && !etcdCertfile && !etcdKeyfile) return undefined;
+  const config: StoreConfig = {
+    engine: (engine ?? "etcd") as StoreEngine,
+    ...(etcdServers ? { endpoints: etcdServers } : {}),
+    ...(etcdCafile ? { caFile: etcdCafile } : {}),
+    ...(etcdCertfile ? { certFile: etcdCertfile } : {}),
+    ...(etcdKeyfile ? { keyFile: etcdKeyfile } : {}),
+  };
+  const { parseConfig } = await import("../config/parse-config.ts");
+  const document = { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster", store: config };
+  // The same checks as for a file, in its words.
+  await parseConfig(JSON.stringify(document), "the command line");
+  return storeWithPathsFrom(".", config);
+}
+
+export interface StoreFlags {
+  store?: string;
+  etcdServers?: string[];
+  etcdCafile?: string;
+  etcdCertfile?: string;
+  etcdKeyfile?: string;
 }
 
 /** The plan and certificates of a cluster that this process is about to run itself. */
@@ -186,14 +236,15 @@ async function planOf(
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
-    if (config || options.nodes !== undefined || hasNames(options.admission))
+    if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
     return existing;
   }
   // Two clusters that are planned at the same moment must not choose the same LAN or port.
   const turn = await lock(paths, "planning");
   try {
-    const base: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
+    const given: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
+    const base = options.store ? { ...given, store: options.store } : given;
     const wanted = await withAdmission(
       options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) },
       options.admission,
@@ -304,7 +355,9 @@ const closingPatienceMs = 5000;
 export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
   const { dnsDomain, kubernetesAddress, hostAddress } = plan.network;
   const service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${dnsDomain}`];
+  const shared = plan.certificates === undefined ? undefined : sharedAuthorities(plan.certificates);
   const pki = await createPki({
+    ...(shared ? { shared } : {}),
     clusterName: plan.name,
     dnsNames: [...service, "localhost", ...plan.nodes.map((node) => node.name)],
     ipAddresses: [
@@ -320,6 +373,13 @@ export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<C
     random: systemRandom,
   });
   writePki(paths, pki);
+  return pki;
+}
+
+/** What the servers of one cluster have in common. */
+function sharedAuthorities(folder: string): ClusterPki {
+  const pki = readPkiFrom(folder);
+  if (!pki) throw new Error(`certificates: ${folder} is not the folder "pki" of another server of this cluster`);
   return pki;
 }
 

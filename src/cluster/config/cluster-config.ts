@@ -25,7 +25,24 @@ export interface ClusterConfig {
   ingress?: IngressProvider;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
+  store?: StoreConfig;
+  /** The folder with the certificates of another server of this cluster, which shares its store: `pki` in that one's folder. */
+  certificates?: string;
 }
+
+/** Where the state is kept. */
+export interface StoreConfig {
+  /** Default: lmdb, a file in the cluster's folder. `memory` forgets with its server; `etcd` may be shared by several servers. */
+  engine: StoreEngine;
+  /** Of etcd: `https://10.0.0.5:2379`; tried in turn. */
+  endpoints?: string[];
+  /** Files in PEM, for etcd over TLS: whom to trust, and who the server is to etcd. */
+  caFile?: string;
+  certFile?: string;
+  keyFile?: string;
+}
+
+export type StoreEngine = "lmdb" | "memory" | "etcd";
 
 export interface ApiServerConfig {
   address: string;
@@ -129,6 +146,10 @@ export interface ClusterPlan {
   loadBalancer: LoadBalancerProvider;
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;
+  /** Absent: lmdb. */
+  store?: StoreConfig;
+  /** Absent: authorities of its own. */
+  certificates?: string;
 }
 
 export interface NodePlan {

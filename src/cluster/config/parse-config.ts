@@ -10,7 +10,7 @@ import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../
 import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
-import type { ClusterConfig } from "./cluster-config.ts";
+import type { ClusterConfig, StoreConfig } from "./cluster-config.ts";
 
 export interface ConfigMistake {
   /** Counted from 1; undefined when the mistake concerns the file as a whole. */
@@ -139,7 +139,24 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
       });
   }
   mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config), ...apiServerMistakes(config));
-  mistakes.push(...schedulerMistakes(config));
+  mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store));
+  return mistakes;
+}
+
+export function storeMistakes(store: StoreConfig | undefined): { path: Path; message: string }[] {
+  if (!store) return [];
+  const at = (field: string, message: string) => ({ path: ["store", field], message });
+  const { engine, endpoints, caFile, certFile, keyFile } = store;
+  if (engine !== "etcd") {
+    const field = Object.keys(store).find((name) => name !== "engine");
+    return field ? [at(field, `has a meaning only with engine: etcd, not with ${engine}`)] : [];
+  }
+  const mistakes = [];
+  if (!endpoints?.length) mistakes.push(at("endpoints", "name at least one, such as https://127.0.0.1:2379"));
+  if ((certFile === undefined) !== (keyFile === undefined))
+    mistakes.push(at(certFile ? "certFile" : "keyFile", "certFile and keyFile go together"));
+  const isPlain = endpoints?.some((endpoint) => endpoint.startsWith("http:"));
+  if (isPlain && (caFile || certFile)) mistakes.push(at("endpoints", "certificates go with https: endpoints"));
   return mistakes;
 }
 

@@ -61,6 +61,8 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       port: config.apiServer?.port ?? facts.freeApiPort,
     },
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
+    ...(config.store ? { store: config.store } : {}),
+    ...(config.certificates ? { certificates: config.certificates } : {}),
     images: {
       mirrors: config.images?.mirrors ?? {},
       registries: config.images?.registries ?? {},

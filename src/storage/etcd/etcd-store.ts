@@ -127,19 +127,29 @@ export class EtcdStore implements Store {
     const existing: object = { key, target: "CREATE", result: "GREATER", create_revision: "0" };
     const compare = write.expected !== undefined ? [standing] : write.kind === "delete" ? [existing] : [];
     if (write.kind === "delete" && write.expected === 0) compare.push(existing);
+    const { take = [], give = [] } = write.claims ?? {};
+    for (const claim of take)
+      compare.push({ key: base64(claim), target: "CREATE", result: "EQUAL", create_revision: "0" });
     const answer = await this.#call<TxnAnswer>("/v3/kv/txn", {
       compare,
       success: [
         write.kind === "put"
           ? { request_put: { key, value: Buffer.from(bytesOf(write)).toString("base64"), prev_kv: true } }
           : { request_delete_range: { key, prev_kv: true } },
+        ...take.map((claim) => ({ request_put: { key: base64(claim), value: key } })),
+        ...give.map((claim) => ({ request_delete_range: { key: base64(claim) } })),
       ],
-      failure: [{ request_range: { key } }],
+      failure: [key, ...take.map(base64)].map((asked) => ({ request_range: { key: asked } })),
     });
     const response = answer.responses?.[0];
     if (!answer.succeeded) {
       const current = response?.response_range?.kvs?.[0];
-      return { ok: false, current: current && storedValue(current) };
+      const claimed = take.filter((_, i) => answer.responses?.[i + 1]?.response_range?.kvs?.length);
+      return {
+        ok: false,
+        current: current && storedValue(current),
+        ...(claimed.length > 0 ? { claimed } : {}),
+      };
     }
     const revision = revisionOf(answer.header);
     await this.#seen(revision);
