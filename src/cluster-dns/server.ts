@@ -17,7 +17,7 @@ import type { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { CachePlugin } from "./cache.ts";
 import { ForwardPlugin, nameserversOf } from "./forward.ts";
 import { KubernetesPlugin } from "./kubernetes.ts";
-import { chain, type Next } from "./plugin.ts";
+import { chain, type Next, type Plugin } from "./plugin.ts";
 import { respond } from "./respond.ts";
 import { Zone } from "./zone.ts";
 
@@ -29,6 +29,8 @@ export interface ClusterDnsOptions {
   log: Logger;
   /** Default `cluster.local`. */
   domain?: string;
+  /** Asked before everything else. */
+  plugins?: readonly Plugin[];
   /** Of the kube-dns Service. */
   serviceAddresses: readonly string[];
   /** Where to serve: the endpoints of the kube-dns Service. */
@@ -75,6 +77,7 @@ export class ClusterDns {
     const forward = new ForwardPlugin({ resolvers, clock, random, log });
     this.#owner.own(() => forward.close());
     const ask = chain([
+      ...(this.#options.plugins ?? []),
       new KubernetesPlugin({ zone, random, serverAddresses: serviceAddresses }),
       new CachePlugin({ clock }),
       forward,

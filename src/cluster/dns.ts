@@ -3,6 +3,7 @@
 import { EndpointSlices, Endpoints, Services } from "../api/resources.ts";
 import type { Owner } from "../base/disposal.ts";
 import type { Client } from "../client/client.ts";
+import { BalancerNames } from "../cluster-dns/balancer-names.ts";
 import { bindDnsSockets, ClusterDns, informZone } from "../cluster-dns/server.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
@@ -35,8 +36,15 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<void>
   if (!node) return;
   const cache = new InformerCache({ client, clock, log, signal });
   const sockets = bindDnsSockets(nodeNetnsPath(plan.name, node.name), node.address);
+  const balancerNames = new BalancerNames();
   const dns = new ClusterDns({
-    inform: (zone) => informZone(zone, cache),
+    async inform(zone) {
+      await Promise.all([
+        informZone(zone, cache),
+        ...(plan.loadBalancer === "cloud" ? [balancerNames.inform(cache)] : []),
+      ]);
+    },
+    plugins: plan.loadBalancer === "cloud" ? [balancerNames] : [],
     clock,
     random,
     log,

@@ -90,6 +90,37 @@ describeCluster("a cloud's load balancer", { config }, (cluster) => {
     );
   });
 
+  test("a balancer that AWS' annotations ask for has a host name, which pods resolve", async () => {
+    await cluster.apply(`
+apiVersion: v1
+kind: Service
+metadata:
+  name: named
+  annotations: { service.beta.kubernetes.io/aws-load-balancer-type: nlb }
+spec:
+  type: LoadBalancer
+  sessionAffinity: ClientIP
+  selector: { app: hostname }
+  ports: [{ port: 80 }]
+`);
+    const text = await eventually(
+      () => cluster.kubectl`get svc named`,
+      (text) =>
+        expect(text).toMatch(/named +LoadBalancer +10\.96\S+ +a[0-9a-f]{31}-[0-9a-f]{16}\.elb\.pinnace\.local +80:3/),
+    );
+    const [hostname] = /a[0-9a-f]{31}-\S+/.exec(text)!;
+    const pod = (await cluster.kubectl`get pods -l app=hostname -o name`).split("\n")[0]!.replace("pod/", "");
+    await eventually(
+      () => cluster.kubectl`exec ${pod} -- curl -s --max-time 5 http://${hostname}`,
+      (answer) => expect(answer).toContain("Welcome to nginx!"),
+    );
+    const address = (await cluster.host("dig", "+short", "@172.30.77.2", hostname)).trim();
+    expect(address).toMatch(/^172\.30\.77\.\d+$/);
+    expect(await page(address)).toContain("Welcome to nginx!");
+    await cluster.kubectl`delete svc named --timeout=20s`;
+    expect((await cluster.host("dig", "+short", "@172.30.77.2", hostname)).trim()).toBe("");
+  });
+
   test("an address outside the LAN is refused in an event", async () => {
     await cluster.apply(
       "apiVersion: v1\nkind: Service\nmetadata: { name: far }\nspec: { type: LoadBalancer, loadBalancerIP: 10.1.1.1, ports: [{ port: 80 }] }\n",

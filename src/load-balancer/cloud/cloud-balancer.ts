@@ -9,13 +9,16 @@ import { connectIn } from "../../base/node/netns.ts";
 import { keyOf, type ObjectKey } from "../../controller-runtime/cache.ts";
 import type { ControllerProcess, ProcessContext } from "../../controller-runtime/controller.ts";
 import { openNft } from "../../nftables/nft.ts";
+import { awsBalancerOf, hostNameOf, isCloudClass, whyAwsRefuses } from "./aws.ts";
 import {
+  addressAnnotation,
   addressFor,
   type Balancer,
   BalancerError,
   compileBalancers,
   type HealthCheck,
   healthCheckOf,
+  heldAddress,
   type Target,
   targetsAmong,
 } from "./plan-balancer.ts";
@@ -37,6 +40,13 @@ const checkEveryMs = 1000;
 const checkTimeoutMs = 1000;
 /** A node that fails once may only be busy. */
 const failuresUntilOut = 2;
+const neverAnswered = 1000;
+/** Of balancers that have a name. Cluster DNS answers for it. */
+const balancerDomain = "elb.pinnace.local";
+
+function questionOf(node: Target, { port, path }: HealthCheck): string {
+  return `${node.address}:${port}${path}`;
+}
 
 export function cloudBalancer(options: CloudOptions): ControllerProcess {
   return {
@@ -94,6 +104,9 @@ class Cloud {
     // Those that have an address keep it.
     for (const service of [...wanted].sort((a, b) => rank(a) - rank(b))) {
       try {
+        const aws = awsBalancerOf(service);
+        const why = aws && whyAwsRefuses(service, aws);
+        if (why) throw new BalancerError(why);
         const address = addressFor(service, this.#options.lan, taken);
         taken.add(address);
         placed.push({ service, address });
@@ -107,7 +120,7 @@ class Cloud {
     await this.#check(wanted, nodes);
     const balancers = placed.map(({ service, address }): Balancer => {
       const check = healthCheckOf(service);
-      return { service, address, targets: nodes.filter((node) => this.#isHealthy(node, check)) };
+      return { service, address, targets: nodes.filter((node) => this.#isHealthy(node, check, service)) };
     });
     const script = compileBalancers(balancers);
     if (script !== this.#applied) await nft.run(script);
@@ -121,20 +134,21 @@ class Cloud {
     const questions = new Map<string, { node: Target; check: HealthCheck }>();
     for (const service of services) {
       const check = healthCheckOf(service);
-      for (const node of nodes) questions.set(`${node.address}:${check.port}`, { node, check });
+      for (const node of nodes) questions.set(questionOf(node, check), { node, check });
     }
     for (const key of this.#failures.keys()) if (!questions.has(key)) this.#failures.delete(key);
     await Promise.all(
       [...questions].map(async ([key, { node, check }]) => {
         const isFine = await this.#answers(node.address, check);
         const known = this.#failures.get(key);
-        this.#failures.set(key, isFine ? 0 : known === undefined ? failuresUntilOut : known + 1);
+        this.#failures.set(key, isFine ? 0 : known === undefined ? neverAnswered : known + 1);
       }),
     );
   }
 
-  #isHealthy(node: Target, check: HealthCheck): boolean {
-    return (this.#failures.get(`${node.address}:${check.port}`) ?? failuresUntilOut) < failuresUntilOut;
+  #isHealthy(node: Target, check: HealthCheck, service: DeepReadonly<Service>): boolean {
+    const limit = awsBalancerOf(service)?.healthCheck.failuresUntilOut ?? failuresUntilOut;
+    return (this.#failures.get(questionOf(node, check)) ?? neverAnswered) < limit;
   }
 
   async #answers(address: string, { port, path }: HealthCheck): Promise<boolean> {
@@ -179,15 +193,23 @@ class Cloud {
     const { api, events } = this.#context;
     const ingress = service.status?.loadBalancer?.ingress;
     const hasFinalizer = service.metadata.finalizers?.includes(finalizer) ?? false;
-    if (hasFinalizer && ingress?.length === 1 && ingress[0]?.ip === address) return;
+    const aws = awsBalancerOf(service);
+    const hostname = aws && hostNameOf(service, aws, balancerDomain);
+    const isTold = ingress?.length === 1 && ingress[0]?.hostname === hostname && heldAddress(service) === address;
+    if (hasFinalizer && isTold) return;
     try {
       events.event(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer");
-      const finalizers = [...(service.metadata.finalizers ?? []), finalizer];
-      const held = hasFinalizer
-        ? service
-        : await api.patch(Services, service.metadata, { type: "merge", body: { metadata: { finalizers } } });
+      const finalizers = [...new Set([...(service.metadata.finalizers ?? []), finalizer])];
+      // Where the status holds a name, the address behind it stands here.
+      const annotations = { [addressAnnotation]: hostname ? address : null };
+      const needsNote = hostname !== undefined || service.metadata.annotations?.[addressAnnotation] !== undefined;
+      const metadata = { finalizers, ...(needsNote ? { annotations } : {}) };
+      const held =
+        hasFinalizer && !needsNote
+          ? service
+          : await api.patch(Services, service.metadata, { type: "merge", body: { metadata } });
       // Proxy: packets from inside the cluster come here too, as in a cloud.
-      const loadBalancer = { ingress: [{ ip: address, ipMode: "Proxy" }] };
+      const loadBalancer = { ingress: [hostname ? { hostname } : { ip: address, ipMode: "Proxy" }] };
       await api.updateStatus(Services, { ...held, status: { ...held.status, loadBalancer } });
       events.event(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer");
     } catch (error) {
@@ -220,7 +242,9 @@ class Cloud {
 }
 
 function isOurs({ metadata, spec }: DeepReadonly<Service>): boolean {
-  return spec.type === "LoadBalancer" && !spec.loadBalancerClass && metadata.deletionTimestamp === undefined;
+  return (
+    spec.type === "LoadBalancer" && isCloudClass(spec.loadBalancerClass) && metadata.deletionTimestamp === undefined
+  );
 }
 
 /** Its balancer goes: the Service is deleted, or is of another type now. */

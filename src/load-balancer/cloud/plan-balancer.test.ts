@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Service } from "../../api/core/v1.ts";
+import { awsBalancerOf, hostNameOf, isCloudClass, whyAwsRefuses } from "./aws.ts";
 import { addressFor, compileBalancers, healthCheckOf } from "./plan-balancer.ts";
 
 function service(spec: Partial<Service["spec"]> = {}, held?: string): Service {
@@ -46,4 +47,71 @@ test("packets are dealt among the healthy nodes' ports, and only from where the 
   ]);
   const idle = compileBalancers([{ service: service(), address: "172.30.0.254", targets: [] }]);
   expect(idle).not.toContain("172.30.0.254");
+});
+
+const annotated = (annotations: Record<string, string>, spec: Partial<Service["spec"]> = {}) => {
+  const each = service(spec);
+  each.metadata.uid = "a7a34037-1f47-b427-9bd4-3f04fd3ad8ff";
+  each.metadata.annotations = Object.fromEntries(
+    Object.entries(annotations).map(([key, value]) => [`service.beta.kubernetes.io/${key}`, value]),
+  );
+  return each;
+};
+
+test("AWS' annotations and class say which kind of balancer, for whom, and when a node is out", () => {
+  expect(awsBalancerOf(service())).toBeUndefined();
+  expect(awsBalancerOf(annotated({ "aws-load-balancer-connection-idle-timeout": "60" }))).toEqual({
+    kind: "classic",
+    isInternal: false,
+    healthCheck: {},
+  });
+  const network = annotated({
+    "aws-load-balancer-type": "nlb",
+    "aws-load-balancer-internal": "true",
+    "aws-load-balancer-healthcheck-port": "31000",
+    "aws-load-balancer-healthcheck-path": "/ready",
+    "aws-load-balancer-healthcheck-unhealthy-threshold": "5",
+  });
+  expect(awsBalancerOf(network)).toEqual({
+    kind: "network",
+    isInternal: true,
+    healthCheck: { port: 31000, path: "/ready", failuresUntilOut: 5 },
+  });
+  expect(healthCheckOf(network)).toEqual({ port: 31000, path: "/ready" });
+  expect(awsBalancerOf(service({ loadBalancerClass: "service.k8s.aws/nlb" }))?.kind).toBe("network");
+  expect([undefined, "service.k8s.aws/nlb", "example.com/other"].map(isCloudClass)).toEqual([true, true, false]);
+});
+
+test("a balancer's name comes from its Service's UID", () => {
+  const name = (annotations: Record<string, string>) => {
+    const each = annotated(annotations);
+    return hostNameOf(each, awsBalancerOf(each)!, "elb.pinnace.local");
+  };
+  const classic = name({ "aws-load-balancer-scheme": "internet-facing" });
+  expect(classic).toMatch(/^aa7a340371f47b4279bd43f04fd3ad8f-\d{10}\.elb\.pinnace\.local$/);
+  expect(name({ "aws-load-balancer-scheme": "internal" })).toBe(`internal-${classic}`);
+  expect(name({ "aws-load-balancer-type": "nlb" })).toMatch(/-[0-9a-f]{16}\.elb\.pinnace\.local$/);
+});
+
+test("a classic balancer refuses UDP and affinity; a network one deals by the client's address", () => {
+  const why = (type: string, spec: Partial<Service["spec"]>) => {
+    const each = annotated({ "aws-load-balancer-type": type }, spec);
+    return whyAwsRefuses(each, awsBalancerOf(each)!);
+  };
+  const udp = { ports: [{ port: 53, protocol: "UDP", nodePort: 30053 }] };
+  expect(why("classic", udp)).toBe("Only TCP LoadBalancer is supported for AWS ELB");
+  expect(why("classic", { sessionAffinity: "ClientIP" })).toBe("unsupported load balancer affinity: ClientIP");
+  expect(why("nlb", { ...udp, sessionAffinity: "ClientIP" })).toBeUndefined();
+  const targets = [{ node: "a", address: "172.30.0.2" }];
+  const sticky = annotated(
+    { "aws-load-balancer-type": "nlb", "load-balancer-source-ranges": "10.0.0.0/8, 10.1.0.0/16" },
+    { sessionAffinity: "ClientIP" },
+  );
+  const script = compileBalancers([{ service: sticky, address: "172.30.0.254", targets }]);
+  expect(script).toContain("dnat ip to jhash ip saddr mod 1 map");
+  expect(script).toContain("ip saddr != { 10.0.0.0/8 } ct state new drop");
+  const internal = annotated({ "aws-load-balancer-scheme": "internal" });
+  expect(compileBalancers([{ service: internal, address: "172.30.0.254", targets }])).toContain(
+    "ip saddr != { 10.0.0.0/8, 172.16.0.0/12",
+  );
 });

@@ -2,6 +2,8 @@
 import type { Node, Service } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { addressAt, cidr, cidrContains, cidrSize, familyOf, formatIp, ip, parseIp } from "../../base/ip.ts";
+import { disjointBlocks } from "../../nftables/disjoint-blocks.ts";
+import { awsBalancerOf } from "./aws.ts";
 
 export interface Target {
   node: string;
@@ -23,11 +25,24 @@ export interface HealthCheck {
 
 const proxyHealth: HealthCheck = { port: 10256, path: "/healthz" };
 
+/** On the Service, of which the status holds only a name: the address behind it. */
+export const addressAnnotation = "pinnace.local/load-balancer-address";
+
+/** The address that a Service's balancer has, whatever its status shows. */
+export function heldAddress({ metadata, status }: DeepReadonly<Service>): string | undefined {
+  const ingress = status?.loadBalancer?.ingress?.[0];
+  return ingress?.ip ?? (ingress?.hostname ? metadata.annotations?.[addressAnnotation] : undefined);
+}
+
 /** With policy Local a node must have an endpoint of the Service; otherwise a working proxy is enough. */
-export function healthCheckOf({ spec }: DeepReadonly<Service>): HealthCheck {
-  return spec.externalTrafficPolicy === "Local" && spec.healthCheckNodePort
-    ? { port: spec.healthCheckNodePort, path: "/healthz" }
-    : proxyHealth;
+export function healthCheckOf(service: DeepReadonly<Service>): HealthCheck {
+  const { spec } = service;
+  const usual =
+    spec.externalTrafficPolicy === "Local" && spec.healthCheckNodePort
+      ? { port: spec.healthCheckNodePort, path: "/healthz" }
+      : proxyHealth;
+  const { port = usual.port, path = usual.path } = awsBalancerOf(service)?.healthCheck ?? {};
+  return { port, path };
 }
 
 /** The nodes that a balancer may send to at all. */
@@ -50,7 +65,7 @@ export class BalancerError extends Error {
 export function addressFor(service: DeepReadonly<Service>, lan: string, taken: ReadonlySet<string>): string {
   const block = cidr(lan);
   const requested = service.spec.loadBalancerIP;
-  const held = service.status?.loadBalancer?.ingress?.[0]?.ip;
+  const held = heldAddress(service);
   if (requested) {
     const bytes = parseIp(requested);
     if (!bytes || !cidrContains(block, bytes))
@@ -80,7 +95,9 @@ export function compileBalancers(balancers: readonly Balancer[]): string {
     `add rule ip ${tableName} postrouting ct status dnat masquerade`,
   ];
   for (const { service, address, targets } of balancers) {
-    const ranges = (service.spec.loadBalancerSourceRanges ?? []).filter((range) => familyOf(range) === "ipv4");
+    const ranges = disjointBlocks(sourceRangesOf(service).filter((range) => familyOf(range) === "ipv4"));
+    // A client that comes again comes to the same node.
+    const choice = service.spec.sessionAffinity === "ClientIP" ? "jhash ip saddr" : "numgen random";
     for (const { protocol = "TCP", port, nodePort } of service.spec.ports ?? []) {
       const match = `ip daddr ${address} ${protocol.toLowerCase()} dport ${port}`;
       if (ranges.length > 0)
@@ -88,9 +105,22 @@ export function compileBalancers(balancers: readonly Balancer[]): string {
       if (!nodePort || targets.length === 0) continue;
       const places = targets.map((target, i) => `${i} : ${target.address} . ${nodePort}`).join(", ");
       lines.push(
-        `add rule ip ${tableName} prerouting ${match} dnat ip to numgen random mod ${targets.length} map { ${places} }`,
+        `add rule ip ${tableName} prerouting ${match} dnat ip to ${choice} mod ${targets.length} map { ${places} }`,
       );
     }
   }
   return lines.join("\n");
+}
+
+const sourceRangesAnnotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
+/** Whom an internal balancer answers, when the Service names nobody. */
+const privateRanges = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"];
+
+/** Empty: everybody. */
+function sourceRangesOf(service: DeepReadonly<Service>): readonly string[] {
+  const { spec, metadata } = service;
+  const stated = spec.loadBalancerSourceRanges?.length
+    ? spec.loadBalancerSourceRanges
+    : (metadata.annotations?.[sourceRangesAnnotation] ?? "").split(",").filter((range) => range.trim() !== "");
+  return stated.length === 0 && awsBalancerOf(service)?.isInternal ? privateRanges : stated;
 }
