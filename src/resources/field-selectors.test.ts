@@ -47,7 +47,6 @@ const selectors: Readonly<Record<string, readonly string[]>> = {
   "v1/replicationcontrollers": ["status.replicas"],
   "v1/secrets": ["type"],
   "v1/services": ["spec.clusterIP", "spec.type"],
-  "apps/v1/replicasets": ["status.replicas"],
   "batch/v1/jobs": ["status.successful"],
   "certificates.k8s.io/v1/certificatesigningrequests": ["spec.signerName"],
   "networking.k8s.io/v1/ipaddresses": ["spec.parentRef.name"],
@@ -74,7 +73,6 @@ describe("a field selector", () => {
     ["v1/events", "source", { source: {}, reportingComponent: "kubelet" }, "kubelet"],
     ["v1/events", "involvedObject.kind", { involvedObject: { kind: "Pod" } }, "Pod"],
     ["events.k8s.io/v1/events", "regarding.kind", { regarding: { kind: "Pod" } }, "Pod"],
-    ["apps/v1/replicasets", "status.replicas", { status: {} }, "0"],
     ["batch/v1/jobs", "status.successful", { status: { succeeded: 2 } }, "2"],
     ["resource.k8s.io/v1/resourceslices", "spec.driver", { spec: { driver: "gpu.test" } }, "gpu.test"],
   ])("of %s reads %s", (resource, field, object, value) => {

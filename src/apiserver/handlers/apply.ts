@@ -94,7 +94,8 @@ function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]):
 }
 
 /** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. */
-async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
+/** What an apply's body asks for. Throws upstream's 400. */
+export async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
   const { body } = request;
   if (body.kind === "object") return body.object as Configuration;
   const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
@@ -123,7 +124,12 @@ async function configurationOf(context: RequestContext, request: PatchRequest): 
   }
 }
 
-function checkConfiguration(applied: Configuration, resource: ServedResource, name: string): void {
+/** It must be of the kind that the URL names, and of that name. */
+export function checkConfiguration(
+  applied: Configuration,
+  resource: { apiVersion: string; kind: string },
+  name: string,
+): void {
   const { apiVersion = "", kind = "" } = applied;
   if (apiVersion !== resource.apiVersion || kind !== resource.kind) {
     const { group, version } = parseApiVersion(apiVersion) ?? { group: "", version: apiVersion };

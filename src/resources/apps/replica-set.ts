@@ -63,7 +63,6 @@ export const replicaSets = defineResource<ReplicaSet>({
     ),
   ],
   warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
-  fieldSelectors: { "status.replicas": ({ status }) => String(status?.replicas ?? 0) },
   columns: [
     name,
     integer("Desired", ({ spec }) => spec.replicas),

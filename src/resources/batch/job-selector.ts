@@ -7,11 +7,13 @@ const uidLabel = "batch.kubernetes.io/controller-uid";
 
 /** Two labels under two names each: the short ones are from before Kubernetes' labels had a domain. */
 function generatedLabels({ metadata }: Job): Record<string, string> {
+  // A Job that nobody named is about to be refused for it.
+  const name = metadata.name ?? "";
   return {
     [uidLabel]: metadata.uid,
-    "batch.kubernetes.io/job-name": metadata.name,
+    "batch.kubernetes.io/job-name": name,
     "controller-uid": metadata.uid,
-    "job-name": metadata.name,
+    "job-name": name,
   };
 }
 

@@ -31,7 +31,7 @@ export const namespaces = defineResource<Namespace>({
     const finalizers = namespace.spec.finalizers ?? [];
     if (!finalizers.includes("kubernetes")) namespace.spec.finalizers = [...finalizers, "kubernetes"];
     namespace.status = { phase: "Active" };
-    namespace.metadata.labels = { ...namespace.metadata.labels, [nameLabel]: namespace.metadata.name };
+    namespace.metadata.labels = { ...namespace.metadata.labels, [nameLabel]: namespace.metadata.name ?? "" };
   },
   beforeUpdate(next, previous) {
     // Only the finalize subresource changes the finalizers in spec.
