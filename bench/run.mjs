@@ -1,4 +1,4 @@
-// npm run bench [-- api] [--only start,workload,api,dns,services,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -6,6 +6,7 @@ import { benchAccess } from "./access.mjs";
 import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
 import { benchDns } from "./dns.mjs";
+import { benchImages } from "./images.mjs";
 import { benchPods } from "./pods.mjs";
 import { benchScale } from "./scale.mjs";
 import { benchServiceRules } from "./service-rules.mjs";
@@ -53,6 +54,7 @@ try {
       await cluster.down();
     }
   }
+  if (parts.includes("images")) await benchImages(results, { runs });
   if (parts.includes("dns")) {
     await cluster.up();
     try {

@@ -162,6 +162,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       staticPodFolder: join(folder, "manifests"),
       pluginFolder: join(folder, "plugins_registry"),
       heartbeatMs: 1000,
+      logLimits: { maximumBytes: 1 << 20, maximumFiles: 3 },
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
     });
     await kubelet.ready;
@@ -539,6 +540,25 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await reach(other, isReady);
     expect(await run(other, "echo", "well")).toBe("well");
   });
+
+  test("a container that writes its log without end fills no disk, and its neighbour is not held up", async () => {
+    const flood = await create({ containers: [{ command: ["sh", "-c", "yes 'a line of a log that nobody reads'"] }] });
+    await reach(flood, isReady);
+    const { uid } = (await get(flood)).metadata;
+    const logs = join(folder, "logs", `default_${flood}_${uid}`, "main");
+    const times = new Set<string>();
+    await until(() => {
+      for (const name of namesIn(logs)) times.add(name.slice(0, "0.log.20060102-150405".length));
+      return times.size >= 4;
+    }, 60_000);
+    expect(namesIn(logs).length).toBeLessThanOrEqual(4);
+    const neighbour = await create({ restartPolicy: "Never", containers: [{ command: ["echo", "undisturbed"] }] });
+    await reach(neighbour, (status) => status.phase === "Succeeded");
+    expect(await logOf(neighbour)).toBe("undisturbed\n");
+    await api.client.delete(Pods, { name: flood, namespace: "default" });
+    await until(() => isGone(flood));
+    expect(namesIn(join(folder, "logs")).some((name) => name.includes(flood))).toBe(false);
+  }, 90_000);
 
   test("a security context is kept to", async () => {
     const name = await create({

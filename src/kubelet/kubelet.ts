@@ -23,7 +23,8 @@ import { EvictionManager } from "./eviction/eviction-manager.ts";
 import type { Eviction } from "./eviction/plan-eviction.ts";
 import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
 import type { ImageService } from "./images/image-service.ts";
-import { defaultLogLimits, type LogLimits, rotateLog } from "./log-rotation.ts";
+import { LogKeeper } from "./log-keeper.ts";
+import { defaultLogLimits, type LogLimits } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
@@ -124,6 +125,7 @@ class RunningKubelet {
   readonly #informers: InformerCache;
   readonly #surroundings: PodSurroundings;
   readonly #evictions: EvictionManager;
+  readonly #logs: LogKeeper;
   readonly #staticPods: StaticPods | undefined;
   readonly #plugins: PluginRegistry | undefined;
   #registration: NodeRegistration | undefined;
@@ -202,6 +204,14 @@ class RunningKubelet {
       options.staticPodFolder === undefined ? undefined : this.#makeStaticPods(options.staticPodFolder);
     const states = () => [...this.#executors.values()].map(({ state }) => state);
     this.stats = new StatsSource({ ...this.#options, nodeName: node.name, pods: states });
+    this.#logs = new LogKeeper({
+      runtime,
+      limits: options.logLimits ?? defaultLogLimits,
+      regularMs: options.heartbeatMs ?? 10_000,
+      clock,
+      log,
+      signal,
+    });
     this.#evictions = new EvictionManager({
       stats: this.stats,
       images: options.images,
@@ -449,19 +459,8 @@ class RunningKubelet {
   }
 
   async #rotateLogs(): Promise<void> {
-    const { runtime, clock, log, logLimits = defaultLogLimits } = this.#options;
-    for (const executor of this.#executors.values()) {
-      for (const { run } of executor.state.containers) {
-        if (run.kind !== "running") continue;
-        const path = runtime.containerStatus(run.id)?.config.logPath;
-        if (!path) continue;
-        try {
-          await rotateLog(path, logLimits, clock.now(), () => runtime.reopenLog(run.id));
-        } catch (error) {
-          log.warn("rotating a container's log failed", { path, error: (error as Error).message });
-        }
-      }
-    }
+    const states = [...this.#executors.values()].flatMap(({ state }) => state.containers);
+    await this.#logs.look(states.flatMap(({ run }) => (run.kind === "running" ? [run.id] : [])));
   }
 }
 

@@ -63,3 +63,23 @@ async function compress(path: string): Promise<void> {
 function timestamp(now: number): string {
   return new Date(now).toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
 }
+
+/**
+ * When a log that grows as it did since `before` is to be looked at again: when it will have reached its limit. Undefined:
+ * the next regular look is early enough.
+ */
+export function nextLookMs(
+  before: { bytes: number; atMs: number },
+  after: { bytes: number; atMs: number },
+  limits: LogLimits,
+  regularMs: number,
+): number | undefined {
+  const grown = after.bytes - before.bytes;
+  const elapsedMs = after.atMs - before.atMs;
+  if (grown <= 0 || elapsedMs <= 0) return undefined;
+  const dueMs = Math.max(limits.maximumBytes - after.bytes, 0) / (grown / elapsedMs);
+  return dueMs < regularMs ? Math.max(dueMs, shortestLookMs) : undefined;
+}
+
+/** However fast a log grows: those set aside are named by the second. */
+const shortestLookMs = 1000;

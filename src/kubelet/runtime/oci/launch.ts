@@ -1,5 +1,5 @@
 /** Starts a container's process: conmon, which outlives us and holds the container; under it the OCI runtime; then the go-ahead. */
-import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readFileSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -55,8 +55,13 @@ export async function launch(request: LaunchRequest): Promise<StartedRecord> {
     closeSync(lifeline);
   }
   const complaints = text(conmon.readers[2]!).catch(() => "");
-  const answer = await firstLine(conmon.readers[3]!);
+  const answer = await soon(request, firstLine(conmon.readers[3]!));
   conmon.readers[3]!.destroy();
+  if (answer === undefined) {
+    conmon.readers[2]!.destroy();
+    killAllNaming(folder.id);
+    throw new RuntimeError("StartError", "context deadline exceeded: the container runtime did not answer");
+  }
   const report = parseReport(answer);
   if (!report || report.pid < 0) {
     const why = report?.message || (await complaints) || "conmon ended without a word";
@@ -84,6 +89,30 @@ function conmonArguments(request: LaunchRequest): string[] {
   // A log that survives the machine's crash is not worth a disk flush per container.
   for (const flag of ["--full-attach", "--no-sync-log"]) if (machine.conmonHas(flag)) args.push(flag);
   return args;
+}
+
+/** Undefined when it took so long that it will not come. */
+async function soon<T>({ clock, machine }: LaunchRequest, answer: Promise<T>): Promise<T | undefined> {
+  let timer: Disposable | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = clock.setTimer(machine.startTimeoutMs, () => resolve(undefined), { background: true });
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    timer?.[Symbol.dispose]();
+  }
+}
+
+/** conmon and the runtime have the container's id among their arguments, and nobody else has. */
+function killAllNaming(id: string): void {
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").includes(id)) process.kill(Number(pid), "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
+  }
 }
 
 /** A daemon keeps its descriptors, so the end of the stream cannot be waited for. */

@@ -27,6 +27,8 @@ export interface OciMachineOptions {
   logger: Logger;
   /** Default: crun, else runc. */
   runtime?: "crun" | "runc";
+  /** A container's start that takes longer has hung, and is given up. Default: two minutes, upstream's. */
+  startTimeoutMs?: number;
 }
 
 export class OciMachine {
@@ -92,6 +94,10 @@ export class OciMachine {
       /Max open files\s+\S+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024,
     );
     return Math.min(1_048_576, this.#openFilesLimit);
+  }
+
+  get startTimeoutMs(): number {
+    return this.#options.startTimeoutMs ?? 120_000;
   }
 
   get capabilities(): ReadonlySet<string> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
@@ -21,11 +21,20 @@ for (const kind of ["crun", "runc"] as const) {
   else test.skip(`the OCI runtime with ${kind} (needs root, conmon, busybox and ${kind})`, () => {});
 }
 
-async function ociFixture(kind: "crun" | "runc"): Promise<RuntimeFixture & { runtime(): ContainerRuntime }> {
+async function ociFixture(
+  kind: "crun" | "runc",
+  startTimeoutMs?: number,
+): Promise<RuntimeFixture & { runtime(): ContainerRuntime }> {
   const folder = mkdtempSync(`/var/tmp/pnt-runtime-${kind}-`);
   const layer = join(folder, "layer");
   busyboxLayer(layer);
-  const machine = new OciMachine({ folder, clock: systemClock, logger: silentLogger, runtime: kind });
+  const machine = new OciMachine({
+    folder,
+    clock: systemClock,
+    logger: silentLogger,
+    runtime: kind,
+    ...(startTimeoutMs ? { startTimeoutMs } : {}),
+  });
   const cgroupParent = `/pnt-runtime-${process.pid}-${kind}`;
   const networks: string[] = [];
   const images = {
@@ -124,6 +133,59 @@ if (isPossible && findProgram("crun")) {
       for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
       await runtime.close();
       await fixture.dispose();
+    }
+  });
+}
+
+if (isPossible && findProgram("crun")) {
+  test("a runtime that hangs is given up, leaves nothing, and does not keep the next container from starting", async () => {
+    const bin = mkdtempSync("/var/tmp/pnt-runtime-bin-");
+    const hang = join(bin, "hang");
+    writeFileSync(
+      join(bin, "crun"),
+      `#!/bin/sh\n[ -e ${hang} ] && exec sleep 1000\nexec ${findProgram("crun")} "$@"\n`,
+      {
+        mode: 0o755,
+      },
+    );
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${bin}:${path}`;
+    const fixture = await ociFixture("crun", 1000);
+    const runtime = fixture.runtime();
+    try {
+      await runtime.open();
+      const sandbox = await runtime.createSandbox({
+        pod: { name: "p", namespace: "default", uid: "u" },
+        attempt: 0,
+        hostname: "p",
+        cgroupParent: `${fixture.cgroupParent}/u`,
+      });
+      const create = () =>
+        runtime.createContainer(sandbox, {
+          name: "main",
+          attempt: 0,
+          imageId: "test",
+          imageName: "test",
+          command: ["sleep", "1000"],
+        });
+      writeFileSync(hang, "");
+      const hung = await Promise.all([create(), create(), create()]);
+      for (const each of await Promise.allSettled(hung.map((id) => runtime.startContainer(id)))) {
+        expect(each).toMatchObject({ status: "rejected", reason: { reason: "StartError" } });
+      }
+      expect(runtime.containerStatus(hung[0]!)?.state).toMatchObject({ kind: "exited", exitCode: 128 });
+      rmSync(hang);
+      const id = await create();
+      await runtime.startContainer(id);
+      expect(runtime.containerStatus(id)?.state.kind).toBe("running");
+      for (const each of hung) await runtime.removeContainer(each);
+      expect(processesNaming(fixture.folder).filter((line) => hung.some((each) => line.includes(each)))).toEqual([]);
+    } finally {
+      process.env["PATH"] = path;
+      for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
+      await runtime.close();
+      await fixture.dispose();
+      rmSync(bin, { recursive: true, force: true });
     }
   });
 }
