@@ -5,7 +5,7 @@ import type { DeepReadonly, New } from "../../api/object.ts";
 import { ControllerRevisions, DaemonSets, Nodes, Pods } from "../../api/resources.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
-import { keyOf } from "../../controller-runtime/cache.ts";
+import { keyOf, type ReadCache } from "../../controller-runtime/cache.ts";
 import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   defineController,
@@ -23,10 +23,20 @@ import { availableInMs, isPodReady } from "../pod-facts.ts";
 import { hashOf, revisionHashLabel, syncRevision, trimRevisions } from "../revisions.ts";
 import { isEmptySelector } from "../selectors.ts";
 import { slowStart } from "../slow-start.ts";
+import { FailedPodBackoff } from "./daemonset/failed-pod-backoff.ts";
 
 const burst = 250;
-/** A failed Pod is replaced, but not in a hot loop. */
-const failedPodDelayMs = 1000;
+/** What has failed where, for each set of controllers that runs. */
+const backoffs = new WeakMap<ReadCache, FailedPodBackoff>();
+
+function backoffOf(cache: ReadCache): FailedPodBackoff {
+  let backoff = backoffs.get(cache);
+  if (!backoff) {
+    backoff = new FailedPodBackoff();
+    backoffs.set(cache, backoff);
+  }
+  return backoff;
+}
 
 export const daemonSetController = defineController<DaemonSet>({
   name: "daemonset-controller",
@@ -84,7 +94,11 @@ async function reconcileDaemonSet(context: Reconcile, daemonSet: ReadDaemonSet):
     },
   );
   const hash = hashOf(revision);
-  const plan = planDaemonSet(daemonSet, cache.list(Nodes), pods, hash, clock.now());
+  const backoff = backoffOf(cache);
+  const keyAt = (node: string) => `${daemonSet.metadata.uid}/${daemonSet.metadata.generation}/${node}`;
+  const plan = planDaemonSet(daemonSet, cache.list(Nodes), pods, hash, clock.now(), (pod) =>
+    backoff.replaceInMs(keyAt(nodeOf(pod)), clock.now()),
+  );
 
   for (const pod of plan.failed) {
     const message = `Found failed daemon pod ${keyOf(pod)} on node ${nodeOf(pod)}, will try to kill it`;
@@ -115,10 +129,10 @@ async function reconcileDaemonSet(context: Reconcile, daemonSet: ReadDaemonSet):
     if (its) used.add(its.metadata.name);
   }
   await trimRevisions(api, history, used, spec.revisionHistoryLimit ?? 10);
-  if (plan.failed.length > 0) return { afterMs: failedPodDelayMs };
   const waits = present
     .map((pod) => availableInMs(pod, spec.minReadySeconds ?? 0, clock.now()) ?? 0)
     .filter((ms) => ms > 0);
+  if (plan.afterMs !== undefined) waits.push(plan.afterMs);
   return waits.length > 0 ? { afterMs: Math.min(...waits) } : undefined;
 }
 
@@ -128,15 +142,21 @@ export interface DaemonSetPlan {
   delete: readonly ReadPod[];
   /** Of those to delete, Pods that failed. */
   failed: readonly ReadPod[];
+  /** When the next failed Pod may be replaced. */
+  afterMs?: number;
 }
 
-/** Which Nodes get a Pod and which Pods go. One step of a rolling update at a time. */
+/**
+ * Which Nodes get a Pod and which Pods go. One step of a rolling update at a time. `replaceInMs` says when a failed Pod may
+ * be replaced; 0 is now.
+ */
 export function planDaemonSet(
   daemonSet: ReadDaemonSet,
   nodes: readonly DeepReadonly<Node>[],
   pods: readonly ReadPod[],
   hash: string,
   nowMs: number,
+  replaceInMs: (failed: ReadPod) => number = () => 0,
 ): DaemonSetPlan {
   const { minReadySeconds = 0, updateStrategy } = daemonSet.spec;
   const byNode = new Map<string, ReadPod[]>();
@@ -147,6 +167,7 @@ export function planDaemonSet(
   const create: string[] = [];
   const gone = new Set<ReadPod>();
   const failed: ReadPod[] = [];
+  let afterMs: number | undefined;
   const isNew = (pod: ReadPod) => pod.metadata.labels?.[revisionHashLabel] === hash;
   const isAvailable = (pod: ReadPod) => availableInMs(pod, minReadySeconds, nowMs) === 0;
   const isLeaving = (pod: ReadPod) => pod.metadata.deletionTimestamp !== undefined;
@@ -164,6 +185,11 @@ export function planDaemonSet(
     }
     for (const pod of staying) {
       if (pod.status?.phase !== "Failed") continue;
+      const waitMs = replaceInMs(pod);
+      if (waitMs > 0) {
+        afterMs = Math.min(afterMs ?? waitMs, waitMs);
+        continue;
+      }
       gone.add(pod);
       failed.push(pod);
     }
@@ -187,7 +213,7 @@ export function planDaemonSet(
     const maxUnavailable = maxSurge > 0 ? 0 : Math.max(1, scaledValue(unavailable, running.length, "up"));
     rollOver(running, maxUnavailable, maxSurge);
   }
-  return { create, delete: [...gone], failed };
+  return { create, delete: [...gone], failed, ...(afterMs === undefined ? {} : { afterMs }) };
 
   function rollOver(names: readonly string[], maxUnavailable: number, maxSurge: number): void {
     let missing = 0;
