@@ -5,7 +5,7 @@
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { prefixEnd } from "./ordered-map.ts";
-import type { Revision, Store, StoredValue } from "./store.ts";
+import type { Revision, Store, StoredValue, Write } from "./store.ts";
 
 export interface Snapshot {
   revision: Revision;
@@ -27,6 +27,28 @@ export async function takeSnapshot(store: Store): Promise<Snapshot> {
     values.push(...page.values);
     if (page.remaining === 0 || page.values.length === 0) return { revision, values };
   }
+}
+
+const writesAtOnce = 64;
+
+/**
+ * Makes a store that is open, and perhaps watched, hold what the snapshot holds: under new revisions, and not in one transaction.
+ * Resolves to how many keys it wrote or removed.
+ */
+export async function restoreInto(store: Store, snapshot: Snapshot): Promise<number> {
+  const wanted = new Map(snapshot.values.map(({ key, value }) => [key, value]));
+  const standing = (await takeSnapshot(store)).values;
+  const isSame = new Set<string>();
+  const writes: Write[] = [];
+  for (const { key, value } of standing) {
+    const next = wanted.get(key);
+    if (!next) writes.push({ kind: "delete", key });
+    else if (Buffer.compare(next, value) === 0) isSame.add(key);
+  }
+  for (const [key, value] of wanted) if (!isSame.has(key)) writes.push({ kind: "put", key, value });
+  for (let i = 0; i < writes.length; i += writesAtOnce)
+    await Promise.all(writes.slice(i, i + writesAtOnce).map((write) => store.write(write)));
+  return writes.length;
 }
 
 /** Writes the file beside its place, flushes it, and only then puts it there: what stands at `path` is always whole. */

@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { EncodingBudget } from "../encoding-budget.ts";
+import { restoreInto, takeSnapshot } from "../snapshot.ts";
 import { storeConformance } from "../store.conformance.ts";
 import { WatchCache } from "../watch-cache.ts";
 import { base64 } from "./etcd-client.ts";
@@ -80,6 +81,29 @@ interface Thing {
   metadata: { name: string; resourceVersion?: string };
   size: number;
 }
+
+it("a snapshot is put into etcd beside those who watch, who are told only of what differs", async () => {
+  await clear();
+  const store = await open();
+  try {
+    const put = (key: string, text: string) => store.write({ kind: "put", key, value: Buffer.from(text) });
+    for (const name of ["changed", "gone", "same"]) await put(`/registry/x/${name}`, "before");
+    const snapshot = await takeSnapshot(store);
+    await put("/registry/x/changed", "after");
+    await put("/registry/x/new", "after");
+    await store.write({ kind: "delete", key: "/registry/x/gone" });
+    const seen: string[] = [];
+    store.watch("/registry/", store.revision, (events) => {
+      for (const event of events) seen.push(`${event.kind} ${event.kind === "put" ? event.current.key : event.key}`);
+    });
+    expect(await restoreInto(store, snapshot)).toBe(3);
+    expect(seen.sort()).toEqual(["delete /registry/x/new", "put /registry/x/changed", "put /registry/x/gone"]);
+    const values = (await takeSnapshot(store)).values.map(({ key, value }) => [key, Buffer.from(value).toString()]);
+    expect(values).toEqual(["changed", "gone", "same"].map((name) => [`/registry/x/${name}`, "before"]));
+  } finally {
+    await store.close();
+  }
+});
 
 describe("Two API servers that share etcd", () => {
   const prefix = "/registry/things/";
