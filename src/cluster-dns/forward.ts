@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import type { Clock } from "../base/clock.ts";
 import { familyOf, parseIp } from "../base/ip.ts";
 import type { Logger } from "../base/logger.ts";
+import { connectIn, udpSocketIn } from "../base/node/netns.ts";
 import type { Random } from "../base/random.ts";
 import { type Answer, type Message, Rcode } from "./message.ts";
 import { failure, type Next, type Plugin, type Query } from "./plugin.ts";
@@ -17,6 +18,8 @@ export interface ForwardOptions {
   log: Logger;
   /** How long one resolver may take. Default 2,000 ms. */
   timeoutMs?: number;
+  /** Where questions leave from: a node, which has ways to Services and pods. Default: this machine. */
+  netnsPath?: string;
 }
 
 /** As kubeadm sets `max_concurrent`: beyond it questions are refused, so that a dead resolver fills no memory. */
@@ -24,7 +27,7 @@ const mostAtOnce = 1000;
 
 export class ForwardPlugin implements Plugin {
   readonly name = "forward";
-  readonly #options: Required<ForwardOptions>;
+  readonly #options: ForwardOptions & { timeoutMs: number };
   /** Questions on their way, by what they ask. Who asks the same waits with the first: a loop of forwarders ends here. */
   readonly #asking = new Map<string, Promise<Answer>>();
   readonly #silent = new Set<string>();
@@ -109,17 +112,16 @@ export class ForwardPlugin implements Plugin {
     return response.truncated ? await this.#overTcp(address, port, bytes, accept) : response;
   }
 
-  #overUdp(
+  async #overUdp(
     address: string,
     port: number,
     bytes: Buffer,
     accept: (packet: Buffer) => Message | undefined,
   ): Promise<Message> {
     // A socket of its own, and so a port of its own, for each question: answers are hard to forge.
-    let socket: Socket;
+    const socket = await this.#udpSocket(address);
     return this.#within(
       (resolve, reject) => {
-        socket = createSocket(familyOf(address) === "ipv4" ? "udp4" : "udp6");
         socket.on("error", reject);
         socket.on("message", (packet) => {
           const response = accept(packet);
@@ -132,13 +134,20 @@ export class ForwardPlugin implements Plugin {
     );
   }
 
+  async #udpSocket(address: string): Promise<Socket> {
+    const { netnsPath } = this.#options;
+    const isIpv4 = familyOf(address) === "ipv4";
+    return netnsPath ? udpSocketIn(netnsPath, isIpv4 ? "0.0.0.0" : "::", 0) : createSocket(isIpv4 ? "udp4" : "udp6");
+  }
+
   #overTcp(
     address: string,
     port: number,
     bytes: Buffer,
     accept: (packet: Buffer) => Message | undefined,
   ): Promise<Message> {
-    const socket = connect({ host: address, port });
+    const { netnsPath } = this.#options;
+    const socket = netnsPath ? connectIn(netnsPath, address, port) : connect({ host: address, port });
     return this.#within(
       (resolve, reject) => {
         let received = Buffer.alloc(0);

@@ -31,6 +31,8 @@ export interface ClusterDnsOptions {
   domain?: string;
   /** Asked before everything else. */
   plugins?: readonly Plugin[];
+  /** Asked for what is not the cluster's, before the host's resolvers are. */
+  settings?: Plugin & { close(): void };
   /** Of the kube-dns Service. */
   serviceAddresses: readonly string[];
   /** Where to serve: the endpoints of the kube-dns Service. */
@@ -76,9 +78,13 @@ export class ClusterDns {
     const resolvers = this.#options.resolvers ?? hostResolvers(clock, own);
     const forward = new ForwardPlugin({ resolvers, clock, random, log });
     this.#owner.own(() => forward.close());
+    const { settings } = this.#options;
+    if (settings) this.#owner.own(() => settings.close());
     const ask = chain([
       ...(this.#options.plugins ?? []),
       new KubernetesPlugin({ zone, random, serverAddresses: serviceAddresses }),
+      // Not remembered: what the user edits holds at once.
+      ...(settings ? [settings] : []),
       new CachePlugin({ clock }),
       forward,
     ]);

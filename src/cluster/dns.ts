@@ -5,8 +5,10 @@ import type { Owner } from "../base/disposal.ts";
 import type { Client } from "../client/client.ts";
 import { BalancerNames } from "../cluster-dns/balancer-names.ts";
 import { bindDnsSockets, ClusterDns, informZone } from "../cluster-dns/server.ts";
+import { SettingsPlugin } from "../cluster-dns/settings-plugin.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
+import { followCorefile, writeCorefile } from "./corefile.ts";
 import { type DnsStandbyOptions, endDnsStandby, keepDnsStandby } from "./dns-standby.ts";
 import { ensureObject } from "./ensure-object.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
@@ -37,6 +39,10 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<void>
   const cache = new InformerCache({ client, clock, log, signal });
   const sockets = bindDnsSockets(nodeNetnsPath(plan.name, node.name), node.address);
   const balancerNames = new BalancerNames();
+  // From the node: a stub domain's resolver may be a Service of this cluster.
+  const settings = new SettingsPlugin({ clock, random, log, netnsPath: nodeNetnsPath(plan.name, node.name) });
+  const fieldSelectors = { configmaps: "metadata.name=coredns" };
+  followCorefile(new InformerCache({ client, clock, log, signal, fieldSelectors }), settings, log);
   const dns = new ClusterDns({
     async inform(zone) {
       await Promise.all([
@@ -45,6 +51,7 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<void>
       ]);
     },
     plugins: plan.loadBalancer === "cloud" ? [balancerNames] : [],
+    settings,
     clock,
     random,
     log,
@@ -52,7 +59,7 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<void>
     serviceAddresses: [plan.network.dnsAddress],
     listen: [sockets],
   });
-  await Promise.all([dns.start(), writeService(client, plan, node)]);
+  await Promise.all([dns.start(), writeService(client, plan, node), writeCorefile(client, plan.network.dnsDomain)]);
   owner.own(() => dns.close());
   if (standby) {
     endDnsStandby(standby.paths);
