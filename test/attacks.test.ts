@@ -1,0 +1,426 @@
+/** Ways in that must be closed, tried on a whole cluster by a pod's token, a node's certificate and raw sockets; each is refused and logged. */
+import { generateKeyPairSync, sign } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connect } from "node:tls";
+import { beforeAll, expect, test } from "vitest";
+import { describeCluster } from "../src/testing/cluster-fixture.ts";
+import { clientCertificate } from "../src/testing/webhook-server.ts";
+
+const config = `
+nodes: [{ name: n1, kind: simulated }, { name: n2, kind: simulated }]
+apiServer:
+  audit:
+    policy:
+      apiVersion: audit.k8s.io/v1
+      kind: Policy
+      omitStages: [RequestReceived]
+      rules: [{ level: Metadata, userGroups: ["system:serviceaccounts", "system:unauthenticated", "system:nodes"] }]
+`;
+
+const manifest = `
+apiVersion: v1
+kind: Secret
+metadata: { name: treasure, namespace: default }
+stringData: { word: opensesame }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: intruder, namespace: default }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: powerful, namespace: default }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: forgotten, namespace: default }
+---
+apiVersion: v1
+kind: Namespace
+metadata: { name: strict, labels: { pod-security.kubernetes.io/enforce: restricted } }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: { name: modest }
+rules:
+- { apiGroups: [""], resources: [pods], verbs: [get, list, create] }
+- { apiGroups: [certificates.k8s.io], resources: [certificatesigningrequests], verbs: [create] }
+- { apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles, rolebindings], verbs: [create, patch, update] }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: modest }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: modest }
+subjects: [{ kind: ServiceAccount, name: intruder, namespace: default }]
+`;
+
+interface Attack {
+  method?: string;
+  path: string;
+  headers?: string[];
+  /** JSON; patches are merge patches. */
+  body?: object;
+  /** Who: the intruder's token unless said otherwise. */
+  as?: "node" | "master" | "stranger" | "nobody" | string[];
+}
+
+const rbac = "/apis/rbac.authorization.k8s.io/v1";
+const inDefault = "/api/v1/namespaces/default";
+const secrets = `${inDefault}/secrets`;
+const pod = (spec: object = {}, name = "evil") => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name },
+  spec: { containers: [{ name: "main", image: "nowhere.invalid/any:1" }], ...spec },
+});
+const review = { apiVersion: "v1", kind: "Binding", metadata: { name: "web" }, target: { kind: "Node", name: "n1" } };
+
+const attacks: Record<string, Attack> = {
+  "a secret by a pod's token": { path: `${secrets}/treasure` },
+  "all secrets of the cluster": { path: "/api/v1/secrets" },
+  "a watch of secrets": { path: "/api/v1/secrets?watch=1" },
+  "a deletion of all secrets": { method: "DELETE", path: secrets },
+  "a secret behind a doubled slash at the beginning": { path: `//api/v1/namespaces/default/secrets/treasure` },
+  "a secret behind encoded slashes": { path: `${inDefault}/pods/..%2f..%2fsecrets/treasure` },
+  "a secret behind a null byte": { path: `${inDefault}/pods/x%00/../../secrets/treasure` },
+  "the token as a question's part": { path: `${secrets}/treasure?access_token=x`, as: "nobody" },
+  "impersonation of another ServiceAccount": {
+    path: `${secrets}/treasure`,
+    headers: ["Impersonate-User: system:serviceaccount:default:powerful"],
+  },
+  "impersonation in capitals": { path: `${secrets}/treasure`, headers: ["IMPERSONATE-USER: kubernetes-admin"] },
+  "impersonation with an underscore": { path: `${secrets}/treasure`, headers: ["Impersonate_User: kubernetes-admin"] },
+  "impersonation of a uid alone": { path: `${secrets}/treasure`, headers: ["Impersonate-Uid: 1"] },
+  "impersonation of an extra alone": { path: `${secrets}/treasure`, headers: ["Impersonate-Extra-scopes: all"] },
+  "a front proxy's headers": {
+    path: `${secrets}/treasure`,
+    headers: ["X-Remote-User: kubernetes-admin", "X-Remote-Group: system:masters"],
+  },
+  "a token of a mightier ServiceAccount": {
+    method: "POST",
+    path: `${inDefault}/serviceaccounts/powerful/token`,
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+  },
+  "a privileged pod where only modest ones may run": {
+    method: "POST",
+    path: "/api/v1/namespaces/strict/pods",
+    body: pod({ containers: [{ name: "main", image: "a", securityContext: { privileged: true } }] }),
+  },
+  "the node's own disk where only modest pods may run": {
+    method: "POST",
+    path: "/api/v1/namespaces/strict/pods",
+    body: pod({ volumes: [{ name: "host", hostPath: { path: "/" } }] }),
+  },
+  "a pod of a ServiceAccount that is not there": {
+    method: "POST",
+    path: `${inDefault}/pods`,
+    body: pod({ serviceAccountName: "nobody" }),
+  },
+  "a container put into a running pod": {
+    method: "PATCH",
+    path: `${inDefault}/pods/web/ephemeralcontainers`,
+    body: { spec: { ephemeralContainers: [{ name: "debug", image: "a" }] } },
+  },
+  "a command in a pod by POST": { method: "POST", path: `${inDefault}/pods/web/exec?command=sh&stdout=1` },
+  "a command in a pod by an upgrade": {
+    path: `${inDefault}/pods/web/exec?command=sh&stdout=1`,
+    headers: [
+      "Connection: Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+      "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+    ],
+  },
+  "the kubelet through the API server": { path: "/api/v1/nodes/n1/proxy/pods" },
+  "a Service through the API server": { path: `${inDefault}/services/kubernetes:443/proxy/` },
+  "binding a pod to a node": { method: "POST", path: `${inDefault}/pods/web/binding`, body: review },
+  "evicting a pod": {
+    method: "POST",
+    path: `${inDefault}/pods/web/eviction`,
+    body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "web" } },
+  },
+  "a pod's status, which is the kubelet's": {
+    method: "PATCH",
+    path: `${inDefault}/pods/web/status`,
+    body: { status: { podIP: "192.0.2.1" } },
+  },
+  "the approval of one's own certificate": {
+    method: "PATCH",
+    path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/evil/approval",
+    body: { status: { conditions: [{ type: "Approved", status: "True", reason: "me" }] } },
+  },
+  "a role that may do everything": {
+    method: "POST",
+    path: `${rbac}/clusterroles`,
+    body: {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      metadata: { name: "evil" },
+      rules: [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }],
+    },
+  },
+  "a role that gathers others": {
+    method: "POST",
+    path: `${rbac}/clusterroles`,
+    body: {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRole",
+      metadata: { name: "evil" },
+      aggregationRule: {
+        clusterRoleSelectors: [{ matchLabels: { "rbac.authorization.k8s.io/aggregate-to-admin": "true" } }],
+      },
+      rules: [],
+    },
+  },
+  "one's own role made mightier": {
+    method: "PATCH",
+    path: `${rbac}/clusterroles/modest`,
+    body: { rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["*"] }] },
+  },
+  "a binding to a role that is mightier than oneself": {
+    method: "POST",
+    path: `${rbac}/namespaces/default/rolebindings`,
+    body: {
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata: { name: "evil" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
+      subjects: [{ kind: "ServiceAccount", name: "intruder", namespace: "default" }],
+    },
+  },
+  "a webhook that would see everything": {
+    method: "POST",
+    path: "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    body: {
+      apiVersion: "admissionregistration.k8s.io/v1",
+      kind: "MutatingWebhookConfiguration",
+      metadata: { name: "evil" },
+    },
+  },
+  "a node's secret of no pod there": { path: `${secrets}/treasure`, as: "node" },
+  "a node's list of secrets": { path: secrets, as: "node" },
+  "a node that changes another": {
+    method: "PATCH",
+    path: "/api/v1/nodes/n2",
+    body: { metadata: { labels: { a: "b" } } },
+    as: "node",
+  },
+  "a node that takes a label for itself": {
+    method: "PATCH",
+    path: "/api/v1/nodes/n1",
+    body: { metadata: { labels: { "node-restriction.kubernetes.io/tier": "trusted" } } },
+    as: "node",
+  },
+  "a node that makes a pod": { method: "POST", path: `${inDefault}/pods`, body: pod({ nodeName: "n1" }), as: "node" },
+  "a node that makes a pod for another node": {
+    method: "POST",
+    path: `${inDefault}/pods`,
+    body: {
+      ...pod({ nodeName: "n2" }),
+      metadata: { name: "evil", annotations: { "kubernetes.io/config.mirror": "x" } },
+    },
+    as: "node",
+  },
+  "a node's token of a pod that is not there": {
+    method: "POST",
+    path: `${inDefault}/serviceaccounts/powerful/token`,
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} },
+    as: "node",
+  },
+  "a node that deletes another's lease": {
+    method: "DELETE",
+    path: "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n2",
+    as: "node",
+  },
+  "a master's certificate of another authority": { path: `${secrets}/treasure`, as: "stranger" },
+};
+
+describeCluster("an attack on a cluster is refused and logged", { config }, (cluster) => {
+  let server: string;
+  let token: string;
+  const identities: Record<string, string[]> = {};
+  const home = (...path: string[]) => join(cluster.home, "clusters", cluster.name, ...path);
+
+  beforeAll(async () => {
+    await cluster.apply(manifest);
+    await cluster.kubectl`run web --image=nowhere.invalid/any:1`;
+    server = await cluster.kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`;
+    token = (await cluster.kubectl`create token intruder`).trim();
+    const ca = {
+      certificatePem: readFileSync(home("pki", "ca.crt"), "utf8"),
+      privateKeyPem: readFileSync(home("pki", "ca.key"), "utf8"),
+    };
+    const known = {
+      node: await clientCertificate(ca, "system:node:n1", "system:nodes"),
+      master: await clientCertificate(ca, "master", "system:masters"),
+    };
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+    const foreign = await selfSigned(home("foreign"), privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+    for (const [name, { certificatePem, privateKeyPem }] of Object.entries({ ...known, stranger: foreign })) {
+      writeFileSync(home(`${name}.crt`), certificatePem);
+      writeFileSync(home(`${name}.key`), privateKeyPem, { mode: 0o600 });
+      identities[name] = ["--cert", home(`${name}.crt`), "--key", home(`${name}.key`)];
+    }
+    identities["nobody"] = [];
+  });
+
+  /** Signed by itself, in the name of the masters. */
+  async function selfSigned(stem: string, key: string): Promise<{ certificatePem: string; privateKeyPem: string }> {
+    writeFileSync(`${stem}.key`, key, { mode: 0o600 });
+    const subject = "/O=system:masters/CN=kubernetes-admin";
+    await cluster.host("openssl", "req", "-x509", "-key", `${stem}.key`, "-subj", subject, "-out", `${stem}.crt`);
+    return { certificatePem: readFileSync(`${stem}.crt`, "utf8"), privateKeyPem: key };
+  }
+
+  const proof = (who: Attack["as"]) =>
+    who === undefined ? ["-H", `Authorization: Bearer ${token}`] : Array.isArray(who) ? who : identities[who]!;
+
+  async function attempt({
+    method = "GET",
+    path,
+    headers = [],
+    body,
+    as,
+  }: Attack): Promise<{ code: number; text: string }> {
+    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const answer = await cluster.host(
+      "curl",
+      ...["-sk", "--http1.1", "--path-as-is", "--max-time", "10", "-X", method, "-w", "\n%{http_code}"],
+      ...proof(as),
+      ...headers.flatMap((header) => ["-H", header]),
+      ...(body ? ["-H", `Content-Type: ${type}`, "-d", JSON.stringify(body)] : []),
+      server + path,
+    );
+    const [code = "", ...text] = answer.split("\n").reverse();
+    return { code: Number(code), text: text.reverse().join("\n") };
+  }
+
+  test.each(Object.keys(attacks))("%s", async (name) => {
+    const { code, text } = await attempt(attacks[name]!);
+    expect([400, 401, 403, 404, 405, 422], text).toContain(code);
+    expect(text).not.toContain(Buffer.from("opensesame").toString("base64"));
+  });
+
+  test("a certificate of the masters", async () => {
+    const subject = "/O=system:masters/CN=me";
+    const pem = await cluster.host("openssl", "req", "-new", "-key", home("foreign.key"), "-subj", subject);
+    const spec = {
+      request: Buffer.from(pem).toString("base64"),
+      signerName: "kubernetes.io/kube-apiserver-client",
+      usages: ["client auth"],
+    };
+    const path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    const body = {
+      apiVersion: "certificates.k8s.io/v1",
+      kind: "CertificateSigningRequest",
+      metadata: { name: "evil" },
+      spec,
+    };
+    const { code, text } = await attempt({ method: "POST", path, body });
+    expect(code).toBe(403);
+    expect(text).toContain("system:masters group is not allowed");
+  });
+
+  const bearer = (value: string) =>
+    attempt({ path: `${inDefault}/pods`, as: ["-H", `Authorization: Bearer ${value}`] });
+
+  test("a token that was changed, is for others, or has outlived what it stands for", async () => {
+    expect((await bearer(token)).code).toBe(200);
+    const [head, , signature] = token.split(".");
+    const claims = {
+      sub: "system:serviceaccount:default:powerful",
+      aud: ["https://kubernetes.default.svc.cluster.local"],
+    };
+    const forged = `${head}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}`;
+    expect((await bearer(`${forged}.${signature}`)).code).toBe(401);
+    const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const own = sign("sha256", Buffer.from(forged), { key: privateKey, dsaEncoding: "ieee-p1363" });
+    expect((await bearer(`${forged}.${own.toString("base64url")}`)).code).toBe(401);
+    expect((await bearer(`${token}x`)).code).toBe(401);
+    const elsewhere = (await cluster.kubectl`create token intruder --audience=vault`).trim();
+    expect((await bearer(elsewhere)).code).toBe(401);
+    const bound = (await cluster.kubectl`create token default --bound-object-kind=Pod --bound-object-name=web`).trim();
+    expect((await bearer(bound)).code).toBe(403);
+    await cluster.kubectl`delete pod web --grace-period=0 --force`;
+    expect((await bearer(bound)).code).toBe(401);
+    const left = (await cluster.kubectl`create token forgotten`).trim();
+    expect((await bearer(left)).code).toBe(403);
+    await cluster.kubectl`delete serviceaccount forgotten`;
+    expect((await bearer(left)).code).toBe(401);
+  });
+
+  test("a token review does not take a token for one that is meant for another", async () => {
+    const body = (audiences: string[]) => ({
+      apiVersion: "authentication.k8s.io/v1",
+      kind: "TokenReview",
+      spec: { token, audiences },
+    });
+    const ask = async (audiences: string[]) => {
+      const path = "/apis/authentication.k8s.io/v1/tokenreviews";
+      const { text } = await attempt({ method: "POST", path, body: body(audiences), as: "master" });
+      return (JSON.parse(text) as { status: { authenticated?: boolean; audiences?: string[] } }).status;
+    };
+    expect(await ask(["vault"])).not.toHaveProperty("authenticated");
+    const api = "https://kubernetes.default.svc.cluster.local";
+    expect(await ask(["vault", api])).toMatchObject({ authenticated: true, audiences: [api] });
+  });
+
+  const raw = (text: string) =>
+    new Promise<string>((resolve, reject) => {
+      const { hostname, port } = new URL(server);
+      const socket = connect({
+        host: hostname,
+        port: Number(port),
+        rejectUnauthorized: false,
+        ALPNProtocols: ["http/1.1"],
+      });
+      const chunks: Buffer[] = [];
+      socket.once("secureConnect", () => socket.end(text));
+      socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+      socket.once("close", () => resolve(Buffer.concat(chunks).toString("latin1")));
+      socket.once("error", reject);
+    });
+  const lines = (...all: string[]) => `${all.join("\r\n")}\r\n\r\n`;
+  const smuggled = `GET ${secrets}/treasure HTTP/1.1\r\nHost: x\r\n\r\n`;
+
+  test.each<[string, () => string]>([
+    [
+      "two lengths",
+      () =>
+        lines("POST /version HTTP/1.1", "Host: x", "Content-Length: 4", `Content-Length: ${smuggled.length}`) +
+        smuggled,
+    ],
+    [
+      "a length beside chunks",
+      () =>
+        `${lines("POST /version HTTP/1.1", "Host: x", "Content-Length: 4", "Transfer-Encoding: chunked")}0\r\n\r\n${smuggled}`,
+    ],
+    ["a space before the colon", () => lines("GET /version HTTP/1.1", "Host: x", "Authorization : Bearer x")],
+    ["a header that goes on in the next line", () => lines("GET /version HTTP/1.1", "Host: x", "A: b", " c: d")],
+    ["a line feed in the target", () => "GET /version\n/api/v1/secrets HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ["more headers than anyone needs", () => lines("GET /version HTTP/1.1", "Host: x", `A: ${"a".repeat(300_000)}`)],
+  ])("a request that is two: %s", async (_, text) => {
+    const answer = await raw(text());
+    expect(answer).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
+    expect(answer).not.toContain("opensesame");
+    expect(answer).not.toContain(Buffer.from("opensesame").toString("base64"));
+  });
+
+  test("the log tells of each", () => {
+    const events = readFileSync(home("audit.log"), "utf8")
+      .trim()
+      .split("\n")
+      .map(
+        (line) =>
+          JSON.parse(line) as { user: { username: string }; requestURI: string; responseStatus?: { code: number } },
+      );
+    const refused = events.filter(({ responseStatus }) => (responseStatus?.code ?? 0) >= 400);
+    const paths = new Set(refused.map(({ requestURI }) => requestURI));
+    const silent = Object.entries(attacks).filter(([, { path }]) => !paths.has(path));
+    // What stands in place of these is not even a request for a resource.
+    expect(silent.map(([name]) => name)).toEqual([]);
+    expect(new Set(refused.map(({ user }) => user.username))).toContain("system:node:n1");
+  });
+});
