@@ -119,6 +119,13 @@ const features: Record<string, Feature> = {
     script: "df /v | tail -1",
     says: /^tmpfs\s+8192/m,
   },
+  "emptyDir's mode, on disk and in memory, for one who is not root": {
+    pod: "securityContext: {runAsUser: 1001}, volumes: [{name: d, emptyDir: {}}, {name: m, emptyDir: {medium: Memory}}]",
+    container: "volumeMounts: [{name: d, mountPath: /d}, {name: m, mountPath: /m}]",
+    script:
+      "for v in /d /m; do stat -c %a $v; for m in 0644 0666 0777; do echo $m > $v/$m; chmod $m $v/$m; stat -c '%a %u' $v/$m; cat $v/$m; done; done",
+    says: /^(777\n644 1001\n0644\n666 1001\n0666\n777 1001\n0777\n){2}$/,
+  },
   "subPath and subPathExpr": {
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container:
