@@ -37,7 +37,7 @@ clusters:
 users:
 - { name: robot, user: { tokenFile: token } }
 - { name: boss, user: { token: secret, as: jane, as-groups: [devs], as-user-extra: { scopes: [all] } } }
-- { name: cloud, user: { exec: { command: login, apiVersion: client.authentication.k8s.io/v1beta1, installHint: get it } } }
+- { name: cloud, user: { exec: { command: no-such-login, apiVersion: client.authentication.k8s.io/v1beta1, installHint: get it } } }
 - name: shell
   user:
     exec:
@@ -93,7 +93,7 @@ test("what is missing is named", async () => {
   expect(() => connectionOf(config, "other")).toThrow('context "other" does not exist');
   expect(() => connectionOf(config, "nowhere")).toThrow('cluster "none" of context "nowhere" names no server');
   expect(() => connectionOf(config, "cloud")).toThrow(
-    "getting credentials: exec: executable login not found\n\nget it",
+    "getting credentials: exec: executable no-such-login not found\n\nget it",
   );
   const empty = await loadKubeconfig([join(folder, "absent")]);
   expect(() => connectionOf(empty)).toThrow("no context is set");
