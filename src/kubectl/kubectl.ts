@@ -121,7 +121,7 @@ function describe(error: unknown, { signal }: Terminal): string {
   if (error instanceof StatusError) {
     if (error.code === 401) return `error: You must be logged in to the server (${error.reason})`;
     if (error.reason === "Invalid" && error.details?.kind) return describeInvalid(error);
-    if (error.reason === "Invalid") return `The request is invalid: ${error.message}`;
+    if (error.reason === "Invalid") return `The request is invalid: ${error.message.replace(/^ "" is invalid: /, "")}`;
     return error.reason
       ? `Error from server (${error.reason}): ${error.message}`
       : `Error from server: ${error.message}`;

@@ -93,10 +93,5 @@ function exitCodeOf(outcome: Outcome | undefined): number {
   if (!outcome || outcome.status === "Success") return 0;
   const code = outcome.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message;
   if (outcome.reason === "NonZeroExitCode" && code !== undefined) return Number(code);
-  throw new CommandError(
-    `Internal error occurred: ${outcome.message ?? "the command could not be run"}`.replace(
-      "Internal error occurred: Internal",
-      "Internal",
-    ),
-  );
+  throw new CommandError(outcome.message ?? "the command could not be run");
 }

@@ -41,6 +41,11 @@ export async function targetsOf(session: Session, flags: FlagValues, args: reado
     }
     return manifestTargets(session, flags);
   }
+  if (args.length === 0) {
+    throw new CommandError(
+      "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
+    );
+  }
   if (args.some((arg) => arg.includes("/"))) return namedTargets(session, args);
   const [words = "", ...names] = args;
   const { name: namespace } = await session.namespace();

@@ -115,6 +115,11 @@ export const auth: CommandGroup = {
           session.print(`${JSON.stringify(review, undefined, 4)}\n`);
           return 0;
         }
+        if (flags.string("output") === "yaml") {
+          const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+          session.print(encodeYaml(review));
+          return 0;
+        }
         const { username, uid, groups, extra } = review.status.userInfo;
         const rows = [
           ["ATTRIBUTE", "VALUE"],

@@ -1,10 +1,10 @@
 /** `kubectl config`: what the kubeconfig says, and changes to it. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import type { Flag } from "../flags.ts";
+import { cut, type Flag, type FlagValues } from "../flags.ts";
 import { goJson } from "../printers/printable.ts";
 import { TabWriter } from "../tab-writer.ts";
 
@@ -29,6 +29,8 @@ const simple = (summary: string, usage: string, run: Command["run"], flags: read
   flags,
   run,
 });
+
+const embedFlag: Flag = { name: "embed-certs", kind: "bool", help: "keep the files' content, not their paths" };
 
 export const config: CommandGroup = {
   summary: "Modify kubeconfig files",
@@ -137,6 +139,94 @@ export const config: CommandGroup = {
       },
       [{ name: "current", kind: "bool", help: "the current context" }],
     ),
+    "set-cluster": simple(
+      "Set a cluster entry in kubeconfig",
+      "NAME [--server=server] [--certificate-authority=path/to/certificate/authority] [--insecure-skip-tls-verify=true] [--tls-server-name=example.com]",
+      async (invocation) => {
+        const { flags } = invocation;
+        const name = exactlyOne(invocation);
+        const changes = {
+          ...given(flags, "server", "tls-server-name", "proxy-url"),
+          ...fileOrData(flags, "certificate-authority"),
+          ...(flags.has("insecure-skip-tls-verify")
+            ? { "insecure-skip-tls-verify": flags.bool("insecure-skip-tls-verify") }
+            : {}),
+        };
+        await change(invocation, (file) => ({ ...file, clusters: upsert(file.clusters, name, "cluster", changes) }));
+        invocation.session.print(`Cluster ${JSON.stringify(name)} set.\n`);
+        return 0;
+      },
+      [
+        { name: "server", kind: "string", help: "the API server's address" },
+        { name: "certificate-authority", kind: "string", help: "the file of the authority to trust" },
+        { name: "insecure-skip-tls-verify", kind: "bool", help: "do not check the server's certificate" },
+        { name: "tls-server-name", kind: "string", help: "the name to expect in the server's certificate" },
+        { name: "proxy-url", kind: "string", help: "a proxy on the way" },
+        embedFlag,
+      ],
+    ),
+    "set-credentials": simple(
+      "Set a user entry in kubeconfig",
+      "NAME [--client-certificate=path/to/certfile] [--client-key=path/to/keyfile] [--token=bearer_token] [--exec-command=exec_command]",
+      async (invocation) => {
+        const { flags } = invocation;
+        const name = exactlyOne(invocation);
+        const command = flags.string("exec-command");
+        const exec = {
+          apiVersion: flags.string("exec-api-version") || null,
+          args: flags.list("exec-arg").length > 0 ? flags.list("exec-arg") : null,
+          command,
+          env:
+            flags.list("exec-env").length > 0
+              ? flags.list("exec-env").map((pair) => {
+                  const [key, value = ""] = cut(pair, "=");
+                  return { name: key, value };
+                })
+              : null,
+          interactiveMode: "IfAvailable",
+          provideClusterInfo: false,
+        };
+        const changes = {
+          ...given(flags, "token", "username", "password"),
+          ...fileOrData(flags, "client-certificate"),
+          ...fileOrData(flags, "client-key"),
+          ...(command ? { exec } : {}),
+        };
+        await change(invocation, (file) => ({ ...file, users: upsert(file.users, name, "user", changes) }));
+        invocation.session.print(`User ${JSON.stringify(name)} set.\n`);
+        return 0;
+      },
+      [
+        { name: "token", kind: "string", help: "the bearer token" },
+        { name: "username", kind: "string", help: "the name for basic authentication" },
+        { name: "password", kind: "string", help: "the password for basic authentication" },
+        { name: "client-certificate", kind: "string", help: "the certificate's file" },
+        { name: "client-key", kind: "string", help: "its key's file" },
+        { name: "exec-command", kind: "string", help: "a program that gives credentials" },
+        { name: "exec-api-version", kind: "string", help: "in which form it gives them" },
+        { name: "exec-arg", kind: "list", help: "an argument of it; may be repeated" },
+        { name: "exec-env", kind: "list", help: "a variable for it, name=value; may be repeated" },
+        embedFlag,
+      ],
+    ),
+    set: simple("Set an individual value in a kubeconfig file", "PROPERTY_NAME PROPERTY_VALUE", async (invocation) => {
+      const [property, value] = invocation.args;
+      if (property === undefined || value === undefined || invocation.args.length > 2) {
+        throw new CommandError(`Unexpected args: [${invocation.args.join(" ")}]`);
+      }
+      await change(invocation, (file) => withProperty(file, property, value));
+      invocation.session.print(`Property ${JSON.stringify(property)} set.\n`);
+      return 0;
+    }),
+    unset: simple("Unset an individual value in a kubeconfig file", "PROPERTY_NAME", async (invocation) => {
+      const property = invocation.args[0];
+      if (property === undefined || invocation.args.length > 1) {
+        throw new CommandError(`Unexpected args: [${invocation.args.join(" ")}]`);
+      }
+      await change(invocation, (file) => withProperty(file, property, undefined));
+      invocation.session.print(`Property ${JSON.stringify(property)} unset.\n`);
+      return 0;
+    }),
     "delete-context": removal("context", "contexts"),
     "delete-cluster": removal("cluster", "clusters"),
     "delete-user": removal("user", "users"),
@@ -163,6 +253,52 @@ export const config: CommandGroup = {
     ),
   },
 };
+
+function exactlyOne({ args }: Invocation): string {
+  if (args.length !== 1) throw new CommandError(`Unexpected args: [${args.join(" ")}]`);
+  return args[0]!;
+}
+
+/** The flags that stand on the command line, as fields of the same names. */
+function given(flags: FlagValues, ...names: string[]): Record<string, string> {
+  return Object.fromEntries(names.filter((name) => flags.has(name)).map((name) => [name, flags.string(name)]));
+}
+
+/** A file by its path, or its content where the kubeconfig should hold it; each takes the other's place. */
+function fileOrData(flags: FlagValues, name: string): Record<string, string | undefined> {
+  if (!flags.has(name)) return {};
+  const path = resolve(flags.string(name));
+  if (!flags.bool("embed-certs")) return { [name]: path, [`${name}-data`]: undefined };
+  try {
+    return { [`${name}-data`]: readFileSync(path).toString("base64"), [name]: undefined };
+  } catch {
+    throw new CommandError(`could not stat ${name} file ${path}: stat ${path}: no such file or directory`);
+  }
+}
+
+const listsOfProperty: Readonly<Record<string, ["clusters" | "contexts" | "users", string]>> = {
+  clusters: ["clusters", "cluster"],
+  contexts: ["contexts", "context"],
+  users: ["users", "user"],
+};
+
+/** `current-context`, or `users.jane.token`: names may hold dots, fields do not. */
+function withProperty(file: File, property: string, value: string | undefined): File {
+  if (property === "current-context") return { ...file, "current-context": value ?? "" };
+  const [head = "", ...rest] = property.split(".");
+  const [list, field] = listsOfProperty[head] ?? [];
+  if (!list || !field || rest.length === 0) {
+    throw new CommandError(`unable to locate path ${property}, the property does not exist`);
+  }
+  const present = file[list] ?? [];
+  const whole = rest.join(".");
+  if (value === undefined && present.some(({ name }) => name === whole)) {
+    return { ...file, [list]: present.filter(({ name }) => name !== whole) };
+  }
+  if (rest.length < 2) throw new CommandError(`no property of ${whole} is named`);
+  const typed = value === "true" ? true : value === "false" ? false : value;
+  return { ...file, [list]: upsert(present, rest.slice(0, -1).join("."), field, { [rest.at(-1)!]: typed }) };
+}
 
 function removal(kind: string, field: "contexts" | "clusters" | "users"): Command {
   return simple(`Delete the specified ${kind} from the kubeconfig`, "NAME", async (invocation) => {
@@ -207,7 +343,7 @@ function mergeFiles(files: readonly File[]): File {
     for (const file of files) {
       for (const each of file[field] ?? []) if (!found.some(({ name }) => name === each.name)) found.push(each);
     }
-    merged[field] = found;
+    merged[field] = found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
   merged["current-context"] = files.map((file) => file["current-context"]).find(Boolean) ?? "";
   return merged;
@@ -240,7 +376,8 @@ function withoutSecrets(file: File): File {
 function upsert(entries: Named[] | undefined, name: string, field: string, changes: object): Named[] {
   const present = entries ?? [];
   const existing = present.find((each) => each.name === name);
-  if (!existing) return [...present, { name, [field]: { cluster: "", user: "", ...changes } }];
+  const empty = field === "context" ? { cluster: "", user: "" } : field === "cluster" ? { server: "" } : {};
+  if (!existing) return [...present, { name, [field]: { ...empty, ...changes } }];
   return present.map((each) =>
     each === existing ? { ...each, [field]: { ...(each[field] as object), ...changes } } : each,
   );

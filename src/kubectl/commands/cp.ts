@@ -163,7 +163,8 @@ async function copyFromPod(invocation: Invocation, source: FileSpec, destination
   unpacked.catch(() => {});
   await runRemotely(session, execPath(pod, container, ["tar", "cf", "-", source.path], { stdin: false }), {
     stdout: received,
-    stderr: session.terminal.stderr,
+    // Upstream shows tar's remarks among its own output.
+    stderr: session.terminal.stdout,
     isTerminal: false,
   });
   received.end();

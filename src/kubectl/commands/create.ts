@@ -198,7 +198,7 @@ const generators: Readonly<Record<string, Generator>> = {
     make: ({ flags }, name) =>
       objectOf("scheduling.k8s.io/v1", "PriorityClass", name, {
         value: flags.number("value"),
-        globalDefault: flags.bool("global-default"),
+        ...(flags.bool("global-default") ? { globalDefault: true } : {}),
         description: flags.string("description"),
         preemptionPolicy: flags.string("preemption-policy"),
       }),
@@ -251,6 +251,9 @@ const generators: Readonly<Record<string, Generator>> = {
     flags: [{ name: "role", kind: "string", help: "the role" }, ...subjectFlags()],
     make({ flags }, name) {
       const isRole = flags.string("role") !== "";
+      if (isRole === (flags.string("clusterrole") !== "")) {
+        throw new CommandError("exactly one of clusterrole or role must be specified");
+      }
       return objectOf("rbac.authorization.k8s.io/v1", "RoleBinding", name, {
         subjects: subjectsOf(flags),
         roleRef: roleRef(isRole ? "Role" : "ClusterRole", flags.string(isRole ? "role" : "clusterrole")),
@@ -320,6 +323,9 @@ const services: Readonly<Record<string, Generator>> = {
     usage: "NAME [--tcp=port:targetPort] [--dry-run=server|client|none]",
     flags: [tcpFlag(), { name: "node-port", kind: "int", default: 0, help: "the port on each node; 0 for any" }],
     make({ flags }, name) {
+      if (flags.commaList("tcp").length === 0) {
+        throw new CommandError("at least one tcp port specifier must be provided");
+      }
       const service = serviceOf(name, "NodePort", flags.commaList("tcp"), {});
       const nodePort = flags.number("node-port");
       const { ports } = service["spec"] as { ports: Record<string, unknown>[] };
@@ -388,7 +394,14 @@ const secrets: Readonly<Record<string, Generator>> = {
       { name: "key", kind: "string", help: "its key's file" },
     ],
     make({ flags }, name) {
-      const file = (flag: string) => readFileSync(flags.string(flag)).toString("base64");
+      const file = (flag: string) => {
+        const path = flags.string(flag);
+        try {
+          return readFileSync(path).toString("base64");
+        } catch {
+          throw new CommandError(`Cannot read file ${path}, open ${path}: no such file or directory`);
+        }
+      };
       return objectOf("v1", "Secret", name, {
         data: { "tls.crt": file("cert"), "tls.key": file("key") },
         type: "kubernetes.io/tls",

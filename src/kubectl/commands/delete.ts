@@ -61,6 +61,9 @@ export const deleteCommand: Command = {
     if (isCollection && !flags.bool("all") && !flags.string("selector") && !flags.string("field-selector")) {
       throw new CommandError("resource(s) were provided, but no name was specified");
     }
+    if (flags.bool("all") && flags.string("selector")) {
+      throw new CommandError("setting 'all' parameter but found a non empty selector. ");
+    }
     let gracePeriod = flags.number("grace-period");
     if (flags.bool("now")) gracePeriod = 1;
     if (flags.bool("force") && gracePeriod < 0) gracePeriod = 0;

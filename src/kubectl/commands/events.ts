@@ -24,6 +24,9 @@ export const events: Command = {
     { name: "chunk-size", kind: "int", default: 500, help: "accepted" },
   ],
   async run({ session, flags }) {
+    if (flags.commaList("types").some((type) => !["normal", "warning"].includes(type.toLowerCase()))) {
+      throw new CommandError("valid --types are Normal or Warning");
+    }
     const api = await session.api();
     const { name: namespace } = await session.namespace();
     const everywhere = flags.bool("all-namespaces");

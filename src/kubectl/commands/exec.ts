@@ -53,7 +53,7 @@ export const attach: Command = {
   flags: streamFlags,
   async run(invocation) {
     const { session, flags, args } = invocation;
-    if (!args[0]) throw new CommandError("pod, type/name or --filename must be specified");
+    if (!args[0]) throw new CommandError("at least 1 argument is required for attach");
     const pod = await podFor(session, args[0]);
     return attachTo(invocation, pod, containerOf(session, pod, flags.string("container"), flags.bool("quiet")));
   },

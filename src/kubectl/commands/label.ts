@@ -3,7 +3,7 @@
 import { changeObjects, parseAssignments, splitAssignments } from "../changing.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import { manifestFlags } from "../manifests.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
 import { allNamespacesFlag, fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
 import { writeFlags } from "../writing.ts";
 
@@ -25,7 +25,10 @@ function metadataCommand(field: "labels" | "annotations", noun: string, verb: st
     ],
     async run(invocation) {
       const { session, flags, args } = invocation;
-      const [objects, words] = flags.has("filename") ? [[], [...args]] : splitAssignments(args);
+      const [objects, words] = namesManifests(flags) ? [[], [...args]] : splitAssignments(args);
+      if (objects.length === 0 && !namesManifests(flags)) {
+        throw new CommandError("one or more resources must be specified as <resource> <name> or <resource>/<name>");
+      }
       const targets = await targetsOf(session, flags, objects);
       if (words.length === 0 && !flags.bool("list")) {
         throw new CommandError(`at least one ${noun} update is required`);

@@ -4,7 +4,7 @@ import { sleep } from "../../base/clock.ts";
 import type { Unstructured } from "../api.ts";
 import { changeObjects } from "../changing.ts";
 import type { Command, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, usageError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
 import { type Pod, podPath } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
@@ -26,7 +26,7 @@ function cordonCommand(isCordon: boolean): Command {
     flags: nodeFlags,
     async run(invocation) {
       const { session, args, flags } = invocation;
-      if (args.length === 0 && !flags.string("selector")) throw new CommandError(`USAGE: ${verb} NODE [flags]`);
+      if (args.length === 0 && !flags.string("selector")) throw usageError(verb, `USAGE: ${verb} NODE [flags]`);
       for (const { object } of await nodesOf(invocation))
         session.print(await setSchedulable(invocation, object, isCordon));
       return 0;
@@ -77,7 +77,7 @@ export const drain: Command = {
   ],
   async run(invocation) {
     const { session, args, flags } = invocation;
-    if (args.length === 0 && !flags.string("selector")) throw new CommandError("USAGE: drain NODE [flags]");
+    if (args.length === 0 && !flags.string("selector")) throw usageError("drain", "USAGE: drain NODE [flags]");
     for (const { object } of await nodesOf(invocation)) {
       session.print(await setSchedulable(invocation, object, true));
       await drainNode(invocation, object.metadata.name);
@@ -251,7 +251,7 @@ function parseTaint(text: string): TaintChange {
     /^([^=:]+)(=([^:]*))?(:(.*))?$/.exec(removes ? text.slice(0, -1) : text) ?? [];
   if (!key || (!removes && !effect)) throw new CommandError(`invalid taint spec: ${text}`);
   if (effect && !effects.includes(effect))
-    throw new CommandError(`invalid taint effect: ${effect}, unsupported taint effect`);
+    throw usageError("taint", `invalid taint effect: ${effect}, unsupported taint effect`);
   return { key, value, effect, removes };
 }
 

@@ -4,7 +4,7 @@ import { changeObjects } from "../changing.ts";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
-import { manifestFlags } from "../manifests.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
 import { rolloutStatus } from "../rollout-status.ts";
 import { TabWriter } from "../tab-writer.ts";
@@ -26,8 +26,8 @@ const status: Command = {
     { name: "revision", kind: "int", default: 0, help: "only this revision" },
   ],
   async run(invocation) {
-    const { session, flags, args } = invocation;
-    const targets = await fetchTargets(session, flags, await targetsOf(session, flags, args));
+    const { session, flags } = invocation;
+    const targets = await fetchTargets(session, flags, await rolloutTargets(invocation));
     for (const { target } of targets) await followRollout(invocation, target);
     return 0;
   },
@@ -110,8 +110,8 @@ const history: Command = {
   examples: ["rollout history deployment/web", "rollout history deployment/web --revision=2"],
   flags: [...objectFlags, { name: "revision", kind: "int", default: 0, help: "the pod template of this revision" }],
   async run(invocation) {
-    const { session, flags, args } = invocation;
-    for (const { target, object } of await fetchTargets(session, flags, await targetsOf(session, flags, args))) {
+    const { session, flags } = invocation;
+    for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
       const revisions = await revisionsOf(invocation, target, object);
       const wanted = flags.number("revision");
       const head = `${kindText(target.resource)}/${object.metadata.name}`;
@@ -143,9 +143,9 @@ const undo: Command = {
     { name: "to-revision", kind: "int", default: 0, help: "back to this one; 0 for the last" },
   ],
   async run(invocation) {
-    const { session, flags, args } = invocation;
+    const { session, flags } = invocation;
     const api = await session.api();
-    for (const { target, object } of await fetchTargets(session, flags, await targetsOf(session, flags, args))) {
+    for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
       const { resource, namespace, name } = target;
       const revisions = await revisionsOf(invocation, target, object);
       const wanted = flags.number("to-revision");
@@ -195,10 +195,9 @@ function toggle(summary: string, paused: boolean): Command {
     usage: "RESOURCE",
     flags: [...objectFlags, ...writeFlags("kubectl-rollout")],
     async run(invocation) {
-      const { session, flags, args } = invocation;
       await changeObjects(
         invocation,
-        await targetsOf(session, flags, args),
+        await rolloutTargets(invocation),
         (object, { resource }) => {
           if (resource.kind !== "Deployment")
             throw new CommandError(
@@ -224,12 +223,16 @@ const restart: Command = {
   examples: ["rollout restart deployment/web"],
   flags: [...objectFlags, ...writeFlags("kubectl-rollout")],
   async run(invocation) {
-    const { session, flags, args } = invocation;
+    const { session } = invocation;
     const now = new Date(session.terminal.clock.now()).toISOString().replace(/\.\d+Z$/, "Z");
     await changeObjects(
       invocation,
-      await targetsOf(session, flags, args),
-      (object) => {
+      await rolloutTargets(invocation),
+      (object, { resource }) => {
+        if (!["Deployment", "DaemonSet", "StatefulSet"].includes(resource.kind)) {
+          const plural = resource.group ? `${resource.plural}.${resource.group}` : resource.plural;
+          throw new CommandError(`${plural} ${JSON.stringify(object.metadata.name)} restarting is not supported`);
+        }
         if ((object["spec"] as { paused?: boolean }).paused) {
           throw new CommandError("can't restart paused deployment (run rollout resume first)");
         }
@@ -252,3 +255,8 @@ export const rollout: CommandGroup = {
     undo,
   },
 };
+
+async function rolloutTargets({ session, flags, args }: Invocation): Promise<Target[]> {
+  if (args.length === 0 && !namesManifests(flags)) throw new CommandError("required resource not specified");
+  return targetsOf(session, flags, args);
+}

@@ -1,7 +1,7 @@
 /** `kubectl run`: one pod, perhaps joined until it ends. */
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, usageError } from "../command-error.ts";
 import { environmentOf, parseLabels } from "../generators.ts";
 import { podPath, untilPod } from "../pods.ts";
 import { dryRunOf, writeFlags } from "../writing.ts";
@@ -44,9 +44,12 @@ export const run: Command = {
     if (!name) throw new CommandError("NAME is required for run\nSee 'kubectl run -h' for help and examples");
     if (!flags.string("image")) throw new CommandError("--image is required");
     const joins = flags.has("attach") ? flags.bool("attach") : flags.bool("stdin") || flags.bool("tty");
-    if (flags.bool("rm") && !joins) throw new CommandError("--rm should only be used for attached containers");
+    if (flags.bool("rm") && !joins) throw usageError("run", "--rm should only be used for attached containers");
     if (flags.bool("tty") && !flags.bool("stdin"))
       throw new CommandError("-i/--stdin is required for containers with -t/--tty=true");
+    if (!["Always", "OnFailure", "Never"].includes(flags.string("restart"))) {
+      throw usageError("run", `invalid restart policy: ${flags.string("restart")}`);
+    }
     const pod = await podOf(invocation, name, words);
     if (joins && dryRunOf(flags) !== "none")
       throw new CommandError(

@@ -1,4 +1,5 @@
 /** `kubectl scale` and `kubectl autoscale`. */
+import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
@@ -37,7 +38,7 @@ export const scale: Command = {
     for (const { target, object } of await fetchTargets(session, flags, targets)) {
       const { resource, namespace, name } = target;
       if (!resource.subresources.includes("scale")) {
-        throw new CommandError(`the server could not find the requested resource: ${resource.plural} cannot be scaled`);
+        throw new StatusError(404, "NotFound", "the server could not find the requested resource");
       }
       const path = pathOf(resource, namespace, name, "scale");
       const present = await api.get<Scale>(path);

@@ -50,11 +50,14 @@ export const wait: Command = {
     const results = await Promise.all(
       wasThere.map((target) => until(session, target, condition, timeoutMs < 0 ? weekMs : timeoutMs, wanted)),
     );
+    const late: string[] = [];
     for (const { target, isMet } of results) {
       if (isMet) session.print(`${kindText(target.resource)}/${target.name} condition met\n`);
-      else session.printError(`timed out waiting for the condition on ${target.resource.plural}/${target.name}\n`);
+      else late.push(`timed out waiting for the condition on ${target.resource.plural}/${target.name}`);
     }
-    return results.every(({ isMet }) => isMet) ? 0 : 1;
+    if (late.length === 1) throw new CommandError(late[0]!);
+    for (const message of late) session.printError(`${message}\n`);
+    return late.length > 0 ? 1 : 0;
   },
 };
 
