@@ -134,6 +134,25 @@ describeCluster("why, map and capture", { config }, (cluster) => {
     );
   });
 
+  test("policies that let nobody in, or the client not out", async () => {
+    const policy = (app: string, type: string) =>
+      cluster.apply(
+        `apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: { name: deny }\nspec: { podSelector: { matchLabels: { ${app} } }, policyTypes: [${type}] }\n`,
+      );
+    await policy("app: web", "Ingress");
+    await blames("policy-blocks-ingress", "networkpolicy deny", "http://web", "--from", "pod/client");
+    await cluster.kubectl`delete networkpolicy deny`;
+    await policy("run: client", "Egress");
+    await blames("policy-blocks-dns", "port 53", "http://web", "--from", "pod/client");
+    const address = await cluster.kubectl`get service web -o ${"jsonpath={.spec.clusterIP}"}`;
+    await blames("policy-blocks-egress", "networkpolicy deny", `${address}:80`, "--from", "pod/client");
+    await cluster.kubectl`delete networkpolicy deny`;
+    await eventually(
+      () => why("http://web", "--from", "pod/client"),
+      ({ verdict }) => expect(verdict).toBe("works"),
+    );
+  });
+
   test("names that mean nothing, or something elsewhere", async () => {
     await cluster.kubectl`create namespace shop`;
     await cluster.kubectl`create service clusterip cart --tcp=80 -n shop`;

@@ -581,8 +581,12 @@ class Path {
       );
     }
     if (fatal && probe?.outcome !== "connected" && fatal.table !== "kube-proxy") {
-      const policy = this.#forbidden(after.destination, after.port);
-      if (policy) return policy;
+      // The next step says which.
+      if (this.#forbidden(after.destination, after.port))
+        return note(`${before.destination}:${before.port} is ${rewritten}, and dropped on ${node}`, [
+          ...details,
+          `nft on ${node}: table ${fatal.table}, chain ${fatal.chain}`,
+        ]);
       return lost(
         "dropped-by-rule",
         `dropped on ${node} by table ${fatal.table}`,

@@ -252,7 +252,9 @@ async function send(
   const { address, port } = route;
   // A ClusterIP may belong to somebody else outside: nothing is sent there.
   const isForInside = source.kind === "outside" && route.door === "cluster-ip";
-  if (!canSend || !address || port === undefined || route.protocol !== "TCP" || isForInside)
+  // Who gets no address sends nothing.
+  const isNameless = lookup?.isUnanswered === true;
+  if (!canSend || !address || port === undefined || route.protocol !== "TCP" || isForInside || isNameless)
     return { ...known, direct: new Map(), listeners };
 
   const httpPath = "path" in target && target.path !== undefined ? { httpPath: target.path } : {};
