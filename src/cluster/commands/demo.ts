@@ -174,10 +174,10 @@ function printNextSteps(plan: ClusterPlan, print: (line: string) => void): void 
   print("\nTry next:");
   print("  kubectl get all -o wide");
   print("  kubectl scale deployment echo --replicas=10");
-  print(`  npx pinnace map${suffix}                # who serves whom`);
+  print(`  npx pinnace map${suffix}   # who serves whom`);
   if (local) {
-    print(`  npx pinnace why svc/echo${suffix}       # a request, followed step by step`);
-    print("  npx pinnace lab list           # exercises");
+    print(`  npx pinnace why svc/echo${suffix}   # a request, followed step by step`);
+    print("  npx pinnace lab list   # exercises, each with a cluster of its own");
     print(`  curl http://${local.address}:${nodePort}`);
     print("  kubectl run tmp --rm -it --image=busybox --restart=Never -- sh   # then: wget -q -O - http://echo");
     print(`  ip netns exec pinnace-${plan.name}.${local.name} nft list ruleset`);
