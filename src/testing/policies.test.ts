@@ -6,6 +6,8 @@ import type { New } from "../api/object.ts";
 import {
   ConfigMaps,
   Deployments,
+  EndpointSlices,
+  Endpoints,
   Events,
   LimitRanges,
   Namespaces,
@@ -26,6 +28,8 @@ const labels = { app: "x" };
 const template = { metadata: { labels }, spec: { containers: [{ name: "main", image: "app:1" }] } };
 const watched = [
   Deployments,
+  EndpointSlices,
+  Endpoints,
   ReplicaSets,
   ReplicationControllers,
   ResourceQuotas,
@@ -427,6 +431,37 @@ test("Pods leave a tainted Node when the time that they tolerate is over, and st
   expect(left()).toBe("forever,long");
   const evicted = cluster.list(Events, namespace).filter(({ reason }) => reason === "TaintManagerEviction");
   expect(evicted.map(({ involvedObject }) => involvedObject.name).sort()).toEqual(["not-at-all", "short"]);
+});
+
+test("hand-made Endpoints are mirrored into slices as they come, change and go", async () => {
+  await using cluster = await start();
+  const { client } = cluster;
+  const ref = { name: "manual", namespace };
+  await client.create(Services, {
+    metadata: ref,
+    spec: {
+      clusterIP: "None",
+      clusterIPs: ["None"],
+      ipFamilies: ["IPv4"],
+      ipFamilyPolicy: "SingleStack",
+      ports: [{ name: "http", port: 80 }],
+    },
+  });
+  const subset = (ip: string) => ({ addresses: [{ ip }], ports: [{ name: "http", port: 8080, protocol: "TCP" }] });
+  await client.create(Endpoints, { metadata: ref, subsets: [subset("10.1.2.3")] });
+  const slices = () =>
+    cluster
+      .list(EndpointSlices, namespace)
+      .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === "manual");
+  await cluster.until(() => slices()[0]?.endpoints?.[0]?.addresses[0] === "10.1.2.3");
+  expect(slices()[0]).toMatchObject({
+    metadata: { labels: { "endpointslice.kubernetes.io/managed-by": "endpointslicemirroring-controller.k8s.io" } },
+    ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+  });
+  await cluster.edit(Endpoints, "manual", (endpoints) => void (endpoints.subsets = [subset("10.1.2.4")]));
+  await cluster.until(() => slices().length === 1 && slices()[0]?.endpoints?.[0]?.addresses[0] === "10.1.2.4");
+  await client.delete(Endpoints, ref);
+  await cluster.until(() => slices().length === 0);
 });
 
 test("a Node is made, labelled, found by its label, and deleted", async () => {
