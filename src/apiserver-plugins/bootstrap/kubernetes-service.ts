@@ -1,5 +1,5 @@
-/** The Service `kubernetes` in the namespace `default`, by which pods reach the API server, with its endpoints. */
-import { EndpointSlices, Endpoints, Services } from "../../api/resources.ts";
+/** The range of Services' addresses, and the Service `kubernetes` in `default`, by which pods reach the API server, with its endpoints. */
+import { EndpointSlices, Endpoints, ServiceCIDRs, Services } from "../../api/resources.ts";
 import { addressAt, cidr, familyOf, formatIp } from "../../base/ip.ts";
 import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
 
@@ -22,6 +22,7 @@ export function kubernetesService({ serviceCidr, address, port }: KubernetesServ
   const clusterIP = kubernetesServiceAddress(serviceCidr);
   const family = familyOf(clusterIP) === "ipv4" ? "IPv4" : "IPv6";
   return [
+    atStart(ServiceCIDRs, { metadata: { name: "kubernetes" }, spec: { cidrs: [serviceCidr] } }),
     atStart(Services, {
       metadata: { ...metadata, labels: { component: "apiserver", provider: "kubernetes" } },
       spec: {
