@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 /** Unit tests stand beside the code; whole-cluster tests stand under test/ and run one file at a time. */
 export default defineConfig({
   test: {
+    // Much of a test's time is waiting; two cores are enough for two.
+    maxWorkers: 2,
     projects: [
       {
         test: {

@@ -28,6 +28,19 @@ export function availableInMs(pod: ReadPod, minReadySeconds: number, nowMs: numb
   return Math.max(0, since + minReadySeconds * 1000 - nowMs);
 }
 
+/**
+ * When the next of the Pods counts as available: readiness wakes a controller, the passing of time does not. `nowMs` is the moment for
+ * which the rest was decided; a later one would miss whoever became available in between.
+ */
+export function untilNextAvailable(
+  pods: readonly ReadPod[],
+  minReadySeconds: number,
+  nowMs: number,
+): { afterMs: number } | undefined {
+  const waits = pods.map((pod) => availableInMs(pod, minReadySeconds, nowMs) ?? 0).filter((ms) => ms > 0);
+  return waits.length > 0 ? { afterMs: Math.min(...waits) } : undefined;
+}
+
 export function isPodTerminal(pod: ReadPod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }

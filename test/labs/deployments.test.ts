@@ -221,7 +221,8 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       await cluster.kubectl`delete deployment nginx-deployment`;
       await gone("nginx");
       const strategy = "{ type: RollingUpdate, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }";
-      const update = { replicas: 3, strategy, preStopSeconds: 1, isProbed: true };
+      // Long enough for the word of its end to have reached every proxy, on a busy machine as well.
+      const update = { replicas: 3, strategy, preStopSeconds: 2, isProbed: true };
       await cluster.apply(nginx({ ...update, image: "nginx:1.24.0" }));
       await cluster.kubectl`rollout status deployment/nginx-deployment --timeout=60s`;
       await cluster.kubectl`expose deployment nginx-deployment --type=NodePort --port=80`;

@@ -19,7 +19,7 @@ import { owned } from "../../controller-runtime/wakes.ts";
 import { scaledValue } from "../int-or-percent.ts";
 import { adoptable, claim, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { createPod, deletePod, podFromTemplate } from "../pod-control.ts";
-import { availableInMs, isPodReady } from "../pod-facts.ts";
+import { availableInMs, isPodReady, untilNextAvailable } from "../pod-facts.ts";
 import { hashOf, revisionHashLabel, syncRevision, trimRevisions } from "../revisions.ts";
 import { isEmptySelector } from "../selectors.ts";
 import { slowStart } from "../slow-start.ts";
@@ -96,8 +96,9 @@ async function reconcileDaemonSet(context: Reconcile, daemonSet: ReadDaemonSet):
   const hash = hashOf(revision);
   const backoff = backoffOf(cache);
   const keyAt = (node: string) => `${daemonSet.metadata.uid}/${daemonSet.metadata.generation}/${node}`;
-  const plan = planDaemonSet(daemonSet, cache.list(Nodes), pods, hash, clock.now(), (pod) =>
-    backoff.replaceInMs(keyAt(nodeOf(pod)), clock.now()),
+  const nowMs = clock.now();
+  const plan = planDaemonSet(daemonSet, cache.list(Nodes), pods, hash, nowMs, (pod) =>
+    backoff.replaceInMs(keyAt(nodeOf(pod)), nowMs),
   );
 
   for (const pod of plan.failed) {
@@ -113,7 +114,7 @@ async function reconcileDaemonSet(context: Reconcile, daemonSet: ReadDaemonSet):
   if (error) throw error;
 
   const present = cache.ownedBy(Pods, daemonSet).filter((pod) => selector.matches(pod.metadata.labels));
-  const next = daemonSetStatus(daemonSet, cache.list(Nodes), present, hash, clock.now());
+  const next = daemonSetStatus(daemonSet, cache.list(Nodes), present, hash, nowMs);
   if (!semanticEqual(next, status)) {
     try {
       await api.updateStatus(DaemonSets, { ...daemonSet, status: next });
@@ -129,10 +130,8 @@ async function reconcileDaemonSet(context: Reconcile, daemonSet: ReadDaemonSet):
     if (its) used.add(its.metadata.name);
   }
   await trimRevisions(api, history, used, spec.revisionHistoryLimit ?? 10);
-  const waits = present
-    .map((pod) => availableInMs(pod, spec.minReadySeconds ?? 0, clock.now()) ?? 0)
-    .filter((ms) => ms > 0);
-  if (plan.afterMs !== undefined) waits.push(plan.afterMs);
+  const becoming = untilNextAvailable(present, spec.minReadySeconds ?? 0, nowMs);
+  const waits = [becoming?.afterMs, plan.afterMs].filter((ms) => ms !== undefined);
   return waits.length > 0 ? { afterMs: Math.min(...waits) } : undefined;
 }
 

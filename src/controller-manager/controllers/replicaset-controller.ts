@@ -19,7 +19,7 @@ import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceOf, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { createPod, deletePod, messageOf, podFromTemplate } from "../pod-control.ts";
 import { inDeletionOrder } from "../pod-deletion-order.ts";
-import { availableInMs, isPodActive, isPodReady, isPodTerminal } from "../pod-facts.ts";
+import { availableInMs, isPodActive, isPodReady, isPodTerminal, untilNextAvailable } from "../pod-facts.ts";
 import { isSameStatus } from "../same-status.ts";
 import { slowStart } from "../slow-start.ts";
 
@@ -80,7 +80,8 @@ export async function reconcileReplicas(context: Reconcile, replicaOwner: Replic
 
   // Read again: our own writes are in the cache by now, and perhaps others' too.
   const present = context.cache.ownedBy(Pods, owner).filter((pod) => selector.matches(pod.metadata.labels));
-  const status = replicaStatus(replicaOwner, present, failure, clock.now());
+  const nowMs = clock.now();
+  const status = replicaStatus(replicaOwner, present, failure, nowMs);
   if (!isSameStatus(status, replicaOwner.status)) {
     try {
       await replicaOwner.writeStatus(status);
@@ -91,9 +92,7 @@ export async function reconcileReplicas(context: Reconcile, replicaOwner: Replic
   }
   if (failure) throw failure.error;
 
-  // Readiness alone wakes us; the passing of minReadySeconds does not.
-  const waits = present.map((pod) => availableInMs(pod, minReadySeconds, clock.now()) ?? 0).filter((ms) => ms > 0);
-  return waits.length > 0 ? { afterMs: Math.min(...waits) } : undefined;
+  return untilNextAvailable(present, minReadySeconds, nowMs);
 }
 
 export interface ReplicaPlan {

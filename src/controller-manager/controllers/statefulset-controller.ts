@@ -17,7 +17,7 @@ import {
 import { owned } from "../../controller-runtime/wakes.ts";
 import { adoptable, claim, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { messageOf, podFromTemplate } from "../pod-control.ts";
-import { availableInMs, isPodReady, isPodTerminal } from "../pod-facts.ts";
+import { availableInMs, isPodReady, isPodTerminal, untilNextAvailable } from "../pod-facts.ts";
 import { type ReadRevision, revisionHashLabel, syncRevision, templateOf, trimRevisions } from "../revisions.ts";
 import { isSameStatus } from "../same-status.ts";
 
@@ -62,7 +62,8 @@ async function reconcileStatefulSet(context: Reconcile, statefulSet: ReadStatefu
   );
   const current = history.find(({ metadata }) => metadata.name === status?.currentRevision) ?? update;
 
-  const plan = planStatefulSet(statefulSet, pods, revisionName(update), clock.now());
+  const nowMs = clock.now();
+  const plan = planStatefulSet(statefulSet, pods, revisionName(update), nowMs);
   for (const ordinal of plan.create) {
     await createPodOf(context, statefulSet, ordinal, revisionFor(statefulSet, ordinal, current, update));
   }
@@ -71,7 +72,7 @@ async function reconcileStatefulSet(context: Reconcile, statefulSet: ReadStatefu
   for (const pod of plan.delete) await deletePodOf(context, statefulSet, pod);
 
   const present = cache.ownedBy(Pods, statefulSet).filter((pod) => ordinalOf(statefulSet, pod) !== undefined);
-  const next = statefulSetStatus(statefulSet, present, revisionName(current), revisionName(update), clock.now());
+  const next = statefulSetStatus(statefulSet, present, revisionName(current), revisionName(update), nowMs);
   if (!isSameStatus(next, status)) {
     try {
       await api.updateStatus(StatefulSets, { ...statefulSet, status: next });
@@ -88,9 +89,7 @@ async function reconcileStatefulSet(context: Reconcile, statefulSet: ReadStatefu
     new Set([...used, revisionName(current), revisionName(update)]),
     spec.revisionHistoryLimit ?? 10,
   );
-  const { minReadySeconds = 0 } = spec;
-  const waits = present.map((pod) => availableInMs(pod, minReadySeconds, clock.now()) ?? 0).filter((ms) => ms > 0);
-  return waits.length > 0 ? { afterMs: Math.min(...waits) } : undefined;
+  return untilNextAvailable(present, spec.minReadySeconds ?? 0, nowMs);
 }
 
 export interface StatefulSetPlan {

@@ -17,7 +17,11 @@ export const plugin: CommandGroup = {
       usage: "[flags]",
       flags: [{ name: "name-only", kind: "bool", help: "names without folders" }],
       run({ session, flags }) {
-        const found = pluginsOn(session.terminal.environment);
+        const found = pluginsOn(session.terminal.environment, (folder) =>
+          session.printError(
+            `Unable to read directory ${JSON.stringify(folder)} from your PATH: open ${folder}: no such file or directory. Skipping...\n`,
+          ),
+        );
         if (found.length === 0) throw new CommandError("unable to find any kubectl plugins in your PATH");
         session.print("The following compatible plugins are available:\n\n");
         const seen = new Map<string, string>();
@@ -42,7 +46,8 @@ export const plugin: CommandGroup = {
   },
 };
 
-function pluginsOn(environment: NodeJS.ProcessEnv): string[] {
+/** In the PATH's order. `unreadable` hears of folders that are not there. */
+function pluginsOn(environment: NodeJS.ProcessEnv, unreadable: (folder: string) => void): string[] {
   const folders = new Set((environment["PATH"] ?? "").split(delimiter).filter(Boolean));
   return [...folders].flatMap((folder) => {
     try {
@@ -51,6 +56,7 @@ function pluginsOn(environment: NodeJS.ProcessEnv): string[] {
         .sort()
         .map((name) => join(folder, name));
     } catch {
+      unreadable(folder);
       return [];
     }
   });
