@@ -129,12 +129,12 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
     // The same seed: both draw the same ports in the same order.
     const servers = await Promise.all([server(1), server(1)]);
     let refusals = 0;
-    const create = async (client: Client, name: string) => {
+    const create = async (client: Client, name: string, nodePort?: number) => {
       for (;;) {
         try {
           return await client.create(Services, {
             metadata: { name, namespace: "default" },
-            spec: { type: "NodePort", ports: [{ port: 80 }] },
+            spec: { type: "NodePort", ports: [{ port: 80, nodePort }] },
           });
         } catch (error) {
           expect(error).toMatchObject({ reason: "ServerTimeout", details: { retryAfterSeconds: 1 } });
@@ -155,10 +155,7 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
     const port = gone.spec.ports![0]!.nodePort!;
     await first.client.delete(Services, { name: gone.metadata.name, namespace: "default" });
     followServices(allocators, () => [])({ type: "DELETED", object: gone });
-    const again = await second.client.create(Services, {
-      metadata: { name: "again", namespace: "default" },
-      spec: { type: "NodePort", ports: [{ port: 80, nodePort: port }] },
-    });
+    const again = await create(second.client, "again", port);
     expect(again.spec.ports![0]!.nodePort).toBe(port);
     for (const { api } of servers) await api[Symbol.asyncDispose]();
   }, 30_000);
