@@ -127,6 +127,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           ...surroundings,
           signal,
           client: clientOf("kube-scheduler"),
+          host: hostname(),
           ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
           log: log.with({ component: "kube-scheduler" }),
         });

@@ -4,6 +4,7 @@ import { isNotFound } from "../apimachinery/status-error.ts";
 import { type Clock, rfc3339 } from "../base/clock.ts";
 import type { Logger } from "../base/logger.ts";
 import type { Client } from "../client/client.ts";
+import { EventNames, rememberAtMost, writeUntilAnswered } from "./event-writing.ts";
 import type { EventRecorder, EventSubject } from "./events.ts";
 
 export interface EventRecorderOptions {
@@ -41,23 +42,14 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   const series = new Map<string, Series>();
   const similar = new Map<string, { messages: Set<string>; lastMs: number }>();
   const budgets = new Map<string, { tokens: number; atMs: number }>();
-  let lastNanoseconds = 0n;
+  const names = new EventNames(clock);
   let unsent = 0;
-
-  /** Upstream names events by nanoseconds; two within one tick of the clock must still differ. */
-  function uniqueSuffix(atMs?: number): string {
-    // What is told afterwards has its own moment: nothing else happened to its object then.
-    if (atMs !== undefined) return nanoseconds(atMs).toString(16);
-    const now = nanoseconds(clock.now());
-    lastNanoseconds = now > lastNanoseconds ? now : lastNanoseconds + 1n;
-    return lastNanoseconds.toString(16);
-  }
 
   function withinBudget(subject: string): boolean {
     const now = clock.now();
     const budget = budgets.get(subject) ?? { tokens: burst, atMs: now };
     const tokens = Math.min(burst, budget.tokens + (now - budget.atMs) / refillMs);
-    remember(budgets, subject, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: now });
+    rememberAtMost(memory, budgets, subject, { tokens: tokens >= 1 ? tokens - 1 : tokens, atMs: now });
     return tokens >= 1;
   }
 
@@ -67,7 +59,7 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     const entry = known && now - known.lastMs <= similarWindowMs ? known : { messages: new Set<string>(), lastMs: now };
     if (entry.messages.size < similarLimit - 1) entry.messages.add(message);
     entry.lastMs = now;
-    remember(similar, group, entry);
+    rememberAtMost(memory, similar, group, entry);
     return !entry.messages.has(message);
   }
 
@@ -75,22 +67,17 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
     event(object: EventSubject, type, reason, message, fieldPath, atMs) {
       if (signal.aborted) return;
       const { name = "", namespace = "", uid = "", resourceVersion } = object.metadata;
-      const subject = JSON.stringify([object.kind, namespace, name, uid, fieldPath]);
-      if (!withinBudget(subject)) return;
+      const subject = JSON.stringify([object.kind, namespace, name, uid]);
       const group = JSON.stringify([subject, type, reason]);
       const isCombined = combined(group, message);
       if (isCombined) message = `(combined from similar events): ${message}`;
-      const seriesKey = isCombined ? group : JSON.stringify([group, message]);
+      const seriesKey = isCombined ? group : JSON.stringify([group, message, fieldPath]);
 
-      if (unsent >= unsentLimit) {
-        log.warn("event dropped: too many are waiting to be written", { reason, name });
-        return;
-      }
       const timestamp = rfc3339(atMs ?? clock.now());
       let entry = series.get(seriesKey);
       if (!entry) {
         entry = {
-          name: `${name}.${uniqueSuffix(atMs)}`,
+          name: names.next(name, atMs),
           namespace: namespace || "default",
           count: 0,
           firstTimestamp: timestamp,
@@ -98,7 +85,13 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         };
       }
       entry.count++;
-      remember(series, seriesKey, entry);
+      rememberAtMost(memory, series, seriesKey, entry);
+      // Counted all the same: the next one that passes tells of them.
+      if (!withinBudget(subject)) return;
+      if (unsent >= unsentLimit) {
+        log.warn("event dropped: too many are waiting to be written", { reason, name });
+        return;
+      }
 
       const { count, firstTimestamp, namespace: eventNamespace } = entry;
       const write = async (): Promise<void> => {
@@ -132,28 +125,17 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
         } catch (error) {
           if (!isNotFound(error)) throw error;
           // It expired meanwhile: start it again, under a new name as upstream does.
-          current.name = `${name}.${uniqueSuffix()}`;
+          current.name = names.next(name);
           await create();
         }
       };
       unsent++;
       entry.tail = entry.tail
-        .then(write)
+        .then(() => writeUntilAnswered(write, { clock, signal }))
         .catch((error) => {
           if (!signal.aborted) log.debug("event not written", { reason, name, error: String(error) });
         })
         .finally(() => unsent--);
     },
   };
-}
-
-function nanoseconds(atMs: number): bigint {
-  return BigInt(Math.floor(atMs * 1000)) * 1000n;
-}
-
-/** Sets, and moves to the young end; forgets the oldest beyond the limit. */
-function remember<V>(map: Map<string, V>, key: string, value: V): void {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size > memory) map.delete(map.keys().next().value!);
 }

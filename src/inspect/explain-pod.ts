@@ -639,8 +639,11 @@ const allContainers = (pod: PodView): ContainerView[] =>
 function eventsOf(world: World, pod: PodView) {
   return world.events
     .filter(({ involvedObject }) => involvedObject.kind === "Pod" && involvedObject.name === pod.metadata.name)
-    .sort((a, b) => (b.lastTimestamp ?? b.eventTime ?? "").localeCompare(a.lastTimestamp ?? a.eventTime ?? ""));
+    .sort((a, b) => lastSeen(b).localeCompare(lastSeen(a)));
 }
+
+const lastSeen = ({ series, lastTimestamp, eventTime }: World["events"][number]): string =>
+  series?.lastObservedTime ?? lastTimestamp ?? eventTime ?? "";
 
 const probeEvents = (world: World, pod: PodView, kind: string): string[] =>
   eventsOf(world, pod).flatMap(({ reason, message }) =>

@@ -22,11 +22,10 @@ import type { Logger } from "../base/logger.ts";
 import type { Random } from "../base/random.ts";
 import { type Client, refOf } from "../client/client.ts";
 import { keyOf } from "../controller-runtime/cache.ts";
-import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
-import type { EventRecorder } from "../controller-runtime/events.ts";
 import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
+import { createSeriesRecorder, type SeriesRecorder } from "../controller-runtime/series-recorder.ts";
 import { whenAborted } from "../controller-runtime/when-aborted.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { defaultSpreadingFrom, servicesBySelectorPair } from "./default-spreading.ts";
@@ -49,6 +48,8 @@ export interface SchedulerOptions {
   random: Random;
   log: Logger;
   signal: AbortSignal;
+  /** The machine, as events name it: `default-scheduler-HOST`. Default: localhost. */
+  host?: string;
   /** Schedulers served beside each other, by name. Default: `default-scheduler` with the default plugins. */
   profiles?: readonly ProfileConfig[];
 }
@@ -75,7 +76,7 @@ class Scheduler {
   readonly #cluster = new ClusterState();
   readonly #queue: SchedulingQueue;
   readonly #profiles: ReadonlyMap<string, Profile>;
-  readonly #events: ReadonlyMap<string, EventRecorder>;
+  readonly #events: ReadonlyMap<string, SeriesRecorder>;
   readonly #volumeBinding: VolumeBinding;
   readonly #position: SearchPosition = { next: 0 };
   readonly #binding = new Set<Promise<void>>();
@@ -99,7 +100,14 @@ class Scheduler {
     this.#events = new Map(
       profiles.map(({ schedulerName }) => [
         schedulerName,
-        createEventRecorder({ client, clock, log, component: schedulerName, signal }),
+        createSeriesRecorder({
+          client,
+          clock,
+          log,
+          controller: schedulerName,
+          host: options.host ?? "localhost",
+          signal,
+        }),
       ]),
     );
     this.#queue = new SchedulingQueue({ clock, wake: () => this.#pumpSoon() });
@@ -271,8 +279,9 @@ class Scheduler {
         target: { apiVersion: "v1", kind: "Node", name: node.name },
       });
       this.#queue.done(uid);
-      const message = `Successfully assigned ${namespace}/${name} to ${node.name}`;
-      events.event(queued.pod, "Normal", "Scheduled", message, undefined, startedMs);
+      const note = `Successfully assigned ${namespace}/${name} to ${node.name}`;
+      const told = { type: "Normal", reason: "Scheduled", action: "Binding", note, atMs: startedMs } as const;
+      events.event({ regarding: queued.pod, ...told });
     } catch (error) {
       if (signal.aborted) return;
       for (const plugin of plugins) plugin.unreserve?.(pod);
@@ -283,7 +292,7 @@ class Scheduler {
       if (isNotFound(error) || isSettled) return this.#queue.done(uid);
       if (!isConflict(error))
         log.warn("binding failed", { pod: keyOf(queued.pod), node: node.name, error: String(error) });
-      events.event(queued.pod, "Warning", "FailedScheduling", `${rejected}${(error as Error).message}`);
+      this.#tellFailure(schedulerName, queued.pod, `${rejected}${(error as Error).message}`);
       this.#queue.putFailed(queued);
     }
   }
@@ -310,7 +319,7 @@ class Scheduler {
       cluster.nominate(pod, plan.node.name);
     }
     this.#queue.putUnschedulable(queued, wakesOn);
-    this.#events.get(profile.schedulerName)!.event(queued.pod, "Warning", "FailedScheduling", message);
+    this.#tellFailure(profile.schedulerName, queued.pod, message);
     try {
       const nominatedNodeName = plan.kind === "evict" ? plan.node.name : undefined;
       await this.#writeFailure(queued.pod, message, nominatedNodeName);
@@ -319,6 +328,11 @@ class Scheduler {
       if (!signal.aborted)
         log.warn("a scheduling failure could not be recorded", { pod: keyOf(queued.pod), error: String(error) });
     }
+  }
+
+  #tellFailure(schedulerName: string, pod: DeepReadonly<Pod>, note: string): void {
+    const told = { type: "Warning", reason: "FailedScheduling", action: "Scheduling", note } as const;
+    this.#events.get(schedulerName)!.event({ regarding: pod, ...told });
   }
 
   async #writeFailure(pod: DeepReadonly<Pod>, message: string, nominatedNodeName: string | undefined): Promise<void> {
@@ -365,8 +379,9 @@ class Scheduler {
       const body = { metadata: { uid }, status: { conditions: [condition] } };
       await client.patch(Pods, ref, { type: "strategic", body }, { subresource: "status" });
       await client.delete(Pods, ref, { preconditions: { uid } });
-      const events = this.#events.get(schedulerName);
-      events?.event(victim.pod, "Normal", "Preempted", `Preempted by pod ${preemptor.uid} on node ${node.name}`);
+      const note = `Preempted by pod ${preemptor.uid} on node ${node.name}`;
+      const told = { type: "Normal", reason: "Preempted", action: "Preempting", note } as const;
+      this.#events.get(schedulerName)?.event({ regarding: victim.pod, related: preemptor.pod, ...told });
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error)) throw error;
     }

@@ -18,7 +18,7 @@ export interface Event extends Unstructured {
   involvedObject?: { kind?: string; name?: string; namespace?: string; uid?: string; fieldPath?: string };
 }
 
-/** Oldest first. */
+/** Oldest first; those of the newer recorders, the scheduler's above all, have no last timestamp and so come before all others. */
 export async function eventsOf(api: Api, { metadata, kind }: Unstructured): Promise<Event[]> {
   const { name, namespace, uid } = metadata;
   const fields = [
@@ -32,7 +32,8 @@ export async function eventsOf(api: Api, { metadata, kind }: Unstructured): Prom
   const { items } = await api.get<{ items: Event[] }>(
     `${path}?fieldSelector=${encodeURIComponent(fields.join(","))}&limit=500`,
   );
-  return items.sort((a, b) => lastSeen(a) - lastSeen(b));
+  const last = ({ lastTimestamp }: Event) => (lastTimestamp ? Date.parse(lastTimestamp) : 0);
+  return items.sort((a, b) => last(a) - last(b));
 }
 
 export function lastSeen(event: Event): number {
