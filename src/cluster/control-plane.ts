@@ -92,7 +92,7 @@ export interface ControlPlaneOptions extends Surroundings {
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { plan, pki, store, clock, random, log } = options;
   const allocators = createServiceAllocators({
-    serviceCidrs: [plan.network.serviceCIDR],
+    serviceCidrs: serviceRangesOf(plan),
     nodePortRange: { first: plan.network.nodePortRange[0], last: plan.network.nodePortRange[1] },
     random,
   });
@@ -276,6 +276,11 @@ function withAllocation(
   };
 }
 
+/** One a family, the default family's first. */
+function serviceRangesOf({ network }: ClusterPlan): string[] {
+  return [network.serviceCIDR, ...(network.ipv6 ? [network.ipv6.serviceCIDR] : [])];
+}
+
 /** All parts of one process trust one another; each still acts under its own name, which is what managedFields and logs show. */
 function componentUser(component: string): UserInfo {
   return { name: `system:${component}`, groups: ["system:masters", "system:authenticated"] };
@@ -283,7 +288,7 @@ function componentUser(component: string): UserInfo {
 
 async function writeBootstrapObjects(client: Client, { plan, apiAddress, pki }: ControlPlaneOptions): Promise<void> {
   const objects = bootstrapObjects({
-    serviceCidr: plan.network.serviceCIDR,
+    serviceCidrs: serviceRangesOf(plan),
     ...apiAddress,
     clientCa: pki.ca.certificatePem,
     frontProxyCa: pki.frontProxy?.caCertificatePem,

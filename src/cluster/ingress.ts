@@ -30,8 +30,8 @@ export function startIngress(options: IngressOptions): void {
   const client = clientOf("ingress-nginx");
   const log = options.log.with({ component: "ingress" });
   const controller = ingressController({
-    nodes: nodes.map(({ name, address }) => ({
-      address,
+    nodes: nodes.map(({ name, address, ipv6 }) => ({
+      addresses: ipv6 ? [address, ipv6.address] : [address],
       netnsPath: nodeNetnsPath(plan.name, name),
       // Keys of certificates never reach a disk.
       folder: join(paths.volatile, name, "ingress"),

@@ -8,15 +8,15 @@ import { ensureObject } from "./ensure-object.ts";
 export async function writeKubeProxyConfig(client: Client, { name, network }: ClusterPlan): Promise<void> {
   await ensureObject(client, ConfigMaps, {
     metadata: { name: "kube-proxy", namespace: "kube-system", labels: { app: "kube-proxy" } },
-    data: { "config.conf": configOf(name, network.podCIDR) },
+    data: { "config.conf": configOf(name, [network.podCIDR, network.ipv6?.podCIDR].filter(Boolean).join(",")) },
   });
 }
 
-function configOf(cluster: string, podCIDR: string): string {
+function configOf(cluster: string, clusterCIDR: string): string {
   return `apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 bindAddress: 0.0.0.0
-clusterCIDR: ${podCIDR}
+clusterCIDR: ${clusterCIDR}
 healthzBindAddress: 0.0.0.0:10256
 hostnameOverride: ""
 iptables:

@@ -69,8 +69,8 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   const kubelet = startKubelet({
     node: {
       name: node.name,
-      ips: [node.address],
-      podCIDRs: [node.podCIDR],
+      ips: addressesOf(node),
+      podCIDRs: podRangesOf(node),
       roles: node.role === "control-plane" ? ["control-plane"] : [],
       labels: node.labels,
       taints: node.taints,
@@ -123,7 +123,7 @@ async function openDoor({ plan, node, pki, clientOf, clock, random, log, signal 
     log: log.with({ component: "kubelet", node: node.name }),
     async certificate() {
       const subject = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"] };
-      const names = { dnsNames: [node.name], ipAddresses: [node.address] };
+      const names = { dnsNames: [node.name], ipAddresses: addressesOf(node) };
       const leaf = await issueLeaf(pki.ca, { subject, usage: "server", ...names }, clock.now(), random);
       return { cert: leaf.certificatePem, key: leaf.privateKeyPem };
     },
@@ -133,6 +133,15 @@ async function openDoor({ plan, node, pki, clientOf, clock, random, log, signal 
 }
 
 const kubeletPort = 10250;
+
+/** One a family, the first family's first. */
+function addressesOf({ address, ipv6 }: NodePlan): string[] {
+  return ipv6 ? [address, ipv6.address] : [address];
+}
+
+function podRangesOf({ podCIDR, ipv6 }: NodePlan): string[] {
+  return ipv6 ? [podCIDR, ipv6.podCIDR] : [podCIDR];
+}
 
 /** The host's file is read for each pod: it changes when a laptop moves. */
 function dnsOf({ metadata, spec }: PodObject, { network }: ClusterPlan) {
@@ -154,7 +163,7 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
     return {
       runtime: new SimulatedRuntime({ clock, random }),
       images: new SimulatedImages(),
-      network: new SimulatedPodNetwork(node.podCIDR),
+      network: new SimulatedPodNetwork(podRangesOf(node)),
     };
   }
   const folder = join(paths.nodes, node.name, "runtime");
@@ -171,7 +180,7 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
     network: new BridgePodNetwork({
       node: nodeNetns(plan.name, node.name),
       bridge: podBridge,
-      podCIDRs: [node.podCIDR],
+      podCIDRs: podRangesOf(node),
     }),
   };
 }
@@ -212,9 +221,12 @@ export async function startProxies(
   const proxyLog = log.with({ component: "kube-proxy" });
   const cache = new InformerCache({ client: clientOf("kube-proxy"), clock, log: proxyLog, signal });
   const source = informedServiceSource(cache);
-  const proxies = nodes.map(({ name, address }) => {
-    const { podCIDR, serviceCIDR } = plan.network;
-    const node = { name, addresses: [address], podCIDRs: [podCIDR], serviceCIDRs: [serviceCIDR] };
+  const ranges = [plan.network, ...(plan.network.ipv6 ? [plan.network.ipv6] : [])];
+  const podCIDRs = ranges.map(({ podCIDR }) => podCIDR);
+  const serviceCIDRs = ranges.map(({ serviceCIDR }) => serviceCIDR);
+  const proxies = nodes.map((each) => {
+    const { name } = each;
+    const node = { name, addresses: addressesOf(each), podCIDRs, serviceCIDRs };
     const shared = {
       node,
       source,

@@ -1,5 +1,5 @@
 /** Reads what a plan must respect: ranges and ports that are taken on this machine. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { ClusterConfig } from "./config/cluster-config.ts";
 import type { MachineFacts } from "./config/plan-cluster.ts";
@@ -24,6 +24,7 @@ export async function readMachineFacts(home: string, wanted: ClusterConfig["apiS
     takenPorts,
     freeApiPort: await freePort(6443, takenPorts),
     canRunLocalNodes: missing(checkPrerequisites()).length === 0,
+    hasIpv6: existsSync("/proc/net/if_inet6"),
   };
 }
 

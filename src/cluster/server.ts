@@ -225,12 +225,13 @@ function advertisedAddress({ apiServer, network }: ClusterPlan): string {
 }
 
 function lanSpec({ name, network, nodes, loadBalancer }: ClusterPlan) {
-  const { lan, hostAddress, podCIDR } = network;
+  const { lan, hostAddress, podCIDR, ipv6 } = network;
   return {
     cluster: name,
     lan,
     hostAddress,
     podCIDR,
+    ...(ipv6 ? { ipv6 } : {}),
     nodes: nodes.filter((node) => node.kind === "local"),
     hasBalancer: loadBalancer === "cloud",
   };

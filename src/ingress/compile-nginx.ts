@@ -75,8 +75,8 @@ function printServer(server: Server, listen: readonly string[], upstreams: Upstr
   const hasTls = server.certificate !== undefined;
   return [
     "  server {",
-    ...listen.map((address) => `    listen ${address}:80${suffix};`),
-    ...(hasTls ? listen.map((address) => `    listen ${address}:443 ssl http2${suffix};`) : []),
+    ...listen.map((address) => `    listen ${bracketed(address)}:80${suffix};`),
+    ...(hasTls ? listen.map((address) => `    listen ${bracketed(address)}:443 ssl http2${suffix};`) : []),
     `    server_name ${serverName(server.host)};`,
     ...(hasTls
       ? [
@@ -151,4 +151,8 @@ class Upstreams {
 /** Between quotes nginx knows a backslash before a quote; other backslashes stay as they are, for regular expressions. */
 function quote(text: string): string {
   return `"${text.replaceAll('"', '\\"').replace(/\\$/, "\\\\")}"`;
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
 }

@@ -11,8 +11,8 @@ import { Nginx, NginxMissing, type NginxOptions, NginxRefused } from "./nginx.ts
 import { type IngressPlan, type IngressView, isOurs, planIngress } from "./plan-ingress.ts";
 
 export interface IngressNode extends NginxOptions {
-  /** The node's address: where nginx listens, and what the Ingress's status says. */
-  address: string;
+  /** The node's addresses, one a family: where nginx listens, and what the Ingress's status says. */
+  addresses: readonly string[];
 }
 
 export interface IngressOptions {
@@ -135,7 +135,7 @@ class IngressController {
 
   #settingsOf(node: IngressNode): NginxSettings {
     const { resolver, user } = this.#options;
-    return { folder: node.folder, listen: [node.address], resolver, user };
+    return { folder: node.folder, listen: node.addresses, resolver, user };
   }
 
   #view(): IngressView {
@@ -188,7 +188,7 @@ class IngressController {
   async #writeAddress(ingress: DeepReadonly<Ingress>): Promise<void> {
     const { api, cache } = this.#context;
     const current = cache.get(Ingresses, keyOf(ingress));
-    const addresses = this.#servers.map(({ node }) => ({ ip: node.address }));
+    const addresses = this.#servers.flatMap(({ node }) => node.addresses.map((ip) => ({ ip })));
     if (!current || JSON.stringify(current.status.loadBalancer?.ingress) === JSON.stringify(addresses)) return;
     try {
       await api.updateStatus(Ingresses, { ...current, status: { loadBalancer: { ingress: addresses } } });

@@ -4,8 +4,8 @@ import { addressAt, cidr, familyOf, formatIp } from "../../base/ip.ts";
 import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
 
 export interface KubernetesServiceOptions {
-  /** The default family's; the Service gets its first address. */
-  serviceCidr: string;
+  /** One a family, the default family's first; the Service gets that one's first address. */
+  serviceCidrs: readonly string[];
   /** Where the API server listens, as pods see it. */
   address: string;
   port: number;
@@ -17,12 +17,12 @@ export function kubernetesServiceAddress(serviceCidr: string): string {
   return formatIp(addressAt(cidr(serviceCidr), 1));
 }
 
-export function kubernetesService({ serviceCidr, address, port }: KubernetesServiceOptions): BootstrapObject[] {
+export function kubernetesService({ serviceCidrs, address, port }: KubernetesServiceOptions): BootstrapObject[] {
   const metadata = { name: "kubernetes", namespace: "default" };
-  const clusterIP = kubernetesServiceAddress(serviceCidr);
+  const clusterIP = kubernetesServiceAddress(serviceCidrs[0]!);
   const family = familyOf(clusterIP) === "ipv4" ? "IPv4" : "IPv6";
   return [
-    atStart(ServiceCIDRs, { metadata: { name: "kubernetes" }, spec: { cidrs: [serviceCidr] } }),
+    atStart(ServiceCIDRs, { metadata: { name: "kubernetes" }, spec: { cidrs: [...serviceCidrs] } }),
     atStart(Services, {
       metadata: { ...metadata, labels: { component: "apiserver", provider: "kubernetes" } },
       spec: {

@@ -19,6 +19,10 @@ export interface ClusterConfig {
     serviceCIDR?: string;
     nodePortRange?: string;
     dnsDomain?: string;
+    /** Default: IPv4 alone. With both, pods, Services and nodes have an address of each. */
+    ipFamilies?: ("IPv4" | "IPv6")[];
+    /** The ranges of IPv6, where both families are wanted. */
+    ipv6?: { lan?: string; podCIDR?: string; serviceCIDR?: string };
   };
   apiServer?: Partial<ApiServerConfig>;
   images?: ImagesConfig;
@@ -120,6 +124,14 @@ export interface RegistrySettings {
   insecure?: boolean;
 }
 
+/** The second family's side of a cluster's network: as its namesakes of IPv4. */
+export interface Ipv6Ranges {
+  lan: string;
+  hostAddress: string;
+  podCIDR: string;
+  serviceCIDR: string;
+}
+
 /** A cluster with nothing left to decide. Written to its state folder, so that it comes back the same. */
 export interface ClusterPlan {
   name: string;
@@ -138,6 +150,8 @@ export interface ClusterPlan {
     dnsAddress: string;
     /** Of the kubernetes Service: the first address of the service range. */
     kubernetesAddress: string;
+    /** Absent in a cluster of IPv4 alone. */
+    ipv6?: Ipv6Ranges;
   };
   apiServer: ApiServerConfig;
   images: Required<ImagesConfig>;
@@ -158,6 +172,8 @@ export interface NodePlan {
   kind: NodeKind;
   address: string;
   podCIDR: string;
+  /** Where the cluster has both families. */
+  ipv6?: { address: string; podCIDR: string };
   labels: Record<string, string>;
   taints: Pick<Taint, "key" | "value" | "effect">[];
 }

@@ -49,6 +49,21 @@ test.each([
     "lab.yaml:3: network.nodePortRange: 32767-30000 runs backwards; write 30000-32767",
   ],
   [
+    "IPv6 as the first family",
+    `${head}network: { ipFamilies: [IPv6, IPv4] }\n`,
+    "lab.yaml:3: network.ipFamilies: IPv4 comes first: write [IPv4] or [IPv4, IPv6]",
+  ],
+  [
+    "a range of IPv6 without room for nodes",
+    `${head}network: { ipv6: { podCIDR: "fd00:1::/64" } }\n`,
+    "lab.yaml:3: network.ipv6.podCIDR: fd00:1::/64 has no room for a /64 a node; choose a /56 or larger",
+  ],
+  [
+    "a range of the other family",
+    `${head}network: { ipv6: { lan: 10.0.0.0/24 } }\n`,
+    'lab.yaml:3: network.ipv6.lan: "10.0.0.0/24" is not valid: use an IPv6 range, such as "fd00:0:2::/64"',
+  ],
+  [
     "a list where a mapping belongs",
     "- 1\n",
     'lab.yaml:1: expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"',

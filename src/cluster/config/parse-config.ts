@@ -79,6 +79,7 @@ async function schemaErrors(config: object): Promise<{ path: Path; message: stri
   const ajv = new Ajv({ allErrors: true, verbose: true, strict: false });
   ajv.addFormat("ipv4", (text) => parseIp(text)?.length === 4);
   ajv.addFormat("cidr4", (text) => parseCidr(text)?.address.length === 4);
+  ajv.addFormat("cidr6", (text) => parseCidr(text)?.address.length === 16);
   const validate = ajv.compile(schema);
   return validate(config) ? [] : (validate.errors ?? []).map(explain);
 }
@@ -138,7 +139,12 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
         message: `${node.address} lies outside the LAN ${lan}; choose an address inside it, or another network.lan`,
       });
   }
-  mistakes.push(...overlapMistakes(config), ...portRangeMistakes(config), ...apiServerMistakes(config));
+  mistakes.push(
+    ...overlapMistakes(config),
+    ...ipv6Mistakes(config),
+    ...portRangeMistakes(config),
+    ...apiServerMistakes(config),
+  );
   mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store));
   return mistakes;
 }
@@ -221,6 +227,30 @@ function overlapMistakes(config: ClusterConfig): { path: Path; message: string }
         message: `${culprit.text} overlaps the ${other.field} ${other.text}${other.given ? "" : " (the default)"}; choose a range that does not`,
       });
     }
+  }
+  return mistakes;
+}
+
+/** The second family's ranges: IPv4 stays the first, and each must have room for what is carved out of it. */
+function ipv6Mistakes({ network = {} }: ClusterConfig): { path: Path; message: string }[] {
+  const { ipFamilies, ipv6 } = network;
+  if (ipFamilies && ipFamilies[0] !== "IPv4")
+    return [{ path: ["network", "ipFamilies"], message: "IPv4 comes first: write [IPv4] or [IPv4, IPv6]" }];
+  if (!ipv6) return [];
+  if (ipFamilies && !ipFamilies.includes("IPv6"))
+    return [{ path: ["network", "ipv6"], message: "has a meaning only with ipFamilies: [IPv4, IPv6]" }];
+  const at = (field: string, message: string) => ({ path: ["network", "ipv6", field], message });
+  const mistakes: { path: Path; message: string }[] = [];
+  const lengthOf = (text: string | undefined) => text && cidr(text).prefixLength;
+  if (ipv6.lan && lengthOf(ipv6.lan) !== 64) mistakes.push(at("lan", `${ipv6.lan} is not a /64`));
+  if (ipv6.podCIDR && Number(lengthOf(ipv6.podCIDR)) > 62)
+    mistakes.push(at("podCIDR", `${ipv6.podCIDR} has no room for a /64 a node; choose a /56 or larger`));
+  if (ipv6.serviceCIDR && Number(lengthOf(ipv6.serviceCIDR)) < 108)
+    mistakes.push(at("serviceCIDR", `${ipv6.serviceCIDR} is too large; choose a /108 or smaller`));
+  const ranges = Object.entries(ipv6);
+  for (const [i, [field, text]] of ranges.entries()) {
+    const other = ranges.slice(0, i).find(([, earlier]) => overlap(earlier, text));
+    if (other) mistakes.push(at(field, `${text} overlaps the ${other[0]} ${other[1]}; choose a range that does not`));
   }
   return mistakes;
 }

@@ -1,9 +1,10 @@
 /** Decides everything a configuration leaves open. Pure: what is taken on the machine comes as an argument. */
-import { addressAt, cidr, cidrSize, cidrsOverlap, formatIp, networkOf } from "../../base/ip.ts";
+import { addressAt, cidr, cidrSize, cidrsOverlap, formatIp, ip, networkOf, offsetIn } from "../../base/ip.ts";
 import {
   type ClusterConfig,
   type ClusterPlan,
   controlPlaneTaint,
+  type Ipv6Ranges,
   type NodeConfig,
   type NodePlan,
 } from "./cluster-config.ts";
@@ -21,6 +22,8 @@ export interface MachineFacts {
   freeApiPort: number;
   /** False where namespaces are not permitted: then nodes are simulated unless the file says otherwise. */
   canRunLocalNodes: boolean;
+  /** False where the kernel has no IPv6. Absent: it has. */
+  hasIpv6?: boolean;
 }
 
 /** Thrown when a configuration cannot be met on this machine; the message says what to change. */
@@ -42,9 +45,11 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
   refuseConflicts(config, lan, facts);
   const hostAddress = pickHostAddress(lan, nodeConfigs);
   const [firstPort = 30000, lastPort = 32767] = (config.network?.nodePortRange ?? "30000-32767").split("-").map(Number);
+  const ipv6 = planIpv6(config, lan, hostAddress);
+  const nodes = planNodes(nodeConfigs, lan, hostAddress, podCIDR, facts.canRunLocalNodes);
   return {
     name,
-    nodes: planNodes(nodeConfigs, lan, hostAddress, podCIDR, facts.canRunLocalNodes),
+    nodes: ipv6 ? withIpv6(nodes, lan, ipv6) : nodes,
     network: {
       lan,
       hostAddress,
@@ -54,6 +59,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       dnsDomain: config.network?.dnsDomain ?? "cluster.local",
       dnsAddress: formatIp(addressAt(cidr(serviceCIDR), 10)),
       kubernetesAddress: formatIp(addressAt(cidr(serviceCIDR), 1)),
+      ...(ipv6 ? { ipv6 } : {}),
     },
     apiServer: {
       ...config.apiServer,
@@ -80,6 +86,8 @@ function refuseConflicts(config: ClusterConfig, lan: string, facts: MachineFacts
       `the LAN ${lan} overlaps ${neighbour.range}, ${neighbour.owner}; choose another network.lan, or leave it out and Pinnace finds a free one`,
     );
   }
+  if (wantsIpv6(config) && facts.hasIpv6 === false)
+    throw new PlanError("this machine's kernel has no IPv6; leave it out of network.ipFamilies");
   const { port } = config.apiServer ?? {};
   const holder = port && facts.takenPorts?.get(port);
   if (holder) {
@@ -123,6 +131,40 @@ function planNodes(
       labels: node.labels ?? {},
       taints: node.taints ?? (role === "control-plane" ? ownTaints : []),
     };
+  });
+}
+
+function wantsIpv6({ network }: ClusterConfig): boolean {
+  return network?.ipFamilies?.includes("IPv6") ?? network?.ipv6 !== undefined;
+}
+
+/** Hosts have the same place in both families' LANs; the second's follows from the first's, so that clusters differ in both. */
+function planIpv6(config: ClusterConfig, lan: string, hostAddress: string): Ipv6Ranges | undefined {
+  if (!wantsIpv6(config)) return undefined;
+  const [a = 0, b = 0, c = 0, d = 0] = networkOf(cidr(lan)).address;
+  const group = (high: number, low: number) => ((high << 8) | low).toString(16);
+  const { lan: ownLan = `fd00:${group(a, b)}:${group(c, d)}::/64`, ...rest } = config.network?.ipv6 ?? {};
+  return {
+    lan: ownLan,
+    hostAddress: samePlace(hostAddress, lan, ownLan),
+    podCIDR: rest.podCIDR ?? "fd00:10:244::/56",
+    serviceCIDR: rest.serviceCIDR ?? "fd00:10:96::/112",
+  };
+}
+
+function samePlace(address: string, lan: string, otherLan: string): string {
+  return formatIp(addressAt(cidr(otherLan), offsetIn(cidr(lan), ip(address))));
+}
+
+function withIpv6(nodes: readonly NodePlan[], lan: string, ranges: Ipv6Ranges): NodePlan[] {
+  const pods = networkOf(cidr(ranges.podCIDR));
+  return nodes.map((node, i) => {
+    const podCIDR = `${formatIp(addressAt(pods, BigInt(i) << 64n))}/64`;
+    if (!cidrsOverlap(pods, cidr(podCIDR)))
+      throw new PlanError(
+        `network.ipv6.podCIDR ${ranges.podCIDR} has no /64 left for another node; choose a larger one`,
+      );
+    return { ...node, ipv6: { address: samePlace(node.address, lan, ranges.lan), podCIDR } };
   });
 }
 

@@ -84,6 +84,44 @@ test("the plan of a LAN reads as the commands that would make it", () => {
   `);
 });
 
+test("with a second family a node has its addresses, its way to the others' pods, and hides its pods outside", () => {
+  const both = {
+    ...spec,
+    ipv6: { lan: "fd00:2::/64", hostAddress: "fd00:2::1", podCIDR: "fd00:10:244::/56" },
+    nodes: spec.nodes.map((node, i) => ({
+      ...node,
+      ipv6: { address: `fd00:2::${4 + i}`, podCIDR: `fd00:10:244:${i}::/64` },
+    })),
+  };
+  const lines = describeLan(planLan(both)).split("\n");
+  const before = new Set(describeLan(planLan(spec)).split("\n"));
+  expect(lines.filter((line) => !before.has(line))).toMatchInlineSnapshot(`
+    [
+      "sysctl net.ipv6.conf.all.forwarding=1",
+      "sysctl net.ipv6.icmp.ratelimit=0",
+      "ip address replace fd00:2::4/64 dev eth0",
+      "ip address replace fd00:10:244::1/64 dev cni0",
+      "ip route replace default via fd00:2::1 dev eth0",
+      "ip route replace fd00:10:244:1::/64 via fd00:2::5 dev eth0",
+      "add table ip6 pinnace-node",
+      "add chain ip6 pinnace-node postrouting { type nat hook postrouting priority srcnat + 10; policy accept; }",
+      "flush chain ip6 pinnace-node postrouting",
+      "add rule ip6 pinnace-node postrouting ip6 saddr fd00:10:244::/56 ip6 daddr != fd00:10:244::/56 oifname "eth0" masquerade fully-random",
+      "sysctl net.ipv6.conf.all.forwarding=1",
+      "sysctl net.ipv6.icmp.ratelimit=0",
+      "ip address replace fd00:2::5/64 dev eth0",
+      "ip address replace fd00:10:244:1::1/64 dev cni0",
+      "ip route replace default via fd00:2::1 dev eth0",
+      "ip route replace fd00:10:244:0::/64 via fd00:2::4 dev eth0",
+      "add table ip6 pinnace-node",
+      "add chain ip6 pinnace-node postrouting { type nat hook postrouting priority srcnat + 10; policy accept; }",
+      "flush chain ip6 pinnace-node postrouting",
+      "add rule ip6 pinnace-node postrouting ip6 saddr fd00:10:244::/56 ip6 daddr != fd00:10:244::/56 oifname "eth0" masquerade fully-random",
+      "ip address replace fd00:2::1/64 dev pn-lab",
+    ]
+  `);
+});
+
 test("names of links fit the kernel's 15 bytes and differ where the names do", () => {
   const long = hostLink("a-cluster-name-long-1");
   expect(long.length).toBeLessThanOrEqual(15);

@@ -13,7 +13,9 @@ export interface LanSpec {
   /** All nodes' pods. */
   podCIDR: string;
   /** The local nodes; those of other kinds have no namespace. */
-  nodes: readonly { name: string; address: string; podCIDR: string }[];
+  nodes: readonly { name: string; address: string; podCIDR: string; ipv6?: { address: string; podCIDR: string } }[];
+  /** The same of the second family. */
+  ipv6?: { lan: string; hostAddress: string; podCIDR: string };
   /** A namespace of its own for load balancers that are no node's: it gets its addresses with the Services. */
   hasBalancer?: boolean;
 }
@@ -121,7 +123,7 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
   const others = spec.nodes.filter((other) => other !== node);
   return {
     netns: nodeNetns(spec.cluster, node.name),
-    sysctls: { ...bridgeSettings, ...routerSettings },
+    sysctls: { ...bridgeSettings, ...routerSettings, ...(spec.ipv6 ? ipv6RouterSettings : {}) },
     changes: [
       { kind: "up", name: "lo" },
       { kind: "up", name: nodeLink },
@@ -130,15 +132,37 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
       { kind: "address", link: podBridge, address: `${gateway}/${cidr(node.podCIDR).prefixLength}` },
       { kind: "route", to: "default", via: spec.hostAddress, link: nodeLink },
       ...others.map((other): LinkChange => ({ kind: "route", to: other.podCIDR, via: other.address, link: nodeLink })),
+      ...planIpv6(spec, node, others),
     ],
     // Who is not in the cluster has no route back to a pod: it sees the node instead.
-    nft: restate(
-      "ip pinnace-node",
-      "postrouting",
-      "type nat hook postrouting priority srcnat + 10",
-      `ip saddr ${spec.podCIDR} ip daddr != ${spec.podCIDR} oifname "${nodeLink}" masquerade fully-random`,
+    nft: [masqueradePods("ip", spec.podCIDR), ...(spec.ipv6 ? [masqueradePods("ip6", spec.ipv6.podCIDR)] : [])].join(
+      "\n",
     ),
   };
+}
+
+/** The second family's addresses of a node, and its ways to the others' pods. */
+function planIpv6(spec: LanSpec, node: LanSpec["nodes"][number], others: LanSpec["nodes"]): LinkChange[] {
+  if (!spec.ipv6 || !node.ipv6) return [];
+  const lengthOf = (block: string) => cidr(block).prefixLength;
+  const gateway = podGateway(node.ipv6.podCIDR);
+  return [
+    { kind: "address", link: nodeLink, address: `${node.ipv6.address}/${lengthOf(spec.ipv6.lan)}` },
+    { kind: "address", link: podBridge, address: `${gateway}/${lengthOf(node.ipv6.podCIDR)}` },
+    { kind: "route", to: "default", via: spec.ipv6.hostAddress, link: nodeLink },
+    ...others.flatMap(({ ipv6 }): LinkChange[] =>
+      ipv6 ? [{ kind: "route", to: ipv6.podCIDR, via: ipv6.address, link: nodeLink }] : [],
+    ),
+  ];
+}
+
+function masqueradePods(family: "ip" | "ip6", podCIDR: string): string {
+  return restate(
+    `${family} pinnace-node`,
+    "postrouting",
+    "type nat hook postrouting priority srcnat + 10",
+    `${family} saddr ${podCIDR} ${family} daddr != ${podCIDR} oifname "${nodeLink}" masquerade fully-random`,
+  );
 }
 
 /** Only its hardware address follows from the last address of the LAN, which no node can have. */
@@ -174,6 +198,15 @@ function planHost(spec: LanSpec): LanPlan["host"] {
         link: hostLink(spec.cluster),
         address: `${spec.hostAddress}/${cidr(spec.lan).prefixLength}`,
       },
+      ...(spec.ipv6
+        ? [
+            {
+              kind: "address" as const,
+              link: hostLink(spec.cluster),
+              address: `${spec.ipv6.hostAddress}/${cidr(spec.ipv6.lan).prefixLength}`,
+            },
+          ]
+        : []),
     ],
     nft: restate(
       `ip ${hostTable(spec.cluster)}`,
@@ -222,3 +255,8 @@ function linkName(prefix: string, name: string): string {
   const digest = createHash("sha1").update(name).digest("hex").slice(0, 5);
   return `${prefix}${name.slice(0, 15 - prefix.length - 6)}-${digest}`;
 }
+
+const ipv6RouterSettings = {
+  "net/ipv6/conf/all/forwarding": "1",
+  "net/ipv6/icmp/ratelimit": "0",
+};

@@ -220,6 +220,9 @@ export function planPod(config: BridgePodNetworkConfig, attachment: PodAttachmen
     ["/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"],
     ["/proc/sys/net/ipv4/ping_group_range", "0 2147483647"],
   ];
+  // A router tells neighbours on one link to speak without it; here they must not.
+  if (attachment.ips.some((address) => address.includes(":")))
+    sysctls.push(["/proc/sys/net/ipv6/conf/default/accept_redirects", "0"]);
   return { inNode, inPod, sysctls };
 }
 

@@ -3,20 +3,24 @@ import { addressAt, cidr, cidrSize, formatIp } from "../../base/ip.ts";
 import { NoFreeAddress, type PodAttachment, type PodNetwork } from "./pod-network.ts";
 
 export class SimulatedPodNetwork implements PodNetwork {
-  readonly #podCIDR: string;
+  readonly #podCIDRs: readonly string[];
   readonly #attached = new Map<string, PodAttachment>();
   readonly #taken = new Set<string>();
 
-  constructor(podCIDR: string) {
-    this.#podCIDR = podCIDR;
+  /** One block a family. */
+  constructor(podCIDRs: readonly string[]) {
+    this.#podCIDRs = podCIDRs;
   }
 
   async attach(podUid: string): Promise<PodAttachment> {
     const existing = this.#attached.get(podUid);
     if (existing) return existing;
-    const address = this.#freeAddress();
-    const attachment: PodAttachment = { podUid, netnsPath: "", ips: [address] };
-    this.#taken.add(address);
+    const attachment: PodAttachment = {
+      podUid,
+      netnsPath: "",
+      ips: this.#podCIDRs.map((block) => this.#freeAddress(block)),
+    };
+    for (const address of attachment.ips) this.#taken.add(address);
     this.#attached.set(podUid, attachment);
     return attachment;
   }
@@ -31,13 +35,13 @@ export class SimulatedPodNetwork implements PodNetwork {
     return [...this.#attached.values()];
   }
 
-  #freeAddress(): string {
-    const block = cidr(this.#podCIDR);
+  #freeAddress(podCIDR: string): string {
+    const block = cidr(podCIDR);
     // The first address is the gateway's, as on a real node.
     for (let offset = 2n; offset < cidrSize(block) - 1n; offset++) {
       const address = formatIp(addressAt(block, offset));
       if (!this.#taken.has(address)) return address;
     }
-    throw new NoFreeAddress(this.#podCIDR);
+    throw new NoFreeAddress(podCIDR);
   }
 }

@@ -30,7 +30,7 @@ test("a pod on a simulated node waits for the ConfigMap that it mounts, runs, en
     client,
     runtime: new SimulatedRuntime(surroundings),
     images: new SimulatedImages(),
-    network: new SimulatedPodNetwork("10.244.77.0/24"),
+    network: new SimulatedPodNetwork(["10.244.77.0/24"]),
     log: silentLogger,
     signal: stop.signal,
     folders: { root: join(folder, "root"), volatile: join(folder, "volatile"), logs: join(folder, "logs") },
