@@ -1,0 +1,146 @@
+/** Two server processes on one real etcd: one leads, is killed with SIGKILL, and the other goes on where it stopped. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findProgram } from "../src/base/node/find-program.ts";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+
+const run = promisify(execFile);
+const etcdProgram = findProgram("etcd");
+const endpoint = `http://127.0.0.1:${await freePort()}`;
+const folder = mkdtempSync(join(tmpdir(), "pnt-two-servers-"));
+let etcd: ChildProcess;
+
+beforeAll(async () => {
+  if (!etcdProgram) return;
+  const peers = `http://127.0.0.1:${await freePort()}`;
+  etcd = spawn(
+    etcdProgram,
+    [
+      ...["--name", "pnt", "--data-dir", join(folder, "etcd"), "--unsafe-no-fsync"],
+      ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
+      ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
+    ],
+    { stdio: "ignore" },
+  );
+  await eventually(
+    () => fetch(`${endpoint}/health`),
+    ({ ok }) => expect(ok).toBe(true),
+  );
+});
+
+afterAll(async () => {
+  if (etcd) {
+    const ended = new Promise((done) => etcd.once("exit", done));
+    etcd.kill("SIGKILL");
+    await ended;
+  }
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const store = `store: { engine: etcd, endpoints: ["${endpoint}"] }\n`;
+
+/** Each Pod of the Job takes two seconds on a simulated node. */
+const work = (replicas: number) => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: ${replicas}
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: main, image: "nowhere.invalid/any:1" }] }
+---
+apiVersion: batch/v1
+kind: Job
+metadata: { name: sums }
+spec:
+  completions: 12
+  parallelism: 3
+  template:
+    metadata: { annotations: { pinnace.local/run-seconds: "2" } }
+    spec: { restartPolicy: Never, containers: [{ name: main, image: "nowhere.invalid/any:1" }] }
+`;
+
+if (!etcdProgram)
+  describe.skip("two servers on one etcd (skipped: this machine lacks etcd)", () => test("…", () => {}));
+else
+  describeCluster("two servers on one etcd", { config: store, nodes: 0 }, (first) => {
+    const second = `${first.name}b`;
+    const environment = { ...process.env, PINNACE_HOME: join(folder, "home"), KUBECONFIG: join(folder, "kubeconfig") };
+    const pinnace = (...args: string[]) =>
+      run(process.execPath, [resolve("dist/bin/pinnace.mjs"), ...args, "--name", second], { env: environment });
+    const kubectl = async (...args: string[]) => (await run("kubectl", args, { env: environment })).stdout.trim();
+    const components = ["kube-controller-manager", "kube-scheduler"];
+    const leases = async () => {
+      const { items } = JSON.parse(await kubectl("get", "leases", "-n", "kube-system", "-o", "json")) as {
+        items: { metadata: { name: string }; spec: { holderIdentity: string; leaseTransitions: number } }[];
+      };
+      return components.map((name) => items.find(({ metadata }) => metadata.name === name)!.spec);
+    };
+
+    beforeAll(async () => {
+      const config = join(folder, "second.yaml");
+      const certificates = join(first.home, "clusters", first.name, "pki");
+      writeFileSync(
+        config,
+        `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\nnodes: [{ name: n1, kind: simulated }]\n${store}certificates: ${certificates}\n`,
+      );
+      await pinnace("up", "--config", config);
+    });
+    afterAll(async () => {
+      await pinnace("down");
+    });
+
+    test("the second takes over when the first is killed, and nothing is done twice", async () => {
+      const before = await leases();
+      await first.apply(work(2));
+      // The second's API shows what the first was asked for, and its node runs what the first's scheduler placed.
+      await eventually(
+        () => kubectl("get", "job", "sums", "-o", "jsonpath={.status.succeeded}"),
+        (succeeded) => expect(Number(succeeded)).toBeGreaterThan(0),
+      );
+      expect(await leases(), "the first holds both, though the second asks").toEqual(
+        before.map(({ holderIdentity, leaseTransitions }) =>
+          expect.objectContaining({ holderIdentity, leaseTransitions }),
+        ),
+      );
+
+      const { server } = JSON.parse(await first.pinnace("status", "-o", "json"));
+      await first.kubectl`scale deployment web --replicas=20`;
+      process.kill(server.pid, "SIGKILL");
+
+      const timeoutMs = 90_000;
+      await kubectl("rollout", "status", "deployment/web", `--timeout=${timeoutMs / 1000}s`);
+      await kubectl("wait", "--for=condition=Complete", "job/sums", `--timeout=${timeoutMs / 1000}s`);
+      const after = await leases();
+      for (const [i, { holderIdentity, leaseTransitions }] of after.entries()) {
+        expect(holderIdentity).not.toBe(before[i]!.holderIdentity);
+        expect(leaseTransitions).toBe(before[i]!.leaseTransitions + 1);
+      }
+
+      const names = async (...args: string[]) => (await kubectl("get", ...args, "-o", "name")).split("\n");
+      expect(await names("replicasets")).toHaveLength(1);
+      expect(await names("pods", "-l", "app=web")).toHaveLength(20);
+      expect(await names("pods", "-l", "job-name=sums")).toHaveLength(12);
+      const job = JSON.parse(await kubectl("get", "job", "sums", "-o", "json"));
+      expect(job.status).toMatchObject({ succeeded: 12, uncountedTerminatedPods: {} });
+      expect(job.status.failed ?? 0).toBe(0);
+      // Each Pod was created once and bound once, whoever did it: none had to go again.
+      const events = JSON.parse(await kubectl("get", "events", "-o", "json")).items as { reason: string }[];
+      expect(events.filter(({ reason }) => ["SuccessfulDelete", "Killing"].includes(reason))).toEqual([]);
+    }, 240_000);
+  });
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
