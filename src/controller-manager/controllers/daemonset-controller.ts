@@ -224,7 +224,9 @@ export function planDaemonSet(
       const old = own.find((pod) => !isNew(pod) && !isLeaving(pod));
       const fresh = own.find((pod) => isNew(pod) && !isLeaving(pod));
       if (maxSurge > 0) {
-        if (old && fresh) {
+        // Its template changed twice: first the one too many goes.
+        if (pods.filter((pod) => nodeOf(pod) === name && !isNew(pod)).length > 1) surging++;
+        else if (old && fresh) {
           surging++;
           if (isAvailable(fresh)) gone.add(old);
         } else if (old) {

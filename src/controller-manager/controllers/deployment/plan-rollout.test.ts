@@ -113,6 +113,7 @@ describe("old ReplicaSets shrink as availability allows", () => {
     ["unavailable old Pods go first, they cost nothing", 10, [10, 5], [3, 0], { old: 8 }],
     ["maxUnavailable 0 in a small Deployment", 3, [3, 3], [1, 0], {}],
     ["a stuck rollout stays where it is", 3, [3, 3], [1, 0], {}],
+    ["Pods that were just told to go are no longer counted on", 4, [4, 5], [0, 0], { old: 3 }],
   ])("%s", (_name, replicas, [oldSize, oldAvailable], [newSize, newAvailable], expected) => {
     const plan = planOldReplicaSets({
       deployment: deployment(replicas),

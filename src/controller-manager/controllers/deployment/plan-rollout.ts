@@ -207,8 +207,9 @@ export function planHistoryCleanup(
     );
 }
 
+/** Of one that was just told to shrink the status still counts Pods that are about to go: those serve nobody for long. */
 export function availableOf(replicaSet: ReadReplicaSet): number {
-  return replicaSet.status?.availableReplicas ?? 0;
+  return Math.min(replicaSet.status?.availableReplicas ?? 0, sizeOf(replicaSet));
 }
 
 export function activeOf(replicaSets: readonly ReadReplicaSet[]): ReadReplicaSet[] {
