@@ -185,6 +185,23 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
     });
   // The entry file runs it, from a bundle of its own: it has to be there at once.
   program.command("kubectl").description("work on a cluster as kubectl does").argument("[arguments...]");
+  program
+    .command("shell [command...]")
+    .description("a shell, or one command after --, with the cluster's kubectl and kubeconfig; on a node if you like")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  pinnace shell                                    kubectl here is the built-in one, and speaks to this cluster
+  pinnace shell --node worker-1                    as if you had logged in there
+  pinnace shell --node worker-1 -- curl -s 10.96.0.10`,
+    )
+    .option(...name)
+    .option("--node <node>", "in the network of this node")
+    .action(async (command, options) => {
+      const { shell } = await import("./commands/shell.ts");
+      exitWith(await shell(command, { ...options, entry, print }));
+    });
   const token = program.command("token").description("what machines need to join the cluster as nodes");
   token
     .command("create")

@@ -287,7 +287,7 @@ const paths: Record<string, [code: string, remedy: string, PathCase]> = {
     "wrong-protocol",
     "TCP",
     {
-      target: "svc/web:80",
+      target: "http://web/",
       world: world({ services: [service({ spec: { ports: [{ port: 80, targetPort: 8080, protocol: "UDP" }] } })] }),
     },
   ],

@@ -46,10 +46,14 @@ export interface PathFacts {
   source: Source;
   target: Target;
   lookup?: Lookup;
-  /** A connection as the user would make it. Absent where none could be tried (simulated nodes, UDP). */
+  /** A connection (for UDP: a datagram) as the user would make it. Absent where none could be tried, as on simulated nodes. */
   probe?: Probe;
   /** The way of the probe's first packet through the rules of the node that it met first. */
   trace?: PacketTrace;
+  /** That node, where nobody can say beforehand which it will be: a load balancer's address. */
+  tracedNode?: string;
+  /** The packet once more, on the node of the pod that it was sent to. */
+  further?: { node: string; trace: PacketTrace };
   /** Connections straight to endpoints, by `address:port`. */
   direct: ReadonlyMap<string, Probe>;
   /** Who listens in a pod, by its `namespace/name`. */
@@ -197,8 +201,7 @@ class Path {
     const what = `${service.spec.type ?? "ClusterIP"} ${keyOf(service)}`;
     if (door === "external-name") return ok(`${what} stands for ${service.spec.externalName}`);
     if (servicePort && door !== undefined) {
-      const asked = target.kind === "workload" ? undefined : target.port;
-      if (servicePort.protocol === "UDP" && typeof asked === "number" && this.#facts.probe)
+      if (servicePort.protocol === "UDP" && "path" in target && target.path !== undefined)
         return this.#udp(service, servicePort.port);
       const translated = servicePort.targetPort ?? servicePort.port;
       if (door === "headless") {
@@ -542,9 +545,9 @@ class Path {
   }
 
   rule(): Finding | undefined {
-    const { trace, source, probe } = this.#facts;
+    const { trace, source, probe, further } = this.#facts;
     const { service, door, address } = this.#route;
-    const node = entryNode(this.#world, source, this.#route);
+    const node = this.#facts.tracedNode ?? entryNode(this.#world, source, this.#route);
     if (!service || !door || door === "headless" || door === "external-name") return undefined;
     if (!trace) {
       if (probe?.outcome === "connected" || !node) return undefined;
@@ -571,6 +574,22 @@ class Path {
         : `rewritten to ${after.destination}:${after.port}${this.#nameOf(after.destination)}`;
     const masquerade = isMasqueraded(trace) ? "; the source becomes the node's" : "";
     const details = matched ? [`nft on ${node}: ${matched.rule} → ${matched.verdict}`] : [];
+    const end = further && fatalHop(further.trace);
+    if (further)
+      details.push(
+        end
+          ? `nft on ${further.node}: table ${end.table}, chain ${end.chain} ends the packet`
+          : `nft on ${further.node}: let through to ${further.trace.after.destination}:${further.trace.after.port}`,
+      );
+    if (end && probe?.outcome !== "connected" && !this.#forbidden(after.destination, after.port)) {
+      return lost(
+        "dropped-by-rule",
+        `${before.destination}:${before.port} is ${rewritten}, and dropped on ${further.node} by table ${end.table}`,
+        `The rule "${end.rule ?? `policy of ${end.chain}`}" of node ${further.node} ends the packet.`,
+        `ip netns exec pinnace-${this.#world.network.clusterName}.${further.node} nft list table ip ${end.table}`,
+        details,
+      );
+    }
     if (this.#isHairpin(after.destination) && !isMasqueraded(trace) && probe?.outcome !== "connected") {
       return lost(
         "hairpin",
@@ -693,6 +712,8 @@ class Path {
       if (probe.httpStatus < 400) return ok(`${where} answers with HTTP ${probe.httpStatus}`);
       return note(`${where} answers with HTTP ${probe.httpStatus}: the request arrives, the program refuses it`);
     }
+    if (this.#route.protocol === "UDP" && probe.outcome === "silent")
+      return unknown(`a datagram went to ${where}; nothing came back, and a UDP program need not answer`);
     const failing = [...this.#facts.direct.values()].filter(({ outcome }) => outcome !== "connected");
     const details = failing.map((direct) => `${direct.address}:${direct.port} straight: ${direct.outcome}`);
     if (door === "external-name" || (!service && !this.#route.pod)) {

@@ -21,11 +21,21 @@ import type { Client } from "../client/client.ts";
 import { explainPath, type PathFacts, type Probe } from "./explain-path.ts";
 import { explainPod, explainWorkload, type WorkloadFacts } from "./explain-pod.ts";
 import type { Listener } from "./listeners.ts";
-import { listenersIn, lookupHere, lookupIn, probeTcp, type ResolverView, traced, traceTable } from "./probe.ts";
+import {
+  listenersIn,
+  lookupHere,
+  lookupIn,
+  probeTcp,
+  probeUdp,
+  type ResolverView,
+  traced,
+  traceTable,
+  type Watched,
+} from "./probe.ts";
 import type { Report } from "./report.ts";
-import { endpointsOf, entryNode, type Lookup, namespaceOf, routeOf, type Source } from "./route.ts";
+import { type EndpointView, endpointsOf, entryNode, type Lookup, namespaceOf, routeOf, type Source } from "./route.ts";
 import type { Target } from "./target.ts";
-import { readTraces } from "./trace.ts";
+import { type PacketTrace, readTraces } from "./trace.ts";
 import { carries, isOver, isReady, keyOf, type NetworkView, type PodView, type World } from "./world.ts";
 
 /** What only the machine that the nodes are on can be asked. */
@@ -254,32 +264,84 @@ async function send(
   const isForInside = source.kind === "outside" && route.door === "cluster-ip";
   // Who gets no address sends nothing.
   const isNameless = lookup?.isUnanswered === true;
-  if (!canSend || !address || port === undefined || route.protocol !== "TCP" || isForInside || isNameless)
+  const isUdp = route.protocol === "UDP";
+  const httpPath = "path" in target && target.path !== undefined ? { httpPath: target.path } : {};
+  // A page is asked for over TCP: the ports say that nobody would take it.
+  const isWrongProtocol = isUdp && "httpPath" in httpPath;
+  const canProbe = route.protocol === "TCP" || (isUdp && !isWrongProtocol);
+  if (!canSend || !address || port === undefined || !canProbe || isForInside || isNameless)
     return { ...known, direct: new Map(), listeners };
 
-  const httpPath = "path" in target && target.path !== undefined ? { httpPath: target.path } : {};
   const straight = source.kind === "outside" ? [] : ports.slice(0, mostEndpoints);
+  const knock = isUdp ? probeUdp : probeTcp;
   const ask = () =>
     Promise.all([
-      probeTcp({ clock, netns: from, address, port, ...httpPath }),
-      ...straight.map((endpoint) => probeTcp({ clock, netns: from, address: endpoint.address, port: endpoint.port })),
+      knock({ clock, netns: from, address, port, ...httpPath }),
+      ...straight.map((endpoint) => knock({ clock, netns: from, address: endpoint.address, port: endpoint.port })),
     ]);
-  const node = entryNode(world, source, route);
-  const rules = node ? machine.nodeNetns(node) : undefined;
   const isByRules = route.service !== undefined && route.door !== "headless" && route.door !== "external-name";
-  const { result, text } =
-    rules && isByRules ? await traced(rules, { address, port, clock }, ask) : { result: await ask(), text: "" };
+  const entry = entryNode(world, source, route);
+  const watched = isByRules ? watchedPackets(known, machine, { ...route, address, port }, entry, endpoints) : new Map();
+  const { result, texts } =
+    watched.size > 0 ? await traced(watched, clock, ask) : { result: await ask(), texts: new Map<string, string>() };
   const [probe, ...direct] = result;
-  const trace = readTraces(text, [`${traceTable}-${process.pid}`]).find(
-    ({ before }) => before.destination === address && before.port === port,
-  );
+  const traces = new Map<string, readonly PacketTrace[]>();
+  for (const { metadata } of world.nodes) {
+    const netns = machine.nodeNetns(metadata.name);
+    const text = netns && texts.get(netns);
+    if (text) traces.set(metadata.name, readTraces(text, [`${traceTable}-${process.pid}`]));
+  }
+  const atDoor = ({ before }: PacketTrace) => before.destination === address && before.port === port;
+  const tracedNode = [...(entry ? [entry] : []), ...traces.keys()].find((node) => traces.get(node)?.some(atDoor));
+  const trace = tracedNode === undefined ? undefined : traces.get(tracedNode)?.find(atDoor);
+  const further = trace && furtherHop(world, trace, tracedNode!, traces);
   return {
     ...known,
     direct: new Map(direct.map((found: Probe) => [`${found.address}:${found.port}`, found])),
     listeners,
     ...(probe ? { probe } : {}),
-    ...(trace ? { trace } : {}),
+    ...(trace ? { trace, tracedNode: tracedNode! } : {}),
+    ...(further ? { further } : {}),
   };
+}
+
+/** At the door of the node that the request comes to first (of all, where nobody can say which), and at the endpoints of the others. */
+function watchedPackets(
+  { world }: Omit<PathFacts, "direct" | "listeners">,
+  machine: Machine,
+  { address, port, protocol }: { address: string; port: number; protocol: string },
+  entry: string | undefined,
+  endpoints: readonly EndpointView[],
+): Map<string, Watched[]> {
+  const watched = new Map<string, Watched[]>();
+  for (const { metadata } of world.nodes) {
+    const netns = machine.nodeNetns(metadata.name);
+    if (!netns) continue;
+    const isEntry = entry === undefined || entry === metadata.name;
+    const ends = endpoints.filter(({ nodeName }) => nodeName === metadata.name && nodeName !== entry);
+    const packets = [
+      ...(isEntry ? [{ protocol, address, port }] : []),
+      ...ends.map((end) => ({ protocol, address: end.address, port: end.port })),
+    ];
+    if (packets.length > 0) watched.set(netns, packets);
+  }
+  return watched;
+}
+
+/** The rewritten packet on the node of the pod that it was sent to, where that is another one. */
+function furtherHop(
+  world: World,
+  { after }: PacketTrace,
+  entry: string,
+  traces: ReadonlyMap<string, readonly PacketTrace[]>,
+): PathFacts["further"] {
+  const node = world.pods.find(({ status }) => status?.podIP === after.destination)?.spec.nodeName;
+  if (!node || node === entry) return undefined;
+  const trace = traces
+    .get(node)
+    ?.filter(({ before }) => before.destination === after.destination && before.port === after.port)
+    .find((found) => after.sourcePort === undefined || found.before.sourcePort === after.sourcePort);
+  return trace && { node, trace };
 }
 
 const mostEndpoints = 8;

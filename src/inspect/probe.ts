@@ -1,5 +1,7 @@
 /** Sends real packets: connections from inside a namespace, questions to cluster DNS, and the kernel's trace of their way. */
 
+import type { ChildProcess } from "node:child_process";
+import { createSocket as createUdpSocket, type Socket as UdpSocket } from "node:dgram";
 import { lookup as hostLookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -68,6 +70,38 @@ export function probeTcp({ clock, netns, address, port, httpPath }: ProbeOptions
     socket.once("end", () => done(isConnected ? "connected" : "refused"));
   });
 }
+
+/**
+ * One datagram: a question to a name server, an empty line to anybody else. `refused` when the kernel says that nobody takes it,
+ * `connected` when something comes back; `silent` says nothing, for a UDP program need not answer. Never rejects.
+ */
+export async function probeUdp({ clock, netns, address, port }: Omit<ProbeOptions, "httpPath">): Promise<Probe> {
+  const isAnswered = (outcome: Probe["outcome"]): Probe => ({ address, port, outcome });
+  let socket: UdpSocket;
+  try {
+    socket = netns ? await udpSocketIn(netns, "0.0.0.0", 0) : createUdpSocket("udp4");
+  } catch {
+    return isAnswered("unreachable");
+  }
+  return new Promise<Probe>((resolve) => {
+    const done = (outcome: Probe["outcome"]) => {
+      timer[Symbol.dispose]();
+      resolve(isAnswered(outcome));
+    };
+    const timer = clock.setTimer(udpPatienceMs, () => done("silent"));
+    socket.once("error", (error: NodeJS.ErrnoException) =>
+      done(error.code === "ECONNREFUSED" ? "refused" : "unreachable"),
+    );
+    socket.once("message", () => done("connected"));
+    // Of a connected socket the kernel tells what comes back as an ICMP message.
+    socket.connect(port, address, () => {
+      socket.send(port === 53 ? encodeMessage(question("kubernetes.default.svc.cluster.local")) : "\n");
+    });
+  }).finally(() => socket.close());
+}
+
+/** A refusal is there at once. */
+const udpPatienceMs = 150;
 
 /** What a pod's resolver goes by. */
 export interface ResolverView {
@@ -165,45 +199,81 @@ export function listenersIn(netns: string): Listener[] | undefined {
 /** Begins the name of the table that asks for the trace; its own lines say nothing. */
 export const traceTable = "pinnace-why";
 
+/** Packets to look for. */
+export interface Watched {
+  protocol: string;
+  address: string;
+  port: number;
+}
+
 /**
- * Follows the first packets of connections to `address:port` through a node's rules while `work` sends them. Resolves to what
- * `nft monitor trace` printed; to nothing where the node's rules cannot be watched. The node is left as it was.
+ * Follows the first packets of connections through the rules of nodes while `work` sends them: `watched` says which packets on
+ * which node's namespace. Resolves to what `nft monitor trace` printed on each; to nothing where a node's rules cannot be watched.
+ * The nodes are left as they were.
  */
 export async function traced<T>(
-  netns: string,
-  { address, port, clock }: { address: string; port: number; clock: Clock },
+  watched: ReadonlyMap<string, readonly Watched[]>,
+  clock: Clock,
   work: () => Promise<T>,
-): Promise<{ result: T; text: string }> {
-  let nft: Nft | undefined;
-  let isTableUp = false;
-  let text = "";
-  const table = `${traceTable}-${process.pid}`;
-  const monitor = spawnIn(netns, "nft", ["monitor", "trace"], { stdio: ["ignore", "pipe", "ignore"] });
-  const closed = new Promise<void>((resolve) => monitor.once("close", () => resolve()).once("error", () => resolve()));
-  monitor.stdout?.on("data", (chunk) => (text += chunk));
+): Promise<{ result: T; texts: ReadonlyMap<string, string> }> {
+  const monitors = [...watched].map(([netns, packets]) => new TraceMonitor(netns, packets, clock));
   try {
-    nft = openNft(netns);
-    const rule = `ip daddr ${address} tcp dport ${port} tcp flags & (syn | ack) == syn meta nftrace set 1`;
-    const chain = (hook: string) => `chain ${hook} { type filter hook ${hook} priority -350; ${rule}; }`;
-    await Promise.all([
-      nft.run(`table ip ${table} {\n${chain("prerouting")}\n${chain("output")}\n}`).then(
-        () => (isTableUp = true),
-        () => {},
-      ),
-      untilMonitoring(netns, monitor.pid, clock),
-    ]);
+    await Promise.all(monitors.map((monitor) => monitor.ready()));
     const result = await work();
     // The last lines are on their way through a pipe.
-    for (let length = -1; length !== text.length; ) {
-      length = text.length;
+    const length = () => monitors.reduce((sum, { text }) => sum + text.length, 0);
+    for (let seen = -1; seen !== length(); ) {
+      seen = length();
       await sleep(clock, 15);
     }
-    return { result, text };
+    return { result, texts: new Map(monitors.map(({ netns, text }) => [netns, text])) };
   } finally {
-    if (isTableUp) await nft?.run(`delete table ip ${table}`).catch(() => {});
-    nft?.close();
-    monitor.kill();
-    await closed;
+    await Promise.all(monitors.map((monitor) => monitor.end()));
+  }
+}
+
+class TraceMonitor {
+  readonly netns: string;
+  text = "";
+  readonly #packets: readonly Watched[];
+  readonly #clock: Clock;
+  readonly #child: ChildProcess;
+  readonly #closed: Promise<void>;
+  readonly #table = `${traceTable}-${process.pid}`;
+  #nft: Nft | undefined;
+  #isTableUp = false;
+
+  constructor(netns: string, packets: readonly Watched[], clock: Clock) {
+    this.netns = netns;
+    this.#packets = packets;
+    this.#clock = clock;
+    this.#child = spawnIn(netns, "nft", ["monitor", "trace"], { stdio: ["ignore", "pipe", "ignore"] });
+    this.#closed = new Promise((resolve) => this.#child.once("close", () => resolve()).once("error", () => resolve()));
+    this.#child.stdout?.on("data", (chunk) => (this.text += chunk));
+  }
+
+  async ready(): Promise<void> {
+    const rules = this.#packets.map(({ protocol, address, port }) =>
+      protocol === "UDP"
+        ? `ip daddr ${address} udp dport ${port} meta nftrace set 1`
+        : `ip daddr ${address} tcp dport ${port} tcp flags & (syn | ack) == syn meta nftrace set 1`,
+    );
+    const chain = (hook: string) => `chain ${hook} {\ntype filter hook ${hook} priority -350;\n${rules.join("\n")}\n}`;
+    this.#nft = openNft(this.netns);
+    await Promise.all([
+      this.#nft.run(`table ip ${this.#table} {\n${chain("prerouting")}\n${chain("output")}\n}`).then(
+        () => (this.#isTableUp = true),
+        () => {},
+      ),
+      untilMonitoring(this.netns, this.#child.pid, this.#clock),
+    ]);
+  }
+
+  async end(): Promise<void> {
+    if (this.#isTableUp) await this.#nft?.run(`delete table ip ${this.#table}`).catch(() => {});
+    this.#nft?.close();
+    this.#child.kill();
+    await this.#closed;
   }
 }
 

@@ -21,6 +21,8 @@ interface Addresses {
   source: string;
   destination: string;
   port: number;
+  /** Stays when the source address is rewritten, unless another connection has it. */
+  sourcePort?: number;
 }
 
 /** The packets in order of their first line. Lines of other shapes, and tables in `ignored`, are left out. */
@@ -53,7 +55,9 @@ function addressesIn(text: string): Addresses | undefined {
   const source = /ip6? saddr (\S+)/.exec(text)?.[1];
   const destination = /ip6? daddr (\S+)/.exec(text)?.[1];
   const port = /(?:tcp|udp|sctp|th) dport (\d+)/.exec(text)?.[1];
-  return source && destination && port ? { source, destination, port: Number(port) } : undefined;
+  const sourcePort = /(?:tcp|udp|sctp|th) sport (\d+)/.exec(text)?.[1];
+  if (!source || !destination || !port) return undefined;
+  return { source, destination, port: Number(port), ...(sourcePort ? { sourcePort: Number(sourcePort) } : {}) };
 }
 
 /** The rule that ended the packet, if one did. */

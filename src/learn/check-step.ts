@@ -5,7 +5,7 @@ import type { DeepReadonly } from "../api/object.ts";
 import { parseLabelSelector } from "../apimachinery/selectors.ts";
 import { endpointsOf } from "../inspect/route.ts";
 import { isReady, keyOf, type World } from "../inspect/world.ts";
-import type { Language, StepChecks } from "./lab.ts";
+import type { Language, ServiceCheck, StepChecks } from "./lab.ts";
 
 /** The cluster, as far as labs look at it: what is in namespace default, and some of kube-system. */
 export interface LabWorld extends World {
@@ -19,7 +19,7 @@ export function missingFor(checks: StepChecks, world: LabWorld, language: Langua
   const say = (en: string, ko: string) => (language === "ko" ? ko : en);
   return [
     ...missingPods(checks, world, say),
-    ...missingService(checks, world, say),
+    ...[checks.service ?? [], checks.services ?? []].flat().flatMap((wanted) => missingService(wanted, world, say)),
     ...missingDeployment(checks, world, say),
     ...missingRest(checks, world, say),
   ];
@@ -73,8 +73,7 @@ function missingPods({ pods: wanted, statuses }: StepChecks, world: LabWorld, sa
   return missing;
 }
 
-function missingService({ service: wanted }: StepChecks, world: LabWorld, say: Say): string[] {
-  if (!wanted) return [];
+function missingService(wanted: ServiceCheck, world: LabWorld, say: Say): string[] {
   const service = inDefault(world.services).find(({ metadata }) => metadata.name === wanted.name);
   if (!service) return [say(`there is no Service ${wanted.name}`, `서비스 ${wanted.name}이(가) 없습니다`)];
   const { spec, status } = service;

@@ -6,15 +6,8 @@ export type Language = "en" | "ko";
 /** What of the cluster shows that a step is done. All that is named must hold. */
 export interface StepChecks {
   pods?: { labels: string; ready: number; image?: string; replaced?: boolean };
-  service?: {
-    name: string;
-    type?: string;
-    endpoints?: number;
-    nodePort?: number;
-    address?: string;
-    affinity?: string;
-    externalName?: string;
-  };
+  service?: ServiceCheck;
+  services?: ServiceCheck[];
   deployment?: { name: string; image?: string; strategy?: string; revision?: string };
   replicaSets?: { labels: string; count: number };
   /** Phases by pod. */
@@ -26,6 +19,16 @@ export interface StepChecks {
   /** A port of this machine. */
   listens?: number;
   gone?: string[];
+}
+
+export interface ServiceCheck {
+  name: string;
+  type?: string;
+  endpoints?: number;
+  nodePort?: number;
+  address?: string;
+  affinity?: string;
+  externalName?: string;
 }
 
 export interface LabPlan {

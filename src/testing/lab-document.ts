@@ -46,7 +46,12 @@ export function isAsWritten(expected: string, printed: string): boolean {
   return new RegExp(`^${pattern}$`).test(`${text}\n`);
 }
 
-const normalized = (line: string): string => line.trim().replace(/\s+/g, " ");
+/** Newer kubectls say where they deleted what. */
+const normalized = (line: string): string =>
+  line
+    .trim()
+    .replace(/\s+/g, " ")
+    .replace(/" deleted from \S+ namespace$/, '" deleted');
 
 /** `<none>`, `<pending>` is what kubectl prints; so is the markup of a page. Everything else in angles is a word that may differ. */
 function linePattern(line: string): string {

@@ -54,11 +54,17 @@ interface Recipe {
 function catalogue(): Record<string, (from: Ingredients) => Promise<Recipe>> {
   return {
     /** The demo: says hello with its host name on port 8080, or $PORT. */
-    "echo:1": (from) => echo(from, { port: 8080, greeting: "Hello, " }),
+    "echo:1": (from) => echo(from, { port: 8080, answer: "Hello, $hostname\n" }),
     /** The same on port 80. */
-    "echo-hostname:1": (from) => echo(from, { port: 80, greeting: "Hello, " }),
+    "echo-hostname:1": (from) => echo(from, { port: 80, answer: "Hello, $hostname\n" }),
     /** For benchmarks: the bare host name on port 80. */
-    "hostname:1": (from) => echo(from, { port: 80, greeting: "" }),
+    "hostname:1": (from) => echo(from, { port: 80, answer: "$hostname\n" }),
+    /** The page of the labs' echo-hostname, with the line that they look for. */
+    "hostname-page:1": (from) =>
+      echo(from, { port: 80, answer: "<blockquote>\n\t<p>Hello,  $hostname</p>\t</blockquote>\n" }),
+    /** The labs' hello-server, by what its versions say. */
+    "hello-server:1.0": (from) => echo(from, { port: 8080, answer: "Hello, world!\n" }),
+    "hello-server:1.2": (from) => echo(from, { port: 8080, answer: "Hello, world! Let's learn Kubernetes!\n" }),
     "nginx:1": nginx,
     "busybox:1": async (from) => ({
       layers: [await from.base(), await from.tools(["curl"])],
@@ -183,7 +189,7 @@ class Ingredients {
   }
 }
 
-async function echo(from: Ingredients, { port, greeting }: { port: number; greeting: string }): Promise<Recipe> {
+async function echo(from: Ingredients, { port, answer }: { port: number; answer: string }): Promise<Recipe> {
   const nginx = from.echoServer === "node" ? undefined : await from.nginx();
   if (!nginx && from.echoServer === "nginx") throw missing("nginx", "nginx");
   const program: LayerEntries = new Map([
@@ -193,7 +199,7 @@ async function echo(from: Ingredients, { port, greeting }: { port: number; greet
     layers: [await from.base(), nginx ?? (await from.node()), program],
     config: {
       Entrypoint: ["/usr/bin/echo-server"],
-      Env: [path, `PORT=${port}`, `GREETING=${greeting}`],
+      Env: [path, `PORT=${port}`, `ANSWER=${answer}`],
       ExposedPorts: { [`${port}/tcp`]: {} },
       Labels: labels(`a server that answers with its host name, on ${nginx ? "nginx" : "Node"}`),
     },
@@ -212,7 +218,7 @@ http {
   access_log off; server_tokens off; keepalive_requests 1000000000; default_type text/plain;
   server {
     $listen
-    location / { return 200 "$GREETING\\$hostname\\n"; }
+    location / { return 200 "$ANSWER"; }
     location = /hostname { return 200 "\\$hostname\\n"; }
     location = /healthz { return 200 "ok\\n"; }
   }
@@ -224,11 +230,11 @@ exec nginx -e stderr -c "$conf"
 const nodeEcho = `#!/usr/bin/env node
 const { createServer } = require("node:http");
 const { hostname } = require("node:os");
-const { PORT, GREETING } = process.env;
+const { PORT, ANSWER } = process.env;
 const answers = { "/hostname": hostname() + "\\n", "/healthz": "ok\\n" };
 const server = createServer((request, response) => {
   response.setHeader("content-type", "text/plain");
-  response.end(answers[request.url] ?? GREETING + hostname() + "\\n");
+  response.end(answers[request.url] ?? ANSWER.replace("$hostname", hostname()));
 }).listen(Number(PORT));
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => process.exit(0));
 `;

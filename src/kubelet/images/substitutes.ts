@@ -33,14 +33,14 @@ export const builtInSubstitutes: readonly Substitute[] = [
   },
   {
     requested: "docker.io/alicek106/rr-test:echo-hostname",
-    image: "pinnace.local/echo-hostname:1",
+    image: "pinnace.local/hostname-page:1",
     description: "an image that answers with its host name on port 80",
   },
   // Only the tags that exist: a lab asks for 1.3 to see what becomes of a rollout whose image cannot be found.
   ...["1.0", "1.1", "1.2"].map((tag) => ({
     requested: `docker.io/blux2/hello-server:${tag}`,
-    image: "pinnace.local/echo:1",
-    description: "an image that answers with its host name on port 8080",
+    image: `pinnace.local/hello-server:${tag === "1.2" ? "1.2" : "1.0"}`,
+    description: "an image that says hello on port 8080",
   })),
 ];
 
