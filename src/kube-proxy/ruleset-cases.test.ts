@@ -1,11 +1,23 @@
-/** Every combination of external policy, endpoints, entries and clients, followed through the rules in memory. */
-import { expect, test } from "vitest";
+/** The table of policies, followed through the rules in memory. proxier.test.ts tries the same one with real packets. */
+import { describe, expect, test } from "vitest";
 import type { Service } from "../api/core/v1.ts";
 import type { Endpoint, EndpointSlice } from "../api/discovery/v1.ts";
 import { Patchwork } from "../nftables/patchwork.ts";
 import { type Packet, trace } from "../nftables/trace.ts";
 import { compileBase, compileService } from "./compile-ruleset.ts";
 import type { NodeView } from "./node-view.ts";
+import {
+  type Client,
+  clients,
+  conditionsOf,
+  type EndpointCase,
+  type Entry,
+  endpointCases,
+  entries,
+  expectedOutcome,
+  type Policies,
+  policies,
+} from "./ruleset-cases.ts";
 
 /** The packets are looked at on n1. */
 const node: NodeView = {
@@ -14,40 +26,21 @@ const node: NodeView = {
   podCIDRs: ["10.244.0.0/16"],
   serviceCIDRs: ["10.96.0.0/16"],
 };
-const here = "10.244.1.2";
-const there = "10.244.2.2";
+const places = { here: "10.244.1.2", there: "10.244.2.2" };
 
-const entries = {
+const entryPackets = {
   "cluster address": { daddr: "10.96.0.20", dport: 80 },
   "node port": { daddr: "10.0.2.4", dport: 30080, toHere: true },
   "balancer's address": { daddr: "203.0.113.10", dport: 80 },
-} satisfies Record<string, Partial<Packet>>;
+} satisfies Record<Entry, Partial<Packet>>;
 
-const clients = {
+const clientPackets = {
   pod: { saddr: "10.244.1.9" },
   node: { saddr: "10.0.2.4", fromHere: true },
   outside: { saddr: "198.51.100.7" },
-} satisfies Record<string, Partial<Packet>>;
+} satisfies Record<Client, Partial<Packet>>;
 
-const ready = { ready: true, serving: true, terminating: false };
-const terminating = { ready: false, serving: true, terminating: true };
-const endpoint = (ip: string, conditions = ready): Endpoint => ({
-  addresses: [ip],
-  nodeName: ip === here ? "n1" : "n2",
-  conditions,
-});
-const endpoints = {
-  here: [endpoint(here)],
-  there: [endpoint(there)],
-  both: [endpoint(here), endpoint(there)],
-  "here terminating": [endpoint(here, terminating), endpoint(there)],
-  "all terminating": [endpoint(here, terminating)],
-  none: [],
-};
-
-type Policy = "Cluster" | "Local";
-
-function rulesWith(external: Policy, list: Endpoint[]) {
+function rulesWith(policy: Policies, which: EndpointCase) {
   const metadata = { name: "web", namespace: "default", uid: "u", resourceVersion: "1", creationTimestamp: "" };
   const service: Service = {
     kind: "Service",
@@ -57,11 +50,18 @@ function rulesWith(external: Policy, list: Endpoint[]) {
       type: "LoadBalancer",
       clusterIP: "10.96.0.20",
       clusterIPs: ["10.96.0.20"],
-      externalTrafficPolicy: external,
+      ...policy,
       ports: [{ port: 80, protocol: "TCP", nodePort: 30080 }],
     },
     status: { loadBalancer: { ingress: [{ ip: "203.0.113.10", ipMode: "VIP" }] } },
   };
+  const list = Object.entries(endpointCases[which]).map(
+    ([place, state]): Endpoint => ({
+      addresses: [places[place as keyof typeof places]],
+      nodeName: place === "here" ? "n1" : "n2",
+      conditions: conditionsOf[state],
+    }),
+  );
   const slice: EndpointSlice = {
     kind: "EndpointSlice",
     apiVersion: "discovery.k8s.io/v1",
@@ -89,69 +89,41 @@ function outcome(rules: ReturnType<typeof rulesWith>, packet: Packet): string {
     const whole = trace({ rules, hooks: [...before, ...rest, "postrouting"], packet, draw: (among) => draw % among });
     if (whole.verdict !== "accept") reached.add(whole.verdict);
     else if (!isRewritten) reached.add("nobody");
-    else reached.add(`${whole.packet.daddr === here ? "here" : "there"}${whole.masqueraded ? "*" : ""}`);
+    else reached.add(`${whole.packet.daddr === places.here ? "here" : "there"}${whole.masqueraded ? "*" : ""}`);
   }
   return [...reached].sort().join("|");
 }
 
-function table(external: Policy): string[] {
-  return Object.entries(endpoints).flatMap(([which, list]) => {
-    const rules = rulesWith(external, list);
-    return Object.entries(entries).map(([entry, to]) => {
-      const row = Object.entries(clients).map(
-        ([who, from]) => `${who} ${outcome(rules, { protocol: "tcp", ...from, ...to } as Packet)}`,
-      );
-      return `${which}, ${entry}: ${row.join(", ")}`;
+describe.each(policies)(
+  "external policy $externalTrafficPolicy, internal policy $internalTrafficPolicy, affinity $sessionAffinity",
+  (policy) => {
+    test.each(Object.keys(endpointCases) as EndpointCase[])("endpoints: %s", (which) => {
+      const rules = rulesWith(policy, which);
+      for (const entry of entries) {
+        for (const client of clients) {
+          const packet = { protocol: "tcp", ...clientPackets[client], ...entryPackets[entry] } as Packet;
+          const story = `${client} to the ${entry}`;
+          expect(`${story}: ${outcome(rules, packet)}`).toBe(
+            `${story}: ${expectedOutcome(policy, which, entry, client)}`,
+          );
+        }
+      }
     });
+  },
+);
+
+test("a Service of external policy Local, spelt out", () => {
+  const policy = { externalTrafficPolicy: "Local", internalTrafficPolicy: "Cluster", sessionAffinity: "None" } as const;
+  const rows = (Object.keys(endpointCases) as EndpointCase[]).map((which) => {
+    const cells = clients.map((client) => `${client} ${expectedOutcome(policy, which, "node port", client)}`);
+    return `${which}: ${cells.join(", ")}`;
   });
-}
-
-test("external policy Cluster: everybody reaches every endpoint, and who comes from outside is hidden", () => {
-  expect(table("Cluster")).toMatchInlineSnapshot(`
-    [
-      "here, cluster address: pod here, node here*, outside here*",
-      "here, node port: pod here*, node here*, outside here*",
-      "here, balancer's address: pod here*, node here*, outside here*",
-      "there, cluster address: pod there, node there*, outside there*",
-      "there, node port: pod there*, node there*, outside there*",
-      "there, balancer's address: pod there*, node there*, outside there*",
-      "both, cluster address: pod here|there, node here*|there*, outside here*|there*",
-      "both, node port: pod here*|there*, node here*|there*, outside here*|there*",
-      "both, balancer's address: pod here*|there*, node here*|there*, outside here*|there*",
-      "here terminating, cluster address: pod there, node there*, outside there*",
-      "here terminating, node port: pod there*, node there*, outside there*",
-      "here terminating, balancer's address: pod there*, node there*, outside there*",
-      "all terminating, cluster address: pod here, node here*, outside here*",
-      "all terminating, node port: pod here*, node here*, outside here*",
-      "all terminating, balancer's address: pod here*, node here*, outside here*",
-      "none, cluster address: pod reject, node reject, outside reject",
-      "none, node port: pod reject, node reject, outside reject",
-      "none, balancer's address: pod reject, node reject, outside reject",
-    ]
-  `);
-});
-
-test("external policy Local: who comes from outside is seen, and reaches endpoints of the node only", () => {
-  expect(table("Local")).toMatchInlineSnapshot(`
-    [
-      "here, cluster address: pod here, node here*, outside here*",
-      "here, node port: pod here, node here*, outside here",
-      "here, balancer's address: pod here, node here*, outside here",
-      "there, cluster address: pod there, node there*, outside there*",
-      "there, node port: pod there, node there*, outside drop",
-      "there, balancer's address: pod there, node there*, outside drop",
-      "both, cluster address: pod here|there, node here*|there*, outside here*|there*",
-      "both, node port: pod here|there, node here*|there*, outside here",
-      "both, balancer's address: pod here|there, node here*|there*, outside here",
-      "here terminating, cluster address: pod there, node there*, outside there*",
-      "here terminating, node port: pod there, node there*, outside here",
-      "here terminating, balancer's address: pod there, node there*, outside here",
-      "all terminating, cluster address: pod here, node here*, outside here*",
-      "all terminating, node port: pod here, node here*, outside here",
-      "all terminating, balancer's address: pod here, node here*, outside here",
-      "none, cluster address: pod reject, node reject, outside reject",
-      "none, node port: pod reject, node reject, outside reject",
-      "none, balancer's address: pod reject, node reject, outside reject",
-    ]
-  `);
+  expect(rows).toEqual([
+    "here: pod here, node here*, outside here",
+    "there: pod there, node there*, outside drop",
+    "both: pod here|there, node here*|there*, outside here",
+    "here terminating: pod there, node there*, outside here",
+    "all terminating: pod here, node here*, outside here",
+    "none: pod reject, node reject, outside reject",
+  ]);
 });
