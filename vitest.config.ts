@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
 
-/** Unit tests stand beside the code; whole-cluster tests stand under test/ and run one file at a time. */
+/** Unit tests stand beside the code; whole-cluster tests stand under test/ and come after them. */
 export default defineConfig({
   test: {
     // Much of a test's time is waiting; two cores are enough for two.
@@ -33,7 +33,6 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           pool: "forks",
-          fileParallelism: false,
           sequence: { groupOrder: 1 },
         },
       },

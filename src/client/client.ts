@@ -40,7 +40,7 @@ export interface WatchOptions extends ListOptions {
 export interface WriteOptions {
   dryRun?: boolean;
   fieldManager?: string;
-  /** Default for this client: Ignore is not upstream's default; the server warns. */
+  /** Absent: as the server has it, which is Warn. */
   fieldValidation?: "Ignore" | "Warn" | "Strict";
   signal?: AbortSignal;
 }
@@ -110,7 +110,7 @@ export interface Client {
     patch: PatchBody,
     options?: WriteOptions & { subresource?: string },
   ): Promise<DeepReadonly<T>>;
-  /** Resolves with the deleted object, or with the still present one when deletion is graceful or finalizers remain. */
+  /** Resolves when the deletion is accepted; the object may stay for its grace period and its finalizers. */
   delete<T extends KubeObject>(resource: Resource<T>, ref: ObjectRef, options?: DeleteOptions): Promise<void>;
   deleteCollection<T extends KubeObject>(
     resource: Resource<T>,

@@ -3,7 +3,7 @@
  * frees it when its holder ends, however it ends, and no file is left that could be stale.
  */
 import { createHash } from "node:crypto";
-import { realpathSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import type { ClusterPaths } from "./state-folder.ts";
 
@@ -11,8 +11,8 @@ export interface Lock {
   release(): Promise<void>;
 }
 
-/** `command`: up, down and the like. `server`: runs the cluster. `planning`: chooses what no two clusters of a home may share. */
-export type LockPurpose = "command" | "server" | "planning";
+/** `command`: up, down and the like. `server`: runs the cluster. */
+export type LockPurpose = "command" | "server";
 
 /** Undefined while another process holds it. */
 export function tryLock(paths: ClusterPaths, purpose: LockPurpose): Promise<Lock | undefined> {
@@ -60,6 +60,32 @@ export function lockFile(file: string): Promise<Lock> {
   return lockAt(`\0pinnace-file-${createHash("sha256").update(realpath(file)).digest("hex").slice(0, 32)}`, () => {});
 }
 
+/** Waits for its turn to choose what no two clusters of this machine may share: a LAN, a port. */
+export function lockPlanning(): Promise<Lock> {
+  return lockAt("\0pinnace-planning", () => {});
+}
+
+/**
+ * Says to every process on this machine that a cluster will use this LAN and this port. `readClaims` sees it until it is released
+ * or the process ends; by then the cluster's link and its listening socket speak for themselves.
+ */
+export async function claim({ lan, port }: { lan: string; port: number }): Promise<Lock> {
+  const claims = await Promise.all([tryLockAt(`\0pinnace-lan-${lan};`), tryLockAt(`\0pinnace-port-${port};`)]);
+  return {
+    release: async () => {
+      await Promise.all(claims.map((each) => each?.release()));
+    },
+  };
+}
+
+/** What clusters that are starting now have chosen, wherever their homes are. */
+export function readClaims(): { lans: string[]; ports: number[] } {
+  const sockets = readFileSync("/proc/net/unix", "utf8");
+  const named = (what: string) =>
+    [...sockets.matchAll(new RegExp(`@pinnace-${what}-([^;]+);`, "g"))].map(([, name]) => name!);
+  return { lans: named("lan"), ports: named("port").map(Number) };
+}
+
 async function lockAt(address: string, onWait: (holderPid: number) => void): Promise<Lock> {
   for (let hasWaited = false; ; ) {
     const own = await tryLockAt(address);
@@ -94,9 +120,9 @@ function untilFreed(address: string, onHolder: (pid: number) => void): Promise<v
   });
 }
 
-/** Not in the file system: the name begins with a zero byte. Planning concerns the home, the rest one cluster of it. */
+/** Not in the file system: the name begins with a zero byte. */
 function addressOf({ home, root }: ClusterPaths, purpose: LockPurpose): string {
-  const place = purpose === "planning" ? realpath(home) : root.replace(home, realpath(home));
+  const place = root.replace(home, realpath(home));
   return `\0pinnace-${purpose}-${createHash("sha256").update(place).digest("hex").slice(0, 32)}`;
 }
 

@@ -1,6 +1,7 @@
 /** Reads what a plan must respect: ranges and ports that are taken on this machine. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { readClaims } from "./cluster-lock.ts";
 import type { ClusterConfig } from "./config/cluster-config.ts";
 import type { MachineFacts } from "./config/plan-cluster.ts";
 import { checkPrerequisites, missing } from "./prerequisites.ts";
@@ -9,12 +10,16 @@ import { clusterPaths, listClusters, readPlan } from "./state-folder.ts";
 /** `wanted` is where the configuration wants the API server. */
 export async function readMachineFacts(home: string, wanted: ClusterConfig["apiServer"] = {}): Promise<MachineFacts> {
   const plans = listClusters(home).flatMap((name) => readPlan(clusterPaths(name, home)) ?? []);
-  const takenPorts = new Map(plans.map((plan) => [plan.apiServer.port, `cluster "${plan.name}"`]));
+  const claims = readClaims();
+  const takenPorts = new Map<number, string>([
+    ...claims.ports.map((port) => [port, "a cluster that is starting"] as const),
+    ...plans.map((plan) => [plan.apiServer.port, `cluster "${plan.name}"`] as const),
+  ]);
   if (wanted.port && !takenPorts.has(wanted.port) && !(await isPortFree(wanted.port, wanted.address)))
     takenPorts.set(wanted.port, "another program");
   const routes = hostRoutes();
   return {
-    takenRanges: [...routes.map(({ range }) => range), ...plans.map((plan) => plan.network.lan)],
+    takenRanges: [...routes.map(({ range }) => range), ...plans.map((plan) => plan.network.lan), ...claims.lans],
     neighbours: [
       ...plans.map(({ name, network }) => ({ range: network.lan, owner: `the LAN of cluster "${name}"` })),
       ...routes

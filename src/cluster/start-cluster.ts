@@ -1,19 +1,18 @@
 /** A cluster inside the calling program: what `import { startCluster } from "pinnace"` gives (upstream's envtest, with nodes). */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cidr, cidrsOverlap } from "../base/ip.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { nameSuffix } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
 import { MemoryStore } from "../storage/memory.ts";
+import { claim, type Lock, lockPlanning } from "./cluster-lock.ts";
 import { countedNodes, makePki } from "./commands/up.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig, NodePlan } from "./config/cluster-config.ts";
 import { ConfigError, parseConfig } from "./config/parse-config.ts";
-import { type MachineFacts, planCluster } from "./config/plan-cluster.ts";
+import { planCluster } from "./config/plan-cluster.ts";
 import { clusterKubeconfig, writeClusterKubeconfig } from "./kubeconfig.ts";
 import { readMachineFacts } from "./machine-facts.ts";
 import { clusterNamespaces } from "./network/lan.ts";
@@ -120,9 +119,10 @@ async function startAt(
   mkdirSync(paths.root, { recursive: true, mode: 0o711 });
   claimServer(paths, pinnaceVersion);
   let plan: ClusterPlan | undefined = existing;
+  let claimed: Lock | undefined;
   let server: RunningCluster;
   try {
-    plan ??= await planHere(place, config);
+    if (!plan) ({ plan, claimed } = await planHere(place, config));
     const pki = readPki(paths) ?? (await makePki(paths, plan));
     writeClusterKubeconfig(plan, pki, paths.kubeconfig);
     const isInMemory = (options.store ?? (isTemporary && !plan.store ? "memory" : undefined)) === "memory";
@@ -141,6 +141,7 @@ async function startAt(
     // A cluster that was there before is not ours to take away.
     if (existing) releaseServer(paths);
     else await takeAway(place, plan);
+    await claimed?.release();
     throw error;
   }
   recordServer(paths, pinnaceVersion, true);
@@ -151,6 +152,7 @@ async function startAt(
       if (keep && !isTemporary) releaseServer(paths);
       else await takeAway(place, running);
     } finally {
+      await claimed?.release();
       release();
     }
   };
@@ -170,57 +172,33 @@ async function startAt(
   };
 }
 
-/** Clusters of this process. They may start side by side, so what one has planned the next must know. */
-const clustersHere = new Map<string, ClusterPlan | undefined>();
+/** Names of this process' clusters. */
+const clustersHere = new Set<string>();
 
 /** Namespaces, cgroups and tables carry the name, wherever the state lies. */
 function reserveName(name: string): () => void {
   if (clustersHere.has(name)) {
     throw new Error(`this process runs a cluster "${name}" already; stop it first, or choose another name`);
   }
-  clustersHere.set(name, undefined);
+  clustersHere.add(name);
   return () => clustersHere.delete(name);
 }
 
-async function planHere({ name, paths }: Place, config: ClusterConfig): Promise<ClusterPlan> {
-  const [machine, port] = await Promise.all([readMachineFacts(paths.home), freePort(config.apiServer)]);
-  const lansHere = [...clustersHere.values()].flatMap((plan) => plan?.network.lan ?? []);
-  const facts = { ...machine, freeApiPort: port, takenRanges: [...machine.takenRanges, ...lansHere] };
-  const plan = planCluster(withOwnLan(config, facts), name, facts);
-  if (hasLocalNodes(plan) && clusterNamespaces(name).length > 0) {
-    throw new Error(
-      `a cluster "${name}" has nodes on this machine already; end it with "pinnace down --name ${name}", or choose another name`,
-    );
-  }
-  clustersHere.set(name, plan);
-  writePlan(paths, plan);
-  return plan;
-}
-
-/** Test runners start many clusters at once, each in a process that cannot see the others' plans: they spread by chance. */
-function withOwnLan(config: ClusterConfig, { takenRanges }: MachineFacts): ClusterConfig {
-  if (config.network?.lan || config.nodes?.some((node) => node.address)) return config;
-  const ranges = [config.network?.podCIDR, config.network?.serviceCIDR, ...takenRanges].flatMap((range) => range ?? []);
-  for (let attempt = 0; attempt < 64; attempt++) {
-    const lan = `172.${30 + systemRandom.int(2)}.${systemRandom.int(256)}.0/24`;
-    if (!ranges.some((range) => cidrsOverlap(cidr(range), cidr(lan)))) {
-      return { ...config, network: { ...config.network, lan } };
+async function planHere({ name, paths }: Place, config: ClusterConfig): Promise<{ plan: ClusterPlan; claimed: Lock }> {
+  // Test runners start many clusters at once, each in a process and a home of its own.
+  const turn = await lockPlanning();
+  try {
+    const plan = planCluster(config, name, await readMachineFacts(paths.home, config.apiServer));
+    if (hasLocalNodes(plan) && clusterNamespaces(name).length > 0) {
+      throw new Error(
+        `a cluster "${name}" has nodes on this machine already; end it with "pinnace down --name ${name}", or choose another name`,
+      );
     }
+    writePlan(paths, plan);
+    return { plan, claimed: await claim({ lan: plan.network.lan, port: plan.apiServer.port }) };
+  } finally {
+    await turn.release();
   }
-  return config; // A crowded machine: the plan takes the first that is left.
-}
-
-/** For the same reason not the first free port from 6443 on, but any. */
-function freePort({ address = "127.0.0.1", port }: NonNullable<ClusterConfig["apiServer"]> = {}): Promise<number> {
-  if (port) return Promise.resolve(port);
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, address, () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 async function checkedConfig({ config, name, nodes, simulated }: StartClusterOptions): Promise<ClusterConfig> {

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { findProgram } from "../base/node/find-program.ts";
+import { type Lock, lockFile } from "../cluster/cluster-lock.ts";
 import { checkPrerequisites, missing } from "../cluster/prerequisites.ts";
 import { type MachineState, machineState, newSince } from "./leftovers.ts";
 
@@ -51,7 +52,7 @@ export interface ClusterSuiteOptions {
 
 /**
  * A describe block with one cluster for all its tests. Skips, saying why, where the machine cannot run one.
- * After the last test the cluster goes down and the machine must be as it was.
+ * After the last test the cluster goes down and nothing of it may be left.
  */
 export function describeCluster(
   title: string,
@@ -62,8 +63,12 @@ export function describeCluster(
   describe.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, () => {
     const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
     const cluster = clusterAt(home, `t${process.pid}`);
+    // Files run side by side: those that want the same LAN take turns.
+    const lan = /\blan: ([\d./]+)/.exec(options.config ?? "")?.[1];
+    let turn: Lock | undefined;
     let before: MachineState;
     beforeAll(async () => {
+      if (lan) turn = await lockFile(`the LAN ${lan} of a test`);
       before = machineState();
       if (options.diskMiB) await run("mount", ["-t", "tmpfs", "-o", `size=${options.diskMiB}m`, "tmpfs", home]);
       const config = join(home, "cluster.yaml");
@@ -74,20 +79,16 @@ export function describeCluster(
         config,
         ...(options.nodes === undefined ? [] : ["--nodes", String(options.nodes)]),
       );
-    }, 120_000);
+    }, 300_000);
     afterAll(async () => {
       await cluster.pinnace("down");
+      await turn?.release();
       if (options.diskMiB) await run("umount", [home]);
       rmSync(home, { recursive: true, force: true });
-      expect(newSince(before, machineState(), marksOf(cluster))).toEqual({});
+      expect(newSince(before, machineState(), [cluster.name, home])).toEqual({});
     }, 120_000);
     tests(cluster);
   });
-}
-
-/** CI has the machine to itself and looks at everything; a developer may have other clusters. */
-function marksOf({ name, home }: TestCluster): string[] | undefined {
-  return process.env["CI"] ? undefined : [name, home];
 }
 
 function clusterAt(home: string, name: string): TestCluster {

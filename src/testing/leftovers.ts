@@ -28,7 +28,7 @@ export function machineState(): MachineState {
 
 /**
  * What `after` has and `before` had not, by kind; empty lists are left out.
- * On a machine where other clusters come and go meanwhile, `marks` names ours: only what contains one of them counts.
+ * Other clusters come and go meanwhile: with `marks` only what contains one of them counts.
  */
 export function newSince(before: MachineState, after: MachineState, marks?: readonly string[]): Partial<MachineState> {
   const isOurs = (item: string) => marks === undefined || marks.some((mark) => item.includes(mark));

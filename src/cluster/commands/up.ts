@@ -8,7 +8,7 @@ import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
-import { lock } from "../cluster-lock.ts";
+import { claim, type Lock, lock, lockPlanning } from "../cluster-lock.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig, StoreConfig, StoreEngine } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
 import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
@@ -94,7 +94,7 @@ async function upAlone(
     return plan;
   }
   const isNew = readPlan(paths) === undefined;
-  const plan = await planOf(name, paths, config, options);
+  const { plan, claimed } = await planOf(name, paths, config, options);
   try {
     const server = startServer(name, paths, options);
     await certifyAndWait(server, paths, plan, options);
@@ -103,6 +103,8 @@ async function upAlone(
     // What never was usable has nothing to lose, and the next `up` may come with another configuration.
     await takeDownCluster(name, paths, systemClock).catch(() => {});
     throw error;
+  } finally {
+    await claimed?.release();
   }
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
   await addContext(plan, readPki(paths)!, userKubeconfig());
@@ -221,7 +223,8 @@ async function prepareAlone(
   if (readGoingDown(paths)) await downAlone(name, paths, options.print);
   const running = runningServer(paths);
   if (running) throw inUse(running);
-  const plan = await planOf(name, paths, config, options);
+  // The claim lasts as long as this process, which is the cluster's own.
+  const { plan } = await planOf(name, paths, config, options);
   const pki = readPki(paths) ?? (await makePki(paths, plan));
   writeClusterKubeconfig(plan, pki, paths.kubeconfig);
   return { plan, pki };
@@ -232,16 +235,16 @@ async function planOf(
   paths: ClusterPaths,
   config: ClusterConfig | undefined,
   options: PlanOptions,
-): Promise<ClusterPlan> {
+): Promise<{ plan: ClusterPlan; claimed?: Lock }> {
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
     if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
-    return existing;
+    return { plan: existing };
   }
   // Two clusters that are planned at the same moment must not choose the same LAN or port.
-  const turn = await lock(paths, "planning");
+  const turn = await lockPlanning();
   try {
     const given: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
     const base = options.store ? { ...given, store: options.store } : given;
@@ -256,7 +259,7 @@ async function planOf(
     );
     if (simulated.length > 0) explainSimulation(options.print);
     writePlan(paths, plan);
-    return plan;
+    return { plan, claimed: await claim({ lan: plan.network.lan, port: plan.apiServer.port }) };
   } finally {
     await turn.release();
   }
