@@ -68,6 +68,7 @@ async function watchRun({ kubeconfig, pid }, { events, everyMs, run }) {
   }
   await finished;
   const elapsedMs = performance.now() - start;
+  const cpuS = cpuSeconds(pid) - cpuBefore;
   for (const { stop } of streams) stop();
   for (const reader of readers) reader.session.destroy();
   await writer.send("DELETE", `${collection}?labelSelector=app%3Dbench`);
@@ -75,7 +76,7 @@ async function watchRun({ kubeconfig, pid }, { events, everyMs, run }) {
   return {
     deliveries: seen,
     elapsedMs,
-    cpuS: cpuSeconds(pid) - cpuBefore,
+    cpuS,
     delaysMs: Array.from(lastSeenAt, (at, i) => at - sentAt[i]),
   };
 }

@@ -99,6 +99,11 @@ export class ServedResource {
     return converted;
   }
 
+  /** Whether `prepare` may ever have something to wait for. */
+  get needsPreparing(): boolean {
+    return this.definition.storedAs?.convert !== undefined;
+  }
+
   /** What must be awaited before `fromStored` may be asked for these objects, if anything. */
   prepare(objects: readonly KubeObject[]): Promise<void> | undefined {
     const { storedAs } = this.definition;

@@ -60,9 +60,7 @@ export async function watch(
   const sink: WatchSink<KubeObject> = {
     deliver(batch) {
       if (over) return true;
-      const preparing = resource.prepare(
-        batch.events.flatMap((event) => ("entry" in event ? [event.entry.object] : [])),
-      );
+      const preparing = resource.needsPreparing ? prepared(resource, batch) : undefined;
       if (!preparing) return receiver.deliver(batch);
       // Nothing more comes until these have been converted: events keep their order.
       preparing.then(
@@ -108,4 +106,8 @@ function startOf(revision: number | undefined, options: ListOptions): WatchStart
   const { sendInitialEvents = !revision, allowWatchBookmarks } = options;
   if (sendInitialEvents) return { kind: "initial", bookmark: allowWatchBookmarks };
   return revision ? { kind: "after", revision } : { kind: "now" };
+}
+
+function prepared(resource: ServedResource, batch: WatchBatch<KubeObject>): Promise<void> | undefined {
+  return resource.prepare(batch.events.flatMap((event) => ("entry" in event ? [event.entry.object] : [])));
 }

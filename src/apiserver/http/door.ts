@@ -37,13 +37,12 @@ const certificateUsers = new WeakMap<TLSSocket, UserInfo | null>();
 export class HttpDoor {
   readonly #pipeline: Pipeline;
   readonly #nonResource: NonResourceRoutes;
-  readonly #rounds: WatchRounds;
+  readonly #rounds = new WatchRounds();
   #underWay = 0;
 
   constructor(pipeline: Pipeline, nonResource: NonResourceRoutes) {
     this.#pipeline = pipeline;
     this.#nonResource = nonResource;
-    this.#rounds = new WatchRounds(pipeline.services.clock);
   }
 
   /** Requests that are being answered now, watches included. */

@@ -1,10 +1,16 @@
 import { expect, test } from "vitest";
-import { SteppedClock } from "../../base/stepped-clock.ts";
 import { type RoundMember, WatchRounds } from "./watch-rounds.ts";
 
 class Member implements RoundMember {
+  readonly connection: object | undefined;
   readonly written: Buffer[] = [];
   waiting: Buffer[] = [];
+  readonly #log: Member[];
+
+  constructor(connection: object | undefined, log: Member[]) {
+    this.connection = connection;
+    this.#log = log;
+  }
 
   takeParts(): readonly Buffer[] {
     const parts = this.waiting;
@@ -14,15 +20,20 @@ class Member implements RoundMember {
 
   write(bytes: Buffer): void {
     this.written.push(bytes);
+    this.#log.push(this);
   }
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
+const turns = async () => {
+  for (let i = 0; i < 10; i++) await turn();
+};
 
-function hundred(): { tell(text: string): void; members: Member[]; clock: SteppedClock } {
-  const clock = new SteppedClock(0);
-  const rounds = new WatchRounds(clock);
-  const members = Array.from({ length: 100 }, () => new Member());
+function hundred() {
+  const rounds = new WatchRounds();
+  const log: Member[] = [];
+  const connections = [{}, {}, {}, {}];
+  const members = Array.from({ length: 100 }, (_, i) => new Member(connections[i % 4], log));
   const tell = (text: string) => {
     const frame = Buffer.from(text);
     for (const member of members) {
@@ -30,48 +41,52 @@ function hundred(): { tell(text: string): void; members: Member[]; clock: Steppe
       rounds.join(member);
     }
   };
-  return { tell, members, clock };
+  return { tell, members, rounds, log };
 }
 
-test("what many streams are to write is joined once", async () => {
+test("what changes in one turn is one write, whose bytes many streams share", async () => {
   const { tell, members } = hundred();
   tell("a");
   tell("b");
-  await turn();
-  expect(members[0]!.written.map(String)).toEqual(["ab"]);
-  for (const { written } of members) expect(written[0]).toBe(members[0]!.written[0]);
+  await turns();
+  for (const { written } of members) {
+    expect(written.map(String)).toEqual(["ab"]);
+    expect(written[0]).toBe(members[0]!.written[0]);
+  }
 });
 
-test("a burst is written in few rounds, and what comes after a quiet time at once", async () => {
-  const { tell, members, clock } = hundred();
+test("what changes after that is written in its turn, and waits for no timer", async () => {
+  const { tell, members } = hundred();
+  tell("a");
+  await turns();
+  tell("b");
+  await turns();
+  for (const { written } of members) expect(written.map(String)).toEqual(["a", "b"]);
+});
+
+test("the streams of a connection write one after the other, and others have their turn in between", async () => {
+  const { tell, log } = hundred();
   tell("a");
   await turn();
-  tell("b");
-  tell("c");
-  await turn();
-  expect(members[7]!.written.map(String)).toEqual(["a"]);
-  await clock.advance(20);
-  expect(members[7]!.written.map(String)).toEqual(["a", "bc"]);
-  await clock.advance(100);
-  tell("d");
-  await turn();
-  expect(members[7]!.written.map(String)).toEqual(["a", "bc", "d"]);
+  expect(log.length).toBeGreaterThan(0);
+  expect(log.length).toBeLessThan(100);
+  await turns();
+  const changes = log.filter((member, i) => i > 0 && member.connection !== log[i - 1]!.connection);
+  expect(log).toHaveLength(100);
+  expect(changes).toHaveLength(3);
 });
 
-test("a stream that has all it may hold does not wait for the others' rest", async () => {
-  const clock = new SteppedClock(0);
-  const rounds = new WatchRounds(clock);
-  const members = Array.from({ length: 100 }, () => new Member());
-  const join = (urgent: boolean) => {
-    for (const member of members) {
-      member.waiting.push(Buffer.from("x"));
-      rounds.join(member, urgent);
-    }
-  };
-  join(false);
+test("a stream that has not yet written takes along what comes meanwhile; one that left writes nothing", async () => {
+  const { tell, members, rounds } = hundred();
+  tell("a");
   await turn();
-  join(false);
-  join(true);
-  await turn();
-  expect(members[0]!.written.map(String)).toEqual(["x", "xx"]);
+  const late = members.find(({ written }) => written.length === 0)!;
+  tell("b");
+  const left = members.findLast(({ written }) => written.length === 0)!;
+  left.waiting = [];
+  rounds.leave(left);
+  await turns();
+  expect(late.written.map(String)).toEqual(["ab"]);
+  expect(left.written).toEqual([]);
+  for (const { written } of members) if (written !== left.written) expect(written.map(String).join("")).toBe("ab");
 });

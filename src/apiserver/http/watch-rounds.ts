@@ -1,95 +1,94 @@
 /**
- * When watch streams write: all together, and under a burst of changes less often with more at a time.
+ * When watch streams write: together, in the turn of the event loop after the one in which something changed.
  *
- * A write to a stream costs the server and the client far more than the bytes in it. So what changes is gathered, and the
- * streams that have something to say write in rounds. A change that comes after a quiet time is written at once, after the
- * answers that are on their way; while changes keep coming each round is followed by a rest, longer the more streams there
- * are and the longer the burst lasts, which is the writers' turn.
+ * Answers to writers go out before, and what changes in one turn becomes one write a stream. Streams of one connection write
+ * one after the other, so that their frames leave in one piece; after some streams the rest waits for the next turn, while
+ * the first clients already read and other requests have theirs. Nothing waits for a timer: under a burst a stream gathers
+ * by itself what comes before its turn, or before its socket has taken what it was given.
  */
-import type { Clock, Timer } from "../../base/clock.ts";
 
 /** A stream with something to write. */
 export interface RoundMember {
-  /** The bytes that wait, in order, each made once for all streams that want the same. */
+  /** What carries it: its members write one after the other. */
+  readonly connection: object | undefined;
+  /** The bytes that wait, in order, each made once for all streams that want the same. Nothing when it has been forgotten. */
   takeParts(): readonly Buffer[];
   /** Writes what was taken, joined. */
   write(bytes: Buffer): void;
 }
 
-/** Twenty streams earn a rest of a millisecond. */
-const restMsPerStream = 0.05;
-const longestRestMs = 20;
+/** At some ten microseconds each. */
+const streamsPerTurn = 32;
 
 export class WatchRounds {
-  readonly #clock: Clock;
+  /** Those who have something to write since the round under way began. */
   #members = new Set<RoundMember>();
-  #urgent = false;
+  /** Those of the round under way, and how many of them have written. */
+  #round: readonly RoundMember[] = [];
+  #written = 0;
   #scheduled = false;
-  #timer: Timer | undefined;
-  #restMs = 0;
-  #restUntil = 0;
+  /** What the last stream wrote: streams of one selection come with the very same parts. */
+  #parts: readonly Buffer[] = [];
+  #joined: Buffer = nothing;
+  readonly #turn = () => this.#writeSome();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  /** The member is in the next round, which does not wait out the rest when it is `urgent`. */
-  join(member: RoundMember, urgent = false): void {
+  /** The member writes soon, once, however often it joins before. */
+  join(member: RoundMember): void {
     this.#members.add(member);
-    if (this.#scheduled || this.#urgent) return;
-    if (urgent) {
-      this.#urgent = true;
-      this.#timer?.[Symbol.dispose]();
-      this.#timer = undefined;
-      this.#soon();
-      return;
-    }
-    if (this.#timer) return;
-    const waitMs = this.#restMs === 0 ? 0 : this.#restUntil - this.#clock.now();
-    if (waitMs <= 0) {
-      this.#restMs = 0;
-      this.#soon();
-    } else {
-      this.#timer = this.#clock.setTimer(waitMs, () => this.#round(), { background: true });
-    }
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
   }
 
   leave(member: RoundMember): void {
     this.#members.delete(member);
   }
 
-  /** Behind the answers of this turn, one of which the writer is waiting for. */
-  #soon(): void {
-    this.#scheduled = true;
-    setImmediate(() => this.#round());
+  #writeSome(): void {
+    if (this.#written === this.#round.length) {
+      this.#round = byConnection(this.#members);
+      this.#members = new Set();
+      this.#written = 0;
+    }
+    const end = Math.min(this.#written + streamsPerTurn, this.#round.length);
+    while (this.#written < end) this.#write(this.#round[this.#written++]!);
+    this.#scheduled = this.#written < this.#round.length || this.#members.size > 0;
+    if (this.#scheduled) {
+      setImmediate(this.#turn);
+      return;
+    }
+    this.#round = [];
+    this.#written = 0;
+    this.#parts = [];
+    this.#joined = nothing;
   }
 
-  #round(): void {
-    this.#scheduled = false;
-    this.#urgent = false;
-    this.#timer = undefined;
-    const members = this.#members;
-    this.#members = new Set();
-    // Streams of one selection come one after the other, with the very same parts.
-    let parts: readonly Buffer[] = [];
-    let joined: Buffer = nothing;
-    for (const member of members) {
-      const own = member.takeParts();
-      if (own.length === 0) continue;
-      if (!areSame(own, parts)) {
-        parts = own;
-        joined = own.length === 1 ? own[0]! : Buffer.concat(own);
-      }
-      member.write(joined);
+  #write(member: RoundMember): void {
+    const parts = member.takeParts();
+    if (parts.length === 0) return;
+    if (!areSame(parts, this.#parts)) {
+      this.#parts = parts;
+      this.#joined = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
     }
-    const least = members.size * restMsPerStream;
-    this.#restMs = least < 1 ? 0 : Math.min(longestRestMs, Math.max(least, 2 * this.#restMs));
-    if (this.#restMs > 0) this.#restUntil = this.#clock.now() + this.#restMs;
+    member.write(this.#joined);
   }
 }
 
 const nothing = Buffer.alloc(0);
 
+function byConnection(members: ReadonlySet<RoundMember>): RoundMember[] {
+  if (members.size <= 2) return [...members];
+  const groups = new Map<object | undefined, RoundMember[]>();
+  for (const member of members) {
+    const group = groups.get(member.connection);
+    if (group) group.push(member);
+    else groups.set(member.connection, [member]);
+  }
+  return groups.size === 1 ? [...members] : [...groups.values()].flat();
+}
+
 function areSame(a: readonly Buffer[], b: readonly Buffer[]): boolean {
-  return a.length === b.length && a.every((part, i) => part === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

@@ -81,7 +81,7 @@ function errorFrame(error: StatusError): Buffer {
   return Buffer.from(`{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`);
 }
 
-/** As many events wait for a round; beyond, they are written at once and the watch is held back until they are. */
+/** As many events wait for their turn; beyond, the watch is held back until they are written. */
 const fullEvents = 128;
 
 /** Streams until the watch or the client ends. `open` starts the watch; headers go out once it stands. */
@@ -99,21 +99,25 @@ export async function streamWatch(
   stream.start(await open(stream));
 }
 
-/** One watcher's bytes, from the batches it is given to the rounds in which streams write. */
+/** One watcher's bytes, from the batches it is given to the turn in which it writes. */
 class WatchStream implements WatchReceiver, RoundMember {
+  readonly connection: object | undefined;
   readonly #exchange: Exchange;
   readonly #format: StreamFormat;
   readonly #rounds: WatchRounds;
   readonly #sendHead: () => void;
+  readonly #onDrain = () => this.#resume();
   #watch: OpenWatch | undefined;
   #begun = false;
   #waiting: WatchBatch<KubeObject>[] = [];
   #waitingEvents = 0;
   /** The watch was told to wait until `#resume`. */
   #held = false;
+  /** The socket has enough for now. */
   #draining = false;
 
   constructor(exchange: Exchange, format: StreamFormat, rounds: WatchRounds, sendHead: () => void) {
+    this.connection = exchange.socket;
     this.#exchange = exchange;
     this.#format = format;
     this.#rounds = rounds;
@@ -134,7 +138,7 @@ class WatchStream implements WatchReceiver, RoundMember {
     this.#waiting.push(batch);
     this.#waitingEvents += batch.events.length;
     this.#held = this.#draining || this.#waitingEvents >= fullEvents;
-    if (!this.#draining) this.#rounds.join(this, this.#held);
+    if (!this.#draining) this.#rounds.join(this);
     return !this.#held;
   }
 
@@ -155,23 +159,24 @@ class WatchStream implements WatchReceiver, RoundMember {
   }
 
   takeParts(): readonly Buffer[] {
-    const parts = this.#waiting.map((batch) => this.#format.batch(batch));
+    const waiting = this.#waiting;
+    if (waiting.length === 0) return [];
     this.#waiting = [];
     this.#waitingEvents = 0;
-    return parts;
+    return waiting.length === 1 ? [this.#format.batch(waiting[0]!)] : waiting.map((batch) => this.#format.batch(batch));
   }
 
   write(bytes: Buffer): void {
     this.#begin();
     if (!this.#exchange.write(bytes)) {
       this.#draining = true;
-      this.#exchange.onDrain(() => this.#resume());
+      this.#exchange.onDrain(this.#onDrain);
     } else if (this.#held) this.#resume();
   }
 
   #resume(): void {
     this.#draining = false;
-    if (this.#waiting.length > 0) this.#rounds.join(this, this.#waitingEvents >= fullEvents);
+    if (this.#waiting.length > 0) this.#rounds.join(this);
     if (!this.#held) return;
     this.#held = false;
     this.#watch?.resume();
