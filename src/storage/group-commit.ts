@@ -201,8 +201,8 @@ export class GroupCommitStore implements Store {
   }
 
   async #flush(): Promise<void> {
-    // Writes of this turn of the event loop join the first batch.
-    await undefined;
+    // Requests that came together are answered by one commit, and not the first of them by its own.
+    await this.#engine.pause();
     while (this.#queue.length > 0) {
       const batch = this.#queue.length <= maxBatch ? this.#queue : this.#queue.slice(0, maxBatch);
       this.#queue = this.#queue.length <= maxBatch ? [] : this.#queue.slice(maxBatch);
