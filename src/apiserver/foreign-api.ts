@@ -11,4 +11,6 @@ export interface ForeignApi {
   readonly available: boolean;
   /** Answers a request that was authenticated and authorized here. Throws a StatusError when the server cannot be reached. */
   serve(exchange: Exchange, user: UserInfo, auditId: string): Promise<void>;
+  /** GETs `target` (path and query) in JSON for a part of this process. Throws the server's Status as a StatusError. */
+  read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown>;
 }

@@ -67,6 +67,8 @@ export interface ControlPlane {
   server: ApiServer;
   /** The in-process client of a component, under the user upstream gives it. */
   clientOf(component: string): Client;
+  /** Who a component is to servers that requests are passed on to. */
+  userOf(component: string): UserInfo;
   /** Signs ServiceAccounts' tokens. */
   tokens: TokenAuthority;
   close(): Promise<void>;
@@ -195,6 +197,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     server,
     tokens,
     clientOf: (component) => server.client(componentUser(component), component),
+    userOf: componentUser,
     async close() {
       await server.close();
       await Promise.all(auditLogs.map((log) => log.close()));

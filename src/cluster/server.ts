@@ -303,10 +303,16 @@ async function startControllers(
     })),
     failures: [],
   });
+  const readForeign = async (group: string, versions: readonly string[], path: string, signal: AbortSignal) => {
+    const version = versions.find((candidate) => registry.foreign.has(`${group}/${candidate}`));
+    const foreign = registry.foreign.get(`${group}/${version}`);
+    return await foreign?.read(`/apis/${group}/${version}${path}`, control.userOf("kube-controller-manager"), signal);
+  };
   // Fresh ones for each term: some keep what they have seen.
   const catalog = () =>
     controllerCatalog({
       discover,
+      readForeign,
       rootCa: pki.ca.certificatePem,
       clusterCIDR: plan.network.podCIDR,
       issueAccountToken: accountTokens(control.tokens),

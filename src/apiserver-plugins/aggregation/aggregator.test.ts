@@ -167,6 +167,14 @@ describe("an aggregated API", () => {
     expect(found?.versions[0]?.resources.map(({ resource }) => resource)).toEqual(["flunders"]);
   });
 
+  it("answers the controllers of this process too, as who they are", async () => {
+    const foreign = api.server.registry.foreign.get("wardle.example.com/v1alpha1")!;
+    const user = { name: "system:kube-controller-manager", groups: ["system:masters"] };
+    const path = "/apis/wardle.example.com/v1alpha1/namespaces/default/flunders/a?labelSelector=a%3Db";
+    expect(await foreign.read(path, user, stop.signal)).toMatchObject({ kind: "Flunder", method: "GET", url: path });
+    expect(seen.at(-1)).toMatchObject({ "x-remote-user": "system:kube-controller-manager" });
+  });
+
   it("is gone with its APIService", async () => {
     await api.client.delete(APIServices, { name });
     await vi.waitFor(async () => {

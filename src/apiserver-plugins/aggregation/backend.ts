@@ -75,6 +75,24 @@ export class Backend implements ForeignApi {
     }
   }
 
+  async read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown> {
+    if (!this.available) throw unavailable("service unavailable");
+    const headers = passedOn({ accept: "application/json" }, user);
+    let answer: unknown;
+    let status = 0;
+    try {
+      const response = await this.#request("GET", target, headers, undefined, signal);
+      const chunks: Buffer[] = [];
+      for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+      status = response.statusCode ?? 502;
+      answer = JSON.parse(Buffer.concat(chunks).toString());
+    } catch (error) {
+      throw unavailable(`error trying to reach service: ${(error as Error).message}`);
+    }
+    if (status === 200) return answer;
+    throw StatusError.fromStatus({ message: `the server answered ${status}`, ...(answer as object), code: status });
+  }
+
   /** What the server says of itself. Throws an Error that says where it failed. */
   async discover(signal: AbortSignal): Promise<{ resources?: LegacyResource[] }> {
     const user = { name: "system:kube-aggregator", groups: ["system:masters"] };

@@ -1,8 +1,10 @@
 /** Scales what a HorizontalPodAutoscaler names by what its pods use. */
 import type {
+  CrossVersionObjectReference,
   HorizontalPodAutoscaler,
   HorizontalPodAutoscalerCondition,
   HorizontalPodAutoscalerStatus,
+  MetricIdentifier,
   MetricSpec,
   MetricStatus,
   MetricTarget,
@@ -25,7 +27,9 @@ import {
   statusOf,
 } from "../../controller-runtime/controller.ts";
 import { messageOf } from "../pod-control.ts";
+import { isPodReady } from "../pod-facts.ts";
 import type { Discover } from "../served-resources.ts";
+import { ForeignMetrics, type ReadForeign } from "./horizontalpodautoscaler/foreign-metrics.ts";
 import {
   type ConditionText,
   limitReplicas,
@@ -33,6 +37,7 @@ import {
   type ScaleEvent,
 } from "./horizontalpodautoscaler/limit-replicas.ts";
 import { type PodMetric, replicasForResource } from "./horizontalpodautoscaler/resource-replicas.ts";
+import { replicasForTotal } from "./horizontalpodautoscaler/total-replicas.ts";
 
 type ReadAutoscaler = DeepReadonly<HorizontalPodAutoscaler>;
 
@@ -40,6 +45,8 @@ export interface AutoscalerOptions {
   discover: Discover;
   /** Between two looks at the metrics. Default 15,000, as upstream's. */
   autoscalerPeriodMs?: number;
+  /** Custom and external metrics. Without it none are there. */
+  readForeign?: ReadForeign;
 }
 
 interface Memory {
@@ -63,13 +70,15 @@ interface Target {
 const defaultTolerance = 0.1;
 const longestMemoryMs = 3_600_000;
 
-/** A metric that could not be read, with the condition's reason. */
+/** A metric that could not be read, with the condition's reason, and what the whole computation says of it. */
 class MetricError extends Error {
   readonly reason: string;
+  readonly summary: string;
 
-  constructor(reason: string, message: string) {
+  constructor(reason: string, message: string, summary = message) {
     super(message);
     this.reason = reason;
+    this.summary = summary;
   }
 }
 
@@ -96,7 +105,7 @@ export function horizontalPodAutoscalerController(options: AutoscalerOptions): C
         memory = { recommendations: [], scaleUps: [], scaleDowns: [] };
         memories.set(key, memory);
       }
-      await autoscale(context, autoscaler, memory, options.discover);
+      await autoscale(context, autoscaler, memory, options);
       return { afterMs: periodMs };
     },
   });
@@ -106,7 +115,7 @@ async function autoscale(
   context: Reconcile,
   autoscaler: ReadAutoscaler,
   memory: Memory,
-  discover: Discover,
+  options: AutoscalerOptions,
 ): Promise<void> {
   const { api, clock, events } = context;
   const { spec, metadata } = autoscaler;
@@ -127,7 +136,7 @@ async function autoscale(
 
   let target: Target;
   try {
-    target = await targetOf(context, autoscaler, discover);
+    target = await targetOf(context, autoscaler, options.discover);
   } catch (error) {
     const message = `the HPA controller was unable to get the target's current scale: ${messageOf(error)}`;
     conditions.set("AbleToScale", { status: "False", reason: "FailedGetScale", message });
@@ -156,7 +165,7 @@ async function autoscale(
   } else {
     let wish: Wish;
     try {
-      wish = await wishOf(context, autoscaler, target, current, conditions);
+      wish = await wishOf({ context, autoscaler, target, current, options }, conditions);
     } catch (error) {
       const message = `failed to compute desired number of replicas based on listed metrics for ${target.reference}: ${messageOf(error)}`;
       events.event(autoscaler, "Warning", "FailedComputeMetricsReplicas", message);
@@ -216,19 +225,25 @@ async function targetOf(
   { metadata: { namespace }, spec: { scaleTargetRef } }: ReadAutoscaler,
   discover: Discover,
 ): Promise<Target> {
-  const { apiVersion = "", kind, name } = scaleTargetRef;
+  const { kind, name } = scaleTargetRef;
+  const resource = await resourceOf(scaleTargetRef, discover);
+  const patch = { type: "merge", body: {} } as const;
+  const scale = await api.patch(resource, { name, namespace }, patch, { subresource: "scale" });
+  // A Scale is answered where the resource's own kind is declared.
+  return { resource, scale: scale as unknown as Scale, reference: `${kind}/${namespace}/${name}` };
+}
+
+async function resourceOf(
+  { apiVersion = "", kind }: DeepReadonly<CrossVersionObjectReference>,
+  discover: Discover,
+): Promise<Resource> {
   const slash = apiVersion.indexOf("/");
   const [group, version] = slash < 0 ? ["", apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
   const { resources } = await discover();
   const ofKind = resources.map(({ resource }) => resource).filter((r) => r.group === group && r.kind === kind);
   const resource = ofKind.find((candidate) => candidate.version === version) ?? ofKind[0];
-  if (!resource) {
-    throw new Error(`no matches for kind ${JSON.stringify(kind)} in group ${JSON.stringify(group)}`);
-  }
-  const patch = { type: "merge", body: {} } as const;
-  const scale = await api.patch(resource, { name, namespace }, patch, { subresource: "scale" });
-  // A Scale is answered where the resource's own kind is declared.
-  return { resource, scale: scale as unknown as Scale, reference: `${kind}/${namespace}/${name}` };
+  if (!resource) throw new Error(`no matches for kind ${JSON.stringify(kind)} in group ${JSON.stringify(group)}`);
+  return resource;
 }
 
 interface Wish {
@@ -238,13 +253,23 @@ interface Wish {
   statuses: MetricStatus[];
 }
 
-async function wishOf(
-  context: Reconcile,
-  autoscaler: ReadAutoscaler,
-  target: Target,
-  current: number,
-  conditions: Conditions,
-): Promise<Wish> {
+/** What is known when metrics are asked for. */
+interface Question {
+  context: Reconcile;
+  autoscaler: ReadAutoscaler;
+  target: Target;
+  current: number;
+  options: AutoscalerOptions;
+}
+
+interface Proposal {
+  replicas: number;
+  metric: string;
+  status: MetricStatus;
+}
+
+async function wishOf(question: Question, conditions: Conditions): Promise<Wish> {
+  const { context, autoscaler, target, current } = question;
   const { events } = context;
   const { selector } = target.scale.status ?? {};
   if (!selector) {
@@ -259,7 +284,7 @@ async function wishOf(
   let best: { replicas: number; metric: string } | undefined;
   for (const spec of specs) {
     try {
-      const { replicas, metric, status } = await proposalOf(context, autoscaler, spec, selector, current);
+      const { replicas, metric, status } = await proposalOf(question, spec, selector);
       statuses.push(status);
       if (!best || replicas > best.replicas) best = { replicas, metric };
     } catch (error) {
@@ -274,7 +299,7 @@ async function wishOf(
     const message = `the HPA was unable to compute the replica count: ${first.message}`;
     conditions.set("ScalingActive", { status: "False", reason: first.reason, message });
     throw new Error(
-      `invalid metrics (${failures.length} invalid out of ${specs.length}), first error is: ${first.message}`,
+      `invalid metrics (${failures.length} invalid out of ${specs.length}), first error is: ${first.summary}`,
     );
   }
   const { replicas, metric } = best!;
@@ -283,66 +308,186 @@ async function wishOf(
   return { replicas, metric, statuses };
 }
 
-async function proposalOf(
+async function proposalOf(question: Question, spec: DeepReadonly<MetricSpec>, selector: string): Promise<Proposal> {
+  switch (spec.type) {
+    case "Pods":
+      return podsProposal(question, spec.pods!, selector);
+    case "Object":
+      return objectProposal(question, spec.object!, selector);
+    case "External":
+      return externalProposal(question, spec.external!, selector);
+    default:
+      return resourceProposal(question.context, question.autoscaler, spec, selector, question.current);
+  }
+}
+
+async function podsProposal(
+  { context, autoscaler, current, options }: Question,
+  { metric, target }: DeepReadonly<NonNullable<MetricSpec["pods"]>>,
+  selector: string,
+): Promise<Proposal> {
+  const { namespace } = autoscaler.metadata;
+  try {
+    const metrics = await patiently(context, (signal) =>
+      new ForeignMetrics(options.readForeign, signal).ofPods(namespace, selector, metric),
+    ).catch((error: unknown) => {
+      throw new Error(`unable to get metric ${metric.name}: ${messageOf(error)}`);
+    });
+    const answer = replicasForResource({
+      resource: "",
+      target: { kind: "averageValue", milliValue: quantityMilliValue(target.averageValue) },
+      currentReplicas: current,
+      pods: podsOf(context, namespace, selector),
+      metrics,
+      tolerance: tolerancesOf(autoscaler),
+      nowMs: context.clock.now(),
+    });
+    const averageValue = Quantity.ofMilli(answer.averageMilliValue).toString();
+    const status: MetricStatus = {
+      type: "Pods",
+      pods: { metric: structuredClone(metric) as MetricIdentifier, current: { averageValue } },
+    };
+    return { replicas: answer.replicas, metric: `pods metric ${metric.name}`, status };
+  } catch (error) {
+    const message = messageOf(error);
+    throw new MetricError("FailedGetPodsMetric", message, `failed to get pods metric value: ${message}`);
+  }
+}
+
+async function objectProposal(
+  { context, autoscaler, target: scaled, options }: Question,
+  { metric, target, describedObject }: DeepReadonly<NonNullable<MetricSpec["object"]>>,
+  selector: string,
+): Promise<Proposal> {
+  const { namespace } = autoscaler.metadata;
+  const { kind, name } = describedObject;
+  try {
+    const milliValue = await patiently(context, async (signal) => {
+      const resource = await resourceOf(describedObject, options.discover);
+      const metrics = new ForeignMetrics(options.readForeign, signal);
+      return await metrics.ofObject(namespace, describedObject, resource, metric);
+    }).catch((error: unknown) => {
+      throw new Error(`unable to get metric ${metric.name}: ${kind} on ${namespace} ${name}/${messageOf(error)}`);
+    });
+    const { replicas, current } = totalOf(context, autoscaler, scaled, selector, milliValue, target);
+    const identifier = structuredClone(metric) as MetricIdentifier;
+    const status: MetricStatus = {
+      type: "Object",
+      object: { metric: identifier, describedObject: { ...describedObject }, current },
+    };
+    return { replicas, metric: `${kind} metric ${metric.name}`, status };
+  } catch (error) {
+    const message = messageOf(error);
+    throw new MetricError("FailedGetObjectMetric", message, `failed to get object metric value: ${message}`);
+  }
+}
+
+async function externalProposal(
+  { context, autoscaler, target: scaled, options }: Question,
+  { metric, target }: DeepReadonly<NonNullable<MetricSpec["external"]>>,
+  selector: string,
+): Promise<Proposal> {
+  const { namespace } = autoscaler.metadata;
+  const labels = metric.selector ? JSON.stringify(metric.selector) : "nil";
+  try {
+    const values = await patiently(context, (signal) =>
+      new ForeignMetrics(options.readForeign, signal).external(namespace, metric),
+    ).catch((error: unknown) => {
+      throw new Error(`unable to get external metric ${namespace}/${metric.name}/${labels}: ${messageOf(error)}`);
+    });
+    const sum = values.reduce((total, value) => total + value, 0);
+    const { replicas, current } = totalOf(context, autoscaler, scaled, selector, sum, target);
+    const status: MetricStatus = {
+      type: "External",
+      external: { metric: structuredClone(metric) as MetricIdentifier, current },
+    };
+    return { replicas, metric: `external metric ${metric.name}(${labels})`, status };
+  } catch (error) {
+    const message = messageOf(error);
+    const what =
+      target.averageValue === undefined ? `external metric ${metric.name}` : `${metric.name} external metric`;
+    throw new MetricError("FailedGetExternalMetric", message, `failed to get ${what}: ${message}`);
+  }
+}
+
+/** What a value for all asks for, and how the status tells it. */
+function totalOf(
+  context: Reconcile,
+  autoscaler: ReadAutoscaler,
+  { scale }: Target,
+  selector: string,
+  milliValue: number,
+  target: DeepReadonly<MetricTarget>,
+): { replicas: number; current: { value: string } | { averageValue: string } } {
+  const isAverage = target.averageValue !== undefined;
+  const pods = podsOf(context, autoscaler.metadata.namespace, selector);
+  const specReplicas = scale.spec?.replicas ?? 0;
+  if (!isAverage && specReplicas > 0 && pods.length === 0) {
+    throw new Error("unable to calculate ready pods: no pods returned by selector while calculating replica count");
+  }
+  const answer = replicasForTotal({
+    milliValue,
+    target: isAverage
+      ? { kind: "averageValue", milliValue: quantityMilliValue(target.averageValue) }
+      : { kind: "value", milliValue: quantityMilliValue(target.value) },
+    specReplicas,
+    statusReplicas: scale.status?.replicas ?? 0,
+    readyPods: pods.filter((pod) => pod.status?.phase === "Running" && isPodReady(pod)).length,
+    tolerance: tolerancesOf(autoscaler),
+  });
+  const told = Quantity.ofMilli(answer.milliValue).toString();
+  return { replicas: answer.replicas, current: isAverage ? { averageValue: told } : { value: told } };
+}
+
+function podsOf({ cache }: Reconcile, namespace: string, selector: string): readonly DeepReadonly<Pod>[] {
+  const { matches } = matcherOf(selector);
+  return cache.list<Pod>(Pods, namespace).filter(({ metadata }) => matches(metadata.labels));
+}
+
+function tolerancesOf({ spec: { behavior } }: ReadAutoscaler): { up: number; down: number } {
+  return { up: toleranceOf(behavior?.scaleUp?.tolerance), down: toleranceOf(behavior?.scaleDown?.tolerance) };
+}
+
+/** Another server may never answer: one autoscaler waits for it no longer than this. */
+const patienceMs = 30_000;
+
+async function patiently<T>({ clock, signal }: Reconcile, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const patience = new AbortController();
+  const timer = clock.setTimer(patienceMs, () => patience.abort(), { background: true });
+  try {
+    return await ask(AbortSignal.any([signal, patience.signal]));
+  } finally {
+    timer[Symbol.dispose]();
+  }
+}
+
+async function resourceProposal(
   context: Reconcile,
   autoscaler: ReadAutoscaler,
   spec: DeepReadonly<MetricSpec>,
   selector: string,
   current: number,
-): Promise<{ replicas: number; metric: string; status: MetricStatus }> {
+): Promise<Proposal> {
+  const { api, clock, signal } = context;
   const { namespace } = autoscaler.metadata;
-  const noApi = (what: string, api: string) => `${what}: no ${api} registered`;
-  switch (spec.type) {
-    case "Pods": {
-      const what = `failed to get pods metric value: unable to get metric ${spec.pods?.metric.name}`;
-      throw new MetricError("FailedGetPodsMetric", noApi(what, "custom metrics API (custom.metrics.k8s.io)"));
-    }
-    case "Object": {
-      const { metric, describedObject } = spec.object!;
-      const what = `failed to get object metric value: unable to get metric ${metric.name}: ${describedObject.kind} on ${namespace} ${describedObject.name}`;
-      throw new MetricError("FailedGetObjectMetric", noApi(what, "custom metrics API (custom.metrics.k8s.io)"));
-    }
-    case "External": {
-      const { metric } = spec.external!;
-      const what = `failed to get ${metric.name} external metric value: unable to get external metric ${namespace}/${metric.name}/${metric.selector ? JSON.stringify(metric.selector) : "nil"}`;
-      throw new MetricError("FailedGetExternalMetric", noApi(what, "external metrics API (external.metrics.k8s.io)"));
-    }
-    default:
-      return resourceProposal(context, autoscaler, spec, selector, current);
-  }
-}
-
-async function resourceProposal(
-  { api, cache, clock, signal }: Reconcile,
-  { metadata: { namespace }, spec: { behavior } }: ReadAutoscaler,
-  spec: DeepReadonly<MetricSpec>,
-  selector: string,
-  current: number,
-): Promise<{ replicas: number; metric: string; status: MetricStatus }> {
   const container = spec.containerResource?.container;
   const { name, target } = (spec.containerResource ?? spec.resource)!;
   const isUtilization = target.averageUtilization !== undefined;
   const what = isUtilization ? "utilization" : "usage";
   try {
     const metrics = await usageOf(name, container);
-    const { matches } = matcherOf(selector);
-    const pods = cache.list<Pod>(Pods, namespace).filter(({ metadata }) => matches(metadata.labels));
-    const tolerance = {
-      up: toleranceOf(behavior?.scaleUp?.tolerance),
-      down: toleranceOf(behavior?.scaleDown?.tolerance),
-    };
     const answer = replicasForResource({
       resource: name,
       ...(container === undefined ? {} : { container }),
       target: targetIn(target),
       currentReplicas: current,
-      pods,
+      pods: podsOf(context, namespace, selector),
       metrics,
-      tolerance,
+      tolerance: tolerancesOf(autoscaler),
       nowMs: clock.now(),
     });
     const value = {
-      averageValue: amount(name, answer.averageMilliValue),
+      averageValue: Quantity.ofMilli(answer.averageMilliValue).toString(),
       ...(answer.utilization === undefined ? {} : { averageUtilization: answer.utilization }),
     };
     const metric = `${name} ${container === undefined ? "" : "container "}resource${isUtilization ? " utilization (percentage of request)" : ""}`;
@@ -389,11 +534,6 @@ function targetIn({ averageUtilization, averageValue }: DeepReadonly<MetricTarge
   return averageUtilization !== undefined
     ? ({ kind: "utilization", percent: averageUtilization } as const)
     : ({ kind: "averageValue", milliValue: quantityMilliValue(averageValue) } as const);
-}
-
-/** CPU in thousandths, memory in bytes. */
-function amount(resource: string, milliValue: number): string {
-  return resource === "cpu" ? `${milliValue}m` : String(Math.round(milliValue / 1000));
 }
 
 /** The conditions as they stand, changed one at a time; times change with the status alone. */
