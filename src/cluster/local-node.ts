@@ -17,6 +17,7 @@ import type { ImageService } from "../kubelet/images/image-service.ts";
 import { SimulatedImages } from "../kubelet/images/simulated-images.ts";
 import { type Kubelet, startKubelet } from "../kubelet/kubelet.ts";
 import { machineFacts } from "../kubelet/machine-facts.ts";
+import { CniPodNetwork } from "../kubelet/network/cni-pod-network.ts";
 import { HostPorts } from "../kubelet/network/host-ports.ts";
 import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-network.ts";
 import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
@@ -177,20 +178,30 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
       logger: log.with({ component: "runtime", node: node.name }),
     }),
     images: machine.images,
-    network: new BridgePodNetwork({
-      node: nodeNetns(plan.name, node.name),
-      bridge: podBridge,
-      podCIDRs: podRangesOf(node),
-    }),
+    network: podNetworkOf(plan, node, paths),
   };
+}
+
+/** The built-in network, or the CNI plugins that the configuration names. */
+function podNetworkOf(plan: ClusterPlan, node: NodePlan, paths: ClusterPaths): PodNetwork {
+  const netns = nodeNetns(plan.name, node.name);
+  const { cni } = plan.network;
+  if (!cni) return new BridgePodNetwork({ node: netns, bridge: podBridge, podCIDRs: podRangesOf(node) });
+  return new CniPodNetwork({
+    node: netns,
+    podCIDR: node.podCIDR,
+    confDirs: [join(cni.confDir, node.name), cni.confDir],
+    binDirs: cni.binDirs,
+    stateFolder: join(paths.nodes, node.name, "cni"),
+  });
 }
 
 /** A pod's first process meets the policies that isolate the pod. */
 function isolating(network: PodNetwork, { networkPolicy, signal }: NodeOptions): PodNetwork {
   if (!networkPolicy) return network;
   return {
-    async attach(podUid) {
-      const attachment = await network.attach(podUid);
+    async attach(podUid, pod) {
+      const attachment = await network.attach(podUid, pod);
       await networkPolicy.attached(podUid, attachment.ips, signal);
       return attachment;
     },

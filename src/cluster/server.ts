@@ -225,13 +225,14 @@ function advertisedAddress({ apiServer, network }: ClusterPlan): string {
 }
 
 function lanSpec({ name, network, nodes, loadBalancer }: ClusterPlan) {
-  const { lan, hostAddress, podCIDR, ipv6 } = network;
+  const { lan, hostAddress, podCIDR, ipv6, cni } = network;
   return {
     cluster: name,
     lan,
     hostAddress,
     podCIDR,
     ...(ipv6 ? { ipv6 } : {}),
+    ...(cni ? { hasOwnPodNetwork: true } : {}),
     nodes: nodes.filter((node) => node.kind === "local"),
     hasBalancer: loadBalancer === "cloud",
   };

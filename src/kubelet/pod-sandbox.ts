@@ -29,7 +29,7 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
     if (!object.spec.hostNetwork && runtime.makesNetworks) return await sandboxWithNetwork(pod, attempt, handler);
     const attachment = object.spec.hostNetwork
       ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
-      : await network.attach(object.metadata.uid);
+      : await network.attach(object.metadata.uid, object.metadata);
     await pod.node.hostPorts?.open(object, attachment.ips);
     writeHostsFile(pod, attachment.ips);
     const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, attachment), ...handler });

@@ -21,6 +21,8 @@ export interface ClusterConfig {
     dnsDomain?: string;
     /** Default: IPv4 alone. With both, pods, Services and nodes have an address of each. */
     ipFamilies?: ("IPv4" | "IPv6")[];
+    /** CNI plugins make the pods' network in place of the built-in one. */
+    cni?: Partial<CniConfig>;
     /** The ranges of IPv6, where both families are wanted. */
     ipv6?: { lan?: string; podCIDR?: string; serviceCIDR?: string };
   };
@@ -124,6 +126,13 @@ export interface RegistrySettings {
   insecure?: boolean;
 }
 
+/** Where CNI's configurations and plugins are. */
+export interface CniConfig {
+  /** A folder of this name and a node's name in it comes first for that node. */
+  confDir: string;
+  binDirs: string[];
+}
+
 /** The second family's side of a cluster's network: as its namesakes of IPv4. */
 export interface Ipv6Ranges {
   lan: string;
@@ -152,6 +161,8 @@ export interface ClusterPlan {
     kubernetesAddress: string;
     /** Absent in a cluster of IPv4 alone. */
     ipv6?: Ipv6Ranges;
+    /** Absent: the built-in network. */
+    cni?: CniConfig;
   };
   apiServer: ApiServerConfig;
   images: Required<ImagesConfig>;

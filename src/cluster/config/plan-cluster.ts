@@ -37,6 +37,9 @@ const defaultNodes: NodeConfig[] = [
   { name: "worker-2" },
 ];
 
+/** Upstream's folders, and where Debian's package puts its plugins. */
+const defaultCni = { confDir: "/etc/cni/net.d", binDirs: ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"] };
+
 export function planCluster(config: ClusterConfig, name: string, facts: MachineFacts): ClusterPlan {
   const podCIDR = config.network?.podCIDR ?? "10.244.0.0/16";
   const serviceCIDR = config.network?.serviceCIDR ?? "10.96.0.0/16";
@@ -60,6 +63,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       dnsAddress: formatIp(addressAt(cidr(serviceCIDR), 10)),
       kubernetesAddress: formatIp(addressAt(cidr(serviceCIDR), 1)),
       ...(ipv6 ? { ipv6 } : {}),
+      ...(config.network?.cni ? { cni: { ...defaultCni, ...config.network.cni } } : {}),
     },
     apiServer: {
       ...config.apiServer,

@@ -16,6 +16,8 @@ export interface LanSpec {
   nodes: readonly { name: string; address: string; podCIDR: string; ipv6?: { address: string; podCIDR: string } }[];
   /** The same of the second family. */
   ipv6?: { lan: string; hostAddress: string; podCIDR: string };
+  /** Others make the pods' network: no bridge for them, only the ways between nodes. */
+  hasOwnPodNetwork?: boolean;
   /** A namespace of its own for load balancers that are no node's: it gets its addresses with the Services. */
   hasBalancer?: boolean;
 }
@@ -123,13 +125,22 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
   const others = spec.nodes.filter((other) => other !== node);
   return {
     netns: nodeNetns(spec.cluster, node.name),
-    sysctls: { ...bridgeSettings, ...routerSettings, ...(spec.ipv6 ? ipv6RouterSettings : {}) },
+    // A bridge that a plugin makes hands its frames to the packet filter, as upstream asks: replies between neighbours too.
+    sysctls: {
+      ...(spec.hasOwnPodNetwork ? filteredBridges : bridgeSettings),
+      ...routerSettings,
+      ...(spec.ipv6 ? ipv6RouterSettings : {}),
+    },
     changes: [
       { kind: "up", name: "lo" },
       { kind: "up", name: nodeLink },
-      { kind: "bridge", name: podBridge, mac: macOf(gateway) },
+      ...bridgeOf(spec, { kind: "bridge", name: podBridge, mac: macOf(gateway) }),
       { kind: "address", link: nodeLink, address: `${node.address}/${cidr(spec.lan).prefixLength}` },
-      { kind: "address", link: podBridge, address: `${gateway}/${cidr(node.podCIDR).prefixLength}` },
+      ...bridgeOf(spec, {
+        kind: "address",
+        link: podBridge,
+        address: `${gateway}/${cidr(node.podCIDR).prefixLength}`,
+      }),
       { kind: "route", to: "default", via: spec.hostAddress, link: nodeLink },
       ...others.map((other): LinkChange => ({ kind: "route", to: other.podCIDR, via: other.address, link: nodeLink })),
       ...planIpv6(spec, node, others),
@@ -141,6 +152,10 @@ function planNode(spec: LanSpec, node: LanSpec["nodes"][number]): NamespacePlan 
   };
 }
 
+function bridgeOf(spec: LanSpec, change: LinkChange): LinkChange[] {
+  return spec.hasOwnPodNetwork ? [] : [change];
+}
+
 /** The second family's addresses of a node, and its ways to the others' pods. */
 function planIpv6(spec: LanSpec, node: LanSpec["nodes"][number], others: LanSpec["nodes"]): LinkChange[] {
   if (!spec.ipv6 || !node.ipv6) return [];
@@ -148,7 +163,11 @@ function planIpv6(spec: LanSpec, node: LanSpec["nodes"][number], others: LanSpec
   const gateway = podGateway(node.ipv6.podCIDR);
   return [
     { kind: "address", link: nodeLink, address: `${node.ipv6.address}/${lengthOf(spec.ipv6.lan)}` },
-    { kind: "address", link: podBridge, address: `${gateway}/${lengthOf(node.ipv6.podCIDR)}` },
+    ...bridgeOf(spec, {
+      kind: "address",
+      link: podBridge,
+      address: `${gateway}/${lengthOf(node.ipv6.podCIDR)}`,
+    }),
     { kind: "route", to: "default", via: spec.ipv6.hostAddress, link: nodeLink },
     ...others.flatMap(({ ipv6 }): LinkChange[] =>
       ipv6 ? [{ kind: "route", to: ipv6.podCIDR, via: ipv6.address, link: nodeLink }] : [],
@@ -233,6 +252,12 @@ const hostNetns = "/proc/thread-self/ns/net";
 const bridgeSettings = {
   "net/bridge/bridge-nf-call-iptables": "0",
   "net/bridge/bridge-nf-call-ip6tables": "0",
+  "net/bridge/bridge-nf-call-arptables": "0",
+};
+
+const filteredBridges = {
+  "net/bridge/bridge-nf-call-iptables": "1",
+  "net/bridge/bridge-nf-call-ip6tables": "1",
   "net/bridge/bridge-nf-call-arptables": "0",
 };
 

@@ -15,11 +15,17 @@ import { createNetns, deleteNetns, inNetns, listNetns, netnsPath } from "../../b
 /** What the kubelet asks of a network. Every call is idempotent; a pod is named by its UID. */
 export interface PodNetwork {
   /** Gives the pod a namespace and addresses. For a pod that is attached already it answers with what it has. Rejects with NoFreeAddress when the pod CIDR is used up. */
-  attach(podUid: string): Promise<PodAttachment>;
+  attach(podUid: string, pod?: PodIdentity): Promise<PodAttachment>;
   /** Takes both away. No error when there is nothing. */
   detach(podUid: string): Promise<void>;
   /** The attachments that a server before this one left, to adopt or to detach. */
   list(): Promise<PodAttachment[]>;
+}
+
+/** By what a network may know a pod besides: CNI plugins are told. */
+export interface PodIdentity {
+  namespace: string;
+  name: string;
 }
 
 export interface PodAttachment {
