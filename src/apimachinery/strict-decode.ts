@@ -92,9 +92,9 @@ function compileStruct(type: TypeSchema): Walk {
   );
   const omits = fields.map((field) => field.whenEmpty === "omit");
   const isEmpty = fields.map((field) => emptiness(field.value));
-  const emptyBecomesNull = fields.map(
-    (field) => field.whenEmpty === "emit" && field.value.kind === "list" && !field.required,
-  );
+  // At an object's root an empty list is kept as it was given, for its manager is booked; what stores the object makes it null.
+  const lost = type.byName.has("metadata") ? [] : unstoredLists(type);
+  const emptyBecomesNull = names.map((name) => lost.includes(name));
   return (input, context) => {
     if (typeof input !== "object" || Array.isArray(input))
       return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
@@ -125,6 +125,13 @@ function compileStruct(type: TypeSchema): Walk {
     context.depth--;
     return object;
   };
+}
+
+/** Fields whose empty lists upstream's storage does not tell from null. */
+export function unstoredLists({ fields }: TypeSchema): string[] {
+  return fields
+    .filter((field) => field.whenEmpty === "emit" && field.value.kind === "list" && !field.required)
+    .map(({ name }) => name);
 }
 
 function compileField(type: TypeSchema, field: FieldSchema): Walk {

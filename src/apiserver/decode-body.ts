@@ -20,6 +20,8 @@ export type Body =
 export interface ExpectedKind extends GroupVersionKind {
   schema?: string | undefined;
   type?: TypeSchema | undefined;
+  /** Other versions that are taken for this one: their fields are the same. */
+  olderVersions?: readonly string[] | undefined;
 }
 
 const offered = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -168,8 +170,10 @@ function complete(object: KubeObject, expected: GroupVersionKind): KubeObject {
   return object;
 }
 
-function checkKind(found: GroupVersionKind, expected: GroupVersionKind): void {
-  if (found.kind === expected.kind && found.group === expected.group && found.version === expected.version) return;
+function checkKind(found: GroupVersionKind, expected: ExpectedKind): void {
+  if (found.kind === expected.kind && found.group === expected.group) {
+    if (found.version === expected.version || expected.olderVersions?.includes(found.version)) return;
+  }
   if (!schemaForKind(found.group, found.version, found.kind)) {
     throw new DecodeError(
       `no kind ${JSON.stringify(found.kind)} is registered for version ${JSON.stringify(apiVersionOf(found))} in scheme "pkg/api/legacyscheme/scheme.go:30"`,

@@ -44,8 +44,14 @@ export function carryOver(next: ObjectMeta, previous: ObjectMeta): void {
  * The object as it is stored and answered: type first, metadata next, its fields in the order upstream writes them.
  * Readers of `kubectl get -o json` see that order, and encoders rely on what stands first.
  */
-export function canonical(object: KubeObject, apiVersion: string, kind: string): KubeObject {
-  const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = object;
+export function canonical(
+  object: KubeObject,
+  apiVersion: string,
+  kind: string,
+  unstoredLists: readonly string[],
+): KubeObject {
+  const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = object as KubeObject & Record<string, unknown>;
+  for (const field of unstoredLists) if ((rest[field] as unknown[] | null)?.length === 0) rest[field] = null;
   return { kind, apiVersion, metadata: canonicalMeta(metadata), ...rest } as KubeObject;
 }
 

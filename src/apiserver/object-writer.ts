@@ -122,7 +122,12 @@ export class ObjectWriter {
           admission.name = meta.name;
           await runValidating(services.admission, admission);
         }
-        const stored = canonical(await resource.store(object), storedApiVersion(resource), definition.kind);
+        const stored = canonical(
+          await resource.store(object),
+          storedApiVersion(resource),
+          definition.kind,
+          resource.unstoredLists,
+        );
         const key = resource.key(namespace, meta.name);
         if (dryRun) {
           const standing = cache.newest(key);
@@ -130,7 +135,7 @@ export class ObjectWriter {
           return {
             kind: "object",
             code: 201,
-            object: withoutVersion(canonical(object, resource.apiVersion, resource.kind)),
+            object: withoutVersion(canonical(object, resource.apiVersion, resource.kind, resource.unstoredLists)),
             resource,
           };
         }
@@ -204,7 +209,7 @@ export class ObjectWriter {
       try {
         this.#settle(context, resource, next, previous, writeContext);
         if (!request.admitted) await runValidating(services.admission, admission);
-        const object = canonical(next, resource.apiVersion, resource.kind);
+        const object = canonical(next, resource.apiVersion, resource.kind, resource.unstoredLists);
         if (isFinished(resource, object, previous)) {
           if (dryRun) return { kind: "object", code: 200, object, resource };
           const removed = await cache.delete(key, standing.modRevision);
@@ -217,7 +222,12 @@ export class ObjectWriter {
         } else {
           if (dryRun) return { kind: "object", code: 200, object, resource };
           const stored = definition.storedAs
-            ? canonical(await resource.store(object), storedApiVersion(resource), definition.kind)
+            ? canonical(
+                await resource.store(object),
+                storedApiVersion(resource),
+                definition.kind,
+                resource.unstoredLists,
+              )
             : object;
           const outcome = await cache.update(key, stored, standing.modRevision);
           if (outcome.ok) {
@@ -303,10 +313,10 @@ export class ObjectWriter {
       if (step.kind === "mark") {
         const writeContext = this.#writeContext(context, "delete", "", options.dryRun, now);
         if (step.first) definition.beforeMarkedDeleted?.(step.object, writeContext);
-        const object = canonical(step.object, resource.apiVersion, resource.kind);
+        const object = canonical(step.object, resource.apiVersion, resource.kind, resource.unstoredLists);
         if (options.dryRun) return { kind: "object", code: 200, object, resource };
         const stored = definition.storedAs
-          ? canonical(await resource.store(object), storedApiVersion(resource), definition.kind)
+          ? canonical(await resource.store(object), storedApiVersion(resource), definition.kind, resource.unstoredLists)
           : object;
         const outcome = await cache.update(key, stored, standing.modRevision);
         if (outcome.ok) {

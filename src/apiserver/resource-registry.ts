@@ -5,6 +5,7 @@ import { apiVersionOf, type GroupResource, type GroupVersion, parseApiVersion } 
 import type { ResourceDefinition, SubresourceDefinition } from "../apimachinery/resource-definition.ts";
 import { decodeValue } from "../apimachinery/serializer/json.ts";
 import { StatusError } from "../apimachinery/status-error.ts";
+import { unstoredLists } from "../apimachinery/strict-decode.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Encoder } from "../storage/encoding.ts";
 import { EncodingBudget } from "../storage/encoding-budget.ts";
@@ -36,6 +37,7 @@ export class ServedResource {
   readonly #converted = new WeakMap<object, KubeObject>();
   #schema: { type: TypeSchema | undefined } | undefined;
   #emptyStatus: { value: unknown } | undefined;
+  #unstoredLists: readonly string[] | undefined;
 
   constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>, virtual?: VirtualResource) {
     this.definition = definition;
@@ -64,6 +66,12 @@ export class ServedResource {
   get schema(): TypeSchema | undefined {
     this.#schema ??= { type: schemaOfDefinition(this.definition) };
     return this.#schema.type;
+  }
+
+  /** Fields at the root whose empty lists are stored as null. */
+  get unstoredLists(): readonly string[] {
+    this.#unstoredLists ??= this.schema ? unstoredLists(this.schema) : [];
+    return this.#unstoredLists;
   }
 
   /** The status of an object that has none yet, as upstream's JSON shows it: fresh, or undefined when it shows none. */

@@ -27,6 +27,8 @@ export interface SubresourceRequest {
 /** Takes the object that was sent, decoded and with its defaults, and yields what is answered. */
 export interface ObjectSubresource {
   kind: "object";
+  /** Older versions of the subresource's kind that may be sent as well, with the same fields. */
+  olderVersions?: readonly string[];
   handle(request: SubresourceRequest, body: KubeObject | undefined): Promise<Answer>;
 }
 

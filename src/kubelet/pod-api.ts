@@ -2,7 +2,7 @@
  * What the API server's subresource handlers ask of a node: logs, exec, attach and port-forward of its pods (upstream's kubelet server).
  * Mistakes are Status errors in the words that kubectl users know.
  */
-import { access } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import type { Duplex } from "node:stream";
 import { badRequestError, notFoundError, StatusError } from "../apimachinery/status-error.ts";
 import type { ObjectRef } from "../client/client.ts";
@@ -48,6 +48,9 @@ export interface PodApiOptions {
 }
 
 export function createPodApi({ runtime, folders, now, find }: PodApiOptions): PodApi {
+  /** How much of their logs was there when the clients of interactive containers read them: `kubectl run -i` does before it attaches. */
+  const readBytes = new Map<ContainerId, number>();
+
   function podOf(ref: ObjectRef): PodState {
     const state = find(ref);
     if (!state) throw notFoundError({ group: "", resource: "pods" }, ref.name);
@@ -77,11 +80,9 @@ export function createPodApi({ runtime, folders, now, find }: PodApiOptions): Po
       const container = containerOf(state, name);
       const run = options.previous ? previousRun(state, container, now()) : presentRun(state, container);
       const path = containerLogPath(podFolders(folders, state.pod), container.name, run.attempt);
-      const isThere = await access(path).then(
-        () => true,
-        () => false,
-      );
-      if (!isThere) throw notFoundError({ group: "", resource: "pods/log" }, `${ref.name}/${container.name}`);
+      const file = await stat(path).catch(() => undefined);
+      if (!file) throw notFoundError({ group: "", resource: "pods/log" }, `${ref.name}/${container.name}`);
+      if (findContainerSpec(state.pod, container.name)?.stdinOnce) readBytes.set(run.id, file.size);
       const sinceMs =
         options.sinceSeconds !== undefined
           ? Math.max(options.sinceMs ?? 0, now() - options.sinceSeconds * 1000)
@@ -101,7 +102,10 @@ export function createPodApi({ runtime, folders, now, find }: PodApiOptions): Po
     },
 
     async attach(ref, name, request) {
-      await runtime.attach(attachable(ref, name), request);
+      const id = attachable(ref, name);
+      const knownBytes = readBytes.get(id) ?? 0;
+      readBytes.delete(id);
+      await runtime.attach(id, { ...request, knownBytes });
     },
 
     async portForward(ref, port, signal) {

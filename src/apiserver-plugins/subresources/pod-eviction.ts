@@ -12,6 +12,7 @@ import { standingObject, success } from "./standing-object.ts";
 
 export const podEviction: ObjectSubresource = {
   kind: "object",
+  olderVersions: ["v1beta1"],
   async handle(request, body) {
     // Decoded as the subresource's kind.
     const eviction = body as unknown as Eviction | undefined;

@@ -321,7 +321,8 @@ export class HttpDoor {
       const bytes = await exchange.readBody(maximumBodyBytes);
       const kind = resource.subresources.get(info.subresource)?.kind ?? resource.definition;
       const options = writeOptionsOf(info.query, exchange.method === "POST" ? "CreateOptions" : "UpdateOptions");
-      body = await decodeBody(context, { kind: "bytes", bytes, mediaType }, kind, options.fieldValidation);
+      const expected = { ...kind, olderVersions: handler.olderVersions };
+      body = await decodeBody(context, { kind: "bytes", bytes, mediaType }, expected, options.fieldValidation);
     }
     if (body) await request.objects.admitSubresource(request, exchange.method === "POST" ? "CREATE" : "UPDATE", body);
     const answer = await handler.handle(request, body);

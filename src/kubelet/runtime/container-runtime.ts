@@ -310,6 +310,8 @@ export interface AttachRequest {
    * Heeded for the first client of a container with stdinOnce, which is there for that client alone; others get what comes from now on.
    */
   fromStart?: boolean;
+  /** With `fromStart`: so many bytes of the log are left out, as the client has read them. Default: 0. */
+  knownBytes?: number;
   /** Detaches; the container goes on. */
   signal?: AbortSignal;
 }

@@ -599,9 +599,10 @@ export class CriRuntime implements ContainerRuntime {
 }
 
 /** What an interactive container printed before its client came. */
-async function replayLog(path: string, { stdout, stderr }: AttachRequest): Promise<void> {
+async function replayLog(path: string, { stdout, stderr, knownBytes = 0 }: AttachRequest): Promise<void> {
   const log = new LogFollower(path, {
     fromStart: true,
+    knownBytes,
     deliver: ({ stream, bytes }) => void (stream === "stderr" ? stderr : stdout)?.write(bytes),
   });
   await log.drain();

@@ -30,6 +30,7 @@ export async function attach(target: AttachTarget, request: AttachRequest): Prom
   if (request.signal?.aborted) over.abort();
   const output = new LogFollower(target.logPath, {
     fromStart: request.fromStart ?? false,
+    knownBytes: request.knownBytes ?? 0,
     deliver: ({ stream, bytes }) => write(stream === "stderr" ? request.stderr : request.stdout, bytes, over.signal),
   });
   const input = request.stdin && target.stdin ? attachedInput(target) : undefined;

@@ -22,13 +22,17 @@ export class LogFollower {
   #isScheduled = false;
   #isClosed = false;
 
-  constructor(path: string, options: { fromStart: boolean; deliver: (chunk: LogChunk) => Promise<void> | void }) {
+  /** `knownBytes` of the file are left out when it is read from its start. */
+  constructor(
+    path: string,
+    options: { fromStart: boolean; knownBytes?: number; deliver: (chunk: LogChunk) => Promise<void> | void },
+  ) {
     this.#path = path;
     this.#deliver = options.deliver;
     this.#fd = openSync(path, "r");
     const { ino, size } = statSync(path);
     this.#inode = ino;
-    this.#position = options.fromStart ? 0 : size;
+    this.#position = options.fromStart ? (options.knownBytes ?? 0) : size;
     this.#watcher = watch(path, { persistent: false }, () => this.#schedule());
     this.#watcher.on("error", () => {});
     if (options.fromStart) this.#schedule();

@@ -1,0 +1,88 @@
+/** The session of kubectl-session.md, typed with a real kubectl: with the one on the PATH, or the one that `KUBECTL` names. */
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { expect, test } from "vitest";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+import { isAsWritten, type LabStep, parseLab, runLabCommand } from "../src/testing/lab-document.ts";
+
+const kubectl = process.env["KUBECTL"] ?? "kubectl";
+/** At so many namespaces at once: while one command waits for the cluster, others keep the machine busy. */
+const lanes = 3;
+
+interface Chapter {
+  /** The one whose name the chapter bears; undefined for one about the cluster. */
+  namespace?: string;
+  steps: LabStep[];
+}
+
+function chaptersFor(minor: number): Chapter[] {
+  const isKnown = (block: string) => Number(/^```console since=1\.(\d+)/.exec(block)?.[1] ?? 0) <= minor;
+  return readFileSync("test/kubectl-session.md", "utf8")
+    .split(/^(?=## )/m)
+    .slice(1)
+    .map((text) => {
+      const namespace = /^## Namespace (\w+)$/m.exec(text)?.[1];
+      const steps = parseLab(text.replace(/^```.*?^```$/gms, (block) => (isKnown(block) ? block : "")));
+      return { ...(namespace && { namespace }), steps };
+    });
+}
+
+function minorOf(program: string): number {
+  const text = execFileSync(program, ["version", "--client", "-o", "json"], { encoding: "utf8" });
+  return Number.parseInt((JSON.parse(text) as { clientVersion: { minor: string } }).clientVersion.minor, 10);
+}
+
+/** Since 1.33 kubectl says from where it deleted something. */
+const withoutPlaces = (printed: string) => printed.replace(/^(.*"(?: force)? deleted) from \S+ namespace$/gm, "$1");
+
+describeCluster("a day with kubectl", {}, (cluster) => {
+  test("reads as users know it", { timeout: 240_000 }, async () => {
+    const minor = minorOf(kubectl);
+    const folder = join(cluster.home, "session");
+    const bin = join(cluster.home, "bin");
+    mkdirSync(bin, { recursive: true });
+    if (kubectl !== "kubectl") symlinkSync(resolve(kubectl), join(bin, "kubectl"));
+    const unexpected: string[] = [];
+
+    const type = async ({ namespace, steps }: Chapter) => {
+      const kubeconfig = `${cluster.kubeconfig}.${namespace}`;
+      copyFileSync(cluster.kubeconfig, kubeconfig);
+      const environment = { ...process.env, PATH: `${bin}:${process.env["PATH"]}`, KUBECONFIG: kubeconfig };
+      const run = async (command: string) =>
+        withoutPlaces(await runLabCommand(`exec 2>&1; ${command}`, { folder, environment }));
+      if (namespace)
+        await run(
+          `kubectl create namespace ${namespace} && kubectl config set-context --current --namespace=${namespace}`,
+        );
+      for (const step of steps) {
+        if (step.kind === "file") continue;
+        const check = (printed: string) => expect(isAsWritten(step.expected, printed)).toBe(true);
+        const printed = await run(step.command);
+        if (isAsWritten(step.expected, printed)) continue;
+        if (step.isRepeated)
+          await eventually(() => run(step.command), check).catch(() =>
+            unexpected.push(`$ ${step.command}\n${printed}`),
+          );
+        else unexpected.push(`$ ${step.command}\n${printed}`);
+      }
+    };
+
+    const chapters = chaptersFor(minor);
+    for (const step of chapters.flatMap(({ steps }) => steps)) {
+      if (step.kind !== "file") continue;
+      mkdirSync(dirname(join(folder, step.name)), { recursive: true });
+      writeFileSync(join(folder, step.name), step.content);
+    }
+    const nodes = chapters.pop()!;
+    const waiting = chapters.filter(({ namespace }) => namespace);
+    for (const chapter of chapters.filter(({ namespace }) => !namespace)) await type(chapter);
+    await Promise.all(
+      Array.from({ length: lanes }, async () => {
+        for (let chapter = waiting.shift(); chapter; chapter = waiting.shift()) await type(chapter);
+      }),
+    );
+    await type(nodes); // Draining one would disturb the others.
+    expect(unexpected.join("\n")).toBe("");
+  });
+});
