@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
+import { whyCommand } from "../src/cluster/commands/why.ts";
 import type { Report } from "../src/inspect/report.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
@@ -13,6 +14,72 @@ nodes:
 `;
 
 const echo = "pinnace.local/echo:1";
+
+/** In namespaces of their own. Most are a Service and what it should have found, or a pod that cannot run. */
+const brokenThings = `
+apiVersion: v1
+kind: List
+items:
+- { apiVersion: v1, kind: Namespace, metadata: { name: other } }
+- ${service("sick", { selector: "{ app: sick }" })}
+- ${pod("sick", "{ readinessProbe: { exec: { command: ['false'] }, periodSeconds: 1 } }")}
+- ${service("ending", { selector: "{ app: ending }" })}
+- ${pod("ending", "{ readinessProbe: { exec: { command: ['false'] }, periodSeconds: 1 }, lifecycle: { preStop: { exec: { command: [sleep, '60'] } } } }", "terminationGracePeriodSeconds: 60")}
+- ${service("orphan", {})}
+- ${service("zero", { selector: "{ app: zero }" })}
+- ${deployment("zero", 0)}
+- ${service("golden", { selector: "{ metal: gold }" })}
+- { apiVersion: v1, kind: Pod, metadata: { name: gold, namespace: other, labels: { metal: gold } }, spec: { containers: [{ name: a, image: ${echo} }] } }
+- ${service("named", { selector: "{ app: lone }", targetPort: "https" })}
+- ${service("inward", { selector: "{ app: inward }", targetPort: "9000" })}
+- ${pod("inward", "{ image: 'pinnace.local/busybox:1', command: [httpd, -f, -p, '127.0.0.1:9000'] }")}
+- ${service("silent", { selector: "{ app: silent }" })}
+- ${pod("silent", "{ image: 'pinnace.local/busybox:1', command: [sleep, '3600'] }")}
+- ${pod("far-away", "{}")}
+- ${service("lone", { selector: "{ app: lone }", targetPort: "8080" })}
+- ${deployment("lone", 1)}
+- { apiVersion: v1, kind: Service, metadata: { name: alias, namespace: broken }, spec: { type: ExternalName, externalName: nobody.default.svc.cluster.local } }
+- ${service("unrouted", { selector: "{ app: lone }", targetPort: "8080", more: "externalIPs: [203.0.113.7]" })}
+- ${service("at-home", { selector: "{ app: lone }", targetPort: "8080", more: "internalTrafficPolicy: Local" })}
+- ${service("datagrams", { selector: "{ app: silent }", targetPort: "5000", protocol: "UDP" })}
+- ${pod("tainted", "{}", "nodeSelector: { kubernetes.io/hostname: control-plane }")}
+- { apiVersion: v1, kind: PersistentVolumeClaim, metadata: { name: unbound, namespace: broken }, spec: { storageClassName: nowhere, accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } } }
+- ${pod("unbound", "{}", "volumes: [{ name: v, persistentVolumeClaim: { claimName: unbound } }]")}
+- ${pod("crashes", "{ image: 'pinnace.local/busybox:1', command: ['false'] }")}
+- ${pod("initial", "{}", "initContainers: [{ name: first, image: 'pinnace.local/busybox:1', command: ['false'] }]")}
+- { apiVersion: v1, kind: ConfigMap, metadata: { name: settings, namespace: broken }, data: { size: "1" } }
+- ${pod("keyless", "{ env: [{ name: A, valueFrom: { configMapKeyRef: { name: settings, key: colour } } }] }")}
+- ${pod("gated", "{}", "schedulingGates: [{ name: example.org/wait }]")}
+- ${pod("held", "{}", "terminationGracePeriodSeconds: 0", "finalizers: [example.org/keep]")}
+- ${pod("unscheduled", "{}", "schedulerName: nobody")}
+- ${deployment("nameless", 1, "serviceAccountName: nobody")}
+- ${deployment("refused", 1, "hostNetwork: true", "strict")}
+`;
+
+function service(
+  name: string,
+  {
+    selector,
+    targetPort = "80",
+    protocol = "TCP",
+    more,
+  }: { selector?: string; targetPort?: string; protocol?: string; more?: string },
+): string {
+  const spec = [...(selector ? [`selector: ${selector}`] : []), ...(more ? [more] : [])];
+  const ports = `ports: [{ port: 80, targetPort: ${targetPort}, protocol: ${protocol} }]`;
+  return `{ apiVersion: v1, kind: Service, metadata: { name: ${name}, namespace: broken }, spec: { ${[...spec, ports].join(", ")} } }`;
+}
+
+function pod(name: string, container: string, spec = "", metadata = ""): string {
+  const fields = container.slice(1, -1).trim();
+  const image = fields.includes("image:") ? "" : `, image: '${echo}'`;
+  return `{ apiVersion: v1, kind: Pod, metadata: { name: ${name}, namespace: broken, labels: { app: ${name} }${metadata && `, ${metadata}`} }, spec: { containers: [{ name: main${image}${fields && `, ${fields}`} }]${spec && `, ${spec}`} } }`;
+}
+
+function deployment(name: string, replicas: number, spec = "", namespace = "broken"): string {
+  const template = `{ metadata: { labels: { app: ${name} } }, spec: { containers: [{ name: main, image: '${echo}' }]${spec && `, ${spec}`} } }`;
+  return `{ apiVersion: apps/v1, kind: Deployment, metadata: { name: ${name}, namespace: ${namespace} }, spec: { replicas: ${replicas}, selector: { matchLabels: { app: ${name} } }, template: ${template} } }`;
+}
 
 describeCluster("why, map and capture", { config }, (cluster) => {
   const why = async (...args: string[]): Promise<Report> => {
@@ -31,6 +98,21 @@ describeCluster("why, map and capture", { config }, (cluster) => {
         expect(report.fault?.remedies.join("\n")).toContain(remedy);
       },
     );
+  /** Not by the command: each would take a process. */
+  const whyHere = async (target: string, options: { namespace: string; from?: string }): Promise<Report> => {
+    const before = process.env["PINNACE_HOME"];
+    process.env["PINNACE_HOME"] = cluster.home;
+    try {
+      let printed = "";
+      await whyCommand(target, { name: cluster.name, output: "json", print: (text) => (printed = text), ...options });
+      return JSON.parse(printed) as Report;
+    } finally {
+      if (before === undefined) delete process.env["PINNACE_HOME"];
+      else process.env["PINNACE_HOME"] = before;
+    }
+  };
+  const nft = (node: string, commands: string) =>
+    cluster.host("ip", "netns", "exec", `pinnace-${cluster.name}.${node}`, "nft", commands);
   const patch = (spec: object) => cluster.kubectl`patch service web -p ${JSON.stringify({ spec })}`;
 
   test("what works is followed to its pod by the kernel's own trace", async () => {
@@ -207,6 +289,84 @@ describeCluster("why, map and capture", { config }, (cluster) => {
     await cluster.kubectl`create quota small --hard=pods=1 -n shop`;
     await cluster.kubectl`create deployment many --image=${echo} --replicas=2 -n shop`;
     await blames("quota", "resourcequota small", "deployment/many", "-n", "shop");
+  });
+
+  test("thirty-three further ways to lose a request, or a pod, each with its name and its remedy", async () => {
+    await cluster.kubectl`create namespace broken`;
+    await cluster.kubectl`create namespace strict`;
+    await cluster.kubectl`label namespace strict pod-security.kubernetes.io/enforce=restricted`;
+    await cluster.apply(brokenThings);
+    await cluster.kubectl`wait -n broken --for=condition=Ready pod/silent pod/inward pod/far-away --timeout=60s`;
+    await cluster.kubectl`rollout status -n broken deployment/lone --timeout=60s`;
+    await cluster.kubectl`delete pod ending held -n broken --wait=false`;
+    const [ip, node] = (
+      await cluster.kubectl`get pod -n broken -l app=lone -o ${"jsonpath={.items[0].status.podIP} {.items[0].spec.nodeName}"}`
+    ).split(" ");
+    const address = await cluster.kubectl`get node control-plane -o ${"jsonpath={.status.addresses[0].address}"}`;
+    const pod = await cluster.kubectl`get pod -n broken -l app=lone -o ${"jsonpath={.items[0].metadata.name}"}`;
+    const drop = "add table ip pnt-drop; add chain ip pnt-drop f { type filter hook forward priority -10; }; ";
+    await nft(node!, `${drop} add rule ip pnt-drop f ip daddr ${ip} tcp dport 8080 drop`);
+
+    const inside = "pod/silent";
+    const cases: [target: string, from: string | undefined, code: string, remedy: string][] = [
+      ["svc/sick", inside, "readiness-probe-fails", "readinessProbe"],
+      ["svc/ending", inside, "only-terminating-endpoints", "kubectl get deployments"],
+      ["svc/orphan", inside, "no-selector", "kubectl set selector service orphan"],
+      ["svc/zero", inside, "no-pods", "kubectl scale deployment"],
+      ["svc/golden", inside, "pods-in-another-namespace", "namespace: other"],
+      ["svc/named", inside, "no-such-named-port", '"path":"/spec/ports/0/targetPort"'],
+      ["svc/inward", inside, "listens-on-loopback", "0.0.0.0:9000"],
+      ["svc/silent", inside, "nothing-listens", "kubectl logs silent"],
+      ["svc/lon", inside, "no-such-service", "svc/lone"],
+      ["svc/web", inside, "service-in-another-namespace", "-n default"],
+      ["http://alias", inside, "external-name-unresolved", "externalName"],
+      ["svc/unrouted", "outside", "external-ip-unrouted", "externalIPs"],
+      ["svc/at-home", "node/control-plane", "internal-policy-local", "Cluster"],
+      ["svc/datagrams", inside, "nothing-listens", "kubectl logs"],
+      ["http://datagrams/", inside, "wrong-protocol", "TCP"],
+      [`http://${address}:32111/`, "outside", "no-such-node-port", "kubectl get services"],
+      ["10.244.77.77:80", inside, "no-pod-at-address", "kubectl get pods -A"],
+      ["10.96.77.77:80", inside, "no-service-at-address", "kubectl get services -A"],
+      [`pod/${pod}:81`, inside, "wrong-pod-port", "use port 8080"],
+      ["pod/lonely", inside, "no-such-pod", "kubectl get pods"],
+      [
+        "svc/lone",
+        "node/control-plane",
+        "dropped-by-rule",
+        `pinnace-${cluster.name}.${node} nft list table ip pnt-drop`,
+      ],
+      ["pod/tainted", undefined, "taint", "toleration"],
+      ["pod/unbound", undefined, "unbound-claim", "storageclass"],
+      ["pod/crashes", undefined, "crash-loop", "kubectl logs crashes"],
+      ["pod/initial", undefined, "init-container-fails", "kubectl logs initial"],
+      ["pod/keyless", undefined, "missing-key", "configmap settings"],
+      ["pod/gated", undefined, "scheduling-gate", "schedulingGates"],
+      ["pod/held", undefined, "finalizer", "finalizers"],
+      ["pod/unscheduled", undefined, "unknown-scheduler", "schedulerName"],
+      ["deployment/zero", undefined, "scaled-to-zero", "--replicas=1"],
+      ["deployment/refused", undefined, "pod-security", "strict"],
+      ["deployment/nameless", undefined, "missing-service-account", "serviceaccount"],
+    ];
+    const seen: unknown[] = [];
+    for (const [target, from, code, remedy] of cases) {
+      const namespace = target === "deployment/refused" ? "strict" : "broken";
+      const said = await eventually(
+        () => whyHere(target, { namespace, ...(from ? { from } : {}) }),
+        ({ fault }) => expect({ target, code: fault?.code }).toEqual({ target, code }),
+      ).catch((error: Error) => seen.push(error.message));
+      if (typeof said === "object") {
+        const remedies = said.fault!.remedies.join("\n");
+        if (!remedies.toLowerCase().includes(remedy.toLowerCase())) seen.push({ target, remedy, remedies });
+      }
+    }
+    expect(seen).toEqual([]);
+    await nft(node!, `delete table ip pnt-drop; delete element ip kube-proxy hairpin-connections { ${ip} . ${ip} }`);
+    const { fault: hairpin } = await whyHere("svc/lone", { namespace: "broken", from: `pod/${pod}` });
+    expect(hairpin).toMatchObject({ code: "hairpin", step: "rule" });
+    // A question to cluster DNS is answered, over UDP.
+    expect(await whyHere("svc/kube-dns:53", { namespace: "kube-system", from: "node/worker-1" })).toMatchObject({
+      verdict: "works",
+    });
   });
 
   test("what is no target is refused with how to write one", async () => {

@@ -574,7 +574,7 @@ const paths: Record<string, [code: string, remedy: string, PathCase]> = {
   ],
   "a pod that reaches itself without masquerading": [
     "hairpin",
-    "rules of node-1",
+    "kubectl delete pod",
     {
       target: "svc/web",
       probe: "silent",

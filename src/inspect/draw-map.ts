@@ -47,7 +47,7 @@ export function drawMap(world: World, { namespace, isColoured = false, width }: 
     lines.push(paint("dim", "behind no Service"));
     for (const pod of alone)
       lines.push(
-        `  ${drawPod(world, pod, paint)}  ${paint("dim", pod.spec.nodeName ? `on ${pod.spec.nodeName}` : "no node")}`,
+        `  ${drawPod(world, pod, paint)}  ${paint("dim", pod.spec.nodeName ? `on ${pod.spec.nodeName}` : "")}`,
       );
   }
   if (lines.length === 0) lines.push(`There is no Service and no pod${namespace ? ` in namespace ${namespace}` : ""}.`);

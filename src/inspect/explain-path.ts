@@ -595,7 +595,9 @@ class Path {
         "hairpin",
         `${before.destination}:${before.port} is ${rewritten}, the pod that asked`,
         "The pod reaches itself through its Service, and without masquerading it gets a packet that seems to come from itself, which it drops.",
-        [`pinnace up --name ${this.#world.network.clusterName}   # writes the rules of ${node} anew`],
+        [
+          `kubectl delete pod ${this.#facts.source.kind === "pod" ? this.#facts.source.pod.metadata.name : "NAME"}   # the rules for its successor are written anew`,
+        ],
         details,
       );
     }
@@ -857,17 +859,20 @@ function describeEndpoint({ address, port, pod, nodeName, isTerminating }: Endpo
   return `${address}:${port}${pod ? `  ${pod.metadata.name}` : ""}${nodeName ? ` on ${nodeName}` : ""}${isTerminating ? ", ending" : ""}`;
 }
 
-/** The pod whose labels come nearest to what is selected, a slip of the finger apart rather than something else altogether. */
+/**
+ * The pod whose labels come nearest to what is selected: a slip of the finger apart; or the only kind of pod that has other values
+ * under the same keys. Where there are several kinds, none of them need be meant.
+ */
 function closest(pods: readonly PodView[], selector: Readonly<Record<string, string>>): PodView | undefined {
-  const score = (pod: PodView) =>
-    Object.entries(fitting(pod, selector)).reduce(
-      (sum, [, value]) => sum + (nearest(value, Object.values(selector)) ? 3 : 1),
-      0,
-    );
-  const best = pods
-    .map((pod) => ({ pod, score: score(pod) }))
-    .reduce<{ pod?: PodView; score: number }>((a, b) => (b.score > a.score ? b : a), { score: 0 });
-  return best.pod;
+  const candidates = pods.flatMap((pod) => {
+    const labels = fitting(pod, selector);
+    const values = Object.values(labels);
+    const near = values.filter((value) => nearest(value, Object.values(selector))).length;
+    return values.length > 0 ? [{ pod, kind: JSON.stringify(labels), near, score: near * 3 + values.length }] : [];
+  });
+  const best = candidates.sort((a, b) => b.score - a.score)[0];
+  if (!best || best.near > 0) return best?.pod;
+  return new Set(candidates.map(({ kind }) => kind)).size === 1 ? best.pod : undefined;
 }
 
 /** The pod's own labels that stand where the selector's should. */

@@ -5,6 +5,7 @@ import { type Finding, lost, note, ok, type Report, walk } from "./report.ts";
 import type { Target } from "./target.ts";
 import {
   type ContainerView,
+  carries,
   conditionOf,
   inNamespace,
   isReady,
@@ -108,6 +109,15 @@ function scheduling(world: World, pod: PodView): Finding | undefined {
   return unschedulable(world, pod, message);
 }
 
+function isTolerated(pod: PodView, taint: { key: string; value?: string; effect: string }): boolean {
+  return (pod.spec.tolerations ?? []).some(
+    ({ key, operator, value, effect }) =>
+      (effect === undefined || effect === "" || effect === taint.effect) &&
+      (key === undefined || key === "" || key === taint.key) &&
+      (operator === "Exists" || (key === taint.key && (value ?? "") === (taint.value ?? ""))),
+  );
+}
+
 /** `message` is the scheduler's: `0/3 nodes are available: 1 node(s) had untolerated taint {…}, 2 Insufficient cpu.` */
 function unschedulable(world: World, pod: PodView, message: string): Finding {
   const text = "has no node";
@@ -144,7 +154,10 @@ function unschedulable(world: World, pod: PodView, message: string): Finding {
       [message],
     );
   }
-  if (/didn't match Pod's node affinity\/selector/.test(message)) {
+  const asked = world.nodes.filter(({ metadata }) => carries(metadata.labels, pod.spec.nodeSelector ?? {}));
+  const isAskedFor = asked.length > 0 && pod.spec.nodeSelector !== undefined && !pod.spec.affinity?.nodeAffinity;
+  // Where the selector fits a node, something else keeps the pod from it.
+  if (!isAskedFor && /didn't match Pod's node affinity\/selector/.test(message)) {
     const selector = printLabels(pod.spec.nodeSelector);
     return lost(
       "node-selector",
@@ -167,22 +180,23 @@ function unschedulable(world: World, pod: PodView, message: string): Finding {
       [message],
     );
   }
-  const taint = /untolerated taint(?:\(s\))? ?\{?([^\s:}]+)(?::\s?([^}]*))?\}?/.exec(message);
-  if (taint) {
-    const tainted = world.nodes.find(
-      ({ spec, metadata }) =>
-        spec?.taints?.some(({ key }) => key === taint[1]) &&
-        metadata.labels?.["node-role.kubernetes.io/control-plane"] === undefined,
-    );
-    const found = tainted?.spec?.taints?.find(({ key }) => key === taint[1]);
+  if (/untolerated taint/.test(message)) {
+    const isControlPlane = ({ metadata }: World["nodes"][number]) =>
+      metadata.labels?.["node-role.kubernetes.io/control-plane"] !== undefined;
+    // The control plane's taint is nobody's mistake, unless the pod is meant for it.
+    const tainted = [...asked]
+      .sort((a, b) => Number(isControlPlane(a)) - Number(isControlPlane(b)))
+      .flatMap(({ metadata, spec }) =>
+        (spec?.taints ?? [])
+          .filter((taint) => taint.effect !== "PreferNoSchedule" && !isTolerated(pod, taint))
+          .map((taint) => ({ node: metadata.name, ...taint })),
+      )[0];
+    const { node = nodeName, key = "KEY", value, effect = "NoSchedule" } = tainted ?? {};
     return lost(
       "taint",
       text,
-      `Every node that could take it has a taint that it does not tolerate${found ? ` (${found.key}${found.value ? `=${found.value}` : ""}:${found.effect} on ${tainted?.metadata.name})` : ` (${taint[1]})`}.`,
-      [
-        `kubectl taint node ${tainted?.metadata.name ?? nodeName} ${taint[1]}-`,
-        "or give the pod's template a toleration for it",
-      ],
+      `Every node that could take it has a taint that it does not tolerate${tainted ? ` (${key}${value ? `=${value}` : ""}:${effect} on ${node})` : ""}.`,
+      [`kubectl taint node ${node} ${key}-`, "or give the pod's template a toleration for it"],
       [message],
     );
   }

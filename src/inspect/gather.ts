@@ -337,10 +337,11 @@ function furtherHop(
 ): PathFacts["further"] {
   const node = world.pods.find(({ status }) => status?.podIP === after.destination)?.spec.nodeName;
   if (!node || node === entry) return undefined;
-  const trace = traces
+  const found = traces
     .get(node)
-    ?.filter(({ before }) => before.destination === after.destination && before.port === after.port)
-    .find((found) => after.sourcePort === undefined || found.before.sourcePort === after.sourcePort);
+    ?.filter(({ before }) => before.destination === after.destination && before.port === after.port);
+  // Masquerading may change the source port; then it is one of several alike.
+  const trace = found?.find(({ before }) => before.sourcePort === after.sourcePort) ?? found?.[0];
   return trace && { node, trace };
 }
 

@@ -2,6 +2,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sleep } from "../../src/base/clock.ts";
+import { systemClock } from "../../src/base/node/system-clock.ts";
 import { checkLab } from "../../src/cluster/commands/lab.ts";
 import { parseDocument, parseSteps } from "../../src/learn/lab.ts";
 import { describeCluster, eventually, type TestCluster } from "../../src/testing/cluster-fixture.ts";
@@ -92,12 +94,22 @@ async function follow(cluster: TestCluster, name: string, environment: NodeJS.Pr
         const story = `$ ${step.command}\n${text}\nThe lab says:\n${step.expected}`;
         expect(isAsWritten(step.expected, text), story).toBe(true);
       };
-      if (step.isRepeated) await eventually(printed, check);
+      if (step.isRepeated) await eventually(unhurried(printed), check);
       else check(await printed());
     }
     if (i === 0) continue; // The introduction.
-    await eventually(checked, (text) => expect(text).toContain(`✓ ${i}. `));
+    await eventually(unhurried(checked), (text) => expect(text).toContain(`✓ ${i}. `));
   }
+}
+
+/** From the second time on with a pause: every question takes processor time from what it waits for. */
+function unhurried<T>(ask: () => Promise<T>): () => Promise<T> {
+  let isAgain = false;
+  return async () => {
+    if (isAgain) await sleep(systemClock, 200);
+    isAgain = true;
+    return ask();
+  };
 }
 
 /** What `pinnace lab check` prints. Not by the command: it would take a process for each step of each lab. */

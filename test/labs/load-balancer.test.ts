@@ -110,6 +110,9 @@ describeCluster("the LoadBalancer and MetalLB labs", { config }, (cluster) => {
     expect(await cluster.kubectl`get service service-loadbalancer`).toMatch(
       /service-loadbalancer +LoadBalancer +10\.96\.\d+\.\d+ +<pending> +80:3\d{4}\/TCP/,
     );
+    await expect(cluster.pinnace("why", "svc/service-loadbalancer")).rejects.toMatchObject({
+      stdout: expect.stringContaining("MetalLB runs, but has no IPAddressPool"),
+    });
   });
 
   test("kubectl get -w shows the address when the pool has come", async () => {

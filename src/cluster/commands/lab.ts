@@ -1,5 +1,5 @@
 /** `pinnace lab`: a lab's cluster, its steps one by one, and whether they are done. */
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
 import { ConfigMaps, Deployments, ReplicaSets } from "../../api/resources.ts";
@@ -74,8 +74,16 @@ export function nextStep({ entry, print, write }: LabOptions & { write: boolean 
   printNext(document, planOf(entry, progress.lab), progress.done, progress.language, print);
   if (!write) return;
   for (const { name, content } of document.steps[progress.done]?.files ?? []) {
-    writeFileSync(name, content, { flag: "wx" });
-    print(`\n${name} ✓`);
+    if (existsSync(name) && readFileSync(name, "utf8") !== content)
+      print(
+        progress.language === "ko"
+          ? `\n${name} 파일이 이미 있습니다. 그대로 둡니다`
+          : `\n${name} is there already, and is left as it is`,
+      );
+    else {
+      writeFileSync(name, content);
+      print(`\n${name} ✓`);
+    }
   }
 }
 
@@ -219,7 +227,9 @@ function planOf(entry: string, name: string): LabPlan {
 
 /** `undefined`: as the user's locale says. */
 function languageOf(text: string | undefined): Language {
-  const wanted = text ?? process.env["LC_ALL"] ?? process.env["LANG"] ?? "en";
+  // An empty variable is as good as none.
+  const locale = process.env["LC_ALL"] || process.env["LC_MESSAGES"] || process.env["LANG"];
+  const wanted = text ?? locale ?? "en";
   if (text !== undefined && text !== "en" && text !== "ko")
     throw new Error(`labs are written in en and ko, not in "${text}"`);
   return wanted.startsWith("ko") ? "ko" : "en";
@@ -242,6 +252,10 @@ function findCurrent(): { cluster: string; progress: Progress } | undefined {
 function current(): { cluster: string; progress: Progress } {
   const found = findCurrent();
   if (!found)
-    throw new Error('no lab has been started; "pinnace lab list" shows them, "pinnace lab start NAME" starts one');
+    throw new Error(
+      languageOf(undefined) === "ko"
+        ? '시작한 실습이 없습니다. "pinnace lab list"로 목록을 보고 "pinnace lab start 이름"으로 시작하세요'
+        : 'no lab has been started; "pinnace lab list" shows them, "pinnace lab start NAME" starts one',
+    );
   return found;
 }
