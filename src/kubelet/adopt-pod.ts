@@ -15,6 +15,7 @@ import {
   type RestartBackoff,
   type Run,
 } from "./pod-state.ts";
+import { ruleAction } from "./restart-policy.ts";
 import type { ContainerId, ContainerStatus, SandboxId, SandboxStatus } from "./runtime/container-runtime.ts";
 
 export interface RuntimeRecords {
@@ -33,6 +34,7 @@ export function adoptPod(pod: PodObject, records: RuntimeRecords, runtimeName: s
   return {
     ...state,
     containers,
+    ...(!hasEnded && containers.some((container) => wantsAllToRestart(pod, container)) ? { isRestarting: true } : {}),
     initialized: isReady && containers.some(({ role, run }) => role === "main" && run.kind !== "none"),
     sandbox: isReady
       ? { kind: "ready", attempt: latest.config.attempt, id: latest.id, ips }
@@ -44,6 +46,12 @@ export function adoptPod(pod: PodObject, records: RuntimeRecords, runtimeName: s
       ? { verdict: { reason: pod.status.reason, message: pod.status.message ?? "" } }
       : {}),
   };
+}
+
+/** Its last run ended with a wish for all to begin anew, and it has not run again. */
+function wantsAllToRestart(pod: PodObject, { name, run }: ContainerState): boolean {
+  const spec = findContainerSpec(pod, name);
+  return !!spec && run.kind === "exited" && ruleAction(spec, run) === "RestartAllContainers";
 }
 
 /** It had ended, and what it held was not given back yet. */

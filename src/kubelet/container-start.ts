@@ -5,6 +5,7 @@ import type { Container } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { exitedRun, identityOf } from "./adopt-pod.ts";
 import { containerConfig } from "./container-config.ts";
+import { maximumEnvFileBytes } from "./env-file.ts";
 import { ContainerConfigError, containerEnvironment } from "./environment.ts";
 import { runHook } from "./lifecycle-hooks.ts";
 import { containerLogPath } from "./paths.ts";
@@ -14,6 +15,7 @@ import { type ContainerSpec, findContainerSpec, type PodEffect } from "./pod-sta
 import type { ContainerId, ContainerStatus, Mount } from "./runtime/container-runtime.ts";
 import { forgetRun, terminationMessage, terminationMessagePath } from "./termination-message.ts";
 import { containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
+import { readBeneath } from "./volumes/sub-path.ts";
 
 type Environment = Awaited<ReturnType<typeof containerEnvironment>>;
 
@@ -106,6 +108,10 @@ export class ContainerStarter {
       ...fieldFacts(this.#pod),
       services: services(),
       get: (resource, name) => references.get(resource, namespace, name, uid),
+      file: (volumeName, path) => {
+        const volume = this.#volumes().get(volumeName);
+        return volume && readBeneath(volume.path, path, maximumEnvFileBytes);
+      },
     });
     const image = images.status(effect.imageId) ?? images.status(container.image ?? "");
     if (!image) throw new ContainerConfigError(`image ${JSON.stringify(container.image)} is not present any more`);

@@ -20,11 +20,17 @@ const services = [
   service("shop", "headless", "None", 80),
 ];
 
+const files: Record<string, string> = {
+  "app.env": "# a comment\n\n  ADDRESS = 'db # 1'\nLINES='one\ntwo' # two of them\nADDRESS2='$(A) \\n'",
+  "bad.env": "A='1'\nB=unquoted\n",
+};
+
 const sources: EnvironmentSources = {
   podIPs: ["10.244.1.7"],
   hostIPs: ["10.0.2.4"],
   allocatable: { cpu: "2", memory: "1Gi" },
   services,
+  file: (volume, path) => (volume === "v" ? files[path] : undefined),
   get: async (resource, name) => objects[`${resource.plural}/${name}`] as never,
 };
 
@@ -114,6 +120,27 @@ test.each([
   [{ env: [{ name: "V", valueFrom: { secretKeyRef: { name: "x", key: "k" } } }] }, 'secret "x" not found'],
 ])("%j is refused: %s", async (container, message) => {
   await expect(environmentOf(container)).rejects.toThrow(message);
+});
+
+test("a file of the pod's gives values, character by character", async () => {
+  const from = (key: string, path = "app.env", optional = false) => ({
+    name: key,
+    valueFrom: { fileKeyRef: { volumeName: "v", path, key, optional } },
+  });
+  const env = await environmentOf({
+    env: [from("ADDRESS"), from("LINES"), from("ADDRESS2"), from("NONE", "app.env", true), from("X", "no.env", true)],
+  });
+  expect(env).toMatchObject({ ADDRESS: "db # 1", LINES: "one\ntwo", ADDRESS2: "$(A) \\n" });
+  expect(env).not.toHaveProperty("NONE");
+  await expect(environmentOf({ env: [from("NONE")] })).rejects.toThrow(
+    'environment variable key "NONE" not found in file "app.env"',
+  );
+  await expect(environmentOf({ env: [from("A", "no.env")] })).rejects.toThrow(
+    'environment variable file "no.env" not found',
+  );
+  await expect(environmentOf({ env: [from("A", "bad.env", true)] })).rejects.toThrow(
+    `couldn't parse env file "bad.env": line 2 is not of the form NAME='value'`,
+  );
 });
 
 test("what is optional may be missing", async () => {

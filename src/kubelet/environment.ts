@@ -3,6 +3,7 @@ import type { ConfigMap, EnvVar, Secret, Service } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { ConfigMaps, Secrets } from "../api/resources.ts";
+import { parseEnvFile } from "./env-file.ts";
 import { expand } from "./expand.ts";
 import { type FieldFacts, fieldValue, resourceValue } from "./fields.ts";
 import type { ContainerSpec, PodObject } from "./pod-state.ts";
@@ -11,6 +12,8 @@ import { serviceEnvironment } from "./service-environment.ts";
 export interface EnvironmentSources extends FieldFacts {
   services: readonly DeepReadonly<Service>[];
   get<T extends ConfigMap | Secret>(resource: Resource<T>, name: string): Promise<DeepReadonly<T> | undefined>;
+  /** The text of a file in one of the pod's volumes. Undefined: there is no such file. Throws when it must not be read. */
+  file(volumeName: string, path: string): string | undefined;
 }
 
 /** What is wrong with a container's configuration: shown as CreateContainerConfigError. */
@@ -102,10 +105,21 @@ async function variableValue(
     if (!secret) throw new ContainerConfigError(`secret ${JSON.stringify(name)} not found`);
     throw new ContainerConfigError(`couldn't find key ${key} in Secret ${namespace}/${name}`);
   }
+  if (from.fileKeyRef) {
+    const { volumeName, path, key, optional } = from.fileKeyRef;
+    const text = orConfigError(() => sources.file(volumeName, path));
+    const value = text === undefined ? undefined : orConfigError(() => parseEnvFile(text, path)).get(key);
+    if (value !== undefined || optional) return value;
+    if (text === undefined)
+      throw new ContainerConfigError(`environment variable file ${JSON.stringify(path)} not found`);
+    throw new ContainerConfigError(
+      `environment variable key ${JSON.stringify(key)} not found in file ${JSON.stringify(path)}`,
+    );
+  }
   throw new ContainerConfigError(`env ${variable.name}: this kind of valueFrom is not supported by this kubelet`);
 }
 
-function orConfigError(work: () => string): string {
+function orConfigError<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {

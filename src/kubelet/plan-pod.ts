@@ -62,7 +62,7 @@ class Plan {
           },
         };
         this.#stop("deadline");
-      } else if (isCompleted(this.state)) this.#stop("completed");
+      } else if (!this.state.isRestarting && isCompleted(this.state)) this.#stop("completed");
       else if (deadlineMs !== undefined) this.#wake(deadlineMs);
     } else if (stage.kind === "stopping") {
       if (this.state.containers.some(isAlive)) return;
@@ -93,6 +93,7 @@ class Plan {
   }
 
   runContainers(): void {
+    if (this.state.isRestarting && !this.#restartAll()) return;
     const { wanted, stopping } = wantedContainers(this.state);
     for (const name of stopping) this.#stopCondemned(name);
     if (wanted.length === 0) return;
@@ -105,6 +106,23 @@ class Plan {
         this.#effects.push({ kind: "runPostStart", container: container.name, id: container.run.id });
       }
     }
+  }
+
+  /** Kills what runs, at once and without hooks; then everything counts as not having run. False: it has not ended yet. */
+  #restartAll(): boolean {
+    const others = this.state.containers.filter(({ role }) => role !== "ephemeral");
+    for (const { name, run } of others) {
+      if (run.kind !== "running" || run.stopping?.deadlineMs === 0) continue;
+      this.#update(name, { run: { ...run, stopping: { deadlineMs: 0, restart: true } }, ready: false });
+      const message = `Stopping container ${name}: all containers of the pod restart`;
+      this.#effects.push({ kind: "stopContainer", container: name, id: run.id, graceSeconds: 0, message });
+    }
+    if (others.some(isAlive)) return false;
+    for (const { name, run } of others)
+      if (run.kind === "exited") this.#update(name, { run: { ...run, mustRestart: true } });
+    const { isRestarting: _, ...state } = this.state;
+    this.state = { ...state, initialized: false };
+    return true;
   }
 
   #wantSandbox(): void {
@@ -316,7 +334,7 @@ function mayRestart(state: PodState, spec: ContainerSpec, container: ContainerSt
 
 /** An init container's success counts for the sandbox that it ran in. */
 function succeeded(container: ContainerState, state: PodState): boolean {
-  if (container.run.kind !== "exited" || container.run.exitCode !== 0) return false;
+  if (container.run.kind !== "exited" || container.run.exitCode !== 0 || container.run.mustRestart) return false;
   const { sandbox } = state;
   return sandbox.kind !== "ready" || sandbox.id === container.run.sandbox;
 }

@@ -252,6 +252,9 @@ function willRunAgain(state: PodState, name: string): boolean {
   return run.kind === "exited" && (run.mustRestart === true || shouldRestart(state.pod, spec, container.role, run));
 }
 
+/** Upstream's, of a pod that has begun anew where it is at least once. */
+const restartingCondition = "AllContainersRestarting";
+
 function conditionsOf(
   state: PodState,
   phase: string,
@@ -269,6 +272,9 @@ function conditionsOf(
     readyCondition(pod, containersReady, previous),
     containersReady,
     { type: "PodScheduled", status: "True" },
+    ...(state.isRestarting !== undefined || previous?.conditions?.some(({ type }) => type === restartingCondition)
+      ? [{ type: restartingCondition, status: state.isRestarting ? "True" : "False" }]
+      : []),
     ...(state.resize ? [{ ...state.resize, status: "True" }] : []),
     ...(state.verdict?.isDisruption
       ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]

@@ -437,3 +437,43 @@ test("a failed postStart hook stops the container", () => {
   driver.tell({ kind: "hookEnded", container: "a", id, failure: "exit 1" });
   expect(driver.effects).toMatchObject([{ kind: "stopContainer", message: "FailedPostStartHook" }]);
 });
+
+test("a container's first rule that speaks of its exit decides, before its policy and the pod's", () => {
+  const rules = [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }];
+  const containers = [container("web", { restartPolicy: "Never", restartPolicyRules: rules })];
+  const driver = new Driver(pod({ restartPolicy: "Always", containers })).prepared().run("web").exited("web", 42);
+  expect(driver.kinds()).toEqual(["ensureImage web"]);
+  driver.run("web").exited("web", 1);
+  expect(driver.status().phase).toBe("Failed");
+});
+
+test("by a container's rule the whole pod begins anew where it is: killed at once, init containers run again", () => {
+  const rules = [{ action: "RestartAllContainers", exitCodes: { operator: "In", values: [88] } }];
+  const spec = {
+    restartPolicy: "Never",
+    initContainers: [container("init")],
+    containers: [
+      container("web"),
+      container("done"),
+      container("watch", { restartPolicy: "Never", restartPolicyRules: rules }),
+    ],
+  };
+  const driver = new Driver(pod(spec)).prepared().run("init").exited("init", 0);
+  for (const name of ["web", "done", "watch"]) driver.run(name);
+  driver.exited("done", 0).exited("watch", 88);
+  expect(driver.effects).toMatchObject([{ kind: "stopContainer", container: "web", graceSeconds: 0 }]);
+  expect(driver.status().conditions).toContainEqual(
+    expect.objectContaining({ type: "AllContainersRestarting", status: "True" }),
+  );
+  driver.exited("web", 137);
+  expect(driver.kinds()).toEqual(["ensureImage init"]);
+  driver.run("init").exited("init", 0);
+  for (const name of ["web", "done", "watch"]) driver.run(name);
+  const { phase, containerStatuses, initContainerStatuses } = driver.status();
+  expect(phase).toBe("Running");
+  expect([...initContainerStatuses!, ...containerStatuses!].map(({ restartCount }) => restartCount)).toEqual([
+    1, 1, 1, 1,
+  ]);
+  driver.exited("web", 0).exited("done", 0).exited("watch", 0);
+  expect(driver.status().phase).toBe("Succeeded");
+});

@@ -16,7 +16,7 @@ import {
   type PodState,
   type PodStep,
 } from "./pod-state.ts";
-import { initialBackoffMs, maximumBackoffMs } from "./restart-policy.ts";
+import { initialBackoffMs, maximumBackoffMs, ruleAction } from "./restart-policy.ts";
 
 const imageBackoff = { initialMs: initialBackoffMs, maximumMs: maximumBackoffMs };
 const sandboxBackoff = { initialMs: 1_000, maximumMs: 60_000 };
@@ -111,7 +111,11 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
         return { ...container, image: { kind: "unknown" }, problem, run: last ?? { kind: "none" } };
       });
     case "containerExited":
-      return change(event.container, (container) => exited(container, event.run));
+      return restartingAll(
+        change(event.container, (container) => exited(container, event.run)),
+        event.container,
+        event.run,
+      );
     case "probed":
       return change(event.container, (container) => probed(state, container, event));
     case "evicted": {
@@ -246,6 +250,15 @@ function exited(container: ContainerState, exit: ExitedRun): ContainerState {
     started: false,
     ready: false,
   };
+}
+
+/** One exit may ask for all containers to start again. An exit that is part of such a restart asks for nothing. */
+function restartingAll(state: PodState, name: string, exit: ExitedRun): PodState {
+  const spec = findContainerSpec(state.pod, name);
+  const run = state.containers.find((container) => container.name === name)?.run;
+  if (!spec || state.stage.kind !== "active" || run?.kind !== "exited" || run.id !== exit.id || run.mustRestart)
+    return state;
+  return ruleAction(spec, exit) === "RestartAllContainers" ? { ...state, isRestarting: true } : state;
 }
 
 function probed(state: PodState, container: ContainerState, event: PodEvent & { kind: "probed" }): ContainerState {

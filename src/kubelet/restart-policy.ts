@@ -11,17 +11,22 @@ const resetAfterMs = 2 * maximumBackoffMs;
 export function shouldRestart(pod: PodObject, spec: ContainerSpec, role: ContainerRole, exit: ExitedRun): boolean {
   if (role === "ephemeral") return false;
   if (role === "sidecar") return true;
-  const { restartPolicyRules, restartPolicy } = spec as DeepReadonly<Container>;
-  for (const rule of restartPolicyRules ?? []) {
-    const codes = rule.exitCodes;
-    if (!codes) continue;
-    const listed = codes.values?.includes(exit.exitCode) ?? false;
-    if (rule.action === "Restart" && (codes.operator === "In" ? listed : !listed)) return true;
-  }
+  if (ruleAction(spec, exit) !== undefined) return true;
+  const { restartPolicy } = spec as DeepReadonly<Container>;
   const policy = restartPolicy ?? pod.spec.restartPolicy ?? "Always";
   // An init container that succeeded is done, whatever the policy.
   if (role === "init") return policy !== "Never" && exit.exitCode !== 0;
   return policy === "Always" || (policy === "OnFailure" && exit.exitCode !== 0);
+}
+
+/** What the first of the container's own rules that speaks of this exit wants: "Restart" or "RestartAllContainers". */
+export function ruleAction(spec: ContainerSpec, { exitCode }: ExitedRun): string | undefined {
+  const { restartPolicyRules } = spec as DeepReadonly<Container>;
+  return restartPolicyRules?.find(({ exitCodes }) => {
+    if (!exitCodes) return false;
+    const isListed = exitCodes.values?.includes(exitCode) ?? false;
+    return exitCodes.operator === "In" ? isListed : !isListed;
+  })?.action;
 }
 
 /** When the wait after this exit is over. In the past: it may run again now. */

@@ -2,7 +2,7 @@
  * A mount of one path inside a volume, out of which no link in the volume can lead: the path is opened with RESOLVE_BENEATH, and what
  * is bound is the opened file itself, so that a container which swaps a folder for a link meanwhile gains nothing.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { check, koffi } from "../../base/node/libc.ts";
 import { bindMount, unmount } from "./mount.ts";
@@ -26,6 +26,23 @@ export function bindSubPath(volume: string, subPath: string, target: string): vo
     bindMount(`/proc/self/fd/${fd}`, target);
   } finally {
     if (fd !== undefined) closeSync(fd);
+    closeSync(root);
+  }
+}
+
+/** A file in a volume whose containers may have put links anywhere. Undefined: there is none. Throws for what is no file, or too long. */
+export function readBeneath(volume: string, path: string, maximumBytes: number): string | undefined {
+  const root = openSync(volume, atPath | oCloexec);
+  let found: number | undefined;
+  try {
+    found = openBeneath(root, path);
+    if (found === undefined) return undefined;
+    const { size } = fstatSync(found);
+    if (!fstatSync(found).isFile()) throw new Error(`${path} is not a file`);
+    if (size > maximumBytes) throw new Error(`file ${path} is larger than ${maximumBytes} bytes`);
+    return readFileSync(`/proc/self/fd/${found}`, "utf8").slice(0, maximumBytes);
+  } finally {
+    if (found !== undefined) closeSync(found);
     closeSync(root);
   }
 }
