@@ -16,6 +16,7 @@ export interface ContainerParts {
   image: StoredImage;
   env: readonly { name: string; value: string }[];
   mounts: readonly Mount[];
+  devices?: ContainerConfig["devices"];
   logPath: string;
   nodeMemoryBytes: number;
   /** Where Localhost seccomp profiles lie. */
@@ -62,6 +63,7 @@ export function containerConfig(parts: ContainerParts): ContainerConfig {
     ...(container.workingDir ? { workingDir: container.workingDir } : {}),
     env,
     mounts,
+    ...(parts.devices?.length ? { devices: parts.devices } : {}),
     resources: containerResources(pod, container, parts.nodeMemoryBytes),
     security: securityContext(pod, container, image, parts.seccompRoot),
     ...(container.stdin ? { stdin: true } : {}),

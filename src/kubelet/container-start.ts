@@ -14,7 +14,7 @@ import { hostsPath } from "./pod-sandbox.ts";
 import { type ContainerSpec, findContainerSpec, type PodEffect } from "./pod-state.ts";
 import type { ContainerId, ContainerStatus, Mount } from "./runtime/container-runtime.ts";
 import { forgetRun, terminationMessage, terminationMessagePath } from "./termination-message.ts";
-import { containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
+import { containerDevices, containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
 import { readBeneath } from "./volumes/sub-path.ts";
 
 type Environment = Awaited<ReturnType<typeof containerEnvironment>>;
@@ -117,6 +117,7 @@ export class ContainerStarter {
     if (!image) throw new ContainerConfigError(`image ${JSON.stringify(container.image)} is not present any more`);
     const logPath = containerLogPath(this.#pod.folders, container.name, effect.attempt);
     const mounts = this.#pod.node.runtime.withoutFiles ? [] : this.#prepareFiles(container, effect.attempt, env);
+    const devices = this.#pod.node.runtime.withoutFiles ? [] : containerDevices(container, this.#volumes());
     return containerConfig({
       pod,
       container,
@@ -124,6 +125,7 @@ export class ContainerStarter {
       image,
       env,
       mounts,
+      devices,
       logPath,
       nodeMemoryBytes: facts.memoryBytes,
       seccompRoot,
@@ -135,7 +137,7 @@ export class ContainerStarter {
   #prepareFiles(container: ContainerSpec, attempt: number, env: Environment): Mount[] {
     const logPath = containerLogPath(this.#pod.folders, container.name, attempt);
     mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
-    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env);
+    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env, this.#pod.node.runtime.features);
     if (!mounts.some((mount) => mount.containerPath === "/etc/hosts")) {
       mounts.push({ hostPath: hostsPath(this.#pod.folders), containerPath: "/etc/hosts" });
     }

@@ -183,6 +183,7 @@ class RunningKubelet {
       facts: {
         hostIPs: node.ips,
         runtimeName: runtime.name,
+        recursiveReadOnlyMounts: runtime.features.recursiveReadOnlyMounts,
         allocatable: nodeAllocatable(node, machine),
         memoryBytes: machine.memoryBytes,
       },
@@ -274,7 +275,7 @@ class RunningKubelet {
     const { node, machine, client, images, clock, log, signal, runtime } = this.#options;
     const version = await runtime.version();
     const registration = new NodeRegistration({
-      config: node,
+      config: { ...node, features: runtime.features },
       machine,
       runtimeVersion: `${version.name}://${version.version}`,
       client,

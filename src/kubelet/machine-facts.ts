@@ -1,7 +1,8 @@
 /** What the machine says of itself, read once when a node starts. */
 import { createHash } from "node:crypto";
-import { readFileSync, statfsSync } from "node:fs";
+import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, release, totalmem } from "node:os";
+import { join } from "node:path";
 
 export interface MachineFacts {
   cpus: number;
@@ -15,6 +16,8 @@ export interface MachineFacts {
   kernelVersion: string;
   osImage: string;
   hasAppArmor?: boolean;
+  /** Pages set aside, by their size: `2Mi`, `1Gi`. */
+  hugePages?: Readonly<Record<string, number>>;
   /** As Go names it: amd64, arm64. */
   architecture: string;
 }
@@ -33,9 +36,27 @@ export function machineFacts(nodeName: string, folder: string): MachineFacts {
     bootId: readText("/proc/sys/kernel/random/boot_id"),
     kernelVersion: release(),
     osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readText("/etc/os-release"))?.[1] ?? "Linux",
+    hugePages: hugePages(),
     hasAppArmor: readText("/sys/module/apparmor/parameters/enabled") === "Y",
     architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
   };
+}
+
+function hugePages(folder = "/sys/kernel/mm/hugepages"): Record<string, number> {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch {
+    return {}; // The kernel has none.
+  }
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const kibibytes = Number(/^hugepages-(\d+)kB$/.exec(name)?.[1] ?? 0);
+      if (kibibytes < 1024) return []; // Small ones of arm64; nobody asks for them.
+      const size = kibibytes % (1024 * 1024) === 0 ? `${kibibytes / (1024 * 1024)}Gi` : `${kibibytes / 1024}Mi`;
+      return [[size, Number(readText(join(folder, name, "nr_hugepages")))]];
+    }),
+  );
 }
 
 function swapBytes(): number {

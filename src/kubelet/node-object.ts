@@ -5,6 +5,7 @@ import { rfc3339 } from "../base/clock.ts";
 import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import type { StoredImage } from "./images/image-service.ts";
 import type { MachineFacts } from "./machine-facts.ts";
+import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
 
 export interface NodeConfig {
   name: string;
@@ -18,6 +19,8 @@ export interface NodeConfig {
   /** `v1.36.2`. */
   kubeletVersion: string;
   kubeletPort?: number;
+  /** What its container runtime can. */
+  features?: RuntimeFeatures;
   /** Overrides what the machine has: cpu, memory, ephemeral-storage, pods. */
   capacity?: Readonly<Record<string, string>>;
 }
@@ -46,10 +49,18 @@ export function nodeCapacity(config: NodeConfig, machine: MachineFacts): Record<
     "ephemeral-storage": `${Math.floor(machine.storageBytes / 1024)}Ki`,
     "hugepages-1Gi": "0",
     "hugepages-2Mi": "0",
+    ...Object.fromEntries(
+      Object.entries(machine.hugePages ?? {}).map(([size, count]) => [`hugepages-${size}`, hugePagesText(size, count)]),
+    ),
     memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
     pods: String(maximumPods),
     ...config.capacity,
   };
+}
+
+function hugePagesText(size: string, count: number): string {
+  const [, amount = "0", unit = ""] = /^(\d+)(.*)$/.exec(size) ?? [];
+  return count === 0 ? "0" : `${Number(amount) * count}${unit}`;
 }
 
 export function nodeAllocatable(config: NodeConfig, machine: MachineFacts): Record<string, string> {
@@ -97,7 +108,9 @@ export function nodeStatus(
       architecture: machine.architecture,
       swap: { capacity: machine.swapBytes },
     },
-    runtimeHandlers: [{ name: "", features: { recursiveReadOnlyMounts: false, userNamespaces: false } }],
+    runtimeHandlers: [
+      { name: "", features: config.features ?? { recursiveReadOnlyMounts: false, userNamespaces: false } },
+    ],
   };
 }
 

@@ -24,8 +24,12 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
   try {
     if (attempt > 0)
       pod.record(undefined, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
-    if (object.spec.hostUsers === false) throw new Error('runtime handler "" does not support user namespaces');
     const handler = await runtimeHandlerOf(pod);
+    if (object.spec.hostUsers === false && !runtime.features.userNamespaces) {
+      throw new Error(
+        `runtime handler ${JSON.stringify(handler.runtimeHandler ?? "")} does not support user namespaces`,
+      );
+    }
     if (!object.spec.hostNetwork && runtime.makesNetworks) return await sandboxWithNetwork(pod, attempt, handler);
     const attachment = object.spec.hostNetwork
       ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
@@ -108,6 +112,7 @@ function sandboxConfig(
       pid: spec.hostPID ? "node" : spec.shareProcessNamespace ? "pod" : "container",
       ipc: spec.hostIPC ? "node" : "pod",
       uts: "pod",
+      ...(spec.hostUsers === false ? { user: "pod" as const } : {}),
     },
     ...(resolvConf ? { dns: resolvConf } : {}),
     ...(spec.securityContext?.sysctls

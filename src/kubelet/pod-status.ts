@@ -29,6 +29,8 @@ export interface NodeFacts {
   hostIPs: readonly string[];
   /** The scheme of container ids. */
   runtimeName: string;
+  /** Default: not. */
+  recursiveReadOnlyMounts?: boolean;
 }
 
 type Condition = Omit<PodCondition, "lastTransitionTime" | "observedGeneration">;
@@ -92,7 +94,7 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
     ...(latest ? { containerID: containerIdText(latest, node) } : {}),
     started: isRunning && container.started,
     ...resourcesOf(run.kind === "running" ? run.resources : undefined, spec, isRunning),
-    ...volumeMountsOf(spec),
+    ...volumeMountsOf(spec, node),
   };
 
   function currentState(state: PodState, container: ContainerState, now: number): ApiContainerState {
@@ -175,7 +177,7 @@ function resourcesOf(
   };
 }
 
-function volumeMountsOf(spec: ContainerSpec | undefined) {
+function volumeMountsOf(spec: ContainerSpec | undefined, node: NodeFacts) {
   if (!spec?.volumeMounts?.length) return {};
   return {
     volumeMounts: spec.volumeMounts.map(({ name, mountPath, readOnly, recursiveReadOnly }) => ({
@@ -184,7 +186,12 @@ function volumeMountsOf(spec: ContainerSpec | undefined) {
       ...(readOnly
         ? {
             readOnly,
-            recursiveReadOnly: recursiveReadOnly === "IfPossible" ? "Disabled" : (recursiveReadOnly ?? "Disabled"),
+            recursiveReadOnly:
+              recursiveReadOnly === "IfPossible"
+                ? node.recursiveReadOnlyMounts
+                  ? "Enabled"
+                  : "Disabled"
+                : (recursiveReadOnly ?? "Disabled"),
           }
         : {}),
     })),

@@ -42,8 +42,18 @@ export function containerResources(pod: PodObject, container: ContainerSpec, nod
     cpuShares: cpuShares(quantityMilliValue(requests?.["cpu"] ?? limits?.["cpu"])),
     ...(cpuLimitMilli > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimitMilli), cpuPeriodMicroseconds: cpuPeriod } : {}),
     ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
+    ...hugePageLimits(limits),
     oomScoreAdj: oomScoreAdj(pod, container, nodeMemoryBytes),
   };
+}
+
+/** From `hugepages-2Mi` to the runtime's "2MB". */
+function hugePageLimits(limits: DeepReadonly<Record<string, string>> | undefined): Pick<Resources, "hugepageLimits"> {
+  const entries = Object.entries(limits ?? {}).flatMap(([name, text]) => {
+    const [, amount, unit] = /^hugepages-(\d+)([KMG])i$/.exec(name) ?? [];
+    return unit ? [[`${amount}${unit}B`, quantityValue(text)]] : [];
+  });
+  return entries.length > 0 ? { hugepageLimits: Object.fromEntries(entries) } : {};
 }
 
 /** The limits of the pod's own cgroup: the sum of its containers', where every one has a limit. */

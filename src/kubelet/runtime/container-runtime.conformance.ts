@@ -2,7 +2,7 @@
  * What every container runtime must do, as tests against real containers. An implementation calls this once with a fixture.
  * The tests share one open runtime, and each takes away what it made; the last one asserts that nothing stays behind.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -614,6 +614,65 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         });
         expect(answer).toBe("reached\n");
         await expect(runtime.connectToPort(pod, 7778)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+      });
+    });
+
+    describe("a user namespace of the pod's own", () => {
+      test("its users are others on the machine, its files and volumes are its own, and it is found again", async (context) => {
+        if (!runtime.features.userNamespaces) return context.skip();
+        const networkNamespacePath = fixture.networkNamespace();
+        const pod = await sandbox({
+          ...(networkNamespacePath ? { networkNamespacePath } : {}),
+          namespaces: { user: "pod" },
+          sysctls: { "net.ipv4.ip_local_port_range": "2000 3000", "kernel.shm_rmid_forced": "1" },
+        });
+        const volume = join(fixture.folder, "users-volume");
+        mkdirSync(volume, { mode: 0o700 });
+        writeFileSync(join(volume, "mine"), "of root\n", { mode: 0o600 });
+        const file = join(fixture.folder, "users-file");
+        writeFileSync(file, "one\n", { mode: 0o600 });
+        const mounts = [
+          { hostPath: volume, containerPath: "/volume" },
+          { hostPath: file, containerPath: "/etc/file" },
+        ];
+        const id = await run("echo up; sleep 1000", { mounts }, pod);
+        const map = (await sh(id, "cat /proc/self/uid_map /proc/self/gid_map")).split(/\s+/).filter(Boolean);
+        const first = Number(map[1]);
+        expect(map).toEqual(["0", `${first}`, "65536", "0", `${first}`, "65536"]);
+        expect(first).toBeGreaterThanOrEqual(65_536);
+        expect(await sh(id, "id -u; hostname; stat -Lc '%u %a' / /bin/sh /volume /volume/mine /etc/file")).toBe(
+          `0\n${runtime.sandboxStatus(pod)!.config.hostname}\n0 755\n0 755\n0 700\n0 600\n0 600`,
+        );
+        expect(
+          await sh(id, "cat /volume/mine /etc/file; echo two > /volume/new; touch /written; chown 5:6 /written"),
+        ).toBe("of root\none");
+        // On the machine the volume's new file is root's again, and the process nobody's.
+        expect(statSync(join(volume, "new")).uid).toBe(0);
+        const { state } = runtime.containerStatus(id)!;
+        if (state.kind !== "running") throw new Error("not running");
+        expect(statSync(`/proc/${state.pid}`).uid).toBe(first);
+        expect(
+          await sh(
+            id,
+            "stat -c '%u %g' /written; cat /proc/sys/net/ipv4/ip_local_port_range /proc/sys/kernel/shm_rmid_forced",
+          ),
+        ).toBe("5 6\n2000\t3000\n1");
+        // What root may do in its own namespaces it may do; the machine's are out of its reach.
+        expect(
+          await sh(
+            id,
+            "{ echo 8 > /proc/sys/kernel/panic; } 2>/dev/null || echo refused; touch /dev/shm/x && echo shm",
+          ),
+        ).toBe("refused\nshm");
+        const other = await run("sleep 1000", { name: "other" }, pod);
+        expect((await sh(other, "cat /proc/self/uid_map")).split(/\s+/).filter(Boolean)[1]).toBe(`${first}`);
+        const unlike = await run("sleep 1000", {}, await sandbox({ namespaces: { user: "pod" } }));
+        expect((await sh(unlike, "cat /proc/self/uid_map")).split(/\s+/).filter(Boolean)[1]).not.toBe(`${first}`);
+        await runtime.close();
+        runtime = fixture.runtime();
+        await runtime.open();
+        expect(runtime.sandboxStatus(pod)?.state).toBe("ready");
+        expect(await sh(id, "id -u")).toBe("0");
       });
     });
 

@@ -20,6 +20,8 @@ export interface ContainerRuntime {
   readonly name: string;
   /** True: its containers see no files, so nobody needs to write any for them. */
   readonly withoutFiles?: boolean;
+  /** What not every implementation can: it is not to be asked for without. Known once open. */
+  readonly features: RuntimeFeatures;
   /**
    * Sandboxes get their network from the runtime (CRI runtimes call CNI plugins), and their addresses stand in `SandboxStatus.ips`.
    * Otherwise the caller gives each a namespace.
@@ -96,6 +98,13 @@ export interface RuntimeVersion {
   version: string;
 }
 
+/** As Nodes tell them in `status.runtimeHandlers`. */
+export interface RuntimeFeatures {
+  readonly recursiveReadOnlyMounts: boolean;
+  /** Sandboxes with a user namespace of their own. */
+  readonly userNamespaces: boolean;
+}
+
 export interface SandboxConfig {
   pod: { name: string; namespace: string; uid: string };
   /** Counts sandboxes made for the same pod uid. */
@@ -119,6 +128,8 @@ export interface SandboxConfig {
     ipc?: "pod" | "node";
     /** Default "pod"; "node" with hostNetwork. */
     uts?: "pod" | "node";
+    /** Default "node". "pod" (hostUsers: false): users of the pod are nobody on the machine. */
+    user?: "pod" | "node";
   };
   /** Written as /etc/resolv.conf of every container. Undefined: none is mounted. */
   dns?: { servers: readonly string[]; searches: readonly string[]; options: readonly string[] };
@@ -177,6 +188,8 @@ export interface Mount {
   hostPath: string;
   containerPath: string;
   readOnly?: boolean;
+  /** What is mounted below it is read-only, too. */
+  recursiveReadOnly?: boolean;
   /** Default "None" (private), as in `volumeMounts[].mountPropagation`. */
   propagation?: "None" | "HostToContainer" | "Bidirectional";
 }

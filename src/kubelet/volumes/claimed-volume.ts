@@ -1,12 +1,13 @@
 /** The PersistentVolume behind a claim, where it is a folder of this machine (`local` or `hostPath`) or a CSI driver's. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import type { PersistentVolumeClaim, PersistentVolumeClaimSpec } from "../../api/core/v1.ts";
+import type { PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeSpec } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { PersistentVolumeClaims, PersistentVolumes } from "../../api/resources.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { csiFolder } from "../csi/csi-volumes.ts";
 import { checkHostPath } from "./host-path.ts";
+import { mountNfs, nfsFolder } from "./nfs.ts";
 import type { PreparedVolume, VolumeContext } from "./volume-plugin.ts";
 
 export async function claimedVolume(
@@ -16,10 +17,10 @@ export async function claimedVolume(
 ): Promise<PreparedVolume> {
   const { client, signal, csi, pod, podRoot } = context;
   const { volumeName, volumeMode } = await boundClaim(claimName, context, check);
-  if (volumeMode === "Block") {
-    throw new Error(`PersistentVolume ${volumeName} is a block volume, which this kubelet does not support`);
-  }
   const { spec } = await client.get(PersistentVolumes, { name: volumeName }, { signal });
+  if (volumeMode === "Block") return blockVolume(volumeName, spec);
+  if (spec.nfs)
+    return mountNfs(spec.nfs, spec.mountOptions ?? [], join(podRoot, "volumes", nfsFolder, volumeName), signal);
   if (spec.hostPath) {
     checkHostPath(spec.hostPath.path, spec.hostPath.type ?? "");
     return { path: spec.hostPath.path };
@@ -39,6 +40,20 @@ export async function claimedVolume(
   const { path } = spec.local;
   if (!statSync(path, { throwIfNoEntry: false })) throw new Error(`path ${JSON.stringify(path)} does not exist`);
   return { path };
+}
+
+/** A device of this machine. */
+function blockVolume(
+  name: string,
+  { local, hostPath, accessModes }: DeepReadonly<PersistentVolumeSpec>,
+): PreparedVolume {
+  const path = local?.path ?? hostPath?.path;
+  if (path === undefined)
+    throw new Error(`PersistentVolume ${name}: block volumes of this type are not supported by this kubelet`);
+  if (!statSync(path, { throwIfNoEntry: false })?.isBlockDevice())
+    throw new Error(`path ${JSON.stringify(path)} is not a block device`);
+  const isReadOnly = accessModes?.every((mode) => mode === "ReadOnlyMany");
+  return { path, isBlock: true, ...(isReadOnly ? { readOnly: true } : {}) };
 }
 
 /** The spec of a claim that has its volume. */

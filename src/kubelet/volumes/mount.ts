@@ -14,6 +14,12 @@ export function mountTmpfs(folder: string, sizeBytes: number): void {
   check(libc().mount("tmpfs", folder, "tmpfs", msNosuid | msNodev, options), "mount", folder);
 }
 
+/** `pageSize` as Kubernetes writes it: `2Mi`. */
+export function mountHugePages(folder: string, pageSize: string): void {
+  const options = Buffer.from(`pagesize=${pageSize.replace("i", "")},mode=0777\0`);
+  check(libc().mount("nodev", folder, "hugetlbfs", msNosuid | msNodev, options), "mount", folder);
+}
+
 export function bindMount(source: string, target: string): void {
   check(libc().mount(source, target, "none", msBind, null), "mount", target);
 }

@@ -1,14 +1,14 @@
 /** A pod's volumes as a whole: prepared together, mounted into containers, kept up to date, taken away (upstream's volume manager). */
 import { chmodSync, chownSync, lstatSync, readdirSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
+import { readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Volume } from "../../api/core/v1.ts";
+import type { Volume, VolumeMount } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { CsiVolumes } from "../csi/csi-volumes.ts";
 import { expand } from "../expand.ts";
 import type { PodFolders } from "../paths.ts";
 import type { ContainerSpec } from "../pod-state.ts";
-import type { Mount } from "../runtime/container-runtime.ts";
+import type { ContainerConfig, Mount, RuntimeFeatures } from "../runtime/container-runtime.ts";
 import { configMapVolume } from "./config-map.ts";
 import { csiVolume } from "./csi.ts";
 import { downwardApiVolume } from "./downward-api.ts";
@@ -17,6 +17,7 @@ import { ephemeralVolume } from "./ephemeral.ts";
 import { hostPathVolume } from "./host-path.ts";
 import { imageVolume } from "./image.ts";
 import { unmount } from "./mount.ts";
+import { nfsFolder, nfsVolume } from "./nfs.ts";
 import { persistentVolumeClaimVolume } from "./persistent-volume-claim.ts";
 import { projectedVolume } from "./projected.ts";
 import { secretVolume } from "./secret.ts";
@@ -31,6 +32,7 @@ export const volumePlugins: readonly VolumePlugin[] = [
   ephemeralVolume,
   hostPathVolume,
   imageVolume,
+  nfsVolume,
   persistentVolumeClaimVolume,
   projectedVolume,
   secretVolume,
@@ -85,7 +87,7 @@ async function prepareVolume(
     podRoot: folders.root,
   });
   const { fsGroup, fsGroupChangePolicy } = context.pod.spec.securityContext ?? {};
-  if ((prepared.isOwnedByPod ?? plugin.isOwnedByPod) && fsGroup !== undefined)
+  if (!prepared.isBlock && (prepared.isOwnedByPod ?? plugin.isOwnedByPod) && fsGroup !== undefined)
     ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy);
   return prepared;
 }
@@ -96,6 +98,7 @@ export function containerMounts(
   volumes: PreparedVolumes,
   folders: PodFolders,
   env: readonly { name: string; value: string }[],
+  features: RuntimeFeatures,
 ): Mount[] {
   return (container.volumeMounts ?? []).map((mount, index) => {
     const volume = volumes.get(mount.name);
@@ -103,6 +106,7 @@ export function containerMounts(
       throw new Error(
         `cannot find volume ${JSON.stringify(mount.name)} to mount into container ${JSON.stringify(container.name)}`,
       );
+    if (volume.isBlock) throw new Error(`volume ${mount.name} has volumeMode Block, but is specified in volumeMounts`);
     const subPath = mount.subPathExpr
       ? expand(mount.subPathExpr, (name) => env.find((variable) => variable.name === name)?.value)
       : mount.subPath;
@@ -126,8 +130,32 @@ export function containerMounts(
       hostPath,
       containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
       ...(mount.readOnly || volume.readOnly ? { readOnly: true } : {}),
+      ...(isRecursive(mount, features) ? { recursiveReadOnly: true } : {}),
       ...(propagation ? { propagation } : {}),
     };
+  });
+}
+
+function isRecursive(
+  { name, readOnly, recursiveReadOnly }: DeepReadonly<VolumeMount>,
+  features: RuntimeFeatures,
+): boolean {
+  if (!readOnly || recursiveReadOnly === undefined || recursiveReadOnly === "Disabled") return false;
+  if (features.recursiveReadOnlyMounts) return true;
+  if (recursiveReadOnly === "IfPossible") return false;
+  throw new Error(`volume ${JSON.stringify(name)}: the runtime does not support recursive read-only mounts`);
+}
+
+/** The block devices that one container is given. */
+export function containerDevices(container: ContainerSpec, volumes: PreparedVolumes): ContainerConfig["devices"] {
+  return (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+    const volume = volumes.get(name);
+    if (!volume)
+      throw new Error(
+        `cannot find volume ${JSON.stringify(name)} to pass into container ${JSON.stringify(container.name)}`,
+      );
+    if (!volume.isBlock) throw new Error(`volume ${name} has volumeMode Filesystem, but is specified in volumeDevices`);
+    return { hostPath: volume.path, containerPath: devicePath, permissions: volume.readOnly ? "r" : "rwm" };
   });
 }
 
@@ -140,6 +168,12 @@ export async function removeVolumes(
   await csi?.unpublishAll(folders.root);
   const emptyDirs = join(folders.root, "volumes", emptyDirVolume.folder);
   for (const name of await namesIn(emptyDirs)) unmount(join(emptyDirs, name));
+  const shares = join(folders.root, "volumes", nfsFolder);
+  for (const name of await namesIn(shares)) {
+    unmount(join(shares, name));
+    // Should it be mounted still, what is on the server must not go with the pod.
+    await rmdir(join(shares, name));
+  }
   const images = join(folders.root, "volumes", imageVolume.folder);
   for (const name of await namesIn(images)) unmount(join(images, name, "content"));
   await Promise.all([

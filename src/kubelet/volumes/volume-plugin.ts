@@ -51,6 +51,8 @@ export interface VolumeContext {
 export interface PreparedVolume {
   /** What is mounted into containers: a folder, or for some hostPath types a file. */
   path: string;
+  /** A block device, for `volumeDevices`; not to be mounted. */
+  isBlock?: boolean;
   /** The content follows objects: prepare again when they change. */
   isRefreshable?: boolean;
   /** Prepare again at this time, such as before a token expires. */

@@ -65,6 +65,8 @@ const answerMs = 120_000;
 
 export class CriRuntime implements ContainerRuntime {
   readonly makesNetworks = true;
+  /** Runtimes before containerd 2.0 pass such wishes over in silence: a pod would not be as isolated as it asked. */
+  readonly features = { recursiveReadOnlyMounts: false, userNamespaces: false };
   readonly #channel: GrpcChannel;
   readonly #images: CriRuntimeOptions["images"];
   readonly #clock: Clock;

@@ -23,6 +23,8 @@ export interface BundleInputs {
   cgroupKind: "v1" | "v2" | "hybrid";
   /** Namespace files to join. Absent: the machine's own for network, ipc, uts; a new one for pid. */
   namespaces: { network?: string; ipc?: string; uts?: string; pid?: string | "new" | "machine" };
+  /** The file that holds the pod's user namespace, when it has one. */
+  userNamespace?: string | undefined;
   /** The sandbox's own /dev/shm; absent: the machine's. */
   shm: string | undefined;
   /** Files that the sandbox gives all its containers: /etc/resolv.conf and /etc/hostname. */
@@ -91,7 +93,8 @@ export function compileBundle(inputs: BundleInputs): Bundle {
       cgroupsPath: inputs.cgroupPath,
       namespaces: namespaces(inputs),
       devices: devices(inputs),
-      sysctl: sandbox.sysctls ?? {},
+      // The root of a user namespace may not set them: they have been set from outside.
+      sysctl: inputs.userNamespace ? {} : (sandbox.sysctls ?? {}),
       rootfsPropagation: rootPropagation(config.mounts ?? []),
       seccomp: seccomp(inputs, capabilities),
       ...(security?.privileged || security?.procMount === "Unmasked" ? {} : { maskedPaths, readonlyPaths }),
@@ -173,7 +176,7 @@ function bindMount(mount: Mount): OciMount {
     destination: mount.containerPath,
     type: "bind",
     source: mount.hostPath,
-    options: ["rbind", propagation(mount), mount.readOnly ? "ro" : "rw"],
+    options: ["rbind", propagation(mount), mount.recursiveReadOnly ? "rro" : mount.readOnly ? "ro" : "rw"],
   };
 }
 
@@ -194,6 +197,7 @@ function depth(path: string): number {
 function namespaces(inputs: BundleInputs): object[] {
   const { network, ipc, uts, pid = "new" } = inputs.namespaces;
   const list: object[] = [{ type: "mount" }];
+  if (inputs.userNamespace) list.push({ type: "user", path: inputs.userNamespace });
   if (network) list.push({ type: "network", path: network });
   if (ipc) list.push({ type: "ipc", path: ipc });
   if (uts) list.push({ type: "uts", path: uts });

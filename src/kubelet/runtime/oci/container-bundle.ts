@@ -1,5 +1,5 @@
 /** Gathers from sandbox, image and machine what a container's bundle is compiled of. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageConfig, ImageRootfs } from "../../images/image-service.ts";
 import { type ContainerConfig, type Mount, RuntimeError } from "../container-runtime.ts";
@@ -12,6 +12,7 @@ import { startTicks } from "./processes.ts";
 import { readImageFile } from "./rootfs.ts";
 import type { Sandbox } from "./sandboxes.ts";
 import type { SeccompProfile } from "./seccomp-default.ts";
+import { makePlace } from "./user-namespaces.ts";
 import { homeOf, resolveUser } from "./users.ts";
 
 export interface ContainerParts {
@@ -39,10 +40,17 @@ export class ContainerBundles {
     const user = resolveUser(image.config.user, config.security, passwd, group);
     const sandboxConfig = sandbox.record.config;
     const { ipc, uts } = sandboxConfig.namespaces ?? {};
+    const { firstUser } = sandbox.record;
     const visible = (path: string | undefined) => path && machine.visiblePath(path);
     const profile = config.security?.seccomp;
     return compileBundle({
-      config: { ...config, mounts: [...(config.mounts ?? []), ...volumeMounts(image.config, config, folder)] },
+      config: {
+        ...config,
+        mounts:
+          firstUser !== undefined
+            ? shiftedMounts(image.config, config, folder)
+            : bindMounts(image.config, config, folder),
+      },
       sandbox: sandboxConfig,
       image: image.config,
       user,
@@ -56,6 +64,7 @@ export class ContainerBundles {
         uts: uts === "node" ? undefined : visible(sandbox.folder.uts),
         pid: pidNamespace(sandbox.record),
       },
+      userNamespace: firstUser === undefined ? undefined : visible(sandbox.folder.user),
       shm: ipc === "node" ? undefined : sandbox.folder.shm,
       sandboxFiles: sandboxFiles(sandbox),
       machineDevices: devicesFor(config),
@@ -75,6 +84,25 @@ export class ContainerBundles {
     }
     return layer;
   }
+}
+
+/** What is mounted from the machine: the caller's, and the image's volumes. */
+export function bindMounts(image: ImageConfig, config: ContainerConfig, folder: ContainerFolder): Mount[] {
+  return [...(config.mounts ?? []), ...volumeMounts(image, config, folder)];
+}
+
+/** The same by way of places where their owners are shifted. The places are made; the mounts come when the container starts. */
+function shiftedMounts(image: ImageConfig, config: ContainerConfig, folder: ContainerFolder): Mount[] {
+  return bindMounts(image, config, folder).map((mount, i) => {
+    const hostPath = shiftedPlace(folder, i);
+    mkdirSync(folder.shifted, { recursive: true, mode: 0o711 });
+    makePlace(hostPath, mount.hostPath);
+    return { ...mount, hostPath };
+  });
+}
+
+export function shiftedPlace(folder: ContainerFolder, mount: number): string {
+  return join(folder.shifted, `mount-${mount}`);
 }
 
 /** As upstream's runtimes: an image's VOLUME is a folder outside the root, unless something is mounted there. */

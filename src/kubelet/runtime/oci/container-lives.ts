@@ -13,7 +13,7 @@ import {
   type StopOptions,
 } from "../container-runtime.ts";
 import { type Container, isConmonAlive, isRunning, logPath } from "./container-book.ts";
-import { volumeMounts } from "./container-bundle.ts";
+import { bindMounts, shiftedPlace, volumeMounts } from "./container-bundle.ts";
 import {
   type ContainerFolder,
   type ContainerRecord,
@@ -30,6 +30,7 @@ import { unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
 import { signalNumber, signalProcess, startTicks } from "./processes.ts";
 import { mountRootfs } from "./rootfs.ts";
+import { mountShifted, removePlaces } from "./user-namespaces.ts";
 
 export interface ContainerLivesOptions {
   machine: OciMachine;
@@ -37,6 +38,8 @@ export interface ContainerLivesOptions {
   clock: Clock;
   /** The OCI runtime's own state. Known once the machine is open. */
   runtimeRoot: () => string;
+  /** Undefined: the container's users are the machine's. */
+  userNamespace(container: Container): { file: string; first: number } | undefined;
   status(container: Container): ContainerStatus;
   onExit(status: ContainerStatus): void;
 }
@@ -83,14 +86,20 @@ export class ContainerLives {
     const { folder, record } = container;
     const { config } = record;
     const { layers, config: image } = await this.#options.images.rootfs(config.imageId);
+    const users = this.#options.userNamespace(container);
     const root = mountRootfs({
       layers: [...layers, record.mountPoints],
+      ...(users ? { users: { ...users, shifted: folder.shifted } } : {}),
       upper: folder.upper,
       work: folder.work,
       merged: folder.rootfs,
     });
     try {
       await this.#fillVolumes(folder, image, config);
+      if (users) {
+        for (const [i, { hostPath }] of bindMounts(image, config, folder).entries())
+          mountShifted(hostPath, shiftedPlace(folder, i), users.file);
+      }
       const started = await launch({
         machine: this.#machine,
         clock: this.#options.clock,
@@ -105,6 +114,7 @@ export class ContainerLives {
       container.started = started;
       container.state = { kind: "running", pid: started.pid, startedAtMs: started.startedAtMs };
     } finally {
+      if (users) removePlaces(folder.shifted);
       // The container has its root; nobody else needs to see it. With propagated mounts the two are tied together.
       if (!config.mounts?.some((each) => each.propagation && each.propagation !== "None")) root[Symbol.dispose]();
     }
@@ -172,6 +182,7 @@ export class ContainerLives {
     this.#machine.cgroups.kill(record.cgroupPath);
     await this.#machine.cgroups.remove(record.cgroupPath);
     unmount(folder.rootfs);
+    removePlaces(folder.shifted);
     rmSync(join(this.#options.runtimeRoot(), record.id), {
       recursive: true,
       force: true,

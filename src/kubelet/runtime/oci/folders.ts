@@ -14,6 +14,8 @@ export interface SandboxRecord {
   isStopped: boolean;
   /** The process that holds the pod's PID namespace, when its containers share one. */
   pidHolder?: { pid: number; startTicks: string };
+  /** The machine's number of root in the pod, which has a user namespace of its own. */
+  firstUser?: number;
 }
 
 export interface ContainerRecord {
@@ -53,6 +55,9 @@ export class SandboxFolder {
   }
   get uts() {
     return join(this.path, "uts");
+  }
+  get user() {
+    return join(this.path, "user");
   }
   get shm() {
     return join(this.path, "shm");
@@ -95,6 +100,10 @@ export class ContainerFolder {
   }
   get rootfs() {
     return join(this.path, "rootfs");
+  }
+  /** Mounts with shifted owners, for a pod with a user namespace: there while the container starts. */
+  get shifted() {
+    return join(this.path, "shifted");
   }
   get upper() {
     return join(this.disk, "upper");

@@ -48,8 +48,7 @@ export function createNamespaces(files: { ipc?: string; uts?: { file: string; ho
   check(libc().unshare(flags), "unshare", "(new IPC and UTS namespaces)");
   try {
     if (files.uts) {
-      sethostname ??= koffi().load(null).func("int sethostname(str name, size_t length)");
-      check(sethostname(files.uts.hostname, Buffer.byteLength(files.uts.hostname)), "sethostname", files.uts.hostname);
+      setHostname(files.uts.hostname);
       mount({ source: "/proc/thread-self/ns/uts", target: files.uts.file, flags: msBind });
     }
     if (files.ipc) mount({ source: "/proc/thread-self/ns/ipc", target: files.ipc, flags: msBind });
@@ -68,6 +67,30 @@ export function createNamespaces(files: { ipc?: string; uts?: { file: string; ho
 }
 let home: { ipc: number; uts: number } | undefined;
 let sethostname: ((...args: unknown[]) => number) | undefined;
+
+/** Does synchronous work in the UTS namespace that a file holds; when this process cannot come back, it ends. */
+export function inUtsNamespace<T>(file: string, work: () => T): T {
+  home ??= { ipc: openSync("/proc/thread-self/ns/ipc", "r"), uts: openSync("/proc/thread-self/ns/uts", "r") };
+  const fd = openSync(file, "r");
+  try {
+    check(libc().setns(fd, cloneNewuts), "setns", file);
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    return work();
+  } finally {
+    if (libc().setns(home.uts, cloneNewuts) !== 0) {
+      process.stderr.write("pinnace: cannot leave a pod's namespaces again; giving up\n");
+      process.abort();
+    }
+  }
+}
+
+export function setHostname(hostname: string): void {
+  sethostname ??= koffi().load(null).func("int sethostname(str name, size_t length)");
+  check(sethostname(hostname, Buffer.byteLength(hostname)), "sethostname", hostname);
+}
 
 export function releaseNamespace(file: string): void {
   unmount(file);

@@ -33,6 +33,8 @@ export interface OciMachineOptions {
 
 export class OciMachine {
   readonly #options: OciMachineOptions;
+  /** The first user of each pod that has a user namespace of its own. */
+  readonly userRanges = new Set<number>();
   readonly starts = new Semaphore(Math.max(2, availableParallelism()));
   #programs: { runtime: string; kind: "crun" | "runc"; conmon: string; nsenter: string | undefined } | undefined;
   #cgroups: Cgroups | undefined;

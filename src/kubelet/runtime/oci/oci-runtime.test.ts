@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
@@ -26,6 +26,7 @@ async function ociFixture(
   startTimeoutMs?: number,
 ): Promise<RuntimeFixture & { runtime(): ContainerRuntime }> {
   const folder = mkdtempSync(`/var/tmp/pnt-runtime-${kind}-`);
+  chmodSync(folder, 0o711); // As clusters' folders are.
   const layer = join(folder, "layer");
   busyboxLayer(layer);
   const machine = new OciMachine({

@@ -27,6 +27,7 @@ import {
   type ExecSyncResult,
   type Resources,
   RuntimeError,
+  type RuntimeFeatures,
   type RuntimeVersion,
   type SandboxConfig,
   type SandboxId,
@@ -66,11 +67,16 @@ export class OciRuntime implements ContainerRuntime {
   constructor(options: OciRuntimeOptions) {
     this.#options = options;
     const { machine, clock } = options;
-    this.#sandboxes = new Sandboxes({ machine, clock, run: () => this.#run });
+    this.#sandboxes = new Sandboxes({ machine, clock, random: options.random, run: () => this.#run });
     this.#bundles = new ContainerBundles(machine);
     this.#lives = new ContainerLives({
       ...options,
       runtimeRoot: () => this.#runtimeRoot,
+      userNamespace: ({ record }) => {
+        const sandbox = this.#sandboxes.find(record.sandbox);
+        const first = sandbox?.record.firstUser;
+        return sandbox && first !== undefined ? { file: sandbox.folder.user, first } : undefined;
+      },
       status: (container) => this.#status(container),
       onExit: (status) => {
         for (const listener of [...this.#exitListeners]) listener(status);
@@ -90,6 +96,11 @@ export class OciRuntime implements ContainerRuntime {
     this.#lives.close();
     for (const container of this.#containers.values()) container.lifeline?.destroy();
     this.#exitListeners.clear();
+  }
+
+  get features(): RuntimeFeatures {
+    // runc enters the user namespace first, and then may not enter the pod's network.
+    return { recursiveReadOnlyMounts: true, userNamespaces: this.#machine.kind === "crun" };
   }
 
   async version(): Promise<RuntimeVersion> {

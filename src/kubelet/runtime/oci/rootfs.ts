@@ -1,9 +1,10 @@
 /** A container's root: the image's layers under a writable layer, put together by overlayfs. */
-import { lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { chownSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, koffi, libc } from "../../../base/node/libc.ts";
 import { RuntimeError } from "../container-runtime.ts";
 import { mount, unmount } from "./linux.ts";
+import { mountShifted } from "./user-namespaces.ts";
 
 export interface RootfsFolders {
   /** Topmost first. */
@@ -11,18 +12,31 @@ export interface RootfsFolders {
   upper: string;
   work: string;
   merged: string;
+  /** The container's users, when they are not the machine's: the layers are shown to them by way of mounts below `shifted`. */
+  users?: { file: string; first: number; shifted: string };
 }
 
 /** Mounts the root; dispose of the result to unmount it. A process that has it as its root keeps it alive without the mount. */
 export function mountRootfs(folders: RootfsFolders): Disposable {
   for (const folder of [folders.upper, folders.work, folders.merged]) mkdirSync(folder, { recursive: true });
   const { upper, work, merged } = folders;
-  const { layers } = folders;
+  const layers = folders.users ? shiftedLayers(folders.layers, upper, folders.users) : folders.layers;
   // volatile: the writable layer is thrown away with the container, so the kernel need not sync it.
   const data = `lowerdir=${layers.map(escaped).join(":")},upperdir=${escaped(upper)},workdir=${escaped(work)},index=off,volatile`;
   if (Buffer.byteLength(data) < pageSize) mountOverlay(merged, data);
   else mountManyLayers(layers, folders);
   return { [Symbol.dispose]: () => unmount(merged) };
+}
+
+/** What the layers' root owns is the container's root's. The writable layer's owners are as they are written. */
+function shiftedLayers(layers: readonly string[], upper: string, users: NonNullable<RootfsFolders["users"]>): string[] {
+  chownSync(upper, users.first, users.first);
+  return layers.map((layer, i) => {
+    const place = join(users.shifted, `layer-${i}`);
+    mkdirSync(place, { recursive: true, mode: 0o711 });
+    mountShifted(layer, place, users.file);
+    return place;
+  });
 }
 
 function mountOverlay(target: string, data: string): void {

@@ -1,14 +1,17 @@
 /** The pods' sandboxes: what makes them, holds them without a process, finds them again, and takes them away. */
-import { readdirSync, statfsSync, writeFileSync } from "node:fs";
+import { readdirSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
+import { inNetns } from "../../../base/node/netns.ts";
+import type { Random } from "../../../base/random.ts";
 import { RuntimeError, type SandboxConfig, type SandboxId, type SandboxStatus } from "../container-runtime.ts";
 import { makeFolder, readRecord, SandboxFolder, type SandboxRecord, writeRecord } from "./folders.ts";
 import { createNamespaces, mount, msNodev, msNoexec, msNosuid, releaseNamespace, unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
 import { startPidHolder } from "./pid-holder.ts";
 import { signalProcess, startTicks } from "./processes.ts";
+import { allocateUsers, createUserNamespaces, setIpcSysctl } from "./user-namespaces.ts";
 
 export interface Sandbox {
   record: SandboxRecord;
@@ -20,6 +23,7 @@ export interface SandboxesOptions {
   /** The node's folder in memory. Known once the machine is open. */
   run: () => string;
   clock: Clock;
+  random: Random;
 }
 
 export class Sandboxes {
@@ -43,6 +47,7 @@ export class Sandboxes {
       }
       const sandbox = { record, folder };
       this.#sandboxes.set(record.id, sandbox);
+      if (record.firstUser !== undefined) this.#options.machine.userRanges.add(record.firstUser);
       if (!isIntact(sandbox)) this.markStopped(sandbox);
     }
   }
@@ -68,10 +73,12 @@ export class Sandboxes {
     const { config } = record;
     machine.cgroups.create(config.cgroupParent, config.resources);
     const ownsIpc = config.namespaces?.ipc !== "node";
-    createNamespaces({
-      ipc: ownsIpc ? folder.ipc : undefined,
-      uts: config.namespaces?.uts === "node" ? undefined : { file: folder.uts, hostname: config.hostname },
-    });
+    if (config.namespaces?.user === "pod") await this.#furnishUsers(record, folder);
+    else
+      createNamespaces({
+        ipc: ownsIpc ? folder.ipc : undefined,
+        uts: config.namespaces?.uts === "node" ? undefined : { file: folder.uts, hostname: config.hostname },
+      });
     if (ownsIpc) {
       makeFolder(folder.shm);
       const flags = msNosuid | msNodev | msNoexec;
@@ -88,6 +95,23 @@ export class Sandboxes {
       cgroupPath: `${config.cgroupParent}/${record.id}`,
     });
     writeRecord(folder.record, record);
+  }
+
+  /** Its IPC and UTS namespaces lie inside its user namespace, so that its root may set them up. */
+  async #furnishUsers(record: SandboxRecord, folder: SandboxFolder): Promise<void> {
+    const { machine, random } = this.#options;
+    const { config } = record;
+    checkSearchable(folder.path);
+    const firstUser = allocateUsers(machine.userRanges, random);
+    machine.userRanges.add(firstUser);
+    record.firstUser = firstUser;
+    writeRecord(folder.record, record);
+    await createUserNamespaces(folder, firstUser, config.hostname);
+    for (const [name, value] of Object.entries({ ...openNetwork(config), ...config.sysctls })) {
+      if (!name.startsWith("net.")) await setIpcSysctl(folder, name, value);
+      else if (config.networkNamespacePath)
+        inNetns(config.networkNamespacePath, () => writeFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, value));
+    }
   }
 
   find(id: SandboxId): Sandbox | undefined {
@@ -122,6 +146,10 @@ export class Sandboxes {
     unmount(folder.shm);
     releaseNamespace(folder.ipc);
     releaseNamespace(folder.uts);
+    if (record.firstUser !== undefined) {
+      releaseNamespace(folder.user);
+      this.#options.machine.userRanges.delete(record.firstUser);
+    }
     cgroups.kill(record.config.cgroupParent);
     await cgroups.remove(record.config.cgroupParent);
     for (const path of [join(this.#runtimeRoot, record.id), folder.path]) {
@@ -131,6 +159,23 @@ export class Sandboxes {
 
   get #runtimeRoot(): string {
     return join(this.#options.run(), "runtime");
+  }
+}
+
+/** The network namespace belongs to the machine's root; the pod's may use any port, and ping, all the same. */
+function openNetwork({ hostNetwork }: SandboxConfig): Record<string, string> {
+  if (hostNetwork) return {};
+  return { "net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647" };
+}
+
+/** The container's root, which is nobody on the machine, must find its files. */
+function checkSearchable(path: string): void {
+  for (let at = path; at !== "/"; at = dirname(at)) {
+    if ((statSync(at).mode & 0o001) !== 0) continue;
+    throw new RuntimeError(
+      "Unavailable",
+      `pods with a user namespace (hostUsers: false) need the folder ${at} to be open to all: chmod o+x ${at}`,
+    );
   }
 }
 
@@ -144,6 +189,7 @@ function isIntact({ record, folder }: Sandbox): boolean {
   if (config.networkNamespacePath && !holdsNamespace(config.networkNamespacePath)) return false;
   if (config.namespaces?.ipc !== "node" && !holdsNamespace(folder.ipc)) return false;
   if (config.namespaces?.uts !== "node" && !holdsNamespace(folder.uts)) return false;
+  if (config.namespaces?.user === "pod" && !holdsNamespace(folder.user)) return false;
   if (config.namespaces?.pid !== "pod") return true;
   return pidHolder !== undefined && startTicks(pidHolder.pid) === pidHolder.startTicks;
 }
