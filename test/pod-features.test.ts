@@ -1,4 +1,6 @@
 /** One short manifest for each thing that a pod can ask of its node; what the pod says of itself shows whether it got it. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
@@ -10,7 +12,29 @@ interface Feature {
   /** Run in the pod; what it prints is looked at. */
   script: string;
   says: RegExp;
+  /** What `kubectl get pod -o jsonpath=` prints of it then. */
+  status?: { path: string; says: RegExp };
 }
+
+/** What the pods refer to. */
+const objects = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {colour: blue, size: big}
+binaryData: {raw: AAECAw==}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {token: s3cret}
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: fast}
+handler: crun
+overhead: {podFixed: {cpu: 10m, memory: 1Mi}}
+`;
 
 const features: Record<string, Feature> = {
   hostNetwork: { pod: "hostNetwork: true", script: "ip addr", says: /cni0|pods0|: veth/ },
@@ -158,6 +182,186 @@ const features: Record<string, Feature> = {
     script: "ls /image/bin/sh && touch /image/x 2>&1 || echo refused",
     says: /\/image\/bin\/sh\n[\s\S]*refused/,
   },
+  "user namespace": {
+    pod: "hostUsers: false, volumes: [{name: v, emptyDir: {}}, {name: c, configMap: {name: settings}}, {name: i, hostPath: {path: /etc, type: Directory}}]",
+    container:
+      "volumeMounts: [{name: v, mountPath: /v}, {name: c, mountPath: /c}, {name: i, mountPath: /etc-of-machine, readOnly: true}]",
+    script:
+      "set -- $(cat /proc/self/uid_map); echo $1 $(test $2 -ge 65536 && echo shifted) $3; id -u; touch /v/new; stat -c %u /v /v/new /c/colour /etc-of-machine/passwd /bin; cat /c/colour; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; hostname",
+    says: /^0 shifted 65536\n0\n0\n0\n0\n0\n0\nbluedefaultuser-namespace$/m,
+  },
+  "user namespace: root of the pod is nobody on the machine": {
+    pod: "hostUsers: false, volumes: [{name: i, hostPath: {path: /proc/1, type: Directory}}]",
+    script:
+      "mount -t tmpfs none /mnt 2>&1 || echo refused; nc -l -p 80 -e true & sleep 0.2; netstat -ltn | grep -c ':80 '",
+    says: /^1$/m,
+  },
+  "procMount Unmasked, in a user namespace": {
+    pod: "hostUsers: false",
+    container: "securityContext: {procMount: Unmasked}",
+    script: "grep -c '/proc/kcore' /proc/self/mountinfo",
+    says: /^0$/m,
+  },
+  "variables from a file of the pod": {
+    pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, 'printf \"ADDRESS=\\047here and there\\047\" > /v/app.env'], volumeMounts: [{name: v, mountPath: /v}]}]",
+    container: "env: [{name: ADDRESS, valueFrom: {fileKeyRef: {volumeName: v, path: app.env, key: ADDRESS}}}]",
+    script: "echo $ADDRESS; ls / | grep -c '^v$'",
+    says: /^here and there\n0$/m,
+  },
+  "variables from ConfigMaps and Secrets": {
+    container:
+      "envFrom: [{configMapRef: {name: settings}, prefix: CFG_}, {secretRef: {name: keys}}], env: [{name: C, valueFrom: {configMapKeyRef: {name: settings, key: colour}}}, {name: S, valueFrom: {secretKeyRef: {name: keys, key: token}}}, {name: NONE, valueFrom: {secretKeyRef: {name: none, key: k, optional: true}}}]",
+    script: "echo $CFG_colour $CFG_size $token $C $S [$NONE]",
+    says: /^blue big s3cret blue s3cret \[\]$/m,
+  },
+  "args and command with variables": {
+    container: "env: [{name: WHO, value: you}], args: ['hello $(WHO)', $$(WHO)]",
+    script: 'echo "$0 | $1"',
+    says: /^hello you \| \$\(WHO\)$/m,
+  },
+  "a ConfigMap's files, chosen, renamed, with modes": {
+    pod: "securityContext: {runAsUser: 1001, fsGroup: 1001}, volumes: [{name: v, configMap: {name: settings, defaultMode: 0400, items: [{key: colour, path: deep/tint}, {key: raw, path: raw, mode: 0440}]}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v}, {name: v, mountPath: /again, subPath: deep/tint}]",
+    script: "cd /v; cat deep/tint; echo; stat -Lc '%a %g' deep/tint raw; wc -c < raw; cat /again; ls",
+    says: /^blue\n4[04]0 1001\n440 1001\n4\nbluedeep\nraw$/m,
+  },
+  "a Secret's files, in memory": {
+    pod: "volumes: [{name: v, secret: {secretName: keys}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true}]",
+    script: "cat /v/token; echo; grep -c ' /v tmpfs' /proc/mounts; touch /v/x 2>&1 || true",
+    says: /^s3cret\n1\n.*Read-only/m,
+  },
+  "files of the downward API": {
+    pod: "volumes: [{name: v, downwardAPI: {defaultMode: 0400, items: [{path: name, fieldRef: {fieldPath: metadata.name}}, {path: cpu, resourceFieldRef: {containerName: main, resource: requests.cpu, divisor: 1m}, mode: 0444}, {path: memory, resourceFieldRef: {containerName: main, resource: limits.memory}}]}}]",
+    container: "resources: {requests: {cpu: 20m}}, volumeMounts: [{name: v, mountPath: /v}]",
+    script: "cd /v; cat name cpu; echo; stat -Lc %a name cpu; test $(cat memory) -gt 100000000 && echo allocatable",
+    says: /^files-of-the-downward-api20\n400\n444\nallocatable$/m,
+  },
+  "all projections in one volume": {
+    pod: "volumes: [{name: v, projected: {sources: [{configMap: {name: settings, items: [{key: colour, path: c}]}}, {secret: {name: keys, items: [{key: token, path: s}]}}, {downwardAPI: {items: [{path: d, fieldRef: {fieldPath: metadata.namespace}}]}}, {serviceAccountToken: {path: t}}]}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v}]",
+    script: "cd /v; cat c s d; echo; ls | xargs",
+    says: /^blues3cretdefault\nc d s t$/m,
+  },
+  "a folder and a file of the machine, by their types": {
+    pod: "volumes: [{name: d, hostPath: {path: HOME/made, type: DirectoryOrCreate}}, {name: f, hostPath: {path: HOME/made-file, type: FileOrCreate}}, {name: c, hostPath: {path: /dev/null, type: CharDevice}}, {name: s, hostPath: {path: /etc/hostname, type: File}}]",
+    container:
+      "volumeMounts: [{name: d, mountPath: /d}, {name: f, mountPath: /f}, {name: c, mountPath: /c}, {name: s, mountPath: /s, readOnly: true}]",
+    script: "echo in > /d/in; test -f /f && test -c /c && echo x > /c && test -s /s && cat /d/in",
+    says: /^in$/m,
+  },
+  "mounts passed on from one container to another": {
+    pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: mounter, image: busybox, restartPolicy: Always, command: [sh, -c, 'mkdir -p /v/m && mount -t tmpfs none /v/m && touch /v/m/there && trap \"umount /v/m; exit\" TERM; while true; do sleep 0.1; done'], securityContext: {privileged: true}, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}]",
+    container: "volumeMounts: [{name: v, mountPath: /v, mountPropagation: HostToContainer}]",
+    script: "for i in $(seq 100); do test -e /v/m/there && break; sleep 0.1; done; ls /v/m",
+    says: /^there$/m,
+  },
+  "two containers share an emptyDir": {
+    pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: writer, image: busybox, restartPolicy: Always, command: [sh, -c, 'echo shared > /v/f; sleep 1000'], volumeMounts: [{name: v, mountPath: /v}]}]",
+    container: "volumeMounts: [{name: v, mountPath: /w}]",
+    script: "for i in $(seq 100); do test -s /w/f && break; sleep 0.1; done; cat /w/f",
+    says: /^shared$/m,
+  },
+  "emptyDir's mode for root, on disk and in memory": {
+    pod: "volumes: [{name: d, emptyDir: {}}, {name: m, emptyDir: {medium: Memory}}]",
+    container: "volumeMounts: [{name: d, mountPath: /d}, {name: m, mountPath: /m}]",
+    script:
+      "for v in /d /m; do stat -c %a $v; for m in 0644 0666 0777; do echo $m > $v/$m; chmod $m $v/$m; stat -c '%a %u' $v/$m; cat $v/$m; done; done",
+    says: /^(777\n644 0\n0644\n666 0\n0666\n777 0\n0777\n){2}$/,
+  },
+  fsGroupChangePolicy: {
+    pod: "securityContext: {fsGroup: 4004, fsGroupChangePolicy: OnRootMismatch}, volumes: [{name: v, emptyDir: {}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v}]",
+    script: "stat -c '%g %a' /v",
+    says: /^4004 2777$/m,
+  },
+  "runAsNonRoot with a user": {
+    pod: "securityContext: {runAsNonRoot: true, runAsUser: 5}",
+    container: "securityContext: {runAsUser: 6}",
+    script: "id -u",
+    says: /^6$/m,
+  },
+  "seccomp Localhost": {
+    container: "securityContext: {seccompProfile: {type: Localhost, localhostProfile: no-chmod.json}}",
+    script: "touch /x; chmod 600 /x 2>&1 || echo refused; grep Seccomp: /proc/self/status",
+    says: /refused\nSeccomp:\s*2/,
+  },
+  "a runtime class": {
+    pod: "runtimeClassName: fast",
+    script: "echo ran",
+    says: /^ran$/m,
+    status: { path: "{.spec.overhead.cpu}", says: /^10m$/ },
+  },
+  "dnsPolicy Default": { pod: "dnsPolicy: Default", script: "grep -c cluster.local /etc/resolv.conf", says: /^0$/m },
+  "dnsPolicy ClusterFirstWithHostNet": {
+    pod: "hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet",
+    script: "cat /etc/resolv.conf",
+    says: /^search default\.svc\.cluster\.local/m,
+  },
+  "hosts managed by nobody": {
+    pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, 'echo mine > /v/h'], volumeMounts: [{name: v, mountPath: /v}]}]",
+    container: "volumeMounts: [{name: v, mountPath: /etc/hosts, subPath: h}]",
+    script: "cat /etc/hosts",
+    says: /^mine$/m,
+  },
+  "a message at the end, from its file": {
+    container: "terminationMessagePath: /tmp/last-words",
+    script: "echo -n farewell > /tmp/last-words",
+    says: /^$/,
+    status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^farewell$/ },
+  },
+  "a message at the end, from the log": {
+    container: "terminationMessagePolicy: FallbackToLogsOnError",
+    script: "echo why; exit 3",
+    says: /^why$/m,
+    status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^why\n?$/ },
+  },
+  "its own terminationMessagePath is not read when the policy and success say so": {
+    container: "terminationMessagePolicy: FallbackToLogsOnError",
+    script: "echo fine",
+    says: /^fine$/m,
+    status: { path: "[{.status.containerStatuses[0].state.terminated.message}]", says: /^\[\]$/ },
+  },
+  "a postStart hook": {
+    container: "lifecycle: {postStart: {exec: {command: [sh, -c, 'touch /hooked']}}}",
+    script: "for i in $(seq 100); do test -e /hooked && break; sleep 0.1; done; ls /hooked",
+    says: /^\/hooked$/m,
+  },
+  "restart rules by exit code": {
+    pod: "volumes: [{name: v, emptyDir: {}}]",
+    container:
+      "restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: v, mountPath: /v}]",
+    script: "echo x >> /v/runs; test $(wc -l < /v/runs) = 2 && echo twice && exit 0; exit 42",
+    says: /^twice$/m,
+    status: { path: "{.status.phase} {.status.containerStatuses[0].restartCount}", says: /^Succeeded 1$/ },
+  },
+  "all containers restart by a rule": {
+    pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, echo x >> /v/inits], volumeMounts: [{name: v, mountPath: /v}]}]",
+    container:
+      "restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}], volumeMounts: [{name: v, mountPath: /v}]",
+    script: "wc -l < /v/inits; test $(wc -l < /v/inits) = 2 || exit 88",
+    says: /^2$/m,
+    status: {
+      path: "{.status.phase} {.status.initContainerStatuses[0].restartCount} {.status.conditions[?(@.type=='AllContainersRestarting')].status}",
+      says: /^Succeeded 1 False$/,
+    },
+  },
+  "resources of the pod as a whole": {
+    pod: "resources: {limits: {memory: 24Mi, cpu: 500m}}",
+    script: 'x=$(dd if=/dev/zero bs=1M count=200 2>/dev/null | tr "\\0" x); echo $x | wc -c',
+    says: /^$/,
+    status: {
+      path: "{.status.containerStatuses[0].state.terminated.reason} {.status.qosClass}",
+      says: /^(OOMKilled|Error) Guaranteed$/,
+    },
+  },
+  "read-only in status": {
+    pod: "volumes: [{name: v, emptyDir: {}}]",
+    container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}]",
+    script: "touch /v/x 2>&1 || true",
+    says: /Read-only file system/,
+    status: { path: "{.status.containerStatuses[0].volumeMounts[0].recursiveReadOnly}", says: /^Enabled$/ },
+  },
   "recursive read-only": {
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: IfPossible}]",
@@ -170,15 +374,21 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
   const podName = (title: string) => title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 
   test("all of it is accepted", async () => {
+    await cluster.apply(objects);
+    const node = (await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
+    const seccomp = join(cluster.home, "clusters", cluster.name, "nodes", node, "seccomp");
+    mkdirSync(seccomp, { recursive: true });
+    const rules = [{ names: ["chmod", "fchmod", "fchmodat", "fchmodat2"], action: "SCMP_ACT_ERRNO" }];
+    writeFileSync(join(seccomp, "no-chmod.json"), JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: rules }));
     const manifests = Object.entries(features).map(([title, { pod, container, script }]) => {
       const command = `name: main, image: busybox, command: [sh, -c, ${JSON.stringify(script)}]`;
       const spec = `restartPolicy: Never, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
-      return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title)}}\nspec: {${spec}}`;
+      return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title)}}\nspec: {${spec.replaceAll("HOME", cluster.home)}}`;
     });
     await cluster.apply(manifests.join("\n---\n"));
   });
 
-  for (const [title, { says }] of Object.entries(features)) {
+  for (const [title, { says, status }] of Object.entries(features)) {
     test(title, async () => {
       const name = podName(title);
       const phase = await eventually(
@@ -186,7 +396,8 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
           cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.message} {.status.containerStatuses[0].state}"}`,
         (text) => expect(text).toMatch(/^(Succeeded|Failed)/),
       );
-      expect(await cluster.kubectl`logs ${name}`, phase).toMatch(says);
+      expect(await cluster.kubectl`logs ${name} -c main`, phase).toMatch(says);
+      if (status) expect(await cluster.kubectl`get pod ${name} -o ${`jsonpath=${status.path}`}`).toMatch(status.says);
     });
   }
 

@@ -1,5 +1,5 @@
 /** A cluster inside the calling program: what `import { startCluster } from "pinnace"` gives (upstream's envtest, with nodes). */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Logger, silentLogger } from "../base/logger.ts";
@@ -92,6 +92,8 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<E
   try {
     await takeAbandonedClusters(options.log ?? silentLogger);
     const home = options.home ?? mkdtempSync(join(tmpdir(), temporaryPrefix));
+    // As /var/lib is: root of a pod with a user namespace must find its files.
+    if (options.home === undefined) chmodSync(home, 0o711);
     const place = { name, paths: clusterPaths(name, home), isTemporary: options.home === undefined };
     return await startAt(place, config, options, release);
   } catch (error) {

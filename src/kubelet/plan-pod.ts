@@ -120,8 +120,7 @@ class Plan {
     if (others.some(isAlive)) return false;
     for (const { name, run } of others)
       if (run.kind === "exited") this.#update(name, { run: { ...run, mustRestart: true } });
-    const { isRestarting: _, ...state } = this.state;
-    this.state = { ...state, initialized: false };
+    this.state = { ...this.state, isRestarting: false, initialized: false };
     return true;
   }
 

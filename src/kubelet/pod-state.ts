@@ -18,7 +18,7 @@ export interface PodState {
   readonly startTimeMs: number;
   /** Main containers have been started in this sandbox: regular init containers are behind it. */
   readonly initialized: boolean;
-  /** A container's rule wants the pod to begin anew where it is: its containers are being killed, and then all start again. */
+  /** A container's rule wants the pod to begin anew where it is: its containers are being killed, and then all start again. False: it has. */
   readonly isRestarting?: boolean;
   /** status.reason and status.message of a pod that the node itself ended. */
   readonly verdict?: Verdict;

@@ -172,6 +172,7 @@ const ownConditions = new Set([
   "PodScheduled",
   "PodResizePending",
   "PodResizeInProgress",
+  "AllContainersRestarting",
 ]);
 
 /** The API writes that condition, too, when it ends a pod. */

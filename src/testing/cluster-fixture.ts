@@ -1,6 +1,6 @@
 /** A real cluster for a test: made with the built command, driven with the real kubectl, taken down with nothing left. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -62,6 +62,7 @@ export function describeCluster(
   const why = whyNoCluster();
   describe.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, () => {
     const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
+    chmodSync(home, 0o711); // As /var/lib is: root of a pod with a user namespace must find its files.
     const cluster = clusterAt(home, `t${process.pid}`);
     // Files run side by side: those that want the same LAN take turns.
     const lan = /\blan: ([\d./]+)/.exec(options.config ?? "")?.[1];

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
@@ -148,7 +148,8 @@ export class OciMachine {
 
   /**
    * crun refuses a machine with both kinds of cgroups, but only looks whether `unified` is mounted. So it runs in a mount
-   * namespace of its own, without that mount.
+   * namespace of its own, without that mount. Other mounts stay tied to the machine's both ways, for volumes whose containers
+   * pass mounts on (mountPropagation: Bidirectional).
    */
   async #makeView(unified: string): Promise<void> {
     releaseNamespace(this.#viewFile);
@@ -160,7 +161,11 @@ export class OciMachine {
     writeFileSync(this.#viewFile, "");
     const made = spawnProcess({
       file: needProgram("unshare"),
-      args: [`--mount=${this.#viewFile}`, "--propagation", "slave", needProgram("umount"), unified],
+      args: [
+        ...[`--mount=${this.#viewFile}`, "--propagation", "unchanged"],
+        // Parted from the machine's first, where the mount must stay.
+        ...["/bin/sh", "-c", 'mount --make-rprivate "$1" && umount "$2"', "sh", dirname(unified), unified],
+      ],
       fds: { 2: "pipe-out" },
     });
     const [complaint, end] = await Promise.all([text(made.readers[2]!), made.exited]);

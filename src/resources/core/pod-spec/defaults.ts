@@ -1,5 +1,6 @@
 /** What a pod spec, in a Pod or in a template, gets when its writer left it out. */
 import type { Container, EphemeralContainer, LifecycleHandler, PodSpec, Probe } from "../../../api/core/v1.ts";
+import { Quantity } from "../../../apimachinery/quantity.ts";
 import { canonicalizeResourceList } from "../resource-list.ts";
 import { defaultVolume } from "./volume-defaults.ts";
 
@@ -57,6 +58,37 @@ export function defaultRequestsToLimits(podSpec: PodSpec): void {
       resources.requests[name] ??= amount;
     }
   }
+  defaultPodRequests(podSpec);
+}
+
+/** A pod with limits of its own asks for what its containers ask for together, and where they ask for nothing, for its limits. */
+function defaultPodRequests({ resources, initContainers = [], containers }: PodSpec): void {
+  if (!resources?.limits) return;
+  const amountsOf = (container: Container, name: string) =>
+    Quantity.parse(container.resources?.requests?.[name] ?? "0");
+  const isSidecar = ({ restartPolicy }: Container) => restartPolicy === "Always";
+  const names = [...containers, ...initContainers].flatMap((each) => Object.keys(each.resources?.requests ?? {}));
+  for (const name of new Set(names)) {
+    if (!isPodLevelResource(name) || resources.requests?.[name] !== undefined) continue;
+    let sidecars = Quantity.zero;
+    let peak = Quantity.zero;
+    for (const each of initContainers) {
+      const amount = sidecars.add(amountsOf(each, name));
+      if (isSidecar(each)) sidecars = amount;
+      if (amount.compare(peak) > 0) peak = amount;
+    }
+    const steady = containers.reduce((sum, each) => sum.add(amountsOf(each, name)), sidecars);
+    resources.requests ??= {};
+    resources.requests[name] = (steady.compare(peak) > 0 ? steady : peak).toString();
+  }
+  for (const [name, limit] of Object.entries(resources.limits)) {
+    resources.requests ??= {};
+    resources.requests[name] ??= limit;
+  }
+}
+
+function isPodLevelResource(name: string): boolean {
+  return name === "cpu" || name === "memory" || name.startsWith("hugepages-");
 }
 
 /** `Always` for images whose tag may move: none, or `latest`. */
