@@ -1,5 +1,5 @@
 /** Who is asking: the contract that every way of proving it fulfils (authenticator.Request upstream). */
-import type { PeerCertificate } from "node:tls";
+import type { X509Certificate } from "node:crypto";
 
 export interface UserInfo {
   /** `system:anonymous` when nobody proved anything. */
@@ -13,8 +13,8 @@ export interface UserInfo {
 export interface Credentials {
   /** Lower-case names. */
   headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** The client certificate, when TLS verified it against the cluster's authority. */
-  certificate: PeerCertificate | undefined;
+  /** The client certificate, when TLS verified it against an authority that the listener knows. */
+  certificate: X509Certificate | undefined;
   /** The peer's address. */
   remoteAddress: string;
   /** For whom a token must be meant; absent: for the API server. */
@@ -25,6 +25,8 @@ export interface Authenticator {
   name: string;
   /** Heeds `audiences`. What others accept is meant for the API server alone. */
   knowsAudiences?: boolean;
+  /** Whether requests of many users come over a connection with this certificate: then each is asked about anew. */
+  speaksForMany?(credentials: Credentials): boolean;
   /**
    * The user; or undefined when the request holds nothing that this authenticator understands, so that the next one is asked.
    * Throws (a StatusError 401) when proof was offered and is wrong.

@@ -66,6 +66,11 @@ export class Pipeline {
     return anonymousUser;
   }
 
+  /** Whether the next request over this connection may be another user's. */
+  speaksForMany(credentials: Credentials): boolean {
+    return this.authenticators.some((authenticator) => authenticator.speaksForMany?.(credentials) ?? false);
+  }
+
   /** Throws a 401 for somebody who proved nothing, where that does not do. */
   admitAnonymous(user: UserInfo, path: string): void {
     if (user === anonymousUser && !this.#allowsAnonymous(path)) throw unauthorized();

@@ -2,6 +2,7 @@
  * One API server: what it serves, who may use it, and the two doors to it. It starts nothing by itself: `listen` opens the HTTPS
  * door, `client` hands out the in-process one.
  */
+import type { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Clock } from "../base/clock.ts";
@@ -17,7 +18,7 @@ import type { Authorizer } from "./authorization.ts";
 import type { FlowControl } from "./flow-control.ts";
 import type { HealthCheck } from "./health.ts";
 import { HttpDoor } from "./http/door.ts";
-import { Listener, type ListenOptions } from "./http/listener.ts";
+import { Listener, type ListenerTls, type ListenOptions } from "./http/listener.ts";
 import { type NonResourceHandler, NonResourceRoutes } from "./http/non-resource-routes.ts";
 import { InProcessClient } from "./in-process-client.ts";
 import { Pipeline } from "./pipeline.ts";
@@ -136,6 +137,11 @@ export class ApiServer implements ServerAccess {
     const address = await listener.listen(options);
     this.#address ||= `${address.address}:${address.port}`;
     return address;
+  }
+
+  /** Gives all listeners other certificates and authorities, without closing them. See `Listener.renew`. */
+  renewCertificates(tls: ListenerTls, isStillTrusted: (certificate: X509Certificate) => boolean): void {
+    for (const listener of this.#listeners) listener.renew(tls, isStillTrusted);
   }
 
   /** Loads every resource's objects, so that the first requests find them in memory. */

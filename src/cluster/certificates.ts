@@ -18,7 +18,14 @@ export interface ClusterPki {
   /** Signs ServiceAccount tokens (ES256). */
   serviceAccountKeyPem: string;
   /** How aggregated servers know that a request comes from us. An authority of its own: the cluster's may sign any name. Clusters of older versions lack it. */
-  frontProxy?: { caCertificatePem: string; client: KeyPair };
+  frontProxy?: FrontProxyPki;
+}
+
+export interface FrontProxyPki {
+  caCertificatePem: string;
+  /** Clusters of older versions did not keep it: their next front-proxy certificate comes from a new authority. */
+  caPrivateKeyPem?: string;
+  client: KeyPair;
 }
 
 export interface Subject {
@@ -31,13 +38,15 @@ export interface LeafOptions {
   usage: "server" | "client" | "both";
   dnsNames?: readonly string[];
   ipAddresses?: readonly string[];
-  validDays?: number;
+  /** Default: a year. */
+  validityMs?: number;
 }
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const dayMs = 24 * 60 * 60 * 1000;
+export const defaultValidityMs = 365 * dayMs;
 // A machine's clock may be a little ahead of its cluster's clients.
-const clockSkewMs = 5 * 60 * 1000;
+export const clockSkewMs = 5 * 60 * 1000;
 
 export interface PkiRequest {
   clusterName: string;
@@ -46,6 +55,8 @@ export interface PkiRequest {
   ipAddresses: readonly string[];
   nowMs: number;
   random: Random;
+  /** How long leaves are valid. Default: a year. */
+  validityMs?: number;
   /** Those of another server of the same cluster: its authorities and keys are taken over, and only what serves HTTPS here is made. */
   shared?: ClusterPki;
 }
@@ -53,39 +64,76 @@ export interface PkiRequest {
 /** The leaves every control plane needs, of a fresh authority or a shared one. */
 export async function createPki(request: PkiRequest): Promise<ClusterPki> {
   const { shared } = request;
-  if (shared) {
-    const subject = { commonName: "kube-apiserver" };
-    const { dnsNames, ipAddresses } = request;
-    const options = { subject, usage: "both" as const, dnsNames, ipAddresses };
-    return { ...shared, apiServer: await issueLeaf(shared.ca, options, request.nowMs, request.random) };
-  }
-  const authority = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
-  const [apiServer, admin] = await Promise.all([
-    authority.issue({
-      subject: { commonName: "kube-apiserver" },
-      usage: "both",
-      dnsNames: request.dnsNames,
-      ipAddresses: request.ipAddresses,
-    }),
-    authority.issue({
-      subject: { commonName: "kubernetes-admin", organizations: ["system:masters"] },
-      usage: "client",
-    }),
+  if (shared) return renewPki(shared, { ...request, leaves: ["apiServer"] });
+  const { clusterName, nowMs, random } = request;
+  const ca = await createAuthority(`pinnace-${clusterName}`, nowMs, random);
+  const [apiServer, admin, frontProxy] = await Promise.all([
+    issueApiServer(ca.keyPair, request),
+    issueAdmin(ca.keyPair, request),
+    createFrontProxy(request),
   ]);
-  const proxyAuthority = await createAuthority(
-    `pinnace-${request.clusterName}-front-proxy`,
-    request.nowMs,
-    request.random,
-  );
-  const client = await proxyAuthority.issue({ subject: { commonName: "front-proxy-client" }, usage: "client" });
-  const frontProxy = { caCertificatePem: proxyAuthority.keyPair.certificatePem, client };
   const serviceAccountKey = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
-  return { ca: authority.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey), frontProxy };
+  return { ca: ca.keyPair, apiServer, admin, serviceAccountKeyPem: pemOf(serviceAccountKey), frontProxy };
+}
+
+export interface PkiRenewal extends Omit<PkiRequest, "shared"> {
+  leaves: readonly ("apiServer" | "admin" | "frontProxy")[];
+}
+
+/** The same authorities and keys for tokens, and new certificates in the place of those named. */
+export async function renewPki(pki: ClusterPki, renewal: PkiRenewal): Promise<ClusterPki> {
+  const { leaves } = renewal;
+  const [apiServer, admin, frontProxy] = await Promise.all([
+    leaves.includes("apiServer") ? issueApiServer(pki.ca, renewal) : pki.apiServer,
+    leaves.includes("admin") ? issueAdmin(pki.ca, renewal) : pki.admin,
+    leaves.includes("frontProxy") ? renewFrontProxy(pki.frontProxy, renewal) : pki.frontProxy,
+  ]);
+  return { ...pki, apiServer, admin, ...(frontProxy ? { frontProxy } : {}) };
+}
+
+/**
+ * A new authority for clients and servers, and what it signs: whoever holds a certificate of the old one is nobody from then on.
+ * Tokens and what speaks for the front proxy stay.
+ */
+export async function replaceAuthority(pki: ClusterPki, request: Omit<PkiRequest, "shared">): Promise<ClusterPki> {
+  const ca = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
+  return renewPki({ ...pki, ca: ca.keyPair }, { ...request, leaves: ["apiServer", "admin"] });
+}
+
+function issueApiServer(ca: KeyPair, { dnsNames, ipAddresses, nowMs, random, validityMs }: PkiRenewal | PkiRequest) {
+  const subject = { commonName: "kube-apiserver" };
+  return issueLeaf(ca, { subject, usage: "both", dnsNames, ipAddresses, ...given({ validityMs }) }, nowMs, random);
+}
+
+function issueAdmin(ca: KeyPair, { nowMs, random, validityMs }: PkiRenewal | PkiRequest) {
+  const subject = { commonName: "kubernetes-admin", organizations: ["system:masters"] };
+  return issueLeaf(ca, { subject, usage: "client", ...given({ validityMs }) }, nowMs, random);
+}
+
+async function createFrontProxy({ clusterName, nowMs, random, validityMs }: PkiRequest): Promise<FrontProxyPki> {
+  const { keyPair, issue } = await createAuthority(`pinnace-${clusterName}-front-proxy`, nowMs, random);
+  const client = await issue({ ...frontProxyLeaf, ...given({ validityMs }) });
+  return { caCertificatePem: keyPair.certificatePem, caPrivateKeyPem: keyPair.privateKeyPem, client };
+}
+
+async function renewFrontProxy(standing: FrontProxyPki | undefined, request: PkiRequest): Promise<FrontProxyPki> {
+  if (!standing?.caPrivateKeyPem) return createFrontProxy(request);
+  const ca = { certificatePem: standing.caCertificatePem, privateKeyPem: standing.caPrivateKeyPem };
+  const { nowMs, random, validityMs } = request;
+  return { ...standing, client: await issueLeaf(ca, { ...frontProxyLeaf, ...given({ validityMs }) }, nowMs, random) };
+}
+
+const frontProxyLeaf = { subject: { commonName: "front-proxy-client" }, usage: "client" } as const;
+
+function given({ validityMs }: Pick<LeafOptions, "validityMs"> | { validityMs: number | undefined }): {
+  validityMs?: number;
+} {
+  return validityMs === undefined ? {} : { validityMs };
 }
 
 /** A certificate for serving that nobody vouches for but itself. */
 export async function createServingPair(
-  names: Pick<LeafOptions, "dnsNames" | "ipAddresses">,
+  names: Pick<LeafOptions, "dnsNames" | "ipAddresses" | "validityMs">,
   nowMs: number,
   random: Random,
 ): Promise<KeyPair> {
@@ -148,7 +196,7 @@ export async function issueLeaf(ca: KeyPair, options: LeafOptions, nowMs: number
     subject: subjectText(options.subject),
     issuer: issuer.subject,
     notBefore: new Date(nowMs - clockSkewMs),
-    notAfter: new Date(nowMs + (options.validDays ?? 365) * dayMs),
+    notAfter: new Date(nowMs + (options.validityMs ?? defaultValidityMs)),
     signingKey: signingKey,
     publicKey: keys.publicKey,
     signingAlgorithm: algorithm,

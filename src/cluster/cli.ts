@@ -234,6 +234,31 @@ Examples:
       const { deleteToken } = await import("./commands/token.ts");
       await deleteToken(which, { ...named(options), print });
     });
+  const certs = program.command("certs").description("the cluster's own certificates");
+  certs
+    .command("check-expiration")
+    .description("say when they end; the server renews each before")
+    .option(...name)
+    .action(async (options) => {
+      const { checkExpiration } = await import("./commands/certs.ts");
+      checkExpiration({ ...named(options), print });
+    });
+  certs
+    .command("renew")
+    .description("renew them now; a running server takes them up without a restart")
+    .option(...name)
+    .action(async (options) => {
+      const { renewCertificates } = await import("./commands/certs.ts");
+      await renewCertificates({ ...named(options), print });
+    });
+  certs
+    .command("rotate-ca")
+    .description("make a new authority: certificates of the old one are refused from then on")
+    .option(...name)
+    .action(async (options) => {
+      const { rotateAuthority } = await import("./commands/certs.ts");
+      await rotateAuthority({ ...named(options), print });
+    });
   program
     .command("join [server]")
     .description("run this machine as a node of a cluster elsewhere, in the foreground")

@@ -1,11 +1,13 @@
 /** The API server of one cluster: its kinds, its plugins, its bootstrap objects, and the subresources that other parts stand behind. */
 
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
 import { Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Auditor } from "../apiserver/audit.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
+import type { ListenOptions } from "../apiserver/http/listener.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
@@ -20,6 +22,7 @@ import { anonymousPaths } from "../apiserver-plugins/authentication/anonymous.ts
 import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication/bootstrap-token-authenticator.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
+import { requestHeaderAuthenticator } from "../apiserver-plugins/authentication/request-header.ts";
 import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
 import {
   createTokenAuthority,
@@ -33,6 +36,7 @@ import { NodeGraph } from "../apiserver-plugins/authorization/node-graph.ts";
 import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rbac.ts";
 import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalation.ts";
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
+import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
 import { CustomResources } from "../apiserver-plugins/custom-resources/custom-resources.ts";
 import { followFlowControl } from "../apiserver-plugins/flow-control/flow-control-source.ts";
@@ -58,10 +62,11 @@ import { definitions } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import type { Store } from "../storage/store.ts";
 import { configuredAuthenticators, configuredAuthorizers, webhookOf } from "./access-control.ts";
-import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
+import type { PkiKeeper } from "./pki-keeper.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { followTrust, isSameTrust, type Trust, tlsOf, trustObjects } from "./trust.ts";
 
 export interface ControlPlane {
   server: ApiServer;
@@ -69,6 +74,8 @@ export interface ControlPlane {
   clientOf(component: string): Client;
   /** Who a component is to servers that requests are passed on to. */
   userOf(component: string): UserInfo;
+  /** Opens an HTTPS door, with the certificates of now and of later. */
+  listen(where: Pick<ListenOptions, "host" | "port" | "fd">): Promise<AddressInfo>;
   /** Signs ServiceAccounts' tokens. */
   tokens: TokenAuthority;
   close(): Promise<void>;
@@ -76,7 +83,7 @@ export interface ControlPlane {
 
 export interface ControlPlaneOptions extends Surroundings {
   plan: ClusterPlan;
-  pki: ClusterPki;
+  keeper: PkiKeeper;
   store: Store;
   /** Where pods reach the API server. */
   apiAddress: { address: string; port: number };
@@ -92,15 +99,16 @@ export interface ControlPlaneOptions extends Surroundings {
 
 /** Serves nothing yet: `server.listen` opens the doors. Resolves when the objects every cluster has are there. */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { plan, pki, store, clock, random, log } = options;
+  const { plan, keeper, store, clock, random, log } = options;
   const allocators = createServiceAllocators({
     serviceCidrs: serviceRangesOf(plan),
     nodePortRange: { first: plan.network.nodePortRange[0], last: plan.network.nodePortRange[1] },
     random,
   });
   const issuer = `https://kubernetes.default.svc.${plan.network.dnsDomain}`;
-  const tokens = createTokenAuthority({ privateKeyPem: pki.serviceAccountKeyPem, issuer, clock, random });
+  const tokens = createTokenAuthority({ privateKeyPem: keeper.current.serviceAccountKeyPem, issuer, clock, random });
   const { authentication = {} } = plan.apiServer;
+  const trust = await followTrust(keeper, authentication.requestHeader);
   const roles = new RbacIndex();
   let reader: RegistryReader | undefined;
   const readers = () => reader!;
@@ -122,7 +130,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     random,
     log: log.with({ component: "apiserver" }),
     authenticators: [
-      clientCertificateAuthenticator,
+      requestHeaderAuthenticator(trust.requestHeader),
+      clientCertificateAuthenticator(trust.clients),
       ...(authentication.tokens ? [staticTokenAuthenticator(authentication.tokens)] : []),
       serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
       bootstrapTokenAuthenticator(readers, clock),
@@ -193,7 +202,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const services = informers().informer(Services);
     services.addHandler(followServices(allocators, () => services.list()));
   }
-  const control: ControlPlane = {
+  const control: Omit<ControlPlane, "listen"> = {
     server,
     tokens,
     clientOf: (component) => server.client(componentUser(component), component),
@@ -216,19 +225,29 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     signal: options.signal,
   });
   const serving = customResources.start();
-  await writeBootstrapObjects(control.clientOf("kube-apiserver"), options);
+  await writeBootstrapObjects(control.clientOf("kube-apiserver"), options, trust);
   await Promise.all([following, serving]);
   startAggregator({
     registry: server.registry,
     cache: informers(),
     client: control.clientOf("kube-aggregator"),
     router,
-    frontProxy: pki.frontProxy?.client,
+    frontProxy: () => keeper.current.frontProxy?.client,
     clock,
     log: log.with({ component: "kube-aggregator" }),
     signal: options.signal,
   });
-  return control;
+  keeper.follow((pki, before) => {
+    server.renewCertificates(
+      tlsOf(pki, trust),
+      (certificate) => trust.clients.vouchFor(certificate) || trust.proxies.vouchFor(certificate),
+    );
+    if (!isSameTrust(pki, before))
+      void ensureAll(control.clientOf("kube-apiserver"), trustObjects(pki, trust)).catch((error) =>
+        log.error("telling aggregated servers whom to trust failed", { error }),
+      );
+  });
+  return { ...control, listen: (where) => server.listen({ ...tlsOf(keeper.current, trust), ...where }) };
 }
 
 const claimed = Buffer.from("claimed");
@@ -289,18 +308,24 @@ function componentUser(component: string): UserInfo {
   return { name: `system:${component}`, groups: ["system:masters", "system:authenticated"] };
 }
 
-async function writeBootstrapObjects(client: Client, { plan, apiAddress, pki }: ControlPlaneOptions): Promise<void> {
-  const objects = bootstrapObjects({
-    serviceCidrs: serviceRangesOf(plan),
-    ...apiAddress,
-    clientCa: pki.ca.certificatePem,
-    frontProxyCa: pki.frontProxy?.caCertificatePem,
-  });
+async function writeBootstrapObjects(
+  client: Client,
+  { plan, apiAddress, keeper }: ControlPlaneOptions,
+  trust: Trust,
+): Promise<void> {
+  const objects = [
+    ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress }),
+    ...trustObjects(keeper.current, trust),
+  ];
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
   const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");
   for (const step of [namespaces, objects.filter((object) => !namespaces.includes(object))]) {
-    await Promise.all(
-      step.map(({ resource, object, policy }) => ensureObject(client, resource, object as KubeObject, policy)),
-    );
+    await ensureAll(client, step);
   }
+}
+
+async function ensureAll(client: Client, objects: readonly BootstrapObject[]): Promise<void> {
+  await Promise.all(
+    objects.map(({ resource, object, policy }) => ensureObject(client, resource, object as KubeObject, policy)),
+  );
 }

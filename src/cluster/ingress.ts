@@ -7,10 +7,11 @@ import type { Client } from "../client/client.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import { ingressController } from "../ingress/controller.ts";
 import { controllerName, defaultClassAnnotation } from "../ingress/plan-ingress.ts";
-import { type ClusterPki, issueLeaf } from "./certificates.ts";
+import { issueLeaf } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
+import type { PkiKeeper } from "./pki-keeper.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { clusterCgroup } from "./teardown.ts";
@@ -18,13 +19,13 @@ import { clusterCgroup } from "./teardown.ts";
 export interface IngressOptions extends Surroundings {
   plan: ClusterPlan;
   paths: ClusterPaths;
-  pki: ClusterPki;
+  keeper: PkiKeeper;
   clientOf(component: string): Client;
   owner: Owner;
 }
 
 export function startIngress(options: IngressOptions): void {
-  const { plan, paths, pki, clientOf, clock, random, owner } = options;
+  const { plan, paths, keeper, clientOf, clock, random, owner } = options;
   const nodes = plan.nodes.filter(({ kind }) => kind === "local");
   if (plan.ingress === "none" || nodes.length === 0) return;
   const client = clientOf("ingress-nginx");
@@ -42,7 +43,7 @@ export function startIngress(options: IngressOptions): void {
     async defaultCertificate() {
       const subject = { commonName: "Kubernetes Ingress Controller Fake Certificate", organizations: ["Acme Co"] };
       const leaf = await issueLeaf(
-        pki.ca,
+        keeper.current.ca,
         { subject, usage: "server", dnsNames: ["ingress.local"] },
         clock.now(),
         random,

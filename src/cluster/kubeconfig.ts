@@ -6,7 +6,7 @@ import type { Document } from "yaml";
 import type { ClusterPki } from "./certificates.ts";
 import { lockFile } from "./cluster-lock.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
-import { writeAtomically } from "./state-folder.ts";
+import { type ClusterPaths, readJson, writeAtomically } from "./state-folder.ts";
 
 /** Cluster, user and context all carry this name. */
 export function contextName(clusterName: string): string {
@@ -65,7 +65,7 @@ export async function addContext(plan: ClusterPlan, pki: ClusterPki, target: Use
   }
 }
 
-async function mergeContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile): Promise<void> {
+async function mergeContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile, isCurrent = true): Promise<void> {
   const own = clusterKubeconfig(plan, pki);
   const existing = readText(target.file);
   if (existing.trim() === "") return writeUserFile(target, own);
@@ -79,8 +79,31 @@ async function mergeContext(plan: ClusterPlan, pki: ClusterPki, target: UserFile
   const ours = parseDocument(own).toJS() as Record<string, { name: string }[] | string>;
   for (const section of sections)
     setNamed(merged, section, contextName(plan.name), (ours[section] as { name: string }[])[0]);
-  merged.set("current-context", contextName(plan.name));
+  if (isCurrent) merged.set("current-context", contextName(plan.name));
   writeUserFile(target, merged.toString({ lineWidth: 0 }));
+}
+
+/** Which files of users hold the cluster's context: the server gives them its new certificates. */
+export function rememberUserKubeconfig(paths: ClusterPaths, target: UserFile): void {
+  const known = readJson<UserFile[]>(listOf(paths)) ?? [];
+  const others = known.filter(({ file }) => file !== target.file);
+  writeAtomically(listOf(paths), JSON.stringify([...others, target]), 0o600);
+}
+
+/** Puts what is valid now where the cluster's context still stands. Which context is the current one stays as it is. */
+export async function refreshUserKubeconfigs(plan: ClusterPlan, pki: ClusterPki, paths: ClusterPaths): Promise<void> {
+  for (const target of readJson<UserFile[]>(listOf(paths)) ?? []) {
+    const turn = await lockFile(target.file);
+    try {
+      if (readText(target.file).includes(contextName(plan.name))) await mergeContext(plan, pki, target, false);
+    } finally {
+      await turn.release();
+    }
+  }
+}
+
+function listOf({ root }: ClusterPaths): string {
+  return join(root, "kubeconfigs.json");
 }
 
 /** Takes the cluster's context out again. No error when it is not there. */

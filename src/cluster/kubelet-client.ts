@@ -31,10 +31,10 @@ export function defaultContainer(pod: DeepReadonly<Pod>): string {
 }
 
 export class KubeletClient {
-  readonly #identity: KeyPair;
+  readonly #identity: () => KeyPair;
 
-  /** `identity`: the API server's client certificate. */
-  constructor(identity: KeyPair) {
+  /** `identity`: the API server's client certificate of now. */
+  constructor(identity: () => KeyPair) {
     this.#identity = identity;
   }
 
@@ -86,7 +86,7 @@ export class KubeletClient {
   }
 
   #tls({ host }: KubeletAddress) {
-    const { certificatePem: cert, privateKeyPem: key } = this.#identity;
+    const { certificatePem: cert, privateKeyPem: key } = this.#identity();
     // Kubelets serve with certificates of their own making, as with kubeadm.
     return { cert, key, rejectUnauthorized: false, servername: /^[\d.:]+$/.test(host) ? "" : host };
   }

@@ -31,11 +31,13 @@ import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
 import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime.ts";
 import { kubeletDoor } from "../kubelet/server/https-door.ts";
 import type { PolicyEnforcer } from "../network-policy/enforcer.ts";
-import { type ClusterPki, issueLeaf } from "./certificates.ts";
+import { renewalDueMs, validityMsOf } from "./certificate-renewal.ts";
+import { issueLeaf } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { writeKubeProxyConfig } from "./kube-proxy-config.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
 import { nodeNetns, podBridge } from "./network/plan-lan.ts";
+import type { PkiKeeper } from "./pki-keeper.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { clusterCgroup } from "./teardown.ts";
@@ -51,7 +53,7 @@ export interface NodeOptions extends Surroundings {
   plan: ClusterPlan;
   node: NodePlan;
   paths: ClusterPaths;
-  pki: ClusterPki;
+  keeper: PkiKeeper;
   clientOf(component: string): Client;
   /** Undefined when the cluster has no local node. */
   machine: NodeMachine | undefined;
@@ -114,19 +116,21 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
 }
 
 /** The port on which the API server, metrics readers and the curious ask a kubelet. Nobody can reach a simulated node's. */
-async function openDoor({ plan, node, pki, clientOf, clock, random, log, signal }: NodeOptions, kubelet: Kubelet) {
+async function openDoor({ plan, node, keeper, clientOf, clock, random, log, signal }: NodeOptions, kubelet: Kubelet) {
   const door = kubeletDoor({
     nodeName: node.name,
     routes: kubelet.routes,
     pods: kubelet.pods,
     client: clientOf("kubelet"),
-    clientCa: pki.ca.certificatePem,
+    clientCa: () => keeper.current.ca.certificatePem,
+    clock,
     log: log.with({ component: "kubelet", node: node.name }),
     async certificate() {
       const subject = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"] };
       const names = { dnsNames: [node.name], ipAddresses: addressesOf(node) };
-      const leaf = await issueLeaf(pki.ca, { subject, usage: "server", ...names }, clock.now(), random);
-      return { cert: leaf.certificatePem, key: leaf.privateKeyPem };
+      const leafOptions = { subject, usage: "server", ...names, validityMs: validityMsOf(plan) } as const;
+      const leaf = await issueLeaf(keeper.current.ca, leafOptions, clock.now(), random);
+      return { cert: leaf.certificatePem, key: leaf.privateKeyPem, renewAtMs: renewalDueMs(leaf) };
     },
   });
   await listenOn(door, boundSocketIn(nodeNetnsPath(plan.name, node.name), "tcp", node.address, kubeletPort));
@@ -226,7 +230,7 @@ export function prepareVolatileFolder(paths: ClusterPaths): void {
 
 /** The proxies of all local nodes read Services through one informer. Resolves when the first rules are in effect. */
 export async function startProxies(
-  options: Omit<NodeOptions, "node" | "machine" | "pki" | "networkPolicy"> & { nodes: readonly NodePlan[] },
+  options: Omit<NodeOptions, "node" | "machine" | "keeper" | "networkPolicy"> & { nodes: readonly NodePlan[] },
 ): Promise<void> {
   const { plan, nodes, clock, log, signal, clientOf } = options;
   const proxyLog = log.with({ component: "kube-proxy" });

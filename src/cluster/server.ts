@@ -23,6 +23,7 @@ import type { Kubelet } from "../kubelet/kubelet.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import type { Store } from "../storage/store.ts";
+import { keepCertificatesFresh } from "./certificate-renewal.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
@@ -42,6 +43,8 @@ import { startNetworkPolicy } from "./network-policy.ts";
 import { nodeSubresources } from "./node-subresources.ts";
 import { usageReader } from "./node-usage.ts";
 import { openStore } from "./open-store.ts";
+import { PkiKeeper } from "./pki-keeper.ts";
+import { publishAuthority } from "./publish-authority.ts";
 import type { Role } from "./roles.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { ClusterPaths } from "./state-folder.ts";
@@ -81,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     abort.abort();
     await owner.close();
   };
+  const keeper = new PkiKeeper(options.pki);
   const watch = new StartWatch(clock, options.timeoutSeconds ?? 60);
   const start = async (): Promise<RunningCluster> => {
     const localNodes = plan.nodes.filter((node) => node.kind === "local");
@@ -104,23 +108,32 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     const starting = startControlPlane({
       ...surroundings,
       ...options,
+      keeper,
       store,
       apiAddress,
       auditFolder: paths.root,
-      nodeSubresources: nodeSubresources(kubelets, new KubeletClient(options.pki.apiServer)),
+      nodeSubresources: nodeSubresources(kubelets, new KubeletClient(() => keeper.current.apiServer)),
       readUsage: roles.has("kubelet") && plan.nodes.length > 0 ? usageReader(kubelets, () => clock.now()) : undefined,
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });
     const control = await watch.until("the API server's own objects", starting);
+    keeper.follow((pki, before) => {
+      const [next, old] = [pki.ca.certificatePem, before.ca.certificatePem];
+      if (next === old) return;
+      publishAuthority(control.clientOf("kube-controller-manager"), next, old).catch((error) =>
+        log.error("telling pods of the new authority failed", { error }),
+      );
+    });
+    void keepCertificatesFresh({ ...surroundings, keeper, plan, paths });
     owner.own(() => control.close());
-    await listen(control, options);
+    await listen(control, plan);
     onProgress(`API server at https://${plan.apiServer.address}:${plan.apiServer.port}`);
     await sleep(clock, firstCallersMs);
 
     const clientOf = control.clientOf;
     const usable: Promise<unknown>[] = [];
     if (roles.has("controller-manager"))
-      usable.push(watch.until("controllers", startControllers(control, store, options, surroundings, owner)));
+      usable.push(watch.until("controllers", startControllers(control, store, keeper, options, surroundings, owner)));
     if (roles.has("scheduler")) {
       const startHere = (signal: AbortSignal) =>
         startScheduler({
@@ -137,7 +150,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     await lan;
     if (controlNode) {
       const fd = boundSocketIn(nodeNetnsPath(plan.name, controlNode.name), "tcp", apiAddress.address, apiAddress.port);
-      await control.server.listen({ ...tlsOf(options.pki), fd });
+      await control.listen({ fd });
     }
     if (roles.has("kubelet")) {
       if (localNodes.length > 0) prepareVolatileFolder(paths);
@@ -148,7 +161,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           ...surroundings,
           plan,
           paths,
-          pki: options.pki,
+          keeper,
           node,
           clientOf,
           machine: machineOrNone,
@@ -192,8 +205,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
         ),
       );
     // Nobody waits for it: the first Ingress starts the work.
-    if (roles.has("controller-manager"))
-      startIngress({ ...surroundings, plan, paths, pki: options.pki, clientOf, owner });
+    if (roles.has("controller-manager")) startIngress({ ...surroundings, plan, paths, keeper, clientOf, owner });
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
@@ -248,10 +260,10 @@ async function openMachine({ plan, paths, clock, random, log }: ServerOptions, o
   return { oci, images };
 }
 
-async function listen(control: ControlPlane, { plan, pki }: ServerOptions): Promise<void> {
+async function listen(control: ControlPlane, plan: ClusterPlan): Promise<void> {
   const { address, port } = plan.apiServer;
   try {
-    await control.server.listen({ ...tlsOf(pki), host: address, port });
+    await control.listen({ host: address, port });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new Error(
@@ -259,10 +271,6 @@ async function listen(control: ControlPlane, { plan, pki }: ServerOptions): Prom
       { cause: error },
     );
   }
-}
-
-function tlsOf(pki: ClusterPki) {
-  return { key: pki.apiServer.privateKeyPem, cert: pki.apiServer.certificatePem, clientCa: pki.ca.certificatePem };
 }
 
 /** Servers that share a store take turns: of each component one acts, whoever holds its Lease. */
@@ -292,7 +300,8 @@ function elect(
 async function startControllers(
   control: ControlPlane,
   store: Store,
-  { plan, controllers, pki, paths, random, log }: ServerOptions,
+  keeper: PkiKeeper,
+  { plan, controllers, paths, random, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
 ): Promise<void> {
@@ -314,15 +323,15 @@ async function startControllers(
     controllerCatalog({
       discover,
       readForeign,
-      rootCa: pki.ca.certificatePem,
+      rootCa: () => keeper.current.ca.certificatePem,
       clusterCIDR: plan.network.podCIDR,
       issueAccountToken: accountTokens(control.tokens),
       localVolumes: localVolumeFolders(paths.volumes),
       signCertificate: (request) =>
         signCertificateRequest({
           ...request,
-          caCertificatePem: pki.ca.certificatePem,
-          caPrivateKeyPem: pki.ca.privateKeyPem,
+          caCertificatePem: keeper.current.ca.certificatePem,
+          caPrivateKeyPem: keeper.current.ca.privateKeyPem,
           random,
         }),
     });

@@ -60,7 +60,7 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   /** What the API serves at the moment. Asked anew whenever custom resources change. */
   discover: Discover;
   /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
-  rootCa?: string;
+  rootCa?: () => string;
   /** The cluster's authority. Without it the signing controller is off. */
   signCertificate?: SignCertificate;
   /** Signs tokens of ServiceAccounts. Without it, or without `rootCa`, the controller of token Secrets is off. */

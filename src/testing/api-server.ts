@@ -44,7 +44,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const random = options.random ?? systemRandom;
   const store = options.store ?? new MemoryStore({ clock });
   const server = new ApiServer({
-    authenticators: [clientCertificateAuthenticator],
+    authenticators: [clientCertificateAuthenticator()],
     authorizers: [mastersAuthorizer, alwaysAllowPathsAuthorizer],
     definitions: allDefinitions,
     subresources: new Map([

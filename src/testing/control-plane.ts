@@ -88,7 +88,7 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
   const controllers = runControllers(
     controllerCatalog({
       discover,
-      rootCa: "PEM",
+      rootCa: () => "PEM",
       issueAccountToken: ({ name }, secret) => `token of ${name} in ${secret.name}`,
       ...options.controllers,
     }),

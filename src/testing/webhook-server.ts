@@ -26,6 +26,13 @@ export interface WebhookServerOptions {
   host?: string;
 }
 
+/** An authority that no cluster knows. */
+export async function newAuthority(): Promise<KeyPair> {
+  const nowMs = systemClock.now();
+  const pki = await createPki({ clusterName: "other", dnsNames: [], ipAddresses: [], nowMs, random: systemRandom });
+  return pki.ca;
+}
+
 /** A server's certificate for these names, signed by `ca`. */
 export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): Promise<KeyPair> {
   return issueLeaf(

@@ -68,7 +68,7 @@ beforeAll(async () => {
     cache: new InformerCache({ client, clock: systemClock, log: silentLogger, signal: stop.signal }),
     client,
     router: endpointRouter(() => new RegistryReader(api.server.registry), seededRandom(1)),
-    frontProxy: pki.frontProxy!.client,
+    frontProxy: () => pki.frontProxy!.client,
     clock: systemClock,
     log: silentLogger,
     signal: stop.signal,

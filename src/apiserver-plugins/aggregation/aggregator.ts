@@ -16,7 +16,8 @@ export interface AggregatorOptions {
   cache: InformerCache;
   client: Client;
   router: ServiceRouter;
-  frontProxy: FrontProxy | undefined;
+  /** Asked for each connection: it is renewed. */
+  frontProxy(): FrontProxy | undefined;
   clock: Clock;
   log: Logger;
   signal: AbortSignal;

@@ -22,10 +22,11 @@ export class Backend implements ForeignApi {
   available = false;
   resources: readonly object[] | undefined;
   readonly #router: ServiceRouter;
-  readonly #frontProxy: FrontProxy | undefined;
+  readonly #frontProxy: () => FrontProxy | undefined;
+  #proof: FrontProxy | undefined;
   readonly #agents = new Map<string, Agent>();
 
-  constructor(apiService: DeepReadonly<APIService>, router: ServiceRouter, frontProxy: FrontProxy | undefined) {
+  constructor(apiService: DeepReadonly<APIService>, router: ServiceRouter, frontProxy: () => FrontProxy | undefined) {
     this.apiService = apiService;
     this.group = apiService.spec.group ?? "";
     this.version = apiService.spec.version ?? "";
@@ -126,6 +127,9 @@ export class Backend implements ForeignApi {
     const { namespace = "", name = "", port = 443 } = service!;
     const route = await this.#router.route(namespace, name, port);
     const serverName = `${name}.${namespace}.svc`;
+    const proof = this.#frontProxy();
+    if (proof !== this.#proof) this.close();
+    this.#proof = proof;
     const key = `${route.host}:${route.port}`;
     let agent = this.#agents.get(key);
     if (!agent) {
@@ -135,8 +139,8 @@ export class Backend implements ForeignApi {
         serverName,
         ca: caBundle ? Buffer.from(caBundle, "base64").toString() : undefined,
         insecure: insecureSkipTLSVerify === true,
-        certificate: this.#frontProxy?.certificatePem,
-        key: this.#frontProxy?.privateKeyPem,
+        certificate: proof?.certificatePem,
+        key: proof?.privateKeyPem,
       });
       this.#agents.set(key, agent);
     }

@@ -1,18 +1,23 @@
 /** Client certificates: the common name is the user, organizations are groups (x509 request authenticator). TLS has verified them already. */
 import type { Authenticator, UserInfo } from "../../apiserver/authentication.ts";
+import type { TrustedAuthorities } from "./trusted-authorities.ts";
 
-export const clientCertificateAuthenticator: Authenticator = {
-  name: "x509",
-  authenticate({ certificate }): UserInfo | undefined {
-    // Repeated attributes are arrays, which Node's types do not say.
-    const subject = certificate?.subject as unknown as Record<string, string | string[] | undefined> | undefined;
-    const name = first(subject?.["CN"]);
-    if (!name) return undefined;
-    const organizations = subject?.["O"];
-    const groups = organizations === undefined ? [] : Array.isArray(organizations) ? organizations : [organizations];
-    return { name, groups };
-  },
-};
+/** Without `authorities`, whatever TLS verified is a user's. */
+export function clientCertificateAuthenticator(authorities?: TrustedAuthorities): Authenticator {
+  return {
+    name: "x509",
+    authenticate({ certificate }): UserInfo | undefined {
+      if (!certificate) return undefined;
+      // Repeated attributes are arrays, which Node's types do not say.
+      const subject = certificate.toLegacyObject().subject as unknown as Record<string, string | string[] | undefined>;
+      const name = first(subject?.["CN"]);
+      if (!name || (authorities && !authorities.vouchFor(certificate))) return undefined;
+      const organizations = subject["O"];
+      const groups = organizations === undefined ? [] : Array.isArray(organizations) ? organizations : [organizations];
+      return { name, groups };
+    },
+  };
+}
 
 function first(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;

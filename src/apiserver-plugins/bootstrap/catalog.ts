@@ -1,27 +1,19 @@
 /** Everything that the composition root writes when a cluster starts, in the order to write it. */
 import type { BootstrapObject } from "./bootstrap-object.ts";
 import { defaultClusterRoles } from "./cluster-roles.ts";
-import { extensionAuthentication } from "./extension-authentication.ts";
 import { defaultFlowControl } from "./flow-control.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
 import { defaultStorageClasses } from "./storage-classes.ts";
 
-export interface BootstrapOptions extends KubernetesServiceOptions {
-  /** PEM: the authority of client certificates, and that of the front proxy. */
-  clientCa: string;
-  frontProxyCa: string | undefined;
-}
-
-export function bootstrapObjects(options: BootstrapOptions): BootstrapObject[] {
+export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
   return [
     ...systemNamespaces,
     ...systemPriorityClasses,
     ...defaultClusterRoles,
     ...defaultStorageClasses,
     ...kubernetesService(options),
-    ...extensionAuthentication(options.clientCa, options.frontProxyCa),
     ...defaultFlowControl,
   ];
 }

@@ -1,5 +1,6 @@
 /** What aggregated servers read to know clients and us by (upstream: the cluster authentication trust controller). */
 import { ConfigMaps, RoleBindings, Roles } from "../../api/resources.ts";
+import type { RequestHeaderOptions } from "../authentication/request-header.ts";
 import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
 
 const name = "extension-apiserver-authentication";
@@ -7,13 +8,19 @@ const reader = `${name}-reader`;
 const namespace = "kube-system";
 const list = (...values: string[]) => JSON.stringify(values);
 
-export function extensionAuthentication(clientCa: string, frontProxyCa: string | undefined): BootstrapObject[] {
-  const frontProxy = frontProxyCa && {
-    "requestheader-client-ca-file": frontProxyCa,
-    "requestheader-allowed-names": list("front-proxy-client"),
-    "requestheader-username-headers": list("X-Remote-User"),
-    "requestheader-group-headers": list("X-Remote-Group"),
-    "requestheader-extra-headers-prefix": list("X-Remote-Extra-"),
+/** `clientCa` and `proxyCa` in PEM, which may hold several. */
+export function extensionAuthentication(
+  clientCa: string,
+  proxyCa: string,
+  proxies: Omit<RequestHeaderOptions, "authorities">,
+): BootstrapObject[] {
+  const frontProxy = {
+    "requestheader-client-ca-file": proxyCa,
+    "requestheader-allowed-names": list(...proxies.allowedNames),
+    "requestheader-username-headers": list(...proxies.usernameHeaders),
+    "requestheader-uid-headers": list(...proxies.uidHeaders),
+    "requestheader-group-headers": list(...proxies.groupHeaders),
+    "requestheader-extra-headers-prefix": list(...proxies.extraHeadersPrefixes),
   };
   return [
     atStart(ConfigMaps, { metadata: { name, namespace }, data: { "client-ca-file": clientCa, ...frontProxy } }, "keep"),

@@ -118,14 +118,14 @@ export class HttpDoor {
 
   async #userOf(exchange: Exchange): Promise<UserInfo> {
     const { socket, headers } = exchange;
-    const certificate = socket?.authorized ? socket.getPeerCertificate() : undefined;
     const credentials: Credentials = {
       headers,
-      certificate: certificate && Object.keys(certificate).length > 0 ? certificate : undefined,
+      certificate: socket?.authorized ? socket.getPeerX509Certificate() : undefined,
       remoteAddress: socket?.remoteAddress ?? "",
     };
     const user = await this.#pipeline.authenticate(credentials);
-    if (socket && headers["authorization"] === undefined) certificateUsers.set(socket, user);
+    const isOneUsers = headers["authorization"] === undefined && !this.#pipeline.speaksForMany(credentials);
+    if (socket && isOneUsers) certificateUsers.set(socket, user);
     return user;
   }
 

@@ -1,9 +1,15 @@
 /** TLS listeners: one port speaks HTTP/2 and HTTP/1.1, and asks for client certificates. */
+import type { X509Certificate } from "node:crypto";
 import { createServer as createHttp1Server, type Server as Http1Server, type IncomingMessage } from "node:http";
 import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from "node:tls";
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type TLSSocket,
+  type Server as TlsServer,
+} from "node:tls";
 import { methodNotAllowed } from "../pipeline.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 
@@ -11,13 +17,16 @@ export interface ListenOptions {
   /** PEM. */
   key: string;
   cert: string;
-  /** PEM of the authority that client certificates must come from. */
-  clientCa: string;
+  /** PEM of the authorities that client certificates must come from: of users, of proxies. */
+  clientCa: string | string[];
   /** A listening address; or `fd`, a socket that is bound already (in another network namespace, say). */
   host?: string;
   port?: number;
   fd?: number;
 }
+
+/** What may change while a listener is open. */
+export type ListenerTls = Pick<ListenOptions, "key" | "cert" | "clientCa">;
 
 export interface ListenerHandlers {
   exchange(exchange: Exchange): void;
@@ -36,9 +45,10 @@ export class Listener {
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
   readonly #sockets = new Set<Socket>();
+  readonly #secured = new Set<TLSSocket>();
   readonly #sessions = new Set<ServerHttp2Session>();
 
-  constructor(options: Pick<ListenOptions, "key" | "cert" | "clientCa">, handlers: ListenerHandlers) {
+  constructor(options: ListenerTls, handlers: ListenerHandlers) {
     this.#http1 = createHttp1Server({
       maxHeaderSize: maximumHeaderBytes,
       headersTimeout: headersTimeoutMs,
@@ -82,17 +92,16 @@ export class Listener {
     });
     this.#http2.on("sessionError", ignore);
     this.#tls = createTlsServer({
-      key: options.key,
-      cert: options.cert,
-      ca: options.clientCa,
+      ...secureContextOf(options),
       requestCert: true,
       rejectUnauthorized: false,
-      minVersion: "TLSv1.2",
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: handshakeTimeoutMs,
       noDelay: true,
     });
     this.#tls.on("secureConnection", (socket) => {
+      this.#secured.add(socket);
+      socket.once("close", () => this.#secured.delete(socket));
       socket.on("error", ignore);
       if (socket.alpnProtocol === "h2") {
         this.#http2.once("session", (session) => tlsOf.set(session, socket));
@@ -122,6 +131,18 @@ export class Listener {
     });
   }
 
+  /**
+   * New connections are made with these; those that stand go on, unless `isStillTrusted` refuses their client's certificate:
+   * whoever's authority has gone is out at once.
+   */
+  renew(options: ListenerTls, isStillTrusted: (certificate: X509Certificate) => boolean): void {
+    this.#tls.setSecureContext(secureContextOf(options));
+    for (const socket of this.#secured) {
+      const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+      if (certificate && !isStillTrusted(certificate)) socket.destroy();
+    }
+  }
+
   /** Takes no new connections, lets requests under way end for a moment, then closes everything. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
@@ -131,6 +152,23 @@ export class Listener {
     for (const socket of this.#sockets) socket.destroySoon();
     await closed;
   }
+}
+
+/** Forward secrecy and authenticated encryption throughout: what upstream's servers offer by default. */
+const suites = [
+  "TLS_AES_128_GCM_SHA256",
+  "TLS_AES_256_GCM_SHA384",
+  "TLS_CHACHA20_POLY1305_SHA256",
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+].join(":");
+
+function secureContextOf({ key, cert, clientCa }: ListenerTls): SecureContextOptions {
+  return { key, cert, ca: clientCa, minVersion: "TLSv1.2", ciphers: suites };
 }
 
 /** Methods that Node does not know never become requests: the parser refuses them. */

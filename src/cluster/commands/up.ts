@@ -7,13 +7,15 @@ import type { AdmissionSelection } from "../../apiserver-plugins/admission/catal
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
+import { validityMsOf } from "../certificate-renewal.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
 import { claim, type Lock, lock, lockPlanning } from "../cluster-lock.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig, StoreConfig, StoreEngine } from "../config/cluster-config.ts";
 import { planCluster } from "../config/plan-cluster.ts";
-import { addContext, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
+import { addContext, rememberUserKubeconfig, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
 import { checkPrerequisites, missing } from "../prerequisites.ts";
+import { servingNames } from "../serving-names.ts";
 import {
   type ClusterPaths,
   clusterPaths,
@@ -90,7 +92,7 @@ async function upAlone(
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
     if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
-    await addContext(plan, readPki(paths)!, userKubeconfig());
+    await mergeIntoUserKubeconfig(plan, paths);
     return plan;
   }
   const isNew = readPlan(paths) === undefined;
@@ -107,8 +109,15 @@ async function upAlone(
     await claimed?.release();
   }
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
-  await addContext(plan, readPki(paths)!, userKubeconfig());
+  await mergeIntoUserKubeconfig(plan, paths);
   return plan;
+}
+
+/** The server renews it there when the certificate's time comes. */
+async function mergeIntoUserKubeconfig(plan: ClusterPlan, paths: ClusterPaths): Promise<void> {
+  const target = userKubeconfig();
+  await addContext(plan, readPki(paths)!, target);
+  rememberUserKubeconfig(paths, target);
 }
 
 /** An `up` before this one ended before its server was usable: the server goes on, or ends. */
@@ -356,22 +365,12 @@ const closingPatienceMs = 5000;
 
 /** Makes the cluster's certificates and writes them into its folder. */
 export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
-  const { dnsDomain, kubernetesAddress, hostAddress } = plan.network;
-  const service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", `kubernetes.default.svc.${dnsDomain}`];
   const shared = plan.certificates === undefined ? undefined : sharedAuthorities(plan.certificates);
   const pki = await createPki({
     ...(shared ? { shared } : {}),
     clusterName: plan.name,
-    dnsNames: [...service, "localhost", ...plan.nodes.map((node) => node.name)],
-    ipAddresses: [
-      ...new Set([
-        kubernetesAddress,
-        plan.apiServer.address,
-        "127.0.0.1",
-        hostAddress,
-        ...plan.nodes.map((node) => node.address),
-      ]),
-    ],
+    ...servingNames(plan),
+    validityMs: validityMsOf(plan),
     nowMs: systemClock.now(),
     random: systemRandom,
   });

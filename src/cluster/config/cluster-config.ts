@@ -34,6 +34,8 @@ export interface ClusterConfig {
   store?: StoreConfig;
   /** The folder with the certificates of another server of this cluster, which shares its store: `pki` in that one's folder. */
   certificates?: string;
+  /** How long the cluster's own certificates are valid: a Go duration. They are renewed before. Default: 8760h. */
+  certificateValidityPeriod?: string;
 }
 
 /** Where the state is kept. */
@@ -67,6 +69,7 @@ export interface ApiServerConfig {
 
 /** How clients prove who they are, beyond certificates and ServiceAccounts' tokens. */
 export interface AuthenticationConfig {
+  requestHeader?: RequestHeaderConfig;
   /** Upstream's AuthenticationConfiguration. */
   configuration?: AuthenticationConfiguration;
   tokens?: StaticToken[];
@@ -76,6 +79,20 @@ export interface AuthenticationConfig {
     /** Default 120. */
     cacheTTLSeconds?: number;
   };
+}
+
+/** Proxies that say for whom they ask (upstream: `--requestheader-*`). The cluster's own front proxy is always one of them. */
+export interface RequestHeaderConfig {
+  /** PEM: who signs proxies' certificates. */
+  clientCAFile?: string;
+  /** Common names of proxies. Empty: whoever has a certificate of that authority. */
+  allowedNames?: string[];
+  /** Default X-Remote-User, X-Remote-Uid, X-Remote-Group; the first that is there counts, of groups all. */
+  usernameHeaders?: string[];
+  uidHeaders?: string[];
+  groupHeaders?: string[];
+  /** Default X-Remote-Extra-. */
+  extraHeadersPrefixes?: string[];
 }
 
 /** What requests are recorded, and where. */
@@ -175,6 +192,8 @@ export interface ClusterPlan {
   store?: StoreConfig;
   /** Absent: authorities of its own. */
   certificates?: string;
+  /** Absent: a year. */
+  certificateValiditySeconds?: number;
 }
 
 export interface NodePlan {

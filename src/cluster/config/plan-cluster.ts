@@ -1,4 +1,5 @@
 /** Decides everything a configuration leaves open. Pure: what is taken on the machine comes as an argument. */
+import { parseDuration } from "../../apimachinery/cel/time.ts";
 import { addressAt, cidr, cidrSize, cidrsOverlap, formatIp, ip, networkOf, offsetIn } from "../../base/ip.ts";
 import {
   type ClusterConfig,
@@ -73,6 +74,9 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     ...(config.store ? { store: config.store } : {}),
     ...(config.certificates ? { certificates: config.certificates } : {}),
+    ...(config.certificateValidityPeriod
+      ? { certificateValiditySeconds: Number(parseDuration(config.certificateValidityPeriod)! / 1_000_000_000n) }
+      : {}),
     images: {
       mirrors: config.images?.mirrors ?? {},
       registries: config.images?.registries ?? {},

@@ -30,6 +30,7 @@ import { OciMachine } from "../../kubelet/runtime/oci/machine.ts";
 import { OciRuntime } from "../../kubelet/runtime/oci/oci-runtime.ts";
 import { kubeletDoor } from "../../kubelet/server/https-door.ts";
 import { openNft } from "../../nftables/nft.ts";
+import { renewalDueMs } from "../certificate-renewal.ts";
 import { createServingPair } from "../certificates.ts";
 import { openImageStore } from "../image-store.ts";
 import { followNodeRoutes } from "../network/node-routes.ts";
@@ -144,12 +145,13 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     routes: kubelet.routes,
     pods: kubelet.pods,
     client,
-    clientCa: cluster.ca,
+    clientCa: () => cluster.ca,
+    clock,
     log: log.with({ component: "kubelet" }),
     // Signed by itself, as kubeadm's kubelets have it: the API server does not ask by whom.
     async certificate() {
       const pair = await createServingPair({ dnsNames: [name], ipAddresses: [address] }, clock.now(), random);
-      return { cert: pair.certificatePem, key: pair.privateKeyPem };
+      return { cert: pair.certificatePem, key: pair.privateKeyPem, renewAtMs: renewalDueMs(pair) };
     },
   });
   await listen(door, address);

@@ -13,9 +13,8 @@ const annotations = {
     "The CA certificates by which pods verify the API server at its cluster-internal names. Nothing else should rely on them.",
 };
 
-/** `rootCa` is the PEM bundle. */
-export function rootCaCertificatePublisherController(rootCa: string): ControllerDefinition {
-  const data = { "ca.crt": rootCa };
+/** `rootCa` gives the PEM bundle of now. */
+export function rootCaCertificatePublisherController(rootCa: () => string): ControllerDefinition {
   return defineController<Namespace>({
     name: "root-ca-certificate-publisher-controller",
     reconciles: Namespaces,
@@ -25,11 +24,12 @@ export function rootCaCertificatePublisherController(rootCa: string): Controller
     async reconcile({ key, cache, api }) {
       const namespace = cache.get(Namespaces, key);
       if (!namespace || namespace.metadata.deletionTimestamp) return;
+      const data = { "ca.crt": rootCa() };
       const existing = cache.get(ConfigMaps, objectKey(configMapName, key));
       try {
         if (!existing) {
           await api.create(ConfigMaps, { metadata: { name: configMapName, namespace: key, annotations }, data });
-        } else if (existing.data?.["ca.crt"] !== rootCa || Object.keys(existing.data).length !== 1) {
+        } else if (existing.data?.["ca.crt"] !== data["ca.crt"] || Object.keys(existing.data).length !== 1) {
           const metadata = { ...existing.metadata, annotations: { ...existing.metadata.annotations, ...annotations } };
           await api.update(ConfigMaps, { ...existing, metadata, data });
         }

@@ -21,8 +21,8 @@ interface Subject {
   uid: string;
 }
 
-/** `rootCa` is the PEM bundle that goes along. */
-export function serviceAccountTokenController(issue: IssueAccountToken, rootCa: string): ControllerDefinition {
+/** `rootCa` gives the PEM bundle that goes along. */
+export function serviceAccountTokenController(issue: IssueAccountToken, rootCa: () => string): ControllerDefinition {
   return defineController<Secret>({
     name: "serviceaccount-token-controller",
     reconciles: Secrets,
@@ -54,7 +54,7 @@ export function serviceAccountTokenController(issue: IssueAccountToken, rootCa: 
           return;
         }
         const subject = { namespace, name: accountName, uid: account.metadata.uid };
-        const data = missingData(secret, rootCa, () => issue(subject, { name, uid }));
+        const data = missingData(secret, rootCa(), () => issue(subject, { name, uid }));
         if (Object.keys(data).length === 0 && wantedUid) return;
         const metadata = { uid, resourceVersion, annotations: { [accountUidAnnotation]: subject.uid } };
         await api.patch(Secrets, refOf(secret), { type: "merge", body: { metadata, data } });

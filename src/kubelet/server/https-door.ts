@@ -1,6 +1,7 @@
 /**
  * The kubelet's own port (10250): HTTPS for those who prove who they are and may ask (upstream's kubelet server with webhook
- * authentication and authorization). Its certificate is made when the first client comes: most nodes are never asked.
+ * authentication and authorization). Its certificate is made when the first client comes, as most nodes are never asked, and
+ * renewed when the first one comes after its time for that.
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -11,6 +12,7 @@ import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
 import { SubjectAccessReviews, TokenReviews } from "../../api/resources.ts";
 import { badRequestError, StatusError } from "../../apimachinery/status-error.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Client } from "../../client/client.ts";
 import type { PodApi } from "../pod-api.ts";
@@ -23,11 +25,18 @@ export interface KubeletDoorOptions {
   pods: PodApi;
   /** Asks who somebody is and what they may. */
   client: Client;
-  /** Of the authority that signs clients' certificates. */
-  clientCa: string;
-  /** The serving certificate and key in PEM. Called once, with the first connection. */
-  certificate(): Promise<{ cert: string; key: string }>;
+  /** Of the authority that signs clients' certificates, as it is now. */
+  clientCa(): string;
+  /** The serving certificate and key in PEM, and when to ask for the next. */
+  certificate(): Promise<ServingCertificate>;
+  clock: Clock;
   log: Logger;
+}
+
+export interface ServingCertificate {
+  cert: string;
+  key: string;
+  renewAtMs: number;
 }
 
 interface User {
@@ -37,14 +46,25 @@ interface User {
 
 /** Ends with `close`. To be given a bound socket or an address: `server.listen`. */
 export function kubeletDoor(options: KubeletDoorOptions): Server {
-  let behind: Promise<HttpsServer> | undefined;
+  let behind: Promise<Behind> | undefined;
+  const current = async (): Promise<HttpsServer> => {
+    behind ??= httpsServer(options);
+    const standing = await behind;
+    if (options.clock.now() < standing.renewAtMs && options.clientCa() === standing.clientCa) return standing.server;
+    // Those who come meanwhile wait for the same one.
+    const renewed = options.certificate().then((tls) => withCertificate(options, standing.server, tls));
+    behind = renewed;
+    renewed.catch(() => {
+      if (behind === renewed) behind = Promise.resolve(standing);
+    });
+    return (await renewed).server;
+  };
   const open = new Set<Socket>();
   const server = createServer((socket) => {
     open.add(socket);
     socket.once("close", () => open.delete(socket));
     socket.on("error", () => socket.destroy());
-    behind ??= httpsServer(options);
-    behind.then(
+    current().then(
       (https) => https.emit("connection", socket),
       (error: unknown) => {
         behind = undefined;
@@ -65,9 +85,23 @@ export function kubeletDoor(options: KubeletDoorOptions): Server {
   return server;
 }
 
-async function httpsServer(options: KubeletDoorOptions): Promise<HttpsServer> {
-  const tls = await options.certificate();
-  const server = createHttpsServer({ ...tls, ca: options.clientCa, requestCert: true, rejectUnauthorized: false });
+interface Behind {
+  server: HttpsServer;
+  renewAtMs: number;
+  clientCa: string;
+}
+
+function withCertificate({ clientCa }: KubeletDoorOptions, server: HttpsServer, tls: ServingCertificate): Behind {
+  const ca = clientCa();
+  server.setSecureContext({ key: tls.key, cert: tls.cert, ca, minVersion: "TLSv1.2" });
+  return { server, renewAtMs: tls.renewAtMs, clientCa: ca };
+}
+
+async function httpsServer(options: KubeletDoorOptions): Promise<Behind> {
+  const { cert, key, renewAtMs } = await options.certificate();
+  const clientCa = options.clientCa();
+  const tls = { cert, key, ca: clientCa, minVersion: "TLSv1.2" } as const;
+  const server = createHttpsServer({ ...tls, requestCert: true, rejectUnauthorized: false });
   server.on("request", (request, response) => {
     answer(options, request, response).catch((error: unknown) => refuse(response, error));
   });
@@ -77,7 +111,7 @@ async function httpsServer(options: KubeletDoorOptions): Promise<HttpsServer> {
       refuseUpgrade(socket, code, message);
     });
   });
-  return server;
+  return { server, renewAtMs, clientCa };
 }
 
 async function answer(options: KubeletDoorOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {

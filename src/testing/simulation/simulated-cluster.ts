@@ -154,7 +154,7 @@ export class SimulatedCluster {
       signal: stop.signal,
     };
     if (component === "scheduler") startScheduler(surroundings);
-    else runControllers(controllerCatalog({ discover: () => this.#discover(), rootCa: "PEM" }), surroundings);
+    else runControllers(controllerCatalog({ discover: () => this.#discover(), rootCa: () => "PEM" }), surroundings);
     this.#running.set(component, { client, stop });
   }
 
