@@ -123,7 +123,7 @@ test("of starts that were missed while controllers were away the latest is made 
   });
 });
 
-test("a silent Node is Unknown after 40 s, and loses its Pods after the five minutes that they tolerate", async () => {
+test("a silent Node is Unknown after 50 s, and loses its Pods after the five minutes that they tolerate", async () => {
   await withCluster(async (cluster) => {
     await create(cluster, Deployments, "web", deployment("web", 2));
     const hasty = [
@@ -179,6 +179,37 @@ test("a silent Node is Unknown after 40 s, and loses its Pods after the five min
         .sort(),
     ).toEqual(["loyal", "web", "web"]);
   });
+});
+
+test("when no Node answers nobody is evicted, and of two that stay away the second goes ten seconds after the first", async () => {
+  await withCluster(async ({ world, kubelets, clock, ...cluster }) => {
+    await clock.advance(10_000);
+    const evicted = () =>
+      world
+        .all("nodes")
+        .filter(({ spec }) => spec?.taints?.some(({ effect }) => effect === "NoExecute"))
+        .map(({ metadata }) => metadata.name);
+    const unknown = () =>
+      world.all("nodes").filter(({ status }) => status?.conditions?.some(({ status }) => status === "Unknown"));
+    for (const node of ["node-0", "node-1", "node-2"]) kubelets.silence(node);
+    await clock.advance(10 * minute);
+    expect(unknown()).toHaveLength(3);
+    expect(evicted()).toEqual([]);
+    for (const { spec } of world.all("nodes")) {
+      expect(spec?.taints).toEqual([expect.objectContaining({ effect: "NoSchedule" })]);
+    }
+
+    kubelets.start("node-0");
+    await clock.advance(8_000);
+    expect(evicted()).toHaveLength(1);
+    await clock.advance(12_000);
+    expect(evicted()).toEqual(["node-1", "node-2"]);
+    // It is cut off again: those two are let go.
+    kubelets.silence("node-0");
+    await clock.advance(minute);
+    expect(evicted()).toEqual([]);
+    expect(cluster.complaints.filter((text) => !text.includes("no Node is ready"))).toEqual([]);
+  }, 3);
 });
 
 test("a Node that comes back in time keeps its Pods", async () => {

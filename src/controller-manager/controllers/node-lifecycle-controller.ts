@@ -14,15 +14,18 @@ import { whenAborted } from "../../controller-runtime/when-aborted.ts";
 import { WorkQueue } from "../../controller-runtime/work-queue.ts";
 import { messageOf } from "../pod-control.ts";
 import { podCondition } from "../pod-facts.ts";
+import { EvictionPace, type EvictionRates, evictionRate, type ZoneNodes } from "./node-lifecycle/zone-disruption.ts";
 
-export interface NodeLifecycleOptions {
-  /** A Node that was silent for this long is Unknown. Default 40 s. */
+export interface NodeLifecycleOptions extends EvictionRates {
+  /** A Node that was silent for this long is Unknown. Default 50 s. */
   nodeMonitorGracePeriodMs?: number;
   /** A Node that never spoke gets this long. Default 60 s. */
   nodeStartupGracePeriodMs?: number;
 }
 
 const leaseNamespace = "kube-node-lease";
+/** How often a Node is looked at that may not lose its Pods yet. */
+const reconsiderMs = 5_000;
 
 export const podsByNode = index<Pod>({
   resource: Pods,
@@ -46,12 +49,17 @@ class NodeLifecycle {
   readonly #heardMs = new Map<ObjectKey, number>();
   readonly #startedMs: number;
   readonly #queue: WorkQueue<ObjectKey>;
+  readonly #rates: EvictionRates;
+  readonly #pace = new EvictionPace();
+  /** No Node answers: none is evicted. */
+  #isCutOff = false;
 
   constructor(context: ProcessContext, options: NodeLifecycleOptions) {
     this.#context = context;
-    this.#graceMs = options.nodeMonitorGracePeriodMs ?? 40_000;
+    this.#graceMs = options.nodeMonitorGracePeriodMs ?? 50_000;
     this.#startupGraceMs = options.nodeStartupGracePeriodMs ?? 60_000;
     this.#startedMs = context.clock.now();
+    this.#rates = options;
     this.#queue = new WorkQueue({
       clock: context.clock,
       concurrency: 8,
@@ -131,12 +139,75 @@ class NodeLifecycle {
         }
       }
     }
-    const taints = wantedTaints(node, clock.now());
+    const eviction = this.#eviction(node);
+    const taints = wantedTaints(node, clock.now(), eviction.isAllowed);
     if (taints !== undefined) {
       node = await api.update(Nodes, { ...node, spec: { ...node.spec, taints } });
     }
     if (readyCondition(node) && readyCondition(node)?.status !== "True") await this.#markPodsNotReady(node);
-    return isSilent ? undefined : silentInMs + 1;
+    const waits = [eviction.afterMs, isSilent ? undefined : silentInMs + 1].filter((ms) => ms !== undefined);
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  /** Whether a Node that is not ready may lose its Pods now, and otherwise when to ask again. */
+  #eviction(node: DeepReadonly<Node>): { isAllowed: boolean; afterMs?: number } {
+    const ready = readyCondition(node);
+    if (!ready || ready.status === "True") {
+      if (this.#isCutOff && this.#answers(node)) this.#reconnect();
+      return { isAllowed: true };
+    }
+    const zones = this.#zones();
+    const own = zoneOf(node);
+    const rate = evictionRate(zones.get(own)!, [...zones.values()], this.#rates);
+    if ([...zones.values()].every((zone) => zone.ready === 0)) {
+      if (!this.#isCutOff) this.#cutOff();
+      return { isAllowed: false, afterMs: reconsiderMs };
+    }
+    if (this.#isCutOff) this.#reconnect();
+    if (hasNoExecute(node)) return { isAllowed: true };
+    const waitMs = this.#pace.waitMs(own, rate, this.#context.clock.now());
+    return waitMs === 0
+      ? { isAllowed: true }
+      : { isAllowed: false, afterMs: Math.min(waitMs ?? reconsiderMs, reconsiderMs) };
+  }
+
+  /** Who has missed heartbeats counts as gone before it is Unknown: what fails together shall be seen together. */
+  #answers(node: DeepReadonly<Node>): boolean {
+    const silentMs = this.#context.clock.now() - (this.#heardMs.get(keyOf(node)) ?? this.#startedMs);
+    return readyCondition(node)?.status === "True" && silentMs < this.#graceMs / 2;
+  }
+
+  #zones(): Map<string, ZoneNodes> {
+    const { cache } = this.#context;
+    const zones = new Map<string, ZoneNodes>();
+    for (const node of cache.list(Nodes)) {
+      const isReady = this.#answers(node);
+      const zone = zones.get(zoneOf(node)) ?? { ready: 0, notReady: 0 };
+      zones.set(zoneOf(node), {
+        ready: zone.ready + (isReady ? 1 : 0),
+        notReady: zone.notReady + (isReady ? 0 : 1),
+      });
+    }
+    return zones;
+  }
+
+  /** It is we who hear nothing: Nodes that were to lose their Pods keep them. */
+  #cutOff(): void {
+    const { cache, log } = this.#context;
+    this.#isCutOff = true;
+    log.warn("no Node is ready: no Pods are evicted until one is");
+    for (const node of cache.list(Nodes)) if (hasNoExecute(node)) this.#queue.add(keyOf(node));
+  }
+
+  /** Everybody gets time to be heard of anew. */
+  #reconnect(): void {
+    const { cache, clock, log } = this.#context;
+    this.#isCutOff = false;
+    log.info("a Node is ready again: Pods of others are evicted as before");
+    for (const node of cache.list(Nodes)) {
+      this.#heardMs.set(keyOf(node), clock.now());
+      this.#queue.add(keyOf(node));
+    }
   }
 
   async #markPodsNotReady(node: DeepReadonly<Node>): Promise<void> {
@@ -162,6 +233,18 @@ class NodeLifecycle {
 
 function readyCondition(node: DeepReadonly<Node> | undefined): DeepReadonly<NodeCondition> | undefined {
   return node?.status?.conditions?.find(({ type }) => type === "Ready");
+}
+
+/** Nodes of one zone of one region. */
+function zoneOf({ metadata: { labels = {} } }: DeepReadonly<Node>): string {
+  return `${labels["topology.kubernetes.io/region"] ?? ""}/${labels["topology.kubernetes.io/zone"] ?? ""}`;
+}
+
+function hasNoExecute({ spec }: DeepReadonly<Node>): boolean {
+  return (
+    spec?.taints?.some(({ key, effect }) => effect === "NoExecute" && (key === notReady || key === unreachable)) ===
+    true
+  );
 }
 
 function heartbeatOf(node: DeepReadonly<Node>): string {
@@ -217,13 +300,20 @@ const conditionTaints: readonly [string, string, string][] = [
 ];
 const unschedulableTaint = "node.kubernetes.io/unschedulable";
 
-/** The Node's taints as its conditions want them; undefined when they are so. Taints by others stay. */
-export function wantedTaints(node: DeepReadonly<Node>, nowMs: number): DeepReadonly<Taint[]> | undefined {
+/**
+ * The Node's taints as its conditions want them; undefined when they are so. Taints by others stay. `isEvicted`: whether a
+ * Node that is not ready may lose its Pods.
+ */
+export function wantedTaints(
+  node: DeepReadonly<Node>,
+  nowMs: number,
+  isEvicted = true,
+): DeepReadonly<Taint[]> | undefined {
   const wanted: Taint[] = [];
   for (const [type, status, key] of conditionTaints) {
     if (node.status?.conditions?.some((condition) => condition.type === type && condition.status === status)) {
       wanted.push({ key, effect: "NoSchedule" });
-      if (type === "Ready") wanted.push({ key, effect: "NoExecute" });
+      if (type === "Ready" && isEvicted) wanted.push({ key, effect: "NoExecute" });
     }
   }
   if (node.spec?.unschedulable) wanted.push({ key: unschedulableTaint, effect: "NoSchedule" });

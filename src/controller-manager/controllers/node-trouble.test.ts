@@ -44,6 +44,13 @@ describe("a Node's taints follow its conditions", () => {
   });
 });
 
+test("a Node that may not lose its Pods takes no new ones, and loses the taint that it had", () => {
+  const silent = node({ Ready: "Unknown" }, { taints: [taint("unreachable", "NoExecute")] });
+  expect(wantedTaints(silent, nowMs, false)?.map(({ key, effect }) => `${key}:${effect}`)).toEqual([
+    "node.kubernetes.io/unreachable:NoSchedule",
+  ]);
+});
+
 test("a silent Node's conditions become Unknown, and those it never had are added", () => {
   const conditions = silentConditions(node({ Ready: "True", PIDPressure: "False" }), nowMs)!;
   expect(conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`)).toEqual([
