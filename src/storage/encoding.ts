@@ -11,8 +11,8 @@ export interface Encoder<T> {
   readonly id: string;
   /** The object alone, as in a get or as one item of a list. Pure. */
   encode(object: T): Buffer;
-  /** One frame of a watch stream around what `encode` wrote: `{"type":"ADDED","object":…}\n`. */
-  frame(type: WatchEventType, encoded: Buffer): Buffer;
+  /** One frame of a watch stream around what `encode` wrote: `{"type":"ADDED","object":…}\n`, in pieces. */
+  frame(type: WatchEventType, encoded: Buffer): readonly Uint8Array[];
   /** The frame of a bookmark; with `initialEventsEnd` it carries the annotation `k8s.io/initial-events-end`. */
   bookmark(revision: Revision, initialEventsEnd: boolean): Buffer;
 }

@@ -264,7 +264,9 @@ describe("WatchCache", () => {
     await create("e");
     const second = await cache.list({ limit: 2, from: first.next, revision: first.revision });
     expect(
-      second.entries.map((entry) => written({ type: "ADDED", revision: 0, entry, frame: encoder.frame as never })),
+      second.entries.map((entry) =>
+        written({ type: "ADDED", revision: 0, entry, frame: encoder.frame as never, pieces: encoder.frame as never }),
+      ),
     ).toEqual(["0 ADDED c@3", "0 ADDED d@4"]);
     expect(second.next).toBeUndefined();
     expect(await names({ revision: 5 })).toMatchObject({ entries: "a b c d" });
@@ -566,7 +568,7 @@ function jsonEncoder<T>(id: string, apiVersion: string, kind: string): Encoder<T
   return {
     id,
     encode: (object) => Buffer.from(JSON.stringify(object)),
-    frame: (type, encoded) => Buffer.concat([heads[type], encoded, tail]),
+    frame: (type, encoded) => [heads[type], encoded, tail],
     bookmark(revision, initialEventsEnd) {
       const annotations = initialEventsEnd ? { "k8s.io/initial-events-end": "true" } : undefined;
       const object = { kind, apiVersion, metadata: { resourceVersion: String(revision), annotations } };

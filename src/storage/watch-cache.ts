@@ -101,6 +101,8 @@ export interface ObjectEvent<T> {
   readonly entry: Entry<T>;
   /** The frame for clients, written once for all watchers. */
   frame(encoder: Encoder<T>): Buffer;
+  /** The same in pieces, for whoever joins them with others. */
+  pieces(encoder: Encoder<T>): readonly Uint8Array[];
 }
 
 export interface Bookmark {
@@ -178,7 +180,7 @@ export interface ClaimPolicy<T> {
 /** Objects that are taken from the store, or made into events, in one go. */
 const pageSize = 500;
 /** Events of an initial state that are made in one go: objects may have to be encoded for them, while others wait. */
-const initialPageSize = 64;
+const initialPageSize = 32;
 const loadPageSize = 2_000;
 /** A watch that asks for more of the past than this is better served by a new list. */
 const longestReplay = 50_000;

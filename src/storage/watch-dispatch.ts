@@ -167,7 +167,12 @@ export class SharedEvent<T> implements ObjectEvent<T> {
   }
 
   frame(encoder: Encoder<T>): Buffer {
-    return this.#frames.of(encoder.id, () => encoder.frame(this.type, this.entry.encoded(encoder)));
+    return this.#frames.of(encoder.id, () => Buffer.concat(this.pieces(encoder)));
+  }
+
+  /** The frame's bytes in pieces, for whoever joins them with others. */
+  pieces(encoder: Encoder<T>): readonly Uint8Array[] {
+    return encoder.frame(this.type, this.entry.encoded(encoder));
   }
 }
 
@@ -181,14 +186,16 @@ export class Batch<T> implements WatchBatch<T> {
 
   encoded(encoder: Encoder<T>): Buffer {
     return this.#joined.of(encoder.id, () => {
-      const frames = this.events.map((event) => frameOf(event, encoder));
-      return frames.length === 1 ? frames[0]! : Buffer.concat(frames);
+      const [first] = this.events;
+      // The frame of a lone event is the same for groups that want other things besides.
+      if (this.events.length === 1 && first!.type !== "BOOKMARK") return first!.frame(encoder);
+      return Buffer.concat(this.events.flatMap((event) => piecesOf(event, encoder)));
     });
   }
 }
 
-function frameOf<T>(event: CacheEvent<T>, encoder: Encoder<T>): Buffer {
-  return event.type === "BOOKMARK" ? encoder.bookmark(event.revision, event.initialEventsEnd) : event.frame(encoder);
+function piecesOf<T>(event: CacheEvent<T>, encoder: Encoder<T>): readonly Uint8Array[] {
+  return event.type === "BOOKMARK" ? [encoder.bookmark(event.revision, event.initialEventsEnd)] : event.pieces(encoder);
 }
 
 /** Bytes by encoder; nearly always there is one. */

@@ -13,11 +13,18 @@ type Entries = readonly Entry<KubeObject>[];
 type Parts = Generator<Uint8Array, void>;
 
 /** Bytes that are joined to one write. */
-const chunkBytes = 512 * 1024;
+const chunkBytes = 256 * 1024;
 /** How long the parts of one chunk may take to make: other requests wait for it. */
-const sliceMs = 5;
+const sliceMs = 3;
 /** Upstream compresses answers beyond this. */
 const leastCompressedBytes = 128 * 1024;
+
+/**
+ * Chunks that no write holds any more, for the next ones. Made anew for every write, a busy server would allocate hundreds of
+ * megabytes a second outside of the heap, and collect garbage most of the time.
+ */
+const spareChunks: Buffer[] = [];
+const mostSpareChunks = 4;
 
 /** Sends the parts, letting other requests have their turn between chunks and waiting for clients that read slowly. */
 export async function sendChunks(
@@ -26,28 +33,36 @@ export async function sendChunks(
   parts: Parts,
   clock: Clock,
 ): Promise<void> {
+  const joiner = new Joiner(parts, clock);
   let begun = false;
   let wake: (() => void) | undefined;
   for (;;) {
-    const { chunk, done } = nextChunk(parts, clock);
+    const memory = spareChunks.pop() ?? Buffer.allocUnsafeSlow(chunkBytes);
+    const { chunk, done } = joiner.next(memory);
+    const release = () => {
+      if (spareChunks.length < mostSpareChunks) spareChunks.push(memory);
+    };
     // So far everything was preparation.
     if (chunk.length === 0 && !done) {
+      release();
       await new Promise((resolve) => setImmediate(resolve));
       continue;
     }
     if (!begun) {
       if (done) {
-        exchange.respond(200, headers, chunk);
+        exchange.respond(200, headers, Buffer.from(chunk));
+        release();
         return;
       }
       begun = true;
       exchange.begin(200, headers);
       exchange.onClose(() => wake?.());
     }
-    if (exchange.closed) return;
+    if (exchange.closed) return release();
     const ready = exchange.write(chunk);
     if (done) {
       exchange.end();
+      // When the last bytes have gone is not known here: the chunk is left to the garbage collector.
       return;
     }
     await new Promise<void>((resolve) => {
@@ -55,20 +70,39 @@ export async function sendChunks(
       if (ready) setImmediate(resolve);
       else exchange.onDrain(resolve);
     });
+    // A stream that has drained has let go of all it was given; one that was closed, or had room for more, may have not.
+    if (!ready && !exchange.closed) release();
   }
 }
 
-function nextChunk(parts: Parts, clock: Clock): { chunk: Buffer; done: boolean } {
-  const collected: Uint8Array[] = [];
-  let length = 0;
-  const until = clock.now() + sliceMs;
-  for (let count = 1; ; count++) {
-    const next = parts.next();
-    if (next.done) return { chunk: Buffer.concat(collected, length), done: true };
-    collected.push(next.value);
-    length += next.value.length;
-    if (length >= chunkBytes || (count % 4 === 0 && clock.now() > until)) {
-      return { chunk: Buffer.concat(collected, length), done: false };
+/** Puts parts into chunks, as many as fit or can be made in the time of one slice. */
+class Joiner {
+  readonly #parts: Parts;
+  readonly #clock: Clock;
+  /** Had no room in the chunk before. */
+  #left: Uint8Array | undefined;
+
+  constructor(parts: Parts, clock: Clock) {
+    this.#parts = parts;
+    this.#clock = clock;
+  }
+
+  /** `chunk` lies in `memory`, unless one part alone is larger. */
+  next(memory: Buffer): { chunk: Uint8Array; done: boolean } {
+    let length = 0;
+    const until = this.#clock.now() + sliceMs;
+    for (let count = 1; ; count++) {
+      const part = this.#left ?? this.#parts.next().value;
+      this.#left = undefined;
+      if (!part) return { chunk: memory.subarray(0, length), done: true };
+      if (length + part.length > memory.length) {
+        if (length === 0) return { chunk: part, done: false };
+        this.#left = part;
+        return { chunk: memory.subarray(0, length), done: false };
+      }
+      memory.set(part, length);
+      length += part.length;
+      if (count % 2 === 0 && this.#clock.now() >= until) return { chunk: memory.subarray(0, length), done: false };
     }
   }
 }

@@ -72,7 +72,7 @@ function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): St
     first = false;
     const encoded = Buffer.from(JSON.stringify(table));
     if (isBookmark) return Buffer.from(`{"type":"BOOKMARK","object":${encoded.toString()}}\n`);
-    return jsonFrame(event.type, encoded);
+    return Buffer.concat(jsonFrame(event.type, encoded));
   };
   return (batch) => Buffer.concat(batch.events.map(frameOf));
 }
@@ -82,7 +82,7 @@ function errorFrame(error: StatusError): Buffer {
 }
 
 /** As many events wait for their turn; beyond, the watch is held back until they are written. */
-const fullEvents = 128;
+const fullEvents = 32;
 
 /** Streams until the watch or the client ends. `open` starts the watch; headers go out once it stands. */
 export async function streamWatch(

@@ -14,8 +14,8 @@ const frameHeads: Record<WatchEventType, Buffer> = {
 };
 const frameTail = Buffer.from("}\n");
 
-export function jsonFrame(type: WatchEventType, encoded: Uint8Array): Buffer {
-  return Buffer.concat([frameHeads[type], encoded, frameTail]);
+export function jsonFrame(type: WatchEventType, encoded: Uint8Array): readonly Uint8Array[] {
+  return [frameHeads[type], encoded, frameTail];
 }
 
 export function bookmarkObject(apiVersion: string, kind: string, revision: number, initialEventsEnd: boolean): object {

@@ -49,7 +49,7 @@ function newEncoder(resource: ServedResource): Encoder<KubeObject> {
   return {
     id: `protobuf ${apiVersion} ${kind}`,
     encode: (object) => encodeMessage(resource.fromStored(object), schema),
-    frame: (type, message) => frame(encodeWatchEvent(type, encodeEnvelope(typeMeta, message))),
+    frame: (type, message) => [frame(encodeWatchEvent(type, encodeEnvelope(typeMeta, message)))],
     bookmark: (revision, initialEventsEnd) => {
       const message = encodeMessage(bookmarkObject(apiVersion, kind, revision, initialEventsEnd), schema);
       return frame(encodeWatchEvent("BOOKMARK", encodeEnvelope(typeMeta, message)));
