@@ -1,12 +1,59 @@
 /** The built-in kubectl beside the real one: the same invocations against the same cluster, byte by byte, exit codes and standard error included. */
 import { execFile, execFileSync } from "node:child_process";
-import { resolve } from "node:path";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
-import { type CommandOutput, describeCluster, type TestCluster } from "../src/testing/cluster-fixture.ts";
-import { acceptedDifferences, invocations } from "./kubectl-invocations.ts";
+import { afterAll, describe, expect, test } from "vitest";
+import { systemClock } from "../src/base/node/system-clock.ts";
+import { systemRandom } from "../src/base/node/system-random.ts";
+import { runKubectl } from "../src/kubectl/kubectl.ts";
+import { type CommandOutput, describeCluster } from "../src/testing/cluster-fixture.ts";
+import { acceptedDifferences, flow, invocations } from "./kubectl-invocations.ts";
 
 const run = promisify(execFile);
+// Alpha in the real one, too.
+process.env["KUBECTL_APPLYSET"] = "true";
+
+const files: Readonly<Record<string, string>> = {
+  "cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ed\ndata:\n  a: b\n",
+  "one.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: as-a, labels: { app: x } }
+data: { a: b }
+`,
+  "three.yaml": `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: as-a, labels: { app: x } }
+data: { a: b }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: as-b, labels: { app: x, part: b } }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: as-s, labels: { app: x } }
+spec: { ports: [{ port: 80 }] }
+`,
+  "config.json": '{"auths":{"a":{"auth":"YTpi"}}}',
+  env: 'A=1\n# c\nB = 2\nHOME\nC="x y"\n',
+  "dir/one": "1\n",
+  "dir/two": "2\n",
+  "dir/below/three": "3\n",
+};
+
+function writeFiles(): string {
+  const folder = mkdtempSync(join(tmpdir(), "pnt-kubectl-"));
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
+  return folder;
+}
 
 const workloads = `
 apiVersion: apps/v1
@@ -87,16 +134,40 @@ function wordsOf(line: string): string[] {
   return script === undefined ? words : [...words, script];
 }
 
-async function output(program: string, args: string[], cluster: TestCluster): Promise<CommandOutput> {
-  const env = { ...process.env, PINNACE_HOME: cluster.home, KUBECONFIG: cluster.kubeconfig };
+async function theirs(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<CommandOutput> {
   try {
-    const running = run(program, args, { env, maxBuffer: 64 << 20, timeout: 60_000 });
+    const running = run("kubectl", args, { env: environment, maxBuffer: 64 << 20, timeout: 60_000 });
     running.child.stdin?.end();
     return { ...(await running), exitCode: 0 };
   } catch (error) {
     const { stdout = "", stderr = "", code = 1 } = error as { stdout?: string; stderr?: string; code?: number };
     return { stdout, stderr, exitCode: code };
   }
+}
+
+/** In this process: a program of its own would cost more time to start than most answers take. */
+async function ours(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<CommandOutput> {
+  const written = () => {
+    const chunks: Buffer[] = [];
+    const stream = new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        chunks.push(chunk);
+        done();
+      },
+    });
+    return { stream, text: () => Buffer.concat(chunks).toString() };
+  };
+  const [stdout, stderr] = [written(), written()];
+  const exitCode = await runKubectl(args, {
+    stdin: Readable.from([]),
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    environment,
+    clock: systemClock,
+    random: () => Promise.resolve(systemRandom),
+    signal: new AbortController().signal,
+  });
+  return { stdout: stdout.text(), stderr: stderr.text(), exitCode };
 }
 
 /** What is no fault of either: ages tick between the two, and upstream's own client says that it is older than the server. */
@@ -130,18 +201,41 @@ describe.skipIf(!isComparable)(
   isComparable ? "pinnace kubectl" : `pinnace kubectl (skipped: the real one is 1.${minor}, not 1.${followedMinor})`,
   () => {
     describeCluster("beside the real kubectl", {}, (cluster) => {
+      const folder = writeFiles();
+      afterAll(() => rmSync(folder, { recursive: true, force: true }));
+      const environment = () => ({
+        ...process.env,
+        PINNACE_HOME: cluster.home,
+        KUBECONFIG: cluster.kubeconfig,
+        EDITOR: "true",
+      });
+
+      test(`says the same while ${flow.length} invocations change the cluster`, { timeout: 120_000 }, async () => {
+        const said = await Promise.all(
+          [theirs, ours].map(async (kubectl, i) => {
+            const namespace = `pnt-flow-${i}`;
+            await cluster.kubectl`create namespace ${namespace}`;
+            const answers: string[] = [];
+            for (const line of flow) {
+              const args = [...wordsOf(line.replaceAll("{files}", folder)), "-n", namespace];
+              const { stdout, stderr, exitCode } = comparable(await kubectl(args, environment()));
+              answers.push(`${line} (${exitCode})\n${stdout}${stderr}`.replaceAll(namespace, "pnt-flow"));
+            }
+            return answers;
+          }),
+        );
+        expect(said[1]).toEqual(said[0]);
+      });
+
       test(`says the same in ${invocations.length} invocations`, { timeout: 300_000 }, async () => {
         await cluster.apply(workloads);
         await cluster.kubectl`rollout status deploy/web --timeout=60s`;
         const pod = (await cluster.kubectl`get pods -l app=web -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
         const differences: Record<string, unknown> = {};
         const compare = async (line: string, seen: (output: CommandOutput) => unknown) => {
-          const args = wordsOf(line.replaceAll("{pod}", pod));
-          const [theirs, ours] = await Promise.all([
-            output("kubectl", args, cluster),
-            output(process.execPath, [resolve("dist/bin/pinnace.mjs"), "kubectl", ...args], cluster),
-          ]);
-          const [expected, actual] = [seen(theirs), seen(ours)];
+          const args = wordsOf(line.replaceAll("{pod}", pod).replaceAll("{files}", folder));
+          const answers = await Promise.all([theirs(args, environment()), ours(args, environment())]);
+          const [expected, actual] = answers.map(seen);
           if (JSON.stringify(expected) !== JSON.stringify(actual)) differences[line] = { expected, actual };
         };
         const work = [

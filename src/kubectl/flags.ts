@@ -5,7 +5,8 @@ export interface Flag {
   name: string;
   /** One letter. */
   short?: string;
-  kind: "bool" | "string" | "int" | "duration" | "list";
+  /** `pairs`: a list of `key=value`. */
+  kind: "bool" | "string" | "int" | "duration" | "list" | "pairs";
   /** What a bool is without being set: `true` for `--wait`. */
   default?: boolean | string | number;
   /** What the flag means without `=value`; such a flag never takes the next argument. */
@@ -161,6 +162,8 @@ function problemOf(flag: Flag, value: string): string | undefined {
         : `strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`;
     case "duration":
       return parseDurationMs(value) === undefined ? `time: invalid duration ${JSON.stringify(value)}` : undefined;
+    case "pairs":
+      return value.split(",").every((pair) => pair.includes("=")) ? undefined : "malformed pair, expect string=string";
     default:
       return undefined;
   }

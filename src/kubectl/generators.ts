@@ -1,4 +1,5 @@
 /** The objects that verbs make from flags (kubectl's generators). Pure. */
+import { quantityProblem } from "../apimachinery/quantity.ts";
 import type { Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import { cut } from "./flags.ts";
@@ -17,12 +18,12 @@ export function parseLabels(text: string): Record<string, string> {
 /** `5678:8080` or `80`, as `create service` and `--tcp` have them. */
 export function servicePort(text: string): Record<string, unknown> {
   const [port = "", targetPort = port] = text.split(":");
-  const number = Number(port);
-  if (!/^\d+$/.test(port) || number < 1 || number > 65_535) {
-    throw new CommandError(`invalid port: ${JSON.stringify(text)}`);
+  if (!/^\d+$/.test(port)) throw new CommandError(`strconv.ParseUint: parsing ${JSON.stringify(port)}: invalid syntax`);
+  if (Number(port) > 65_535) {
+    throw new CommandError(`strconv.ParseUint: parsing ${JSON.stringify(port)}: value out of range`);
   }
   const target = /^\d+$/.test(targetPort) ? Number(targetPort) : targetPort;
-  return { name: text.replace(":", "-"), port: number, protocol: "TCP", targetPort: target };
+  return { name: text.replaceAll(":", "-"), port: Number(port), protocol: "TCP", targetPort: target };
 }
 
 /** `KEY=value` pairs of `--env`, as container environment. */
@@ -42,7 +43,9 @@ export function resourceList(text: string): Record<string, string> {
       .filter(Boolean)
       .map((part) => {
         const [name, quantity] = cut(part, "=");
-        if (!quantity) throw new CommandError(`Invalid argument syntax ${part}, expected <resource>=<quantity>`);
+        if (!quantity) throw new CommandError(`Invalid argument syntax ${part}, expected <resource>=<value>`);
+        const problem = quantityProblem(quantity);
+        if (problem) throw new CommandError(problem);
         return [name, quantity];
       }),
   );

@@ -16,9 +16,9 @@ export async function help(args: readonly string[]): Promise<string> {
   return `kubectl works on a Kubernetes cluster.\n\nCommands:\n${rows.join("\n")}\n\nUse "kubectl <command> --help" for more about one of them.\n`;
 }
 
-export function helpOfGroup(name: string, { summary, subcommands }: CommandGroup): string {
+export function helpOfGroup(name: string, { summary, subcommands, command }: CommandGroup): string {
   const rows = Object.entries(subcommands).map(([sub, command]) => `  ${sub.padEnd(15)} ${command.summary}`);
-  return `${summary}.\n\nAvailable Commands:\n${rows.join("\n")}\n\nUsage:\n  kubectl ${name} SUBCOMMAND [options]\n\nUse "kubectl ${name} <command> --help" for more about one of them.\n`;
+  return `${summary}.\n\nAvailable Commands:\n${rows.join("\n")}\n${command ? `\nOptions:\n${command.flags.map(flagText).join("\n")}\n` : ""}\nUsage:\n  kubectl ${name} ${command ? command.usage : "SUBCOMMAND [options]"}\n\nUse "kubectl ${name} <command> --help" for more about one of them.\n`;
 }
 
 export function helpOf(name: string, { summary, usage, examples = [], flags }: Command): string {

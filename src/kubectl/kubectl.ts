@@ -2,7 +2,7 @@
 import { StatusError } from "../apimachinery/status-error.ts";
 import { CredentialError, KubeconfigError } from "../client/kubeconfig.ts";
 import type { Command, CommandGroup } from "./command.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError, usageError } from "./command-error.ts";
 import { commands } from "./commands/catalog.ts";
 import { parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
@@ -59,6 +59,13 @@ async function runGroup(
     return runCommand(command, `${verb} ${name}`, others, terminal);
   }
   const wantsHelp = rest.some((arg) => arg === "--help" || arg === "-h");
+  const [first, second] = words.map(({ arg }) => arg);
+  if (first && Object.keys(group.subcommands).some((name) => name.startsWith(`${first} `))) {
+    if (second && !wantsHelp) throw usageError(`${verb} ${first}`, `unknown command ${JSON.stringify(second)}`);
+    const { helpOfGroup } = await import("./help.ts");
+    (wantsHelp ? terminal.stdout : terminal.stderr).write(helpOfGroup(`${verb} ${first}`, membersOf(group, first)));
+    return wantsHelp ? 0 : 1;
+  }
   if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal);
   if (words.length > 0 && !wantsHelp) {
     const named = words.map(({ arg }) => arg).join(" ");
@@ -67,6 +74,15 @@ async function runGroup(
   const { helpOfGroup } = await import("./help.ts");
   terminal.stdout.write(helpOfGroup(verb, group));
   return 0;
+}
+
+/** The subcommands of two words that begin with this one. */
+function membersOf(group: CommandGroup, word: string): CommandGroup {
+  const members = Object.entries(group.subcommands).filter(([name]) => name.startsWith(`${word} `));
+  return {
+    summary: `${group.summary}: ${word}`,
+    subcommands: Object.fromEntries(members.map(([name, command]) => [name.slice(word.length + 1), command])),
+  };
 }
 
 async function runCommand(
@@ -112,7 +128,10 @@ function splitVerb(argv: readonly string[]): { verb: string | undefined; rest: r
 
 function reportFailure(error: unknown, terminal: Terminal): number {
   const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
-  for (const failure of failures) terminal.stderr.write(`${describe(failure, terminal)}\n`);
+  for (const failure of failures) {
+    const text = describe(failure, terminal);
+    if (text) terminal.stderr.write(`${text}\n`);
+  }
   return error instanceof CommandError ? error.exitCode : 1;
 }
 

@@ -1,6 +1,7 @@
 /** The annotation in which client-side apply remembers what it sent. */
 import type { Unstructured } from "./api.ts";
-import { compactGoJson } from "./printers/printable.ts";
+import { compactGoJson, goJsonInOrder } from "./printers/printable.ts";
+import { asTyped } from "./printers/typed.ts";
 
 export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -10,6 +11,23 @@ export function withLastApplied(object: Unstructured): Unstructured {
   const { annotations } = bare.metadata;
   const text = `${compactGoJson(bare)}\n`;
   return { ...bare, metadata: { ...bare.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } } };
+}
+
+/** What the annotation says of an object, for those who write only the annotation. */
+export function lastAppliedText(object: Unstructured): string {
+  const { annotations = {}, ...metadata } = withoutLastApplied(object).metadata;
+  const bare = { ...metadata, ...(Object.keys(annotations).length > 0 ? { annotations } : {}) };
+  return `${compactGoJson({ ...object, metadata: bare })}\n`;
+}
+
+/** The same in the form that Go gives the struct of the kind. */
+export function withTypedLastApplied(object: Unstructured): Unstructured {
+  const { annotations } = object.metadata;
+  const text = `${goJsonInOrder(asTyped(object))}\n`;
+  return {
+    ...object,
+    metadata: { ...object.metadata, annotations: { ...annotations, [lastAppliedAnnotation]: text } },
+  };
 }
 
 /** The object with annotations, if only an empty map of them: what is compared with what was applied last. */

@@ -36,7 +36,11 @@ export async function readManifests(session: Session, flags: FlagValues): Promis
   }
   const objects: ManifestObject[] = [];
   for (const name of flags.commaList("filename")) {
-    for (const { source, content } of await contentsOf(session, name, flags.bool("recursive"))) {
+    for (const { source, content } of await contentsOf(
+      session,
+      name,
+      flags.knows("recursive") && flags.bool("recursive"),
+    )) {
       objects.push(...(await parseManifests(content, source)));
     }
   }

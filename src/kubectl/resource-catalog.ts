@@ -85,21 +85,21 @@ export class ResourceCatalog {
 
   /** The resource a user's word means. Throws a CommandError when the server has no such one. */
   find(word: string): ApiResource {
-    const found = this.#lookUp(word);
+    const found = this.lookUp(word);
     if (found) return found;
     throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(word)}`);
   }
 
   /** The resource that an object in a manifest is of. */
   ofKind(apiVersion: string, kind: string): ApiResource | undefined {
-    const [first, second] = apiVersion.split("/");
-    const [group, version] = second === undefined ? ["", first] : [first, second];
+    const { group, version } = splitApiVersion(apiVersion);
     return this.resources.find(
       (resource) => resource.kind === kind && resource.group === group && resource.version === version,
     );
   }
 
-  #lookUp(word: string): ApiResource | undefined {
+  /** The same, undefined when the server has no such one. */
+  lookUp(word: string): ApiResource | undefined {
     const [name = "", ...rest] = word.toLowerCase().split(".");
     const candidates = this.resources.filter(
       ({ plural, singular, shortNames, kind }) =>
@@ -114,6 +114,12 @@ export class ResourceCatalog {
       candidates.find((each) => each.group.startsWith(group))
     );
   }
+}
+
+/** `apps/v1` → apps, v1; `v1` → the core group. */
+export function splitApiVersion(apiVersion: string): { group: string; version: string } {
+  const [first = "", second] = apiVersion.split("/");
+  return second === undefined ? { group: "", version: first } : { group: first, version: second };
 }
 
 /** `apps/v1`, `v1`. */

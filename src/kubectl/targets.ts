@@ -1,4 +1,5 @@
 /** Which objects a command line means: `pods`, `pods,services`, `pod web`, `pod/web svc/web`, `-f web.yaml`, `-l app=web`, `--all`. */
+import { parseLabelSelector } from "../apimachinery/selectors.ts";
 import type { Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { Flag, FlagValues } from "./flags.ts";
@@ -97,7 +98,9 @@ async function namedTargets(session: Session, args: readonly string[]): Promise<
 async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {
   const [objects, catalog] = await Promise.all([readManifests(session, flags), session.catalog()]);
   const { name: namespace, isChosen } = await session.namespace();
-  return objects.map(({ object, source }) => {
+  const selector = parseLabelSelector(stringOf(flags, "selector"));
+  const chosen = objects.filter(({ object }) => selector.matches(object.metadata.labels ?? {}));
+  return chosen.map(({ object, source }) => {
     const resource = catalog.ofKind(object.apiVersion!, object.kind!);
     if (!resource) throw unknownKind(object, source);
     const own = object.metadata.namespace;

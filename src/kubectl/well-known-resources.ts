@@ -26,6 +26,13 @@ export function wellKnownResource(word: string): ApiResource | undefined {
   return find("", core, word) ?? find("apps", apps, word);
 }
 
+/** The resource that an object of such a kind is one of, as far as it is among these. */
+export function wellKnownKind(apiVersion: string, kind: string): ApiResource | undefined {
+  if (apiVersion !== "v1" && apiVersion !== "apps/v1") return undefined;
+  const group = apiVersion === "v1" ? "" : "apps";
+  return find(group, group ? apps : core, kind);
+}
+
 function find(group: string, entries: readonly Entry[], word: string): ApiResource | undefined {
   const wanted = word.toLowerCase();
   const entry = entries.find(

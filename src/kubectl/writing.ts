@@ -34,6 +34,7 @@ export const validateFlag: Flag = {
 export type DryRun = "none" | "client" | "server";
 
 export function dryRunOf(flags: FlagValues): DryRun {
+  if (!flags.knows("dry-run")) return "none";
   const value = flags.string("dry-run");
   if (value === "unchanged" || value === "true") return "client";
   if (value === "false") return "none";
@@ -70,8 +71,9 @@ export async function reportWritten(
   resource: Pick<ApiResource, "kind" | "group">,
   object: Unstructured,
   operation: string,
+  { isTyped = false } = {},
 ): Promise<void> {
-  const printer = await printerOf(flags);
+  const printer = await printerOf(flags, { isTyped });
   if (printer) return session.print(await printer(object));
   const dryRun = dryRunOf(flags);
   const suffix = dryRun === "client" ? " (dry run)" : dryRun === "server" ? " (server dry run)" : "";

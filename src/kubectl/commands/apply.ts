@@ -3,15 +3,17 @@ import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import { applyPatch, clientSideManager } from "../client-side-apply.ts";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
-import { lastAppliedAnnotation, lastAppliedOf, withLastApplied } from "../last-applied.ts";
+import { CommandError, usageError } from "../command-error.ts";
+import { lastAppliedAnnotation, withLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
-import { outputFlags } from "../printers/printer.ts";
-import { type ApiResource, kindText, pathOf } from "../resource-catalog.ts";
+import { type ApiResource, pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
-import { fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { selectorFlags, type Target, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
-import { deleteObject } from "./delete.ts";
+import { editLastApplied, setLastApplied, viewLastApplied } from "./apply-last-applied.ts";
+import { checkPrune, prune, prunedResources } from "./apply-prune.ts";
+import { applySetFlags, applySetOf, beginApplySet, pruneApplySet } from "./apply-set.ts";
+import { deleteObject, propagationOf } from "./delete.ts";
 
 const serverSideManager = "kubectl";
 /** Writers between our read and our patch are met by reading again. */
@@ -24,8 +26,10 @@ const applyCommand: Command = {
   flags: [
     ...manifestFlags,
     ...writeFlags(""),
-    ...selectorFlags,
+    selectorFlags[0]!,
     validateFlag,
+    ...applySetFlags,
+    { name: "subresource", kind: "string", help: "with --server-side, apply to this subresource, such as status" },
     { name: "server-side", kind: "bool", help: "let the server merge" },
     { name: "force-conflicts", kind: "bool", help: "with --server-side, take over fields of other managers" },
     { name: "force", kind: "bool", help: "delete and create anew what cannot be changed in place" },
@@ -51,6 +55,7 @@ const applyCommand: Command = {
   ],
   async run(invocation) {
     const { session, flags } = invocation;
+    if (invocation.args.length > 0) throw usageError("apply", `Unexpected args: [${invocation.args.join(" ")}]`);
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
     if (flags.bool("force-conflicts") && !flags.bool("server-side")) {
       throw new CommandError("--force-conflicts only works with --server-side");
@@ -60,8 +65,14 @@ const applyCommand: Command = {
         "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
       );
     }
+    if (flags.bool("prune") && flags.bool("force")) throw new CommandError("--force cannot be used with --prune");
+    const applySet = await applySetOf(invocation);
+    if (flags.bool("prune") && !applySet) checkPrune(invocation);
+    const pruned =
+      flags.bool("prune") && !applySet ? await prunedResources(session, flags.commaList("prune-allowlist")) : [];
     const targets = await targetsOf(session, flags, invocation.args);
     if (targets.length === 0) throw new CommandError("no objects passed to apply");
+    if (applySet) await beginApplySet(invocation, applySet, targets);
     const failures: unknown[] = [];
     const applied: Unstructured[] = [];
     for (const target of targets) {
@@ -72,9 +83,10 @@ const applyCommand: Command = {
         failures.push(describeFailure(error, target));
       }
     }
-    if (flags.bool("prune")) await prune(invocation, targets, applied);
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures);
+    if (applySet) await pruneApplySet(invocation, applySet, targets, applied);
+    else if (flags.bool("prune")) await prune(invocation, pruned, targets, applied);
     return 0;
   },
 };
@@ -83,32 +95,9 @@ export const apply: CommandGroup = {
   summary: applyCommand.summary,
   command: applyCommand,
   subcommands: {
-    "view-last-applied": {
-      summary: "View the latest last-applied-configuration annotation of a resource",
-      usage: "(TYPE [NAME | -l label] | TYPE/NAME | -f FILENAME) [flags]",
-      flags: [
-        ...manifestFlags,
-        ...selectorFlags,
-        ...outputFlags,
-        { name: "all", kind: "bool", help: "all of the kind" },
-      ],
-      async run({ session, flags, args }) {
-        const found = await fetchTargets(session, flags, await targetsOf(session, flags, args));
-        const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
-        for (const { object } of found) {
-          const last = lastAppliedOf(object);
-          if (!last) {
-            throw new CommandError(
-              `no last-applied-configuration annotation found on resource: ${object.metadata.name}`,
-            );
-          }
-          session.print(
-            flags.string("output") === "json" ? `${JSON.stringify(last, undefined, 2)}\n` : encodeYaml(last),
-          );
-        }
-        return 0;
-      },
-    },
+    "edit-last-applied": editLastApplied,
+    "set-last-applied": setLastApplied,
+    "view-last-applied": viewLastApplied,
   },
 };
 
@@ -130,10 +119,14 @@ async function applyOnServer({ session, flags }: Invocation, target: Target): Pr
   const { resource, namespace, name, local } = target;
   const manager = flags.string("field-manager") || serverSideManager;
   const query = writeQuery(flags, { fieldManager: manager, force: String(flags.bool("force-conflicts")) });
-  const object = await api.call("PATCH", pathOf(resource, namespace, name) + query, {
-    body: local,
-    contentType: "application/apply-patch+yaml",
-  });
+  const object = await api.call(
+    "PATCH",
+    pathOf(resource, namespace, name, flags.string("subresource") || undefined) + query,
+    {
+      body: local,
+      contentType: "application/apply-patch+yaml",
+    },
+  );
   await reportWritten(session, flags, resource, object, "serverside-applied");
   return object;
 }
@@ -166,7 +159,7 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
     }
     if (dryRunOf(flags) === "client") {
       await reportWritten(session, flags, resource, modified, "configured");
-      return modified;
+      return current;
     }
     try {
       const object = await api.call("PATCH", path + query, { body: patch, contentType });
@@ -185,7 +178,12 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
 async function replaceByForce(invocation: Invocation, target: Target, modified: Unstructured, query: string) {
   const { session, flags } = invocation;
   const api = await session.api();
-  await deleteObject(session, target, { gracePeriodSeconds: 0 }, { waits: true, timeoutMs: 0 });
+  await deleteObject(
+    session,
+    target,
+    { ...propagationOf(flags), gracePeriodSeconds: Math.max(0, flags.number("grace-period")) },
+    { waits: true, timeoutMs: flags.durationMs("timeout") },
+  );
   const made = await api.call("POST", pathOf(target.resource, target.namespace) + query, { body: modified });
   await reportWritten(session, flags, target.resource, made, "configured");
   return made;
@@ -199,30 +197,6 @@ function warnUnlessApplied(session: Session, resource: ApiResource, current: Uns
   session.printError(
     `Warning: resource ${subject} is missing the ${lastAppliedAnnotation} annotation which is required by kubectl apply. kubectl apply should only be used on resources created declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be patched automatically.\n`,
   );
-}
-
-/** Deletes what an apply made earlier and no manifest holds now. */
-async function prune({ session, flags }: Invocation, targets: readonly Target[], applied: readonly Unstructured[]) {
-  if (!flags.bool("all") && !flags.has("selector")) {
-    throw new CommandError(
-      "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector",
-    );
-  }
-  const kept = new Set(applied.map(({ metadata }) => metadata.uid));
-  const resources = new Set(targets.map(({ resource }) => resource));
-  const namespaces = new Set(targets.map(({ namespace }) => namespace));
-  for (const resource of resources) {
-    for (const namespace of namespaces) {
-      if (resource.isNamespaced !== (namespace !== undefined)) continue;
-      const found = await fetchTargets(session, flags, [{ resource, namespace, name: undefined }]);
-      for (const { target, object } of found) {
-        if (kept.has(object.metadata.uid) || !lastAppliedOf(object)) continue;
-        if (dryRunOf(flags) === "none")
-          await deleteObject(session, target, {}, { waits: flags.bool("wait"), timeoutMs: 0 });
-        session.print(`${kindText(resource)}/${object.metadata.name} pruned\n`);
-      }
-    }
-  }
 }
 
 function describeFailure(error: StatusError | CommandError, { local, source }: Target): unknown {

@@ -3,6 +3,7 @@ import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import { jsonLines, type Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import type { FlagValues } from "../flags.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
@@ -16,6 +17,15 @@ const propagation: Readonly<Record<string, string>> = {
   true: "Background",
   false: "Orphan",
 };
+
+/** What `--cascade` says. Throws a CommandError for a word that is none of its own. */
+export function propagationOf(flags: FlagValues): { propagationPolicy: string } {
+  const propagationPolicy = propagation[flags.string("cascade")];
+  if (propagationPolicy) return { propagationPolicy };
+  throw new CommandError(
+    `invalid cascade value (${flags.string("cascade")}). Must be "background", "foreground", or "orphan"`,
+  );
+}
 
 export const deleteCommand: Command = {
   summary: "Delete resources by file names, stdin, resources and names, or by resources and label selector",
@@ -73,13 +83,8 @@ export const deleteCommand: Command = {
         "Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The resource may continue to run on the cluster indefinitely.\n",
       );
     }
-    const policy = propagation[flags.string("cascade")];
-    if (!policy)
-      throw new CommandError(
-        `invalid cascade value (${flags.string("cascade")}). Must be "background", "foreground", or "orphan"`,
-      );
     const options = {
-      propagationPolicy: policy,
+      ...propagationOf(flags),
       ...(gracePeriod >= 0 ? { gracePeriodSeconds: gracePeriod } : {}),
       ...(dryRunOf(flags) === "server" ? { dryRun: ["All"] } : {}),
     };
@@ -128,7 +133,7 @@ async function requestDeletion(session: Session, { resource, namespace, name }: 
 export async function deleteObject(
   session: Session,
   target: Target,
-  options: { gracePeriodSeconds?: number },
+  options: { gracePeriodSeconds?: number; propagationPolicy?: string },
   { waits, timeoutMs }: { waits: boolean; timeoutMs: number },
 ): Promise<void> {
   try {

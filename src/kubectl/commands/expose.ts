@@ -2,11 +2,11 @@
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import { createObject } from "../creating.ts";
 import { parseLabels } from "../generators.ts";
 import { manifestFlags } from "../manifests.ts";
 import { fetchTargets, targetsOf } from "../targets.ts";
 import { writeFlags } from "../writing.ts";
-import { createObject } from "./create.ts";
 
 interface Port {
   port: number;
@@ -68,7 +68,7 @@ export const expose: Command = {
             ...(flags.string("external-name") ? { externalName: flags.string("external-name") } : {}),
           },
         },
-        { done: "exposed" },
+        { done: "exposed", isTyped: true },
       );
     }
     return 0;

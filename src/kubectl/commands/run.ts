@@ -2,10 +2,10 @@
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
+import { createObject } from "../creating.ts";
 import { environmentOf, parseLabels } from "../generators.ts";
 import { podPath, untilPod } from "../pods.ts";
 import { dryRunOf, writeFlags } from "../writing.ts";
-import { createObject } from "./create.ts";
 import { deleteObject } from "./delete.ts";
 import { attachTo } from "./exec.ts";
 
@@ -56,8 +56,9 @@ export const run: Command = {
         "--dry-run=server can't be used with attached containers options (--attach, --stdin, or --tty)",
       );
     if (!joins) {
-      await createObject(invocation, pod);
-      if (flags.bool("expose")) await createObject(invocation, serviceOf(name, pod, flags.string("port")));
+      await createObject(invocation, pod, { isTyped: true });
+      if (flags.bool("expose"))
+        await createObject(invocation, serviceOf(name, pod, flags.string("port")), { isTyped: true });
       return 0;
     }
     return createAndJoin(invocation, pod);

@@ -3,11 +3,11 @@ import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import { createObject } from "../creating.ts";
 import { manifestFlags } from "../manifests.ts";
 import { apiVersionOf, pathOf } from "../resource-catalog.ts";
 import { fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, writeFlags, writeQuery } from "../writing.ts";
-import { createObject } from "./create.ts";
 
 interface Scale {
   metadata: Unstructured["metadata"];

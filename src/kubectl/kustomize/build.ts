@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { parseYaml, parseYamlStream } from "../../apimachinery/serializer/yaml.ts";
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
-import { contentHash, generate } from "./generate.ts";
+import { generate, nameSuffix } from "./generate.ts";
 import { checkedKustomization, type Kustomization, type PatchEntry } from "./kustomization.ts";
 import { fixReferences } from "./name-references.ts";
 import { applyPatchEntry } from "./patches.ts";
@@ -26,7 +26,7 @@ export function buildKustomization(folder: string, warn: (line: string) => void)
   for (const resource of resources) {
     if (!resource.needsHash) continue;
     const { object } = resource;
-    rename(resource, `${object.metadata.name}-${contentHash(object)}`);
+    rename(resource, `${object.metadata.name}-${nameSuffix(object)}`);
   }
   fixReferences(resources);
   return inOrder(resources).map(({ object }) => object);

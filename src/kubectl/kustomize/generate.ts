@@ -1,11 +1,10 @@
 /** ConfigMaps and Secrets from literals and files, and the hash that gives changed content a new name. */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
+import { contentHash } from "../content-hash.ts";
 import { cut } from "../flags.ts";
-import { compactGoJson } from "../printers/printable.ts";
 import type { GeneratorEntry, GeneratorOptions } from "./kustomization.ts";
 import { type Resource, resourceOf } from "./resource.ts";
 
@@ -137,9 +136,9 @@ function isText(bytes: Buffer): boolean {
   return Buffer.from(bytes.toString()).equals(bytes);
 }
 
-/** Ten characters that stand for the content; no vowels, so that they form no words. */
-export function contentHash({ kind, ...object }: Unstructured): string {
-  const content = {
+/** Of a generated object: what its name ends in. */
+export function nameSuffix({ kind, ...object }: Unstructured): string {
+  return contentHash({
     kind,
     // Upstream looks the name up where it is not.
     name: "",
@@ -147,8 +146,5 @@ export function contentHash({ kind, ...object }: Unstructured): string {
     ...(object["binaryData"] ? { binaryData: object["binaryData"] } : {}),
     ...(kind === "Secret" ? { type: object["type"] } : {}),
     ...(kind === "Secret" && object["stringData"] ? { stringData: object["stringData"] } : {}),
-  };
-  const hex = createHash("sha256").update(compactGoJson(content)).digest("hex");
-  const replaced: Record<string, string> = { 0: "g", 1: "h", 3: "k", a: "m", e: "t" };
-  return [...hex.slice(0, 10)].map((character) => replaced[character] ?? character).join("");
+  });
 }

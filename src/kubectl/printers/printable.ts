@@ -27,7 +27,12 @@ export function goJson(value: unknown, indent = 4): string {
   return `${escapeHtml(JSON.stringify(sortKeys(value), undefined, indent))}\n`.replace(/: \{\}/g, ": {}");
 }
 
-/** The same on one line. */
+/** The same with the keys in the order in which they stand, on one line unless `indent` says otherwise. */
+export function goJsonInOrder(value: unknown, indent = 0): string {
+  return escapeHtml(JSON.stringify(value, undefined, indent));
+}
+
+/** With the keys in order, on one line. */
 export function compactGoJson(value: unknown): string {
   return escapeHtml(JSON.stringify(sortKeys(value)));
 }

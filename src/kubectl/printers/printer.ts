@@ -3,7 +3,7 @@ import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
 import { cut, type Flag, type FlagValues } from "../flags.ts";
 import { JsonPathError, parseJsonPath } from "../jsonpath.ts";
-import { goJson, listOf, withoutManagedFields } from "./printable.ts";
+import { goJson, goJsonInOrder, listOf, withoutManagedFields } from "./printable.ts";
 
 /** Writes one object, or the list that stands for several. */
 export type Printer = (object: Unstructured) => string | Promise<string>;
@@ -23,8 +23,18 @@ export const outputFlags: readonly Flag[] = [
   },
 ];
 
-/** Undefined where the command's own form is wanted. Throws a CommandError for a format that does not exist. */
-export async function printerOf(flags: FlagValues): Promise<Printer | undefined> {
+/**
+ * Undefined where the command's own form is wanted. `isTyped`: the objects are such that Go writes their kind's struct.
+ * Throws a CommandError for a format that does not exist.
+ */
+export async function printerOf(flags: FlagValues, { isTyped = false } = {}): Promise<Printer | undefined> {
+  const printer = await formatOf(flags, isTyped);
+  if (!printer || !isTyped) return printer;
+  const { asTyped } = await import("./typed.ts");
+  return (object) => printer(asTyped(object));
+}
+
+async function formatOf(flags: FlagValues, isTyped: boolean): Promise<Printer | undefined> {
   const output = flags.string("output");
   const [format, argument] = cut(output, "=");
   const shown = flags.bool("show-managed-fields")
@@ -38,7 +48,7 @@ export async function printerOf(flags: FlagValues): Promise<Printer | undefined>
     case "wide":
       return undefined;
     case "json":
-      return (object) => goJson(shown(object as Unstructured));
+      return (object) => (isTyped ? `${goJsonInOrder(shown(object), 4)}\n` : goJson(shown(object)));
     case "yaml": {
       const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
       return (object) => encodeYaml(shown(object as Unstructured));

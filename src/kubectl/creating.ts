@@ -1,0 +1,56 @@
+/** Making an object that a command has in hand, for the verbs that make some: create, run, expose, autoscale. */
+import { StatusError } from "../apimachinery/status-error.ts";
+import type { Unstructured } from "./api.ts";
+import type { Invocation } from "./command.ts";
+import { CommandError } from "./command-error.ts";
+import type { Flag } from "./flags.ts";
+import { withLastApplied, withTypedLastApplied } from "./last-applied.ts";
+import { pathOf } from "./resource-catalog.ts";
+import { wellKnownKind } from "./well-known-resources.ts";
+import { dryRunOf, reportWritten, writeQuery } from "./writing.ts";
+
+export const saveConfigFlag: Flag = {
+  name: "save-config",
+  kind: "bool",
+  help: "remember the object for a later apply",
+};
+
+export interface Creating {
+  /** What the report calls it. Default: `created`. */
+  done?: string;
+  /** How a refusal by the server begins; absent: it is said as it is. */
+  failure?: string | undefined;
+  /** Whether Go would have the kind's struct in hand, which writes its fields in its own order. */
+  isTyped?: boolean;
+}
+
+/** Sends the object, or prints it when that is all the user wants. */
+export async function createObject(
+  { session, flags }: Invocation,
+  object: Unstructured,
+  { done = "created", failure, isTyped = false }: Creating = {},
+): Promise<void> {
+  const resource =
+    wellKnownKind(object.apiVersion!, object.kind!) ??
+    (await session.catalog()).ofKind(object.apiVersion!, object.kind!);
+  if (!resource) throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(object.kind)}`);
+  const isDry = dryRunOf(flags) === "client";
+  if (resource.isNamespaced && (!isDry || flags.has("namespace"))) {
+    object.metadata.namespace ??= (await session.namespace()).name;
+  }
+  const complete = !flags.bool("save-config")
+    ? object
+    : isTyped
+      ? withTypedLastApplied(object)
+      : withLastApplied(object);
+  if (isDry) return reportWritten(session, flags, resource, complete, done, { isTyped });
+  const api = await session.api();
+  const place = resource.isNamespaced ? object.metadata.namespace : undefined;
+  try {
+    const made = await api.call("POST", pathOf(resource, place) + writeQuery(flags), { body: complete });
+    await reportWritten(session, flags, resource, made, done, { isTyped });
+  } catch (error) {
+    if (failure === undefined || !(error instanceof StatusError)) throw error;
+    throw new CommandError(`${failure}: ${error.message}`);
+  }
+}
