@@ -55,6 +55,10 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
       list,
     )
     .option("--disable-admission-plugins <list>", "admission plugins to switch off", list)
+    .option(
+      "--service-node-port-range <range>",
+      "node ports of Services, as kube-apiserver's flag: 30000-35000; also for a cluster that is brought back",
+    )
     .option("--store <engine>", "where the state is kept: lmdb, memory or etcd (default: lmdb)")
     .option("--etcd-servers <list>", "etcd's endpoints, as kube-apiserver's flag; says --store etcd as well", list)
     .option("--etcd-cafile <file>", "the authority that etcd's certificate comes from")
@@ -71,6 +75,7 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
         roles: options.roles,
         controllers: options.controllers,
         admission: { enable: options.enableAdmissionPlugins, disable: options.disableAdmissionPlugins },
+        nodePortRange: options.serviceNodePortRange,
         store: await storeFromFlags(options),
         timeoutSeconds: options.timeout,
         entry,

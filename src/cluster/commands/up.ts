@@ -11,7 +11,7 @@ import { validityMsOf } from "../certificate-renewal.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
 import { claim, type Lock, lock, lockPlanning } from "../cluster-lock.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig, StoreConfig, StoreEngine } from "../config/cluster-config.ts";
-import { planCluster } from "../config/plan-cluster.ts";
+import { planCluster, portsOf } from "../config/plan-cluster.ts";
 import { addContext, rememberUserKubeconfig, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
 import { checkPrerequisites, missing } from "../prerequisites.ts";
@@ -39,6 +39,8 @@ export interface PlanOptions {
   nodes?: number | undefined;
   /** Admission plugins beside those that the configuration names. */
   admission?: AdmissionSelection | undefined;
+  /** `30000-35000`: in the place of the configuration's, and of what a cluster had that comes back. */
+  nodePortRange?: string | undefined;
   /** In the place of the configuration's; paths relative to the working directory. */
   store?: StoreConfig | undefined;
   print(line: string): void;
@@ -90,7 +92,7 @@ async function upAlone(
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
+    if (config || options.nodes !== undefined || options.store || options.nodePortRange || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
     await mergeIntoUserKubeconfig(plan, paths);
     return plan;
@@ -250,13 +252,24 @@ async function planOf(
     options.print(`Bringing cluster "${name}" back.`);
     if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
-    return { plan: existing };
+    const { nodePortRange } = options;
+    if (nodePortRange === undefined) return { plan: existing };
+    await checkPortRange(nodePortRange);
+    const plan = { ...existing, network: { ...existing.network, nodePortRange: portsOf(nodePortRange) } };
+    writePlan(paths, plan);
+    return { plan };
   }
   // Two clusters that are planned at the same moment must not choose the same LAN or port.
   const turn = await lockPlanning();
   try {
     const given: ClusterConfig = config ?? { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster" };
-    const base = options.store ? { ...given, store: options.store } : given;
+    const { nodePortRange } = options;
+    if (nodePortRange !== undefined) await checkPortRange(nodePortRange);
+    const base = {
+      ...given,
+      ...(options.store ? { store: options.store } : {}),
+      ...(nodePortRange === undefined ? {} : { network: { ...given.network, nodePortRange } }),
+    };
     const wanted = await withAdmission(
       options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) },
       options.admission,
@@ -272,6 +285,13 @@ async function planOf(
   } finally {
     await turn.release();
   }
+}
+
+/** The same checks as for a file, in its words. */
+async function checkPortRange(nodePortRange: string): Promise<void> {
+  const { parseConfig } = await import("../config/parse-config.ts");
+  const document = { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster", network: { nodePortRange } };
+  await parseConfig(JSON.stringify(document), "the command line");
 }
 
 function hasNames({ enable, disable }: AdmissionSelection = {}): boolean {

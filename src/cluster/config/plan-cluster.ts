@@ -48,7 +48,6 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
   const nodeConfigs = config.nodes ?? defaultNodes;
   refuseConflicts(config, lan, facts);
   const hostAddress = pickHostAddress(lan, nodeConfigs);
-  const [firstPort = 30000, lastPort = 32767] = (config.network?.nodePortRange ?? "30000-32767").split("-").map(Number);
   const ipv6 = planIpv6(config, lan, hostAddress);
   const nodes = planNodes(nodeConfigs, lan, hostAddress, podCIDR, facts.canRunLocalNodes);
   return {
@@ -59,7 +58,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       hostAddress,
       podCIDR,
       serviceCIDR,
-      nodePortRange: [firstPort, lastPort],
+      nodePortRange: portsOf(config.network?.nodePortRange ?? "30000-32767"),
       dnsDomain: config.network?.dnsDomain ?? "cluster.local",
       dnsAddress: formatIp(addressAt(cidr(serviceCIDR), 10)),
       kubernetesAddress: formatIp(addressAt(cidr(serviceCIDR), 1)),
@@ -140,6 +139,12 @@ function planNodes(
       taints: node.taints ?? (role === "control-plane" ? ownTaints : []),
     };
   });
+}
+
+/** `30000-32767` as first and last port. For text that was checked before. */
+export function portsOf(range: string): [first: number, last: number] {
+  const [first = 0, last = 0] = range.split("-").map(Number);
+  return [first, last];
 }
 
 function wantsIpv6({ network }: ClusterConfig): boolean {
