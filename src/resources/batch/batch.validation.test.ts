@@ -260,3 +260,121 @@ refuses(
     ],
   ],
 );
+
+const at = (time: string) => `2026-01-01T${time}:00Z`;
+const condition = (type: string) => ({ type, status: "True" });
+const begun = { "status.startTime": at("01:00") };
+const completed = {
+  ...begun,
+  "status.completionTime": at("02:00"),
+  "status.conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+};
+
+refusesChanges(
+  jobs,
+  valid,
+  [
+    ["that ends in order", completed, []],
+    ["that fails in order", { ...begun, "status.conditions": [condition("FailureTarget"), condition("Failed")] }, []],
+    [
+      "that is complete without having ended",
+      { "status.conditions": [condition("Complete")] },
+      [
+        "status.completionTime: Required value: completionTime is required for Complete jobs",
+        "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
+        "status.startTime: Required value: startTime is required for finished job",
+      ],
+    ],
+    [
+      "that is complete and failed, with pods that go on",
+      {
+        ...completed,
+        "status.conditions": [condition("SuccessCriteriaMet"), condition("Complete"), condition("Failed")],
+        "status.active": 1,
+        "status.terminating": 1,
+        "status.uncountedTerminatedPods": { failed: ["u"] },
+      },
+      [
+        "status.conditions: Invalid value: cannot set Complete=True and Failed=true conditions",
+        "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
+        "status.active: Invalid value: 1: active>0 is invalid for finished job",
+        expect.stringContaining("uncountedTerminatedPods needs to be empty for finished job"),
+        "status.terminating: Invalid value: 1: terminating>0 is invalid for finished job",
+        "status.conditions: Invalid value: cannot set SuccessCriteriaMet=True and Failed=true conditions",
+      ],
+    ],
+    [
+      "whose end comes before its beginning, and early",
+      { "status.startTime": at("02:00"), "status.completionTime": at("01:00") },
+      [
+        'status.completionTime: Invalid value: "2026-01-01T01:00:00Z": cannot set completionTime when there is no Complete=True condition',
+        'status.completionTime: Invalid value: "2026-01-01T01:00:00Z": completionTime cannot be set before startTime',
+      ],
+    ],
+    [
+      "that counts backwards",
+      { "status.failed": 1, "status.succeeded": 1, "status.ready": 2, "status.active": 1 },
+      [
+        "status.ready: Invalid value: 2: cannot set more ready pods than active",
+        "status.failed: Invalid value: 1: cannot decrease the failed counter",
+        "status.succeeded: Invalid value: 1: cannot decrease the succeeded counter",
+      ],
+      { "status.failed": 2, "status.succeeded": 2 },
+    ],
+    [
+      "that takes back its end",
+      { "status.conditions": [], "status.completionTime": undefined, "status.startTime": undefined },
+      [
+        "status.conditions: Invalid value: cannot disable the terminal Complete=True condition",
+        "status.startTime: Required value: startTime cannot be removed for unsuspended job",
+        "status.conditions: Invalid value: cannot disable the SuccessCriteriaMet=True condition",
+      ],
+      completed,
+    ],
+    [
+      "that completed at another time",
+      { "status.completionTime": at("03:00") },
+      ['status.completionTime: Invalid value: "2026-01-01T03:00:00Z": completionTime cannot be mutated'],
+      completed,
+    ],
+    [
+      "that resumes begins anew",
+      { "status.startTime": at("05:00"), "status.conditions": [] },
+      [],
+      { ...begun, "status.conditions": [condition("Suspended")] },
+    ],
+    [
+      "with indexes that it has not",
+      { "status.completedIndexes": "0", "status.failedIndexes": "0" },
+      [
+        'status.completedIndexes: Invalid value: "0": cannot set non-empty completedIndexes when non-indexed completion mode',
+        'status.failedIndexes: Invalid value: "0": cannot set non-null failedIndexes when backoffLimitPerIndex is null',
+        'status.failedIndexes: Invalid value: "0": failedIndexes and completedIndexes overlap at index: 0',
+      ],
+    ],
+    [
+      "with indexes that are none",
+      { "status.completedIndexes": "0,x", "status.failedIndexes": "2-7" },
+      [
+        'status.completedIndexes: Invalid value: "0,x": error parsing completedIndexes: cannot convert string to integer for index: "x"',
+        'status.failedIndexes: Invalid value: "2-7": error parsing failedIndexes: too large index: "7"',
+      ],
+      { ...indexed, "spec.backoffLimitPerIndex": 1 },
+    ],
+    [
+      "with indexes that succeeded and failed",
+      { "status.completedIndexes": "0-2", "status.failedIndexes": "1-2" },
+      ['status.failedIndexes: Invalid value: "1-2": failedIndexes and completedIndexes overlap at index: 1'],
+      { ...indexed, "spec.backoffLimitPerIndex": 1 },
+    ],
+    [
+      "with pods to count twice",
+      { "status.uncountedTerminatedPods": { succeeded: ["a", ""], failed: ["a"] } },
+      [
+        'status.uncountedTerminatedPods.succeeded[1]: Invalid value: "": must not be empty',
+        'status.uncountedTerminatedPods.failed[0]: Duplicate value: "a"',
+      ],
+    ],
+  ],
+  "status",
+);

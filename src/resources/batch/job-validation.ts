@@ -20,6 +20,7 @@ import { validDomainPrefixedPath } from "../validation/domain-prefixed-path.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, nonNegative, obeys, oneOf, unchanged } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { countIndexes, parseIndexes } from "./job-indexes.ts";
 import { generateSelector, validGeneratedSelector } from "./job-selector.ts";
 
 const maximumIndexes = 100_000;
@@ -31,7 +32,7 @@ const maximumIndexesLength = 64 * 1024;
 const needsIndexed = "requires indexed completion mode";
 
 /** A complaint about a whole that would be too long to show. */
-function invalidWhole(path: FieldPath, detail: string): FieldError {
+export function invalidWhole(path: FieldPath, detail: string): FieldError {
   return { reason: "FieldValueInvalid", field: path.toString(), message: `Invalid value: ${detail}` };
 }
 
@@ -45,13 +46,14 @@ export function validateJob(next: Job, previous: Job | undefined): FieldError[] 
   return previous ? [...errors, ...validSelectedSpec(next.spec), ...validChange(next.spec, previous.spec)] : errors;
 }
 
-const printJob = internalPrinter({
+export const printJob = internalPrinter({
   PodFailurePolicy: "Rules:[]PodFailurePolicyRule",
   PodFailurePolicyRule: "Action OnExitCodes:*OnExitCodes OnPodConditions:[]OnPodCondition",
   OnExitCodes: "ContainerName* Operator Values*",
   OnPodCondition: "Type Status",
   SuccessPolicy: "Rules:[]SuccessPolicyRule",
   SuccessPolicyRule: "SucceededIndexes* SucceededCount*",
+  UncountedTerminatedPods: "Succeeded* Failed*",
 });
 
 export { generateSelector };
@@ -237,8 +239,8 @@ function validSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
       if (succeededIndexes.length > maximumIndexesLength) {
         errors.push(tooLong(at.child("succeededIndexes"), maximumIndexesLength));
       }
-      const parsed = countIndexes(succeededIndexes, spec.completions ?? 0);
-      if (typeof parsed === "number") total = parsed;
+      const parsed = parseIndexes(succeededIndexes, spec.completions ?? 0);
+      if (!("problem" in parsed)) total = countIndexes(parsed);
       else {
         const detail = `error parsing succeededIndexes: ${parsed.problem}`;
         errors.push(invalid(at.child("succeededIndexes"), succeededIndexes, detail));
@@ -259,34 +261,6 @@ function validSuccessPolicy(spec: JobSpec, path: FieldPath): FieldError[] {
     return errors;
   });
   return [...tooManyRules, ...found];
-}
-
-/** `1,3-5` → 4. */
-function countIndexes(text: string, completions: number): number | { problem: string } {
-  let total = 0;
-  let last = -1;
-  if (text === "") return 0;
-  for (const interval of text.split(",")) {
-    const limits = interval.split("-");
-    if (limits.length > 2)
-      return {
-        problem: `the fragment "${interval}" violates the requirement that an index interval can have at most two parts separated by '-'`,
-      };
-    const numbers: number[] = [];
-    for (const limit of limits) {
-      if (!/^[+-]?\d+$/.test(limit)) return { problem: `cannot convert string to integer for index: "${limit}"` };
-      const index = Number(limit);
-      if (index >= completions) return { problem: `too large index: "${limit}"` };
-      numbers.push(index);
-    }
-    const [from, to = from] = numbers as [number, number?];
-    if (from <= last) return { problem: `non-increasing order, previous: ${last}, current: ${from}` };
-    if (numbers.length === 2 && to! <= from)
-      return { problem: `non-increasing order, previous: ${from}, current: ${to}` };
-    total += to! - from + 1;
-    last = to!;
-  }
-  return total;
 }
 
 function validChange(next: JobSpec, previous: JobSpec): FieldError[] {

@@ -1,13 +1,14 @@
 /** Jobs: pods that run until enough of them have succeeded. */
 import type { Job } from "../../api/batch/v1.ts";
-import { spec as specPath, status as statusPath } from "../../apimachinery/field-error.ts";
+import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
-import { bumpGenerationOnSpecChange, nonNegativeCounts, templateWarnings } from "../apps/workload.ts";
+import { bumpGenerationOnSpecChange, templateWarnings } from "../apps/workload.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, containerImages, containerNames, name, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { validateJobStatus } from "./job-status-validation.ts";
 import { generateSelector, validateJob } from "./job-validation.ts";
 
 const unlimited = 2 ** 31 - 1;
@@ -42,8 +43,7 @@ export const jobs = defineResource<Job>({
   },
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: validateJob,
-  validateStatus: ({ status }) =>
-    nonNegativeCounts(status, ["active", "succeeded", "failed", "ready", "terminating"], statusPath),
+  validateStatus: validateJobStatus,
   warnings: ({ spec }) => templateWarnings(spec.template, specPath.child("template")),
   fieldSelectors: { "status.successful": ({ status }) => String(status?.succeeded ?? 0) },
   columns: [
