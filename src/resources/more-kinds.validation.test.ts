@@ -1028,3 +1028,46 @@ refuses(
     ],
   ],
 );
+refusesChanges(csiNodes, { metadata: cluster, spec: { drivers: [{ name: "a.test", nodeID: "n" }] } }, [
+  ["how many volumes it takes", { "spec.drivers.0.allocatable": { count: 5 } }, []],
+  ["another driver", { "spec.drivers.1": { name: "b.test", nodeID: "n" } }, []],
+  [
+    "what a driver calls the node",
+    { "spec.drivers.0.nodeID": "m" },
+    [
+      'spec.drivers: Invalid value: {"Name":"a.test","NodeID":"m","TopologyKeys":null,"Allocatable":null}: field is immutable',
+    ],
+  ],
+]);
+
+const selecting = (expression: string) => ({ "spec.selectors": [{ cel: { expression } }] });
+const place = "spec.selectors[0].cel.expression";
+
+refuses(deviceClasses, { metadata: cluster, spec: { selectors: [{ cel: { expression: "true" } }] } }, [
+  ...[
+    'device.driver == "gpu.example.com"',
+    'device.attributes["gpu.example.com"].model == "a100" && device.capacity["gpu.example.com"].memory.isGreaterThan(quantity("40Gi"))',
+    'device.attributes["gpu.example.com"].healthy',
+    '"gpu.example.com" in device.attributes && device.attributes["gpu.example.com"].?version.orValue("") == "1"',
+    "device.allowMultipleAllocations",
+    'cel.bind(a, device.attributes["x.test"], a.b == 1)',
+  ].map((fine) => [`not, that selects by ${fine}`, selecting(fine), []] as const),
+  [
+    "that selects by what is no word",
+    selecting("devise.driver == 'a'"),
+    [
+      `${place}: Invalid value: "devise.driver == 'a'": compilation failed: ERROR: <input>:1:1: undeclared reference to 'devise' (in container '')\n | devise.driver == 'a'\n | ^`,
+    ],
+  ],
+  [
+    "that selects by a field that devices have not",
+    selecting("device.colour == 'a'"),
+    [expect.stringContaining("compilation failed: ERROR: <input>:1:7: undefined field 'colour'")],
+  ],
+  [
+    "that selects by a text",
+    selecting("device.driver"),
+    [`${place}: Invalid value: "device.driver": must evaluate to bool or the unknown type, not string`],
+  ],
+  ["that selects by half a sentence", selecting("true &&"), [expect.stringContaining("compilation failed: ERROR: ")]],
+]);

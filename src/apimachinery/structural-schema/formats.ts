@@ -28,7 +28,6 @@ const patterns: Readonly<Record<string, RegExp>> = {
 const checks: Readonly<Record<string, (text: string) => boolean>> = {
   ipv4: isIPv4,
   ipv6: isIPv6,
-  ip: (text) => isIP(text) !== 0,
   cidr: isCidr,
   uri: isUri,
   date: isDate,

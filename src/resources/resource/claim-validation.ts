@@ -22,6 +22,7 @@ import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachin
 import { isExtendedResource } from "../core/resource-names.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
 import { each, obeys, oneOf, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
+import { deviceSelectorProblem } from "./device-selector.ts";
 
 const maximumItems = 32;
 const maximumAlternatives = 8;
@@ -121,12 +122,14 @@ function validWanted({ deviceClassName, selectors, allocationMode, count }: Want
   return errors;
 }
 
-/** Expressions are not compiled here: the scheduler says when one makes no sense. */
 function validSelectors(selectors: readonly DeviceSelector[] | undefined, path: FieldPath): FieldError[] {
   return eachNamed(selectors, maximumItems, path, undefined, ({ cel }, at) => {
     if (!cel) return [required(at.child("cel"))];
-    const long = (cel.expression?.length ?? 0) > maximumExpression;
-    return long ? [tooLong(at.child("cel", "expression"), maximumExpression)] : [];
+    const { expression = "" } = cel;
+    const expressionPath = at.child("cel", "expression");
+    if (expression.length > maximumExpression) return [tooLong(expressionPath, maximumExpression)];
+    const problem = deviceSelectorProblem(expression);
+    return problem ? [invalid(expressionPath, expression, problem)] : [];
   });
 }
 

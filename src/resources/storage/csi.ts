@@ -1,5 +1,5 @@
 /** What storage drivers say of themselves: CSIDrivers, CSINodes, CSIStorageCapacities. */
-import type { CSIDriver, CSINode, CSIStorageCapacity } from "../../api/storage/v1.ts";
+import type { CSIDriver, CSINode, CSINodeDriver, CSIStorageCapacity } from "../../api/storage/v1.ts";
 import {
   duplicate,
   type FieldError,
@@ -11,6 +11,7 @@ import {
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { internalPrinter } from "../internal-printer.ts";
 import { age, boolean, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
@@ -24,6 +25,7 @@ import {
   unchanged,
   validDnsSubdomain,
 } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
 const root = FieldPath.root;
 const shortestToken = 600;
@@ -81,9 +83,9 @@ export const csiNodes = defineResource<CSINode>({
   ...served("storage.k8s.io/v1", "csinodes"),
   allowUnconditionalUpdate: false,
   beforeUpdate() {},
-  validate({ spec }) {
+  validate({ spec }, previous) {
     const names = new Set<string>();
-    return each(spec.drivers, specPath.child("drivers"), (driver, at) => {
+    const problems = each(spec.drivers, specPath.child("drivers"), (driver, at) => {
       const errors = [...validCsiDriverName(driver.name, at.child("name")), ...validNodeId(driver.nodeID, at)];
       if (driver.allocatable?.count !== undefined) {
         errors.push(...nonNegative(driver.allocatable.count, at.child("count")));
@@ -92,6 +94,7 @@ export const csiNodes = defineResource<CSINode>({
       names.add(driver.name);
       return [...errors, ...validTopologyKeys(driver.topologyKeys, at)];
     });
+    return [...problems, ...unchangedDrivers(spec.drivers, previous?.spec.drivers)];
   },
   columns: [name, integer("Drivers", ({ spec }) => spec.drivers?.length), age],
 });
@@ -152,4 +155,18 @@ function validChange(next: CSIStorageCapacity, previous: CSIStorageCapacity): Fi
   return (["nodeTopology", "storageClassName"] as const).flatMap((field) =>
     unchanged(next[field], previous[field], root.child(field)),
   );
+}
+
+const printDriver = internalPrinter({ CSINodeDriver: "Name NodeID TopologyKeys* Allocatable*" });
+
+/** A driver that stays may only change how many volumes it can attach. */
+function unchangedDrivers(next: readonly CSINodeDriver[], previous: readonly CSINodeDriver[] = []): FieldError[] {
+  return previous.flatMap((before) => {
+    const { allocatable: _before, ...old } = before;
+    return next
+      .filter(({ name }) => name === before.name)
+      .map(({ allocatable: _next, ...driver }) => driver)
+      .filter((driver) => !semanticallyEqual(driver, old))
+      .map((driver) => invalid(specPath.child("drivers"), printDriver("CSINodeDriver", driver), "field is immutable"));
+  });
 }
