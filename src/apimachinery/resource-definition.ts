@@ -116,7 +116,10 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
     previous: T | undefined,
     context: WriteContext,
   ): ((succeeded: boolean) => void) | undefined;
-  /** For what `beginWrite` takes where several servers share a store, each with allocators of its own: a key for each thing taken, and the refusal. */
+  /**
+   * For what `beginWrite` takes where several servers share a store, each with allocators of its own: a key for each thing taken,
+   * and the refusal of what a writer asked for by name and another server has given away. What was only drawn is drawn again.
+   */
   claims?: { keysOf(object: T): readonly string[]; refusal(keys: readonly string[]): Error };
   /** Clears what a creator may not set, sets what the server owns (phase, generation). Mutates. Status is already reset when hasStatus. */
   beforeCreate?(object: T, context: WriteContext): void;

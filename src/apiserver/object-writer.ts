@@ -15,7 +15,7 @@ import {
   StatusError,
 } from "../apimachinery/status-error.ts";
 import { rfc3339 } from "../base/clock.ts";
-import type { Entry } from "../storage/watch-cache.ts";
+import { ClaimedError, type Entry } from "../storage/watch-cache.ts";
 import { type AdmissionRequest, runMutating, runValidating } from "./admission.ts";
 import { type Answer, successStatus } from "./answer.ts";
 import {
@@ -75,6 +75,8 @@ export interface UpdateRequest {
 
 /** More rounds than writers that ever meet at one object; upstream stops at 5 for patches and never for updates. */
 const maximumRounds = 64;
+/** Addresses and ports are drawn from thousands: that another server draws the same is rare once. */
+const maximumDraws = 8;
 
 export class ObjectWriter {
   readonly services: Services;
@@ -84,6 +86,20 @@ export class ObjectWriter {
   }
 
   async create(context: RequestContext, request: CreateRequest): Promise<Answer> {
+    const { cache, definition } = request.resource;
+    if (!cache.hasRivals) return this.#create(context, request);
+    const asked = definition.claims!.keysOf(request.object);
+    for (let draw = 1; ; draw++) {
+      try {
+        return await this.#create(context, { ...request, object: structuredClone(request.object) });
+      } catch (error) {
+        if (!(error instanceof ClaimedError)) throw error;
+        refuseWhatWasAsked(request.resource, error, asked, draw);
+      }
+    }
+  }
+
+  async #create(context: RequestContext, request: CreateRequest): Promise<Answer> {
     const { services } = this;
     const { resource, object, namespace, dryRun } = request;
     const { definition, cache } = resource;
@@ -204,8 +220,10 @@ export class ObjectWriter {
       if (!request.admitted) await runMutating(services.admission, admission);
       this.#dedupOwners(context, next);
       const writeContext = this.#writeContext(context, "update", subresource, dryRun, services.clock.now());
+      const asked = cache.hasRivals ? definition.claims!.keysOf(next) : [];
       const finish = definition.beginWrite?.(next, previous as KubeObject, writeContext);
       let written = false;
+      let claimed = false;
       try {
         this.#settle(context, resource, next, previous, writeContext);
         if (!request.admitted) await runValidating(services.admission, admission);
@@ -236,9 +254,14 @@ export class ObjectWriter {
             return { kind: "entry", code: 200, resource, entry: outcome.entry };
           }
         }
+      } catch (error) {
+        if (!(error instanceof ClaimedError)) throw error;
+        refuseWhatWasAsked(resource, error, asked, round);
+        claimed = true;
       } finally {
         finish?.(written);
       }
+      if (claimed) continue;
       // A patch is made anew of what stands now; if it named a version itself, the next round refuses it.
       const final = given !== undefined && !request.unconditional;
       if (final || round >= maximumRounds) throw modifiedConflictError(resource.groupResource, name);
@@ -629,4 +652,14 @@ function deletedAnswer(resource: ServedResource, object: Shared, entry: Entry<Ku
     code: 200,
     object: successStatus(resource, object.metadata.name, object.metadata.uid),
   };
+}
+
+/** What another server has just given away is refused to those who asked for it, or drew too often; returns when it may be drawn again. */
+function refuseWhatWasAsked(
+  { definition }: ServedResource,
+  { keys }: ClaimedError,
+  asked: readonly string[],
+  draws: number,
+): void {
+  if (draws >= maximumDraws || keys.some((key) => asked.includes(key))) throw definition.claims!.refusal(keys);
 }

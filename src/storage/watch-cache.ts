@@ -173,8 +173,17 @@ export interface WatchCacheOptions<T> {
 export interface ClaimPolicy<T> {
   /** A key of the store for each. */
   keysOf(object: T): readonly string[];
-  /** What a writer is told whose object has what another server has just given away. */
-  refusal(keys: readonly string[]): Error;
+}
+
+/** The object of a write has what another server has just given away. Nothing was written. */
+export class ClaimedError extends Error {
+  override readonly name = "ClaimedError";
+  readonly keys: readonly string[];
+
+  constructor(keys: readonly string[]) {
+    super(`claimed by another writer: ${keys.join(", ")}`);
+    this.keys = keys;
+  }
 }
 
 /** Objects that are taken from the store, or made into events, in one go. */
@@ -243,6 +252,11 @@ export class WatchCache<T extends Versioned> {
   /** The store's revision that the cache shows: everything up to it is in, whichever resource it was of. The resourceVersion of a list. */
   get revision(): Revision {
     return this.#revision;
+  }
+
+  /** Whether other servers may claim what objects of this one have: writes may be rejected with ClaimedError. */
+  get hasRivals(): boolean {
+    return this.#options.claims !== undefined && this.#store.isShared;
   }
 
   /** How many objects there are. */
@@ -462,8 +476,7 @@ export class WatchCache<T extends Versioned> {
   async #outcome(key: string, result: WriteResult): Promise<WriteOutcome<T>> {
     if (!result.ok) {
       const { current, claimed } = result;
-      if (claimed && current?.modRevision === this.#map.get(key)?.modRevision)
-        throw this.#options.claims!.refusal(claimed);
+      if (claimed && current?.modRevision === this.#map.get(key)?.modRevision) throw new ClaimedError(claimed);
       // Somebody else may have deleted what this cache still shows: a writer who tries again must not find it.
       if (!current && this.#store.isShared) await this.fresh();
       if (!current) return { ok: false, current: undefined };

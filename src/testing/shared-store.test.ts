@@ -108,7 +108,7 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
     };
   }
 
-  test("an address or a node port that both give away at the same moment goes to one Service", async () => {
+  test("an address or a node port that both give away at the same moment goes to one Service, and the other draws again", async () => {
     const server = async (seed: number) => {
       const allocators = createServiceAllocators({
         serviceCidrs: ["10.96.0.0/16"],
@@ -126,37 +126,46 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
       const api = await startTestApiServer({ store, definitions: definitions.map(withAllocation) });
       return { api, allocators };
     };
-    // The same seed: both draw the same ports in the same order.
+    // The same seed: both draw the same addresses and ports in the same order.
     const servers = await Promise.all([server(1), server(1)]);
-    let refusals = 0;
-    const create = async (client: Client, name: string, nodePort?: number) => {
-      for (;;) {
-        try {
-          return await client.create(Services, {
-            metadata: { name, namespace: "default" },
-            spec: { type: "NodePort", ports: [{ port: 80, nodePort }] },
-          });
-        } catch (error) {
-          expect(error).toMatchObject({ reason: "ServerTimeout", details: { retryAfterSeconds: 1 } });
-          refusals++;
-        }
-      }
-    };
+    const create = (client: Client, name: string, spec: object = {}) =>
+      client.create(Services, {
+        metadata: { name, namespace: "default" },
+        spec: { type: "NodePort", ports: [{ name: "a", port: 80 }], ...spec },
+      });
+    // Who has not asked for any hears nothing of it: what another server was quicker to give away is drawn again.
     const made = await Promise.all(
       servers.flatMap(({ api }, i) => Array.from({ length: 5 }, (_, k) => create(api.client, `s${i}-${k}`))),
     );
     expect(new Set(made.map(({ spec }) => spec.clusterIP)).size).toBe(10);
     expect(new Set(made.map(({ spec }) => spec.ports![0]!.nodePort)).size).toBe(10);
-    expect(refusals).toBeGreaterThan(0);
+    // A Service that is changed draws as well.
+    const changed = await Promise.all(
+      servers.map(({ api }, i) => {
+        const body = { spec: { ports: [{ name: "b", port: 81 }] } };
+        return api.client.patch(Services, { name: `s${i}-0`, namespace: "default" }, { type: "strategic", body });
+      }),
+    );
+    const [port, other] = changed.map(({ spec }) => spec.ports!.find(({ name }) => name === "b")?.nodePort);
+    expect(port).toBeGreaterThanOrEqual(30000);
+    expect(other).not.toBe(port);
+    // Who asked for one that is gone is told so, and may come again.
+    const outcomes = await Promise.allSettled(
+      servers.map(({ api }, i) => create(api.client, `asked-${i}`, { clusterIP: "10.96.0.77" })),
+    );
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(outcomes.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: { reason: "ServerTimeout", details: { retryAfterSeconds: 1 } },
+    });
 
     // What is given back can be had at the other server, which hears of it by following.
     const [{ api: first }, { api: second, allocators }] = servers;
     const gone = made[0]!;
-    const port = gone.spec.ports![0]!.nodePort!;
+    const freed = gone.spec.ports![0]!.nodePort!;
     await first.client.delete(Services, { name: gone.metadata.name, namespace: "default" });
     followServices(allocators, () => [])({ type: "DELETED", object: gone });
-    const again = await create(second.client, "again", port);
-    expect(again.spec.ports![0]!.nodePort).toBe(port);
+    const again = await create(second.client, "again", { ports: [{ port: 80, nodePort: freed }] });
+    expect(again.spec.ports![0]!.nodePort).toBe(freed);
     for (const { api } of servers) await api[Symbol.asyncDispose]();
   }, 30_000);
 

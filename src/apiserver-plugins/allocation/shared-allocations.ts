@@ -3,7 +3,8 @@
  * IPAddress objects and a bitmap of ports for this).
  *
  * Each address and port stands as a key of its own in the store, written and removed in the same transaction as its Service:
- * what two servers give away at the same moment, one of them gets. Allocators follow the others' Services, so that this is rare.
+ * what two servers give away at the same moment, one of them gets; the other draws again, unless its client asked for just that.
+ * Allocators follow the others' Services, so that this is rare.
  */
 import type { Service } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
