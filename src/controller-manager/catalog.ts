@@ -79,7 +79,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     clusterRoleAggregationController,
     validatingAdmissionPolicyStatusController,
     resourceQuotaController(options.discover),
-    disruptionController,
+    disruptionController(options.discover),
     ttlAfterFinishedController,
     statefulSetController,
     replicationControllerController,

@@ -28,6 +28,16 @@ test("a Pod uses what its containers ask for, or its hungriest init container", 
   expect(texts(podUsage(pod({ containers, initContainers })))).toMatchObject({ cpu: "2", memory: "1536Mi" });
 });
 
+test("what a Pod says as a whole goes before its containers, and overhead comes on top", () => {
+  const containers = [{ name: "a", ...requests("250m") }];
+  const whole = { resources: { requests: { cpu: "1" } }, overhead: { cpu: "100m" } };
+  expect(texts(podUsage(pod({ containers, ...whole })))).toMatchObject({
+    cpu: "1100m",
+    "limits.cpu": "350m",
+    memory: "1Gi",
+  });
+});
+
 test("a finished Pod uses nothing but its object", () => {
   expect(texts(podUsage(pod({ containers: [{ name: "a", ...requests("1") }] }, "Succeeded")))).toEqual({
     "count/pods": "1",

@@ -29,7 +29,7 @@ export function podUsage(pod: DeepReadonly<Pod>): Usage {
   return usage;
 }
 
-/** Containers together, or the hungriest init container beside the sidecars before it. */
+/** Containers together, or the hungriest init container beside the sidecars before it; what the Pod as a whole says goes before. */
 function podAmounts({ spec }: DeepReadonly<Pod>, kind: "requests" | "limits"): Map<string, Quantity> {
   const parsed = (amounts: Readonly<Record<string, string>> | undefined): Usage =>
     new Map(Object.entries(amounts ?? {}).map(([name, text]) => [name, Quantity.parse(text)]));
@@ -45,6 +45,7 @@ function podAmounts({ spec }: DeepReadonly<Pod>, kind: "requests" | "limits"): M
   }
   addUsage(total, sidecars);
   takeMaximum(total, peak);
+  for (const [name, amount] of parsed(spec.resources?.[kind])) total.set(name, amount);
   if (spec.overhead && (kind === "requests" || total.size > 0)) addUsage(total, parsed(spec.overhead));
   return total;
 }

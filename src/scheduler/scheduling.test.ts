@@ -265,6 +265,67 @@ describe("preemption", () => {
     expect(decide(state, pod("p", { cpu: "2", priority: 10 }), [budget])).toEqual({ node: "w2", victims: ["web"] });
   });
 
+  test("waits for the Pods that it has asked to leave, and for no others", () => {
+    const leaving = (conditions: object[]) => {
+      const low = pod("low", { cpu: "1", on: "w1", priority: 1, meta: { deletionTimestamp: "2026-01-01T00:01:00Z" } });
+      const other = pod("other", { cpu: "1", on: "w1", priority: 1 });
+      return cluster([node("w1")], [{ ...low, status: { conditions } as Pod["status"] }, other]);
+    };
+    const again = { ...pod("p", { cpu: "2", priority: 10 }), status: { nominatedNodeName: "w1" } };
+    const preempted = { type: "DisruptionTarget", status: "True", reason: "PreemptionByScheduler" };
+    expect(decide(leaving([preempted]), again)).toBe(
+      "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: not eligible due to a terminating pod on the nominated node.",
+    );
+    expect(decide(leaving([]), again)).toEqual({ node: "w1", victims: ["low", "other"] });
+  });
+
+  test.each<[string, [on: string, priority: number, started: string][], string]>([
+    [
+      "the Node whose most important victim is least important",
+      [
+        ["w1", 5, "01"],
+        ["w2", 3, "01"],
+      ],
+      "w2",
+    ],
+    [
+      "then the one with the smallest sum",
+      [
+        ["w1", 5, "01"],
+        ["w1", 4, "01"],
+        ["w2", 5, "01"],
+        ["w2", 1, "01"],
+      ],
+      "w2",
+    ],
+    [
+      "then the one with the fewest",
+      [
+        ["w1", 5, "01"],
+        ["w1", -(2 ** 31), "01"],
+        ["w2", 5, "01"],
+      ],
+      "w2",
+    ],
+    [
+      "then the one whose most important victim started last",
+      [
+        ["w1", 5, "01"],
+        ["w2", 5, "02"],
+      ],
+      "w2",
+    ],
+  ])("chooses %s", (_, placed, expected) => {
+    const share = (on: string) => `${2000 / placed.filter(([node]) => node === on).length}m`;
+    const pods = placed.map(([on, priority, day], i) => ({
+      ...pod(`v${i}`, { cpu: share(on), on, priority }),
+      status: { startTime: `2026-01-${day}T00:00:00Z` } as Pod["status"],
+    }));
+    expect(decide(cluster([node("w1"), node("w2")], pods), pod("p", { cpu: "2", priority: 10 }))).toMatchObject({
+      node: expected,
+    });
+  });
+
   test("leaves the cluster as it was", () => {
     const state = cluster([node("w1")], [pod("low", { cpu: "1", on: "w1", priority: 1 })]);
     decide(state, pod("p", { cpu: "2", priority: 10 }));

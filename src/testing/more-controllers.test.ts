@@ -9,6 +9,7 @@ import {
   Namespaces,
   Nodes,
   PersistentVolumeClaims,
+  Pods,
   Secrets,
   ServiceAccounts,
   ServiceCIDRs,
@@ -29,6 +30,39 @@ test("a Node says for how long its kubelet may trust what it has read", async ()
     metadata.annotations = { "node.alpha.kubernetes.io/ttl": "77" };
   });
   await cluster.until(() => ttl() === "0");
+});
+
+test("Pods that hang on a Node shut down for good go when somebody says so by its taint", async () => {
+  await using cluster = await startTestControlPlane({ watched: [], controllers: { nodeMonitorGracePeriodMs: 1e9 } });
+  await cluster.addNode("node");
+  const [gone, stays] = ["gone", "stays"].map((name) => ({ name, namespace: "default" }));
+  for (const metadata of [gone!, stays!]) {
+    // Tolerates the taint: only the collector acts here.
+    const spec = {
+      nodeName: "node",
+      tolerations: [{ operator: "Exists" }],
+      containers: [{ name: "main", image: "app:1" }],
+    };
+    await cluster.client.create(Pods, { metadata: { ...metadata, finalizers: ["example.com/hold"] }, spec });
+  }
+  await cluster.until(() => cluster.list(Pods).every(({ status }) => status?.phase === "Running"));
+  await cluster.client.delete(Pods, gone!, { gracePeriodSeconds: 600 });
+  const phase = (name: string) => cluster.get(Pods, name)?.status?.phase;
+  const conditions = [{ type: "Ready", status: "False" }];
+  await cluster.client.patch(
+    Nodes,
+    { name: "node" },
+    { type: "strategic", body: { status: { conditions } } },
+    { subresource: "status" },
+  );
+  await cluster.edit(Nodes, "node", ({ spec }) => {
+    spec.taints = [
+      ...(spec.taints ?? []),
+      { key: "node.kubernetes.io/out-of-service", value: "nodeshutdown", effect: "NoExecute" },
+    ];
+  });
+  await cluster.until(() => phase("gone") === "Failed");
+  expect(phase("stays")).toBe("Running");
 });
 
 test.each([

@@ -394,6 +394,34 @@ test("a budget tells how many Pods may go, and refuses an eviction until it allo
   await cluster.until(() => budget()?.disruptionsAllowed === 1 && runningPods(cluster).length === 3);
 });
 
+test("a budget's share is of what any kind with a Scale wants; Pods that nobody owns are told of", async () => {
+  await using cluster = await start();
+  const owner = await cluster.client.create(Deployments, {
+    metadata: { name: "other", namespace },
+    spec: {
+      replicas: 4,
+      selector: { matchLabels: { app: "other" } },
+      template: { metadata: { labels: { app: "other" } }, spec: template.spec },
+    },
+  });
+  const { name, uid } = owner.metadata;
+  // Owned by the Deployment itself, as a custom resource would own it.
+  const ownerReferences = [{ apiVersion: "apps/v1", kind: "Deployment", name, uid, controller: true }];
+  for (const owned of ["a", "b", "c"]) {
+    const { metadata, spec } = pod(owned);
+    await cluster.client.create(Pods, { metadata: { ...metadata, ownerReferences }, spec });
+  }
+  await cluster.client.create(Pods, pod("loose"));
+  await cluster.client.create(PodDisruptionBudgets, {
+    metadata: { name: "budget", namespace },
+    spec: { maxUnavailable: "50%", selector: { matchLabels: labels } },
+  });
+  const budget = () => cluster.get(PodDisruptionBudgets, "budget")?.status;
+  await cluster.until(() => budget()?.currentHealthy === 4);
+  expect(budget()).toMatchObject({ expectedPods: 4, desiredHealthy: 2, disruptionsAllowed: 2 });
+  await cluster.until(() => cluster.list(Events, namespace).some(({ reason }) => reason === "UnmanagedPods"));
+});
+
 test("Pods leave a tainted Node when the time that they tolerate is over, and stay when the taint is taken off in time", async () => {
   const clock = hastyClock(50, Date.now());
   await using cluster = await startTestControlPlane({ watched, clock, controllers: { nodeMonitorGracePeriodMs: 1e9 } });

@@ -6,7 +6,7 @@ import { planBudget, type ScaleOf } from "./disruption-controller.ts";
 const nowMs = Date.UTC(2026, 0, 1, 12);
 const created = { resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z", namespace: "default" };
 
-const pod = (name: string, { ready = true, going = false } = {}): Pod =>
+const pod = (name: string, { ready = true, going = false, owned = true } = {}): Pod =>
   ({
     apiVersion: "v1",
     kind: "Pod",
@@ -14,6 +14,11 @@ const pod = (name: string, { ready = true, going = false } = {}): Pod =>
       ...created,
       name,
       uid: name,
+      ...(owned
+        ? {
+            ownerReferences: [{ apiVersion: "apps/v1", kind: "ReplicaSet", name: "o", uid: "owner", controller: true }],
+          }
+        : {}),
       ...(going ? { deletionTimestamp: created.creationTimestamp } : {}),
     },
     spec: { containers: [] },
@@ -74,10 +79,13 @@ describe("a budget allows so many disruptions, with so many healthy, wanted and 
     expect(counts(budget({ maxUnavailable: 1 }, granted(121)), pods(3), scaleTo(3), nowMs)).toEqual([1, 3, 2, 3]);
   });
 
-  test("a share of Pods without a controller cannot be said", () => {
+  test("a share cannot be said when nobody knows how many a controller wants; Pods without one are not counted", () => {
     expect(counts(budget({ maxUnavailable: "50%" }), pods(1), () => undefined, nowMs)).toBe(
-      'found no controller ref for pod "ready-0"',
+      'found no controllers for pod "ready-0"',
     );
     expect(counts(budget({ minAvailable: 1 }), pods(2), () => undefined, nowMs)).toEqual([1, 2, 1, 2]);
+    const loose = pod("loose", { owned: false });
+    expect(counts(budget({ maxUnavailable: "50%" }), [...pods(2), loose], scaleTo(2), nowMs)).toEqual([2, 3, 1, 2]);
+    expect(counts(budget({ maxUnavailable: "50%" }), [loose], scaleTo(2), nowMs)).toEqual([0, 1, 0, 0]);
   });
 });

@@ -1,6 +1,6 @@
 /** Works out how many Pods each PodDisruptionBudget can spare at the moment. */
 import type { Pod } from "../../api/core/v1.ts";
-import type { Condition } from "../../api/meta/v1.ts";
+import type { Condition, LabelSelector } from "../../api/meta/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { PodDisruptionBudget, PodDisruptionBudgetStatus } from "../../api/policy/v1.ts";
 import {
@@ -11,74 +11,146 @@ import {
   ReplicationControllers,
   StatefulSets,
 } from "../../api/resources.ts";
+import { formatLabelSelector } from "../../apimachinery/selectors.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
-import { isNotFound } from "../../apimachinery/status-error.ts";
+import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
+import type { Client } from "../../client/client.ts";
 import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
 import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
-import { defineController, statusOf, wake } from "../../controller-runtime/controller.ts";
+import { type ControllerDefinition, defineController, statusOf, wake } from "../../controller-runtime/controller.ts";
 import { scaledValue } from "../int-or-percent.ts";
 import { controllerReferenceOf } from "../ownership.ts";
 import { isPodActive, isPodReady } from "../pod-facts.ts";
 import { isSameStatus } from "../same-status.ts";
+import type { Discover } from "../served-resources.ts";
 
 /** An eviction that was granted but not carried out counts for this long. */
 const grantedMs = 120_000;
 
-export const disruptionController = defineController<PodDisruptionBudget>({
-  name: "disruption-controller",
-  eventSource: "controllermanager",
-  reconciles: PodDisruptionBudgets,
-  wakesOn: [
-    wake<Pod>({
-      resource: Pods,
-      when: ({ type, object, previous }) =>
-        type !== "MODIFIED" ||
-        !previous ||
-        isPodReady(object) !== isPodReady(previous) ||
-        isPodActive(object) !== isPodActive(previous) ||
-        !semanticEqual(object.metadata.labels, previous.metadata.labels),
-      *keys(pod, cache) {
-        for (const budget of cache.list(PodDisruptionBudgets, pod.metadata.namespace)) {
-          if (selectorOf(budget.spec?.selector).matches(pod.metadata.labels)) yield keyOf(budget);
+export const disruptionController = (discover: Discover): ControllerDefinition =>
+  defineController<PodDisruptionBudget>({
+    name: "disruption-controller",
+    eventSource: "controllermanager",
+    reconciles: PodDisruptionBudgets,
+    wakesOn: [
+      wake<Pod>({
+        resource: Pods,
+        when: ({ type, object, previous }) =>
+          type !== "MODIFIED" ||
+          !previous ||
+          isPodReady(object) !== isPodReady(previous) ||
+          isPodActive(object) !== isPodActive(previous) ||
+          !semanticEqual(object.metadata.labels, previous.metadata.labels),
+        *keys(pod, cache) {
+          for (const budget of cache.list(PodDisruptionBudgets, pod.metadata.namespace)) {
+            if (selectorOf(budget.spec?.selector).matches(pod.metadata.labels)) yield keyOf(budget);
+          }
+        },
+      }),
+    ],
+    reads: [ReplicaSets, Deployments, StatefulSets, ReplicationControllers],
+    writes: [statusOf(PodDisruptionBudgets)],
+    async reconcile({ key, cache, api, clock, events }) {
+      const budget = cache.get(PodDisruptionBudgets, key);
+      if (!budget || budget.metadata.deletionTimestamp) return;
+      const selector = selectorOf(budget.spec?.selector);
+      const pods = cache
+        .list(Pods, budget.metadata.namespace)
+        .filter(
+          (pod) =>
+            selector.matches(pod.metadata.labels) &&
+            pod.status?.phase !== "Succeeded" &&
+            pod.status?.phase !== "Failed",
+        );
+      if (pods.length === 0) events.event(budget, "Normal", "NoPods", "No matching pods found");
+      const unmanaged = isShare(budget) && pods.some((pod) => !controllerReferenceOf(pod));
+      if (unmanaged) events.event(budget, "Warning", "UnmanagedPods", unmanagedMessage(selectorText(budget)));
+      const others = isShare(budget) ? await scalesOfOtherKinds(pods, discover, api) : new Map<string, number>();
+      const scale = (pod: ReadPod) => scaleOf(pod, cache) ?? otherScaleOf(pod, others);
+      const status = planBudget(budget, pods, scale, clock.now());
+      if (typeof status === "string")
+        events.event(
+          budget,
+          "Warning",
+          "CalculateExpectedPodCountFailed",
+          `Failed to calculate the number of expected pods: ${status}`,
+        );
+      const next = typeof status === "string" ? failedStatus(budget, status, clock.now()) : status;
+      if (!isSameStatus(next, budget.status)) {
+        try {
+          await api.updateStatus(PodDisruptionBudgets, { ...budget, status: next });
+        } catch (error) {
+          if (isNotFound(error)) return;
+          throw error;
         }
-      },
-    }),
-  ],
-  reads: [ReplicaSets, Deployments, StatefulSets, ReplicationControllers],
-  writes: [statusOf(PodDisruptionBudgets)],
-  async reconcile({ key, cache, api, clock, events }) {
-    const budget = cache.get(PodDisruptionBudgets, key);
-    if (!budget || budget.metadata.deletionTimestamp) return;
-    const selector = selectorOf(budget.spec?.selector);
-    const pods = cache
-      .list(Pods, budget.metadata.namespace)
-      .filter(
-        (pod) =>
-          selector.matches(pod.metadata.labels) && pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed",
-      );
-    if (pods.length === 0) events.event(budget, "Normal", "NoPods", "No matching pods found");
-    const status = planBudget(budget, pods, (pod) => scaleOf(pod, cache), clock.now());
-    if (typeof status === "string")
-      events.event(
-        budget,
-        "Warning",
-        "CalculateExpectedPodCountFailed",
-        `Failed to calculate the number of expected pods: ${status}`,
-      );
-    const next = typeof status === "string" ? failedStatus(budget, status, clock.now()) : status;
-    if (!isSameStatus(next, budget.status)) {
-      try {
-        await api.updateStatus(PodDisruptionBudgets, { ...budget, status: next });
-      } catch (error) {
-        if (isNotFound(error)) return;
-        throw error;
       }
+      const granted = Object.values(next.disruptedPods ?? {}).map((time) => Date.parse(time) + grantedMs - clock.now());
+      // Nobody tells when another kind is scaled.
+      const waits = [...granted, ...(others.size > 0 ? [rescaleMs] : [])];
+      return waits.length > 0 ? { afterMs: Math.max(1000, Math.min(...waits)) } : undefined;
+    },
+  });
+
+/** How often the size of owners is asked for that are no built-in kind. */
+const rescaleMs = 30_000;
+
+/** The budget is a share of what controllers want, so that their sizes matter. */
+function isShare({ spec }: ReadBudget): boolean {
+  return spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === "string";
+}
+
+function selectorText({ spec }: ReadBudget): string {
+  return formatLabelSelector(spec?.selector as LabelSelector | undefined);
+}
+
+function unmanagedMessage(selector: string): string {
+  return `Pods selected by this PodDisruptionBudget (selector: ${selector}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set ".spec.minAvailable" field of the PDB to an integer value.`;
+}
+
+/** Sizes of Pods' owners of other kinds, by their uid: of whatever has a Scale. One that has none is left out. */
+async function scalesOfOtherKinds(
+  pods: readonly ReadPod[],
+  discover: Discover,
+  api: Client,
+): Promise<ReadonlyMap<string, number>> {
+  const owners = new Map(
+    pods.flatMap((pod) => {
+      const reference = controllerReferenceOf(pod);
+      if (!reference || scaledKinds.has(reference.kind)) return [];
+      return [[reference.uid, { ...reference, namespace: pod.metadata.namespace }] as const];
+    }),
+  );
+  const scales = new Map<string, number>();
+  if (owners.size === 0) return scales;
+  const { resources } = await discover();
+  for (const { uid, kind, name, namespace, apiVersion } of owners.values()) {
+    const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+    const found = resources.find(({ resource }) => resource.group === group && resource.kind === kind);
+    if (!found) continue;
+    try {
+      // Reading a Scale is a patch of it that changes nothing.
+      const patch = { type: "merge", body: {} } as const;
+      const scale = await api.patch(found.resource, { name, namespace }, patch, { subresource: "scale" });
+      const { metadata, spec } = scale as unknown as { metadata: { uid?: string }; spec?: { replicas?: number } };
+      if (metadata.uid === uid) scales.set(uid, spec?.replicas ?? 0);
+    } catch (error) {
+      if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 405)) throw error;
     }
-    const granted = Object.values(next.disruptedPods ?? {}).map((time) => Date.parse(time) + grantedMs - clock.now());
-    return granted.length > 0 ? { afterMs: Math.max(1000, Math.min(...granted)) } : undefined;
-  },
-});
+  }
+  return scales;
+}
+
+function otherScaleOf(
+  pod: ReadPod,
+  scales: ReadonlyMap<string, number>,
+): { uid: string; replicas: number } | undefined {
+  const { uid = "" } = controllerReferenceOf(pod) ?? {};
+  const replicas = scales.get(uid);
+  return replicas === undefined ? undefined : { uid, replicas };
+}
+
+const scaledKinds = new Set(["ReplicaSet", "StatefulSet", "ReplicationController"]);
 
 type ReadBudget = DeepReadonly<PodDisruptionBudget>;
 type ReadPod = DeepReadonly<Pod>;
@@ -131,11 +203,10 @@ function expectedPods({ spec }: ReadBudget, pods: readonly ReadPod[], scale: Sca
   // A share, or what may be missing, is of what the controllers want, not of what happens to be there.
   const scales = new Map<string, number>();
   for (const pod of pods) {
+    // Whose size nobody says is not counted; the budget's events tell of it.
+    if (!controllerReferenceOf(pod)) continue;
     const found = scale(pod);
-    if (!found) {
-      const why = controllerReferenceOf(pod) ? "its controller has no scale" : "found no controller ref for pod";
-      return `${why} "${pod.metadata.name}"`;
-    }
+    if (!found) return `found no controllers for pod "${pod.metadata.name}"`;
     scales.set(found.uid, found.replicas);
   }
   const expectedCount = [...scales.values()].reduce((sum, replicas) => sum + replicas, 0);

@@ -39,7 +39,8 @@ export function podGarbageCollectorController(options: PodGarbageCollectorOption
     wakesOn: [
       wake<Node>({
         resource: Nodes,
-        when: ({ type }) => type !== "MODIFIED",
+        when: ({ type, object, previous }) =>
+          type !== "MODIFIED" || (isOutOfService(object) && (!previous || !isOutOfService(previous))),
         *keys(node, cache) {
           missingSinceMs.delete(node.metadata.name);
           for (const pod of cache.byIndex(Pods, podsByNode.name, node.metadata.name)) yield keyOf(pod);
@@ -64,10 +65,21 @@ export function podGarbageCollectorController(options: PodGarbageCollectorOption
         await markOrphaned(api, pod, clock.now());
         await forceDelete(api, pod);
         return;
+      } else if (pod.metadata.deletionTimestamp && isOutOfService(cache.get(Nodes, objectKey(nodeName))!)) {
+        // Its kubelet will never confirm the end: somebody has looked at the machine, and said so.
+        await markFailed(api, pod);
+        await forceDelete(api, pod);
+        return;
       }
       if (threshold > 0 && isPodTerminal(pod)) await trim(api, cache, threshold);
     },
   });
+}
+
+/** Not ready, and tainted by an administrator as shut down for good. */
+function isOutOfService({ spec, status }: DeepReadonly<Node>): boolean {
+  const isReady = status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True");
+  return !isReady && spec?.taints?.some(({ key }) => key === "node.kubernetes.io/out-of-service") === true;
 }
 
 async function nodeExists(api: Client, name: string): Promise<boolean> {
@@ -81,7 +93,6 @@ async function nodeExists(api: Client, name: string): Promise<boolean> {
 }
 
 async function markOrphaned(api: Client, pod: DeepReadonly<Pod>, nowMs: number): Promise<void> {
-  if (isPodTerminal(pod)) return;
   const condition = {
     type: "DisruptionTarget",
     status: "True",
@@ -89,8 +100,14 @@ async function markOrphaned(api: Client, pod: DeepReadonly<Pod>, nowMs: number):
     message: "PodGC: node no longer exists",
     lastTransitionTime: rfc3339(nowMs),
   };
+  await markFailed(api, pod, [condition]);
+}
+
+async function markFailed(api: Client, pod: DeepReadonly<Pod>, conditions: readonly object[] = []): Promise<void> {
+  if (isPodTerminal(pod)) return;
+  const status = { phase: "Failed", ...(conditions.length > 0 ? { conditions } : {}) };
   try {
-    const body = { metadata: { uid: pod.metadata.uid }, status: { phase: "Failed", conditions: [condition] } };
+    const body = { metadata: { uid: pod.metadata.uid }, status };
     await api.patch(Pods, refOf(pod), { type: "strategic", body }, { subresource: "status" });
   } catch (error) {
     if (!isNotFound(error)) throw error;

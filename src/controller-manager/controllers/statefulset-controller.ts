@@ -15,6 +15,7 @@ import {
   statusOf,
 } from "../../controller-runtime/controller.ts";
 import { owned } from "../../controller-runtime/wakes.ts";
+import { scaledValue } from "../int-or-percent.ts";
 import { adoptable, claim, controllerReferenceTo, orphansOf } from "../ownership.ts";
 import { messageOf, podFromTemplate } from "../pod-control.ts";
 import { availableInMs, isPodReady, isPodTerminal, untilNextAvailable } from "../pod-facts.ts";
@@ -150,7 +151,7 @@ export function planStatefulSet(
   function outdated(): ReadPod[] {
     if (updateStrategy?.type === "OnDelete") return [];
     const { partition = 0 } = updateStrategy?.rollingUpdate ?? {};
-    const allowed = isOrdered ? 1 : maxUnavailableOf(statefulSet);
+    const allowed = maxUnavailableOf(statefulSet);
     const highestFirst = [...byOrdinal]
       .filter(([ordinal]) => ordinal >= Math.max(start, partition) && ordinal < start + replicas)
       .sort(([a], [b]) => b - a)
@@ -169,10 +170,10 @@ export function planStatefulSet(
   }
 }
 
+/** Rounded down, unlike a DaemonSet's, and one at least. */
 function maxUnavailableOf({ spec }: ReadStatefulSet): number {
   const { maxUnavailable = 1 } = spec.updateStrategy?.rollingUpdate ?? {};
-  if (typeof maxUnavailable === "number") return Math.max(1, maxUnavailable);
-  return Math.max(1, Math.ceil((Number.parseInt(maxUnavailable, 10) * (spec.replicas ?? 1)) / 100));
+  return Math.max(1, scaledValue(maxUnavailable, spec.replicas ?? 1, "down"));
 }
 
 /** The number at the end of the name; undefined for a Pod that is none of ours. */

@@ -32,7 +32,7 @@ export function planPreemption(
   cluster: ClusterState,
   budgets: readonly DeepReadonly<PodDisruptionBudget>[],
 ): PreemptionPlan {
-  const ineligible = whyIneligible(pod, cluster);
+  const ineligible = whyIneligible(pod, cluster, diagnosis);
   if (ineligible) return { kind: "none", message: `preemption: ${ineligible}.` };
   const total = cluster.nodes.length;
   const failures: Refusal[] = [];
@@ -44,7 +44,8 @@ export function planPreemption(
       failures.push(notHelpful);
       continue;
     }
-    if (candidates.length >= enough) break;
+    // A large cluster is not searched whole, but as long as each place would break a budget.
+    if (candidates.length >= enough && candidates.some(({ violations }) => violations === 0)) break;
     const candidate = victimsOn(profile, pod, node, cluster, budgets);
     if (candidate) candidates.push(candidate);
     else failures.push(noVictims);
@@ -54,17 +55,30 @@ export function planPreemption(
   return { kind: "none", message: `preemption: 0/${total} nodes are available: ${histogram(failures)}.` };
 }
 
-function whyIneligible({ pod, priority }: PodInfo, cluster: ClusterState): string | undefined {
+/** Who has made room already waits for it, unless it would be of no use any more. */
+function whyIneligible({ pod, priority }: PodInfo, cluster: ClusterState, diagnosis: Diagnosis): string | undefined {
   if (pod.spec.preemptionPolicy === "Never") return "not eligible due to preemptionPolicy=Never";
   const nominated = pod.status?.nominatedNodeName;
   const node = nominated ? cluster.node(nominated) : undefined;
-  if (!node) return undefined;
+  if (!node || diagnosis.refusals.get(node)?.isUnresolvable) return undefined;
   for (const other of node.pods.values()) {
-    if (other.pod.metadata.deletionTimestamp && other.priority < priority) {
+    if (other.priority < priority && isLeavingByPreemption(other)) {
       return "not eligible due to a terminating pod on the nominated node";
     }
   }
   return undefined;
+}
+
+function isLeavingByPreemption({ pod: { metadata, status } }: PodInfo): boolean {
+  return (
+    metadata.deletionTimestamp !== undefined &&
+    status?.conditions?.some(
+      (condition) =>
+        condition.type === "DisruptionTarget" &&
+        condition.status === "True" &&
+        condition.reason === "PreemptionByScheduler",
+    ) === true
+  );
 }
 
 /** The fewest and least important Pods whose leaving lets the Pod in; undefined when not even all of them would. */

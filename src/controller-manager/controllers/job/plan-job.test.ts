@@ -162,6 +162,11 @@ describe("a Job", () => {
       { create: [], delete: 1, verdict: "failed: DeadlineExceeded" },
     ],
     [
+      "that failed too often by its deadline failed for that",
+      { spec: { completions: 1, backoffLimit: 0, activeDeadlineSeconds: 100 }, failed: 1 },
+      { create: [], delete: 0, verdict: "failed: BackoffLimitExceeded" },
+    ],
+    [
       "looks again at its deadline",
       { spec: { completions: 1, activeDeadlineSeconds: 160 }, pods: [pod()] },
       { create: [], delete: 0, afterMs: 60_000 },
@@ -222,6 +227,22 @@ describe("a Job", () => {
         failed: 2,
       },
       { create: [], delete: 0, verdict: "failed: MaxFailedIndexesExceeded" },
+    ],
+    [
+      "with too many failed indexes fails, even if its success policy would be met",
+      {
+        spec: {
+          ...indexed,
+          completions: 2,
+          backoffLimitPerIndex: 0,
+          successPolicy: { rules: [{ succeededCount: 1 }] },
+        },
+        completed: [0],
+        failedIndexes: [1],
+        succeeded: 1,
+        failed: 1,
+      },
+      { create: [], delete: 0, verdict: "failed: FailedIndexes" },
     ],
     [
       "may succeed early by its success policy",

@@ -71,21 +71,15 @@ function findVerdict(state: JobState, active: readonly ReadPod[]): Verdict | und
     const judgement = judgeFailure(job, pod);
     if (judgement.action === "FailJob") return fail("PodFailurePolicy", judgement.message);
   }
-  if (!job.spec.suspend && deadlineInMs(job, nowMs) === 0) {
-    return fail("DeadlineExceeded", "Job was active longer than specified deadline");
-  }
   if (failed > backoffLimit || restartsExceed(job, active, backoffLimit)) {
     return fail("BackoffLimitExceeded", "Job has reached the specified backoff limit");
+  }
+  if (!job.spec.suspend && deadlineInMs(job, nowMs) === 0) {
+    return fail("DeadlineExceeded", "Job was active longer than specified deadline");
   }
   if (isIndexed(job)) {
     if (maxFailedIndexes !== undefined && failedIndexes.size > maxFailedIndexes) {
       return fail("MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes");
-    }
-    for (const [i, { succeededIndexes, succeededCount }] of (successPolicy?.rules ?? []).entries()) {
-      const wanted = succeededIndexes === undefined ? undefined : parseIndexes(succeededIndexes);
-      const done = [...completedIndexes].filter((index) => wanted?.has(index) ?? true).length;
-      const needed = succeededCount ?? wanted?.size ?? Number.POSITIVE_INFINITY;
-      if (done >= needed) return { kind: "succeeded", reason: "SuccessPolicy", message: `Matched rules at index ${i}` };
     }
     const total = completions ?? 1;
     if (
@@ -94,6 +88,12 @@ function findVerdict(state: JobState, active: readonly ReadPod[]): Verdict | und
       completedIndexes.size + failedIndexes.size >= total
     ) {
       return fail("FailedIndexes", "Job has failed indexes");
+    }
+    for (const [i, { succeededIndexes, succeededCount }] of (successPolicy?.rules ?? []).entries()) {
+      const wanted = succeededIndexes === undefined ? undefined : parseIndexes(succeededIndexes);
+      const done = [...completedIndexes].filter((index) => wanted?.has(index) ?? true).length;
+      const needed = succeededCount ?? wanted?.size ?? Number.POSITIVE_INFINITY;
+      if (done >= needed) return { kind: "succeeded", reason: "SuccessPolicy", message: `Matched rules at index ${i}` };
     }
   }
   const reached = {
