@@ -427,6 +427,27 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
     );
   });
 
+  test("kubectl debug joins a running pod, and sees the processes of the container that it names", async () => {
+    await cluster.apply(`apiVersion: v1
+kind: Pod
+metadata: {name: debugged}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: busybox, command: [sleep, '1234']}]`);
+    await cluster.kubectl`wait --for=condition=Ready pod/debugged --timeout=60s`;
+    await cluster.kubectl`debug debugged --image=busybox --container=looker --target=c -- sh -c ${"ps -o args; cat /proc/1/root/etc/hostname"}`;
+    await cluster.kubectl`debug debugged --image=busybox --container=lonely -- sh -c ${"ps -o args"}`;
+    const ended = "jsonpath={.status.ephemeralContainerStatuses[*].state.terminated.exitCode}";
+    await eventually(
+      () => cluster.kubectl`get pod debugged -o ${ended}`,
+      (text) => expect(text).toBe("0 0"),
+    );
+    expect(await cluster.kubectl`logs debugged -c looker`).toMatch(/sleep 1234[\s\S]*debugged/);
+    expect(await cluster.kubectl`logs debugged -c lonely`).not.toContain("sleep 1234");
+    expect(await cluster.kubectl`get pod debugged -o ${"jsonpath={.status.phase}"}`).toBe("Running");
+    await cluster.kubectl`delete pod debugged --now`;
+  });
+
   test("a running container is given more, or told why not, without a restart", async () => {
     await cluster.apply(`apiVersion: v1
 kind: Pod

@@ -70,6 +70,8 @@ export interface RunningCluster {
   client: Client;
   /** Ends the server. Containers and Service rules stay. */
   close(): Promise<void>;
+  /** Ends the pods of this server's nodes gracefully, as its plan says. Resolves at once when it says nothing. */
+  shutdownNodes(): Promise<void>;
 }
 
 /** Resolves when the cluster is usable: nodes Ready, DNS answering, the default ServiceAccount present. */
@@ -209,7 +211,11 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
-    return { client: clientOf("pinnace"), close };
+    const shutdownNodes = async () => {
+      const { shutdown } = plan;
+      if (shutdown) await Promise.all([...kubelets.values()].map((kubelet) => kubelet.shutdown(shutdown)));
+    };
+    return { client: clientOf("pinnace"), close, shutdownNodes };
   };
   try {
     return await watch.guard(start());

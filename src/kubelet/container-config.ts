@@ -17,6 +17,8 @@ export interface ContainerParts {
   env: readonly { name: string; value: string }[];
   mounts: readonly Mount[];
   devices?: ContainerConfig["devices"];
+  /** Of an ephemeral container: the one whose processes it sees. */
+  target?: ContainerConfig["pidNamespaceOf"] | undefined;
   logPath: string;
   nodeMemoryBytes: number;
   /** Where Localhost seccomp profiles lie. */
@@ -66,6 +68,7 @@ export function containerConfig(parts: ContainerParts): ContainerConfig {
     ...(parts.devices?.length ? { devices: parts.devices } : {}),
     resources: containerResources(pod, container, parts.nodeMemoryBytes),
     security: securityContext(pod, container, image, parts.seccompRoot),
+    ...(parts.target ? { pidNamespaceOf: parts.target } : {}),
     ...(container.stdin ? { stdin: true } : {}),
     ...(container.stdinOnce ? { stdinOnce: true } : {}),
     ...(container.tty ? { tty: true } : {}),

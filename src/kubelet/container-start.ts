@@ -119,6 +119,7 @@ export class ContainerStarter {
     const mounts = this.#pod.node.runtime.withoutFiles ? [] : this.#prepareFiles(container, effect.attempt, env);
     const devices = this.#pod.node.runtime.withoutFiles ? [] : containerDevices(container, this.#volumes());
     return containerConfig({
+      target: this.#targetOf(container),
       pod,
       container,
       attempt: effect.attempt,
@@ -131,6 +132,14 @@ export class ContainerStarter {
       seccompRoot,
       ...(effect.backoff ? { backoff: effect.backoff } : {}),
     });
+  }
+
+  #targetOf(container: ContainerSpec): ContainerId | undefined {
+    const name = "targetContainerName" in container ? container.targetContainerName : undefined;
+    if (!name) return undefined;
+    const run = this.#pod.state.containers.find((each) => each.name === name)?.run;
+    if (run?.kind !== "running") throw new ContainerConfigError(`unable to find target container ${name}`);
+    return run.id;
   }
 
   /** Makes the files and folders that the container and its runtime expect, and says what is mounted. */

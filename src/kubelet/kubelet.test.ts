@@ -820,6 +820,44 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     expect(await run(steady, "echo", "alive")).toBe("alive");
   });
 
+  test("a node that shuts down ends its pods, critical ones last, and takes no others", async () => {
+    const slow = ["sh", "-c", "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"];
+    const plain = await create({ containers: [{ command: slow }] });
+    const critical = await create({ priority: 2_000_000_000, containers: [{ command: slow }] });
+    const stubborn = await create({
+      containers: [{ command: ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"] }],
+    });
+    for (const name of [plain, critical, stubborn]) await reach(name, isReady);
+    await kubelet.shutdown({ gracePeriodSeconds: 4, criticalPodsSeconds: 3 });
+    const late = await create({});
+    const verdict = { phase: "Failed", reason: "Terminated" };
+    const ends = await Promise.all(
+      [plain, stubborn, critical].map(async (name) => {
+        const { status } = await reach(name, ({ phase }) => phase === "Failed");
+        expect(status).toMatchObject(verdict);
+        return status.containerStatuses![0]!.state!.terminated!;
+      }),
+    );
+    expect(ends.map(({ exitCode }) => exitCode)).toEqual([0, 137, 0]);
+    expect(ends[2]!.finishedAt! >= ends[1]!.finishedAt!).toBe(true);
+    expect((await reach(late, ({ phase }) => phase === "Failed")).status).toMatchObject({
+      reason: "NodeShutdown",
+      message: "Pod was rejected as the node is shutting down.",
+    });
+    const node = await api.client.get(Nodes, { name: nodeName });
+    expect(node.status?.conditions?.find(({ type }) => type === "Ready")).toMatchObject({
+      status: "False",
+      message: "node is shutting down",
+    });
+    for (const name of [plain, critical, stubborn, late]) await api.client.delete(Pods, { name, namespace: "default" });
+    for (const name of [plain, critical, stubborn, late]) await until(() => isGone(name));
+    stop.abort();
+    await kubelet.stopped;
+    await runtime.close();
+    network.close();
+    await startNode();
+  });
+
   test("killed at any moment, it finishes what was half done: no container is lost, doubled or left behind", async () => {
     const die = async () => {
       stop.abort();

@@ -30,6 +30,7 @@ import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
 import { maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
+import { planShutdown, type ShutdownSettings } from "./node-shutdown.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
 import { isAlive } from "./plan-pod.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
@@ -92,6 +93,9 @@ export interface KubeletOptions {
   observe?(): Promise<Observations>;
 }
 
+/** Between two looks at whether the pods of a turn have ended. */
+const shutdownLookMs = 20;
+
 /** How long what is half made may take to be finished. */
 const stopPatienceMs = 3000;
 
@@ -105,12 +109,21 @@ export interface Kubelet {
   readonly stats: StatsSource;
   /** Resolves when everything has ended, after the signal. */
   readonly stopped: Promise<void>;
+  /** Ends the node's pods in the order of their importance, and takes no others. Resolves when all have ended or their time is over. */
+  shutdown(settings: ShutdownSettings): Promise<void>;
 }
 
 export function startKubelet(options: KubeletOptions): Kubelet {
   const kubelet = new RunningKubelet(options);
   const ready = kubelet.start();
-  return { ready, pods: kubelet.podApi, routes: kubelet.routes, stats: kubelet.stats, stopped: kubelet.stopped };
+  return {
+    ready,
+    pods: kubelet.podApi,
+    routes: kubelet.routes,
+    stats: kubelet.stats,
+    stopped: kubelet.stopped,
+    shutdown: (settings) => kubelet.shutdown(settings),
+  };
 }
 
 class RunningKubelet {
@@ -129,6 +142,7 @@ class RunningKubelet {
   readonly #staticPods: StaticPods | undefined;
   readonly #plugins: PluginRegistry | undefined;
   #registration: NodeRegistration | undefined;
+  #isShuttingDown = false;
 
   constructor(options: KubeletOptions) {
     const { node, machine, client, clock, runtime } = options;
@@ -285,6 +299,7 @@ class RunningKubelet {
       signal,
       ...(this.#options.heartbeatMs ? { renewalMs: this.#options.heartbeatMs } : {}),
       pressures: () => this.#evictions.pressures,
+      isShuttingDown: () => this.#isShuttingDown,
       onTick: () => {
         if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
@@ -371,6 +386,8 @@ class RunningKubelet {
   /** Of a pod that nobody on this node has begun with. */
   #refusalOf(pod: DeepReadonly<Pod>, labels?: Readonly<Record<string, string>>): Refusal | undefined {
     if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
+    if (this.#isShuttingDown)
+      return { reason: "NodeShutdown", message: "Pod was rejected as the node is shutting down." };
     return refusalOf(pod, this.#roomFor(pod, labels));
   }
 
@@ -398,6 +415,35 @@ class RunningKubelet {
     this.#options.log.info("evicting a pod", { pod: executor.name, message });
     events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", "Evicted", message);
     executor.dispatch({ kind: "evicted", verdict: { reason: "Evicted", message, isDisruption: true }, graceSeconds });
+  }
+
+  async shutdown(settings: ShutdownSettings): Promise<void> {
+    this.#isShuttingDown = true;
+    const { clock, log, signal } = this.#options;
+    const told = this.#registration?.tellStatus();
+    const running = [...this.#executors.values()].filter(({ state }) => state.stage.kind === "active");
+    const verdict = {
+      reason: "Terminated",
+      message: "Pod was terminated in response to imminent node shutdown.",
+      isDisruption: true,
+    };
+    const turns = planShutdown(
+      running.map((executor) => ({ executor, pod: executor.state.pod })),
+      settings,
+    );
+    for (const { pods, seconds } of turns) {
+      log.info("the node shuts down: ending pods", { pods: pods.map(({ executor }) => executor.name), seconds });
+      const deadlineMs = clock.now() + seconds * 1000;
+      for (const { executor, pod } of pods) {
+        const graceSeconds = Math.min(pod.spec.terminationGracePeriodSeconds ?? 30, seconds);
+        executor.dispatch({ kind: "evicted", verdict, graceSeconds });
+      }
+      const isOver = () => pods.every(({ executor }) => !["active", "stopping"].includes(executor.state.stage.kind));
+      while (!isOver() && clock.now() < deadlineMs && !signal.aborted)
+        await sleep(clock, shutdownLookMs, signal).catch(() => {});
+      await Promise.all(pods.map(({ pod }) => this.#surroundings.statuses.flushed(pod.metadata.uid)));
+    }
+    await told;
   }
 
   #sandboxes(): SandboxStatus[] {

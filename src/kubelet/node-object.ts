@@ -72,13 +72,18 @@ export function nodeAllocatable(config: NodeConfig, machine: MachineFacts): Reco
   };
 }
 
+export interface NodeHealth {
+  pressures: ReadonlySet<PressureCondition>;
+  isShuttingDown: boolean;
+}
+
 export function nodeStatus(
   config: NodeConfig,
   machine: MachineFacts,
   runtimeVersion: string,
   images: readonly StoredImage[],
   previous: DeepReadonly<NodeStatus> | undefined,
-  pressures: ReadonlySet<PressureCondition>,
+  condition: NodeHealth,
   now: number,
 ): NodeStatus {
   return {
@@ -88,7 +93,7 @@ export function nodeStatus(
     ],
     capacity: nodeCapacity(config, machine),
     allocatable: nodeAllocatable(config, machine),
-    conditions: conditions(previous, pressures, now),
+    conditions: conditions(previous, condition, now),
     daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? 10250 } },
     images: [...images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
@@ -122,7 +127,7 @@ const pressureWords: Readonly<Record<PressureCondition, { reason: string; messag
 
 function conditions(
   previous: DeepReadonly<NodeStatus> | undefined,
-  pressures: ReadonlySet<PressureCondition>,
+  { pressures, isShuttingDown }: NodeHealth,
   now: number,
 ): NodeCondition[] {
   const told: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
@@ -144,7 +149,9 @@ function conditions(
       reason: "KubeletHasSufficientPID",
       message: "kubelet has sufficient PID available",
     },
-    { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
+    isShuttingDown
+      ? { type: "Ready", status: "False", reason: "KubeletNotReady", message: "node is shutting down" }
+      : { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
   ];
   return told.map((calm) => {
     const asPressure = calm.type as PressureCondition;

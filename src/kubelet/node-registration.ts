@@ -26,6 +26,8 @@ export interface NodeRegistrationOptions {
   renewalMs?: number;
   /** What the node is short of. */
   pressures(): ReadonlySet<PressureCondition>;
+  /** It takes no more pods. */
+  isShuttingDown(): boolean;
   /** Called with every renewal: other work that must be done now and then rides along. */
   onTick(): void;
 }
@@ -44,6 +46,7 @@ export class NodeRegistration {
   #statusAtMs = 0;
   #imagesTold = "";
   #pressuresTold = "";
+  #wasShuttingDown = false;
 
   constructor(options: NodeRegistrationOptions) {
     this.#options = options;
@@ -115,17 +118,26 @@ export class NodeRegistration {
   }
 
   async #updateStatus(): Promise<void> {
-    const { clock, images, pressures } = this.#options;
-    const isDue = clock.now() - this.#statusAtMs >= statusMs;
+    const { clock, images, pressures, isShuttingDown } = this.#options;
+    const isDue = clock.now() - this.#statusAtMs >= statusMs || isShuttingDown() !== this.#wasShuttingDown;
     if (!isDue && pressureText(pressures()) === this.#pressuresTold && imagesText(images) === this.#imagesTold) return;
     await this.#patchStatus(this.#freshStatus());
   }
 
   #freshStatus(): NodeStatus {
-    const { config, machine, runtimeVersion, images, clock, pressures } = this.#options;
+    const { config, machine, runtimeVersion, images, clock, pressures, isShuttingDown } = this.#options;
+    this.#wasShuttingDown = isShuttingDown();
     this.#imagesTold = imagesText(images);
     this.#pressuresTold = pressureText(pressures());
-    return nodeStatus(config, machine, runtimeVersion, images.list(), this.#status, pressures(), clock.now());
+    return nodeStatus(
+      config,
+      machine,
+      runtimeVersion,
+      images.list(),
+      this.#status,
+      { pressures: pressures(), isShuttingDown: this.#wasShuttingDown },
+      clock.now(),
+    );
   }
 
   async #patchStatus(status: NodeStatus): Promise<void> {

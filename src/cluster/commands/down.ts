@@ -2,9 +2,10 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { type Clock, sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
+import { shutdownSeconds } from "../../kubelet/node-shutdown.ts";
 import { lock } from "../cluster-lock.ts";
 import { removeContext, userKubeconfig } from "../kubeconfig.ts";
-import { type ClusterPaths, clusterFolders, clusterPaths, isAlive, runningServer } from "../state-folder.ts";
+import { type ClusterPaths, clusterFolders, clusterPaths, isAlive, readPlan, runningServer } from "../state-folder.ts";
 import { takeDownCluster } from "../teardown.ts";
 import { defaultClusterName } from "./up.ts";
 
@@ -33,7 +34,10 @@ export async function downAlone(name: string, paths: ClusterPaths, print: (line:
   const existed = existsSync(paths.root);
   // From here on the cluster is ending: an interrupted `down` is finished by the next `up` or `down`.
   if (existed) markGoingDown(paths);
-  await stopServer(paths, systemClock);
+  const { shutdown } = readPlan(paths) ?? {};
+  const graceSeconds = shutdown ? shutdownSeconds(shutdown) : 0;
+  if (graceSeconds > 0 && runningServer(paths)) print(`Pods are given up to ${graceSeconds} s to end.`);
+  await stopServer(paths, systemClock, graceSeconds * 1000);
   await removeContext(name, userKubeconfig());
   await takeDownCluster(name, paths, systemClock);
   print(existed ? `Cluster "${name}" is gone.` : `There was no cluster "${name}".`);
@@ -54,12 +58,12 @@ export async function downAll(print: (line: string) => void): Promise<void> {
   for (const name of names) await down({ name, print });
 }
 
-/** Ends the server alone; pods go on. Resolves when no process of it is left. */
-export async function stopServer(paths: ClusterPaths, clock: Clock): Promise<void> {
+/** Ends the server alone; pods go on. Resolves when no process of it is left. `graceMs`: what it may take for its pods. */
+export async function stopServer(paths: ClusterPaths, clock: Clock, graceMs = 0): Promise<void> {
   const server = runningServer(paths);
   if (!server) return;
   signal(server.pid, "SIGTERM");
-  for (let waitedMs = 0; waitedMs < serverPatienceMs; waitedMs += 10) {
+  for (let waitedMs = 0; waitedMs < serverPatienceMs + graceMs; waitedMs += 10) {
     if (!isAlive(server)) return;
     await sleep(clock, 10);
   }

@@ -1,4 +1,5 @@
 /** `pinnace server`: one process that runs a cluster's parts; in the foreground, or started by `pinnace up`. */
+import { existsSync } from "node:fs";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { lockHolder, tryLock } from "../cluster-lock.ts";
@@ -66,6 +67,8 @@ export async function server(options: ServerOptions): Promise<number> {
     tell({ kind: "usable" });
     systemClock.setTimer(warmAfterMs, options.onWarm, { background: true });
     await stopped;
+    // Its nodes end with it; stopped otherwise, it leaves their pods running.
+    if (existsSync(paths.goingDown)) await cluster.shutdownNodes();
     await cluster.close();
     releaseServer(paths);
     await turn.release();

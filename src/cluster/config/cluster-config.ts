@@ -5,6 +5,7 @@ import type { AuditPolicy } from "../../apiserver-plugins/audit/policy.ts";
 import type { AuthenticationConfiguration } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import type { StaticToken } from "../../apiserver-plugins/authentication/static-tokens.ts";
 import type { AuthorizationConfiguration } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
+import type { ShutdownSettings } from "../../kubelet/node-shutdown.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -29,6 +30,7 @@ export interface ClusterConfig {
   apiServer?: Partial<ApiServerConfig>;
   images?: ImagesConfig;
   ingress?: IngressProvider;
+  kubelet?: KubeletConfig;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
   store?: StoreConfig;
@@ -36,6 +38,15 @@ export interface ClusterConfig {
   certificates?: string;
   /** How long the cluster's own certificates are valid: a Go duration. They are renewed before. Default: 8760h. */
   certificateValidityPeriod?: string;
+}
+
+/** The part of a KubeletConfiguration that is heeded. Durations as Go writes them. */
+export interface KubeletConfig {
+  /** How long `pinnace down` lets pods end by themselves. Default: 0s, not at all. */
+  shutdownGracePeriod?: string;
+  /** The part of it that is kept for critical pods. */
+  shutdownGracePeriodCriticalPods?: string;
+  shutdownGracePeriodByPodPriority?: { priority: number; shutdownGracePeriodSeconds: number }[];
 }
 
 /** Where the state is kept. */
@@ -186,6 +197,8 @@ export interface ClusterPlan {
   /** Absent in plans made before there was a choice: nginx. */
   ingress?: IngressProvider;
   loadBalancer: LoadBalancerProvider;
+  /** Absent: pods end at once when the cluster does. */
+  shutdown?: ShutdownSettings;
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;
   /** Absent: lmdb. */

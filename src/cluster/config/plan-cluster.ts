@@ -70,6 +70,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       address: config.apiServer?.address ?? "127.0.0.1",
       port: config.apiServer?.port ?? facts.freeApiPort,
     },
+    ...shutdownOf(config),
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     ...(config.store ? { store: config.store } : {}),
     ...(config.certificates ? { certificates: config.certificates } : {}),
@@ -83,6 +84,20 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     },
     ingress: config.ingress ?? "nginx",
     loadBalancer: config.loadBalancer ?? "none",
+  };
+}
+
+function shutdownOf({ kubelet = {} }: ClusterConfig): Pick<ClusterPlan, "shutdown"> {
+  const { shutdownGracePeriod, shutdownGracePeriodCriticalPods, shutdownGracePeriodByPodPriority } = kubelet;
+  const seconds = (text: string | undefined) => (text ? Number(parseDuration(text)! / 1_000_000_000n) : 0);
+  const gracePeriodSeconds = seconds(shutdownGracePeriod);
+  if (gracePeriodSeconds === 0 && !shutdownGracePeriodByPodPriority?.length) return {};
+  return {
+    shutdown: {
+      gracePeriodSeconds,
+      criticalPodsSeconds: Math.min(gracePeriodSeconds, seconds(shutdownGracePeriodCriticalPods)),
+      ...(shutdownGracePeriodByPodPriority ? { byPodPriority: shutdownGracePeriodByPodPriority } : {}),
+    },
   };
 }
 

@@ -173,6 +173,8 @@ export interface ContainerConfig {
   devices?: readonly { hostPath: string; containerPath: string; permissions: string }[];
   resources?: Resources;
   security?: SecurityContext;
+  /** See the processes of this container of the pod, and be seen by them: for debugging. */
+  pidNamespaceOf?: ContainerId;
   /** Keep a pipe open to the process's stdin for attach. Without it stdin is /dev/null. */
   stdin?: boolean;
   /** Close stdin when the first attached client that had stdin goes. */

@@ -2,7 +2,7 @@
 import type { Method } from "../../grpc/channel.ts";
 import { bytes, flag, int, ints, list, type Message, map, message, part, text, wrapped } from "../../grpc/message.ts";
 
-export const podNamespace = { pod: 0, container: 1, node: 2 } as const;
+export const podNamespace = { pod: 0, container: 1, node: 2, target: 3 } as const;
 export const sandboxState = { ready: 0, notReady: 1 } as const;
 export const containerState = { created: 0, running: 1, exited: 2, unknown: 3 } as const;
 export const profileType = { runtimeDefault: 0, unconfined: 1, localhost: 2 } as const;

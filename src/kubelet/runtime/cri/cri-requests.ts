@@ -2,6 +2,7 @@
 import type { Read, Written } from "../../grpc/message.ts";
 import type {
   ContainerConfig,
+  ContainerId,
   ContainerState,
   Resources,
   SandboxConfig,
@@ -86,7 +87,7 @@ export function criContainer(config: ContainerConfig, sandbox: SandboxConfig): C
     tty: config.tty ?? false,
     linux: {
       ...(config.resources ? { resources: criResources(config.resources) } : {}),
-      security_context: criSecurity(config.security ?? {}, sandbox),
+      security_context: criSecurity(config.security ?? {}, sandbox, config.pidNamespaceOf),
     },
   };
 }
@@ -100,12 +101,15 @@ const propagations = {
   Bidirectional: mountPropagation.bidirectional,
 } as const;
 
-function criSecurity(security: SecurityContext, sandbox: SandboxConfig) {
+function criSecurity(security: SecurityContext, sandbox: SandboxConfig, target: ContainerId | undefined) {
   const { runAsUser, runAsUserName, runAsGroup, capabilities } = security;
   const isOpen = security.privileged || security.procMount === "Unmasked";
   return {
     privileged: security.privileged ?? false,
-    namespace_options: namespaceOptions(sandbox),
+    namespace_options: {
+      ...namespaceOptions(sandbox),
+      ...(target ? { pid: podNamespace.target, target_id: target } : {}),
+    },
     ...(runAsUser !== undefined ? { run_as_user: runAsUser } : runAsUserName ? { run_as_username: runAsUserName } : {}),
     ...(runAsGroup !== undefined ? { run_as_group: runAsGroup } : {}),
     supplemental_groups: security.supplementalGroups ?? [],

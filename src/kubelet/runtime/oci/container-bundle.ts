@@ -21,6 +21,8 @@ export interface ContainerParts {
   folder: ContainerFolder;
   image: ImageRootfs;
   cgroupPath: string;
+  /** A process whose PID namespace the container joins. */
+  pidOf?: number | undefined;
 }
 
 export class ContainerBundles {
@@ -33,7 +35,7 @@ export class ContainerBundles {
   }
 
   /** Throws a RuntimeError of reason "InvalidArgument" for a user, device, capability or profile that does not exist. */
-  compile({ sandbox, config, folder, image, cgroupPath }: ContainerParts): Bundle {
+  compile({ sandbox, config, folder, image, cgroupPath, pidOf }: ContainerParts): Bundle {
     const machine = this.#machine;
     const passwd = readImageFile(image.layers, "etc/passwd") ?? "";
     const group = readImageFile(image.layers, "etc/group") ?? "";
@@ -62,7 +64,7 @@ export class ContainerBundles {
         network: visible(sandboxConfig.networkNamespacePath),
         ipc: ipc === "node" ? undefined : visible(sandbox.folder.ipc),
         uts: uts === "node" ? undefined : visible(sandbox.folder.uts),
-        pid: pidNamespace(sandbox.record),
+        pid: pidOf === undefined ? pidNamespace(sandbox.record) : `/proc/${pidOf}/ns/pid`,
       },
       userNamespace: firstUser === undefined ? undefined : visible(sandbox.folder.user),
       shm: ipc === "node" ? undefined : sandbox.folder.shm,

@@ -164,7 +164,9 @@ export class OciRuntime implements ContainerRuntime {
     makeFolder(folder.path);
     let record: ContainerRecord;
     try {
-      const bundle = this.#bundles.compile({ sandbox, config, folder, image, cgroupPath: draft.cgroupPath });
+      const target = config.pidNamespaceOf && this.#running(config.pidNamespaceOf);
+      const pidOf = target?.started?.pid;
+      const bundle = this.#bundles.compile({ sandbox, pidOf, config, folder, image, cgroupPath: draft.cgroupPath });
       const mountPoints = this.#bundles.mountPoints(
         join(this.#run, "mount-points"),
         bundle,
