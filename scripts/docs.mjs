@@ -10,6 +10,8 @@ const target = process.argv[2] ?? "site";
 const pages = [
   { group: "Start", from: "README.md", to: "index.html", title: "Pinnace" },
   { group: "Start", from: "docs/quick-start.md", to: "quick-start.html" },
+  { group: "Start", from: "docs/ko/quick-start.md", to: "ko/quick-start.html", language: "ko" },
+  { group: "Start", from: "docs/session.md", to: "session.html" },
   { group: "Reference", from: "docs/commands.md", to: "commands.html" },
   {
     group: "Reference",
@@ -21,6 +23,12 @@ const pages = [
   { group: "Understand", from: "docs/how-it-works.md", to: "how-it-works.html" },
   { group: "Understand", from: "docs/differences.md", to: "differences.html" },
   { group: "Understand", from: "docs/troubleshooting.md", to: "troubleshooting.html" },
+  {
+    group: "Understand",
+    from: "docs/ko/troubleshooting.md",
+    to: "ko/troubleshooting.html",
+    language: "ko",
+  },
   { group: "Understand", from: "ARCHITECTURE.md", to: "architecture.html" },
   { group: "Labs", from: "docs/labs/README.md", to: "labs/index.html" },
   ...(await labs("en")),

@@ -26,6 +26,28 @@ export async function runCli(argv: readonly string[], entry: string, onWarm: () 
   return exitCode;
 }
 
+/** What commander says of a command line, for the documents' examples: undefined when it would run. Nothing is run. */
+export async function complaintAbout(argv: readonly string[]): Promise<string | undefined> {
+  let complaint: string | undefined;
+  const program = buildProgram(
+    "",
+    () => {},
+    () => {},
+  );
+  const still = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: (text) => (complaint ??= text.trim()), writeOut: () => {} });
+    if (command.commands.length === 0) command.action(() => {});
+    for (const each of command.commands) still(each);
+  };
+  still(program);
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    complaint ??= (error as Error).message;
+  }
+  return complaint;
+}
+
 const controllersHelp =
   "controllers to run, as kube-controller-manager's flag: * for all, foo, -foo for not foo (default: *)";
 

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { complaintAbout } from "../cluster/cli.ts";
 
 describe("the documentation site", () => {
   let site: string;
@@ -59,4 +60,29 @@ test("every command of pinnace is described with an example or a sentence", () =
   );
   const described = readFileSync("docs/commands.md", "utf8");
   expect(commands.map(([, name]) => name).filter((name) => !described.includes(`## pinnace ${name}\n`))).toEqual([]);
+});
+
+test("every pinnace command line in the documents is one that the command takes", async () => {
+  const documents = [
+    "README.md",
+    "CONTRIBUTING.md",
+    ...(readdirSync("docs", { recursive: true }) as string[])
+      .filter((file) => file.endsWith(".md"))
+      .map((file) => join("docs", file)),
+  ];
+  const refused: string[] = [];
+  let count = 0;
+  for (const document of documents)
+    for (const line of readFileSync(document, "utf8").split("\n")) {
+      // A line of a code block: indented, or after a prompt. kubectl takes its arguments itself.
+      const [, command = ""] = /^(?: {4}|\$ )(?:npx )?pinnace ((?!kubectl)[a-z].*)$/.exec(line) ?? [];
+      if (command === "") continue;
+      count += 1;
+      const words =
+        command.replace(/\s+# .*$|\s*(\||>|2>|&(?!&)|;|&&).*$/, "").match(/'[^']*'|"[^"]*"|\$\([^)]*\)|\S+/g) ?? [];
+      const complaint = await complaintAbout(words.map((word) => word.replace(/^(['"])(.*)\1$/, "$2")));
+      if (complaint) refused.push(`${document}: pinnace ${command}: ${complaint}`);
+    }
+  expect(refused).toEqual([]);
+  expect(count).toBeGreaterThan(50);
 });

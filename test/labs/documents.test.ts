@@ -1,7 +1,7 @@
 /** The labs of docs/labs, done as a learner does them: every command of every document, and what it should print. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { sleep } from "../../src/base/clock.ts";
 import { systemClock } from "../../src/base/node/system-clock.ts";
 import { checkLab } from "../../src/cluster/commands/lab.ts";
@@ -12,7 +12,12 @@ import { clusterFileOf, isAsWritten, parseLab, runLabCommand } from "../../src/t
 const folder = "docs/labs";
 const entry = resolve("dist/bin/pinnace.mjs");
 const names = readdirSync(join(folder, "en")).filter((name) => name.endsWith(".md"));
-const lab = (language: string, name: string) => readFileSync(join(folder, language, name), "utf8");
+const quickStart = "quick-start.md";
+const lab = (language: string, name: string) =>
+  readFileSync(
+    name === quickStart ? join("docs", language === "ko" ? "ko" : "", name) : join(folder, language, name),
+    "utf8",
+  );
 
 test("every lab is in the table of steps, with as many as its documents have", () => {
   const plans = parseSteps(readFileSync(join(folder, "steps.yaml"), "utf8"));
@@ -23,7 +28,7 @@ test("every lab is in the table of steps, with as many as its documents have", (
 });
 
 describe("the labs' translations", () => {
-  test.each(names)("%s has the same steps in both languages", (name) => {
+  test.each([...names, quickStart])("%s has the same steps in both languages", (name) => {
     expect(parseLab(lab("ko", name))).toEqual(parseLab(lab("en", name)));
   });
 });
@@ -38,45 +43,57 @@ const clusterFiles = [...new Set(names.map((name) => clusterFileOf(lab("en", nam
 const kubectls = (process.env["LABS_KUBECTL"] ?? "real,own").split(",");
 const kubectlOf = (name: string) => kubectls[names.indexOf(name) % kubectls.length]!;
 
-for (const file of clusterFiles) {
-  // Without what names the file's kind and the cluster, which the fixture says.
-  const config = readFileSync(join(folder, file), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
-  describeCluster(`the labs on ${file}`, { config }, (cluster) => {
-    const bin = join(cluster.home, "bin");
-    const own = join(cluster.home, "own");
-    const home = process.env["PINNACE_HOME"];
-    beforeAll(() => {
-      process.env["PINNACE_HOME"] = cluster.home;
-      for (const [place, program, words] of [
-        [bin, "pinnace", ""],
-        [own, "kubectl", "kubectl "],
-      ] as const) {
-        mkdirSync(place, { recursive: true });
-        writeFileSync(join(place, program), `#!/bin/sh\nexec ${process.execPath} ${entry} ${words}"$@"\n`, {
-          mode: 0o755,
-        });
-      }
-    });
-    afterAll(() => {
-      if (home === undefined) delete process.env["PINNACE_HOME"];
-      else process.env["PINNACE_HOME"] = home;
-    });
-    const here = names.filter((name) => clusterFileOf(lab("en", name)) === file);
-    test.each(here.map((name) => [name, kubectlOf(name)]))(
-      "%s, with the %s kubectl",
-      { timeout: 120_000 },
-      (name, kubectl) =>
-        follow(cluster, name, {
-          ...process.env,
-          PATH: [...(kubectl === "own" ? [own] : []), bin, process.env["PATH"]].join(":"),
-          PINNACE_HOME: cluster.home,
-          KUBECONFIG: cluster.kubeconfig,
-        }),
-    );
-  });
+/** Most of a lab is waiting: two clusters' labs go side by side. One row does its clusters one after the other. */
+const [longest = "", ...others] = [...clusterFiles].sort((a, b) => labsOn(b).length - labsOn(a).length);
+describe.concurrent("one row of labs", () => doLabs([longest], "a"));
+describe.concurrent("another row of labs", () => doLabs(others, "b"));
+
+function labsOn(file: string): string[] {
+  return names.filter((name) => clusterFileOf(lab("en", name)) === file);
 }
 
-/** Does what a document says, in a folder of its own; after each step `pinnace lab check` must see that it is done. */
+function doLabs(files: readonly string[], suffix: string): void {
+  for (const file of files) {
+    // Without what names the file's kind and the cluster, which the fixture says.
+    const config = readFileSync(join(folder, file), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
+    describeCluster(`the labs on ${file}`, { config, suffix }, (cluster) => {
+      const bin = join(cluster.home, "bin");
+      const own = join(cluster.home, "own");
+      beforeAll(() => {
+        writeCommand(bin, "pinnace", "");
+        writeCommand(own, "kubectl", "kubectl ");
+      });
+      if (file === "metallb.yaml") {
+        test.sequential("the quick start", { timeout: 120_000 }, () =>
+          follow(cluster, quickStart, {
+            ...process.env,
+            PATH: [bin, process.env["PATH"]].join(":"),
+            PINNACE_HOME: cluster.home,
+            KUBECONFIG: cluster.kubeconfig,
+          }),
+        );
+      }
+      for (const name of labsOn(file)) {
+        const kubectl = kubectlOf(name);
+        test.sequential(`${name}, with the ${kubectl} kubectl`, { timeout: 120_000 }, () =>
+          follow(cluster, name, {
+            ...process.env,
+            PATH: [...(kubectl === "own" ? [own] : []), bin, process.env["PATH"]].join(":"),
+            PINNACE_HOME: cluster.home,
+            KUBECONFIG: cluster.kubeconfig,
+          }),
+        );
+      }
+    });
+  }
+}
+
+function writeCommand(place: string, program: string, words: string): void {
+  mkdirSync(place, { recursive: true });
+  writeFileSync(join(place, program), `#!/bin/sh\nexec ${process.execPath} ${entry} ${words}"$@"\n`, { mode: 0o755 });
+}
+
+/** Does what a document says, in a folder of its own; after each step of a lab `pinnace lab check` must see that it is done. */
 async function follow(cluster: TestCluster, name: string, environment: NodeJS.ProcessEnv): Promise<void> {
   const place = join(cluster.home, name);
   mkdirSync(place, { recursive: true });
@@ -97,8 +114,11 @@ async function follow(cluster: TestCluster, name: string, environment: NodeJS.Pr
       if (step.isRepeated) await eventually(unhurried(printed), check);
       else check(await printed());
     }
-    if (i === 0) continue; // The introduction.
-    await eventually(unhurried(checked), (text) => expect(text).toContain(`✓ ${i}. `));
+    if (i === 0 || name === quickStart) continue; // The introduction; the quick start has no checks.
+    await eventually(
+      unhurried(() => checked(cluster.home)),
+      (text) => expect(text).toContain(`✓ ${i}. `),
+    );
   }
 }
 
@@ -113,8 +133,8 @@ function unhurried<T>(ask: () => Promise<T>): () => Promise<T> {
 }
 
 /** What `pinnace lab check` prints. Not by the command: it would take a process for each step of each lab. */
-async function checked(): Promise<string> {
+async function checked(home: string): Promise<string> {
   const lines: string[] = [];
-  await checkLab({ entry, print: (line) => lines.push(line) });
+  await checkLab({ entry, home, print: (line) => lines.push(line) });
   return lines.join("\n");
 }

@@ -87,14 +87,14 @@ export function nextStep({ entry, print, write }: LabOptions & { write: boolean 
   }
 }
 
-/** Resolves to the exit code: 0 when the lab is done. */
-export async function checkLab({ entry, print }: LabOptions): Promise<number> {
-  const { cluster, progress } = current();
+/** Resolves to the exit code: 0 when the lab is done. `home`: where clusters are kept, default as for every command. */
+export async function checkLab({ entry, print, home }: LabOptions & { home?: string }): Promise<number> {
+  const { cluster, progress } = current(home);
   const { lab, language } = progress;
   const plan = planOf(entry, lab);
   const document = readDocument(entry, lab, language);
-  const running = runningPlan(cluster);
-  const client = await adminClient(running, readPki(clusterPaths(cluster))!);
+  const running = runningPlan(cluster, home);
+  const client = await adminClient(running, readPki(clusterPaths(cluster, home))!);
   try {
     const world = await readLabWorld(client.api, running);
     let { done } = progress;
@@ -105,7 +105,7 @@ export async function checkLab({ entry, print }: LabOptions): Promise<number> {
       if (missing.length > 0) break;
       print(`  ✓ ${done + 1}. ${document.steps[done]?.title ?? ""}`);
     }
-    writeProgress(cluster, { ...progress, done });
+    writeProgress(cluster, { ...progress, done }, home);
     if (missing.length > 0) {
       print(`  ✗ ${done + 1}. ${document.steps[done]?.title ?? ""}`);
       for (const line of missing) print(`      ${line}`);
@@ -235,22 +235,22 @@ function languageOf(text: string | undefined): Language {
   return wanted.startsWith("ko") ? "ko" : "en";
 }
 
-const progressFile = (cluster: string): string => join(clusterPaths(cluster).root, "lab.json");
+const progressFile = (cluster: string, home?: string): string => join(clusterPaths(cluster, home).root, "lab.json");
 
-function writeProgress(cluster: string, progress: Progress): void {
-  writeAtomically(progressFile(cluster), `${JSON.stringify(progress)}\n`, 0o644);
+function writeProgress(cluster: string, progress: Progress, home?: string): void {
+  writeAtomically(progressFile(cluster, home), `${JSON.stringify(progress)}\n`, 0o644);
 }
 
-function findCurrent(): { cluster: string; progress: Progress } | undefined {
-  for (const cluster of listClusters()) {
-    const progress = readJson<Progress>(progressFile(cluster));
+function findCurrent(home?: string): { cluster: string; progress: Progress } | undefined {
+  for (const cluster of listClusters(home)) {
+    const progress = readJson<Progress>(progressFile(cluster, home));
     if (progress) return { cluster, progress };
   }
   return undefined;
 }
 
-function current(): { cluster: string; progress: Progress } {
-  const found = findCurrent();
+function current(home?: string): { cluster: string; progress: Progress } {
+  const found = findCurrent(home);
   if (!found)
     throw new Error(
       languageOf(undefined) === "ko"

@@ -50,11 +50,11 @@ export async function whyCommand(text: string, options: WhyCommandOptions): Prom
 }
 
 /** The cluster that a command is to look at. Throws an Error that says which command starts it. */
-export function runningPlan(name: string | undefined): ClusterPlan {
-  const all = listClusters();
+export function runningPlan(name: string | undefined, home?: string): ClusterPlan {
+  const all = listClusters(home);
   // The only one there is need not be named.
   const wanted = name ?? (all.includes(defaultClusterName) || all.length !== 1 ? defaultClusterName : all[0]!);
-  const paths = clusterPaths(wanted);
+  const paths = clusterPaths(wanted, home);
   const plan = readPlan(paths);
   if (!plan) {
     const hint =
