@@ -33,7 +33,7 @@ export const layers = [
   },
   {
     folder: "storage",
-    holds: "the store contract, its engines (memory, lmdb), the watch cache, one conformance suite",
+    holds: "the store contract, its engines (memory, lmdb, etcd), the watch cache, one conformance suite",
     mayImport: ["base", "api", "apimachinery"],
   },
   {

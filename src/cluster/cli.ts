@@ -48,6 +48,14 @@ export async function complaintAbout(argv: readonly string[]): Promise<string | 
   return complaint;
 }
 
+/** In which part of the help a command stands. */
+const groups: readonly (readonly [heading: string, commands: readonly string[]])[] = [
+  ["Clusters:", ["up", "down", "status", "demo", "server", "logs", "doctor"]],
+  ["Work in one:", ["kubectl", "shell", "kubeconfig", "image"]],
+  ["See and learn:", ["why", "map", "capture", "lab"]],
+  ["Look after one:", ["token", "join", "leave", "store", "certs"]],
+];
+
 const controllersHelp =
   "controllers to run, as kube-controller-manager's flag: * for all, foo, -foo for not foo (default: *)";
 
@@ -56,7 +64,17 @@ function buildProgram(entry: string, onWarm: () => void, exitWith: (code: number
   const program = new Command("pinnace")
     .description("Kubernetes in TypeScript: a whole cluster on one machine, with real nodes, containers and packets.")
     .version(pinnaceVersion)
-    .showHelpAfterError("(run the command with --help to see its options)");
+    .showHelpAfterError("(run the command with --help to see its options)")
+    .addHelpText(
+      "after",
+      `
+First steps:
+  pinnace up               three nodes, and kubectl speaks to them
+  pinnace map              who serves whom
+  pinnace why svc/NAME     where a request is lost, and what mends it
+  pinnace lab list         exercises, in English and Korean
+  pinnace down             nothing is left`,
+    );
   const name = ["--name <name>", "which cluster", clusterName] as const;
 
   program
@@ -464,6 +482,17 @@ Examples:
       const { dnsStandby } = await import("./commands/dns-standby.ts");
       await dnsStandby(folder);
     });
+  for (const command of program.commands)
+    command.helpGroup(groups.find(([, names]) => names.includes(command.name()))?.[0] ?? "Others:");
+  program.helpCommand("help [command]", "what a command takes").configureHelp({
+    subcommandTerm: (command) =>
+      [
+        command.name(),
+        ...command.registeredArguments.map((argument) =>
+          argument.required ? `<${argument.name()}>` : `[${argument.name()}]`,
+        ),
+      ].join(" "),
+  });
   return program;
 }
 

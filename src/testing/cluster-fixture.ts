@@ -48,8 +48,6 @@ export interface ClusterSuiteOptions {
   nodes?: number;
   /** The cluster's home is a disk of its own, of this size. Default: a folder for temporary files. */
   diskMiB?: number;
-  /** Added to the cluster's name, where two run side by side in one test file. */
-  suffix?: string;
 }
 
 /**
@@ -62,11 +60,10 @@ export function describeCluster(
   tests: (cluster: TestCluster) => void,
 ): void {
   const why = whyNoCluster();
-  const suite = why === undefined ? describe.sequential : describe.skip;
-  suite(why ? `${title} (skipped: ${why})` : title, () => {
+  describe.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, () => {
     const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
     chmodSync(home, 0o711); // As /var/lib is: root of a pod with a user namespace must find its files.
-    const cluster = clusterAt(home, `t${process.pid}${options.suffix ?? ""}`);
+    const cluster = clusterAt(home, `t${process.pid}`);
     // Files run side by side: those that want the same LAN take turns.
     const lan = /\blan: ([\d./]+)/.exec(options.config ?? "")?.[1];
     let turn: Lock | undefined;

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Lock, lockFile } from "../../src/cluster/cluster-lock.ts";
 import { eventually, whyNoCluster } from "../../src/testing/cluster-fixture.ts";
-import { machineState, newSince } from "../../src/testing/leftovers.ts";
+import { type MachineState, machineState, newSince } from "../../src/testing/leftovers.ts";
 
 const run = promisify(execFile);
 const why = whyNoCluster();
@@ -21,7 +22,8 @@ describe.skipIf(why !== undefined)(`pinnace lab${why ? ` (skipped: ${why})` : ""
     LC_ALL: "",
     NO_COLOR: "1",
   };
-  const before = machineState();
+  let before: MachineState;
+  let turn: Lock | undefined;
   const call = async (program: string, args: readonly string[]) => {
     const { stdout } = await run(program, args, { cwd: home, env: environment }).catch(
       (error: { stdout?: string; stderr?: string }) => ({ stdout: `${error.stdout}${error.stderr}` }),
@@ -32,13 +34,17 @@ describe.skipIf(why !== undefined)(`pinnace lab${why ? ` (skipped: ${why})` : ""
   const kubectl = (...args: string[]) => call("kubectl", args);
 
   beforeAll(async () => {
+    // Other files have clusters on this LAN, too.
+    turn = await lockFile("the LAN 10.10.8.0/24 of a test");
+    before = machineState();
     expect(await lab("check")).toContain("시작한 실습이 없습니다");
     await lab("start", "node-port", "--lang", "en");
-  });
+  }, 300_000);
   afterAll(async () => {
     await lab("stop");
+    await turn?.release();
     rmSync(home, { recursive: true, force: true });
-    expect(newSince(before, machineState(), process.env["CI"] ? undefined : [home])).toEqual({});
+    expect(newSince(before, machineState(), [home, "labs-k8s"])).toEqual({});
   });
 
   test("list marks the lab that has been started, in the language of the learner", async () => {
