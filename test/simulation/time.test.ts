@@ -264,7 +264,7 @@ test("a budget of a share of Pods that nobody scales says so once, and allows no
     expect(status).toMatchObject({ disruptionsAllowed: 0 });
     expect(status?.conditions).toContainEqual(expect.objectContaining({ status: "False", reason: "InsufficientPods" }));
     expect(await events(cluster, "PodDisruptionBudget")).toContainEqual(
-      expect.objectContaining({ type: "Warning", reason: "UnmanagedPods" }),
+      expect.objectContaining({ reason: "UnmanagedPods" }),
     );
   });
 });
