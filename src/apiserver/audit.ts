@@ -4,17 +4,19 @@ import type { Attributes } from "./authorization.ts";
 import type { Exchange } from "./http/exchange.ts";
 
 export interface Auditor {
-  /** Called once a request's user and attributes are known, before it is authorized. Undefined: nobody wants to know of it. */
-  begin(
-    exchange: Exchange,
-    auditId: string,
-    attributes: Attributes,
-    actedAs: UserInfo | undefined,
-  ): AuditTrail | undefined;
+  /**
+   * Called once a request's user and attributes are known, before it is authorized and before it is said whom it impersonates; a
+   * request whose proof was wrong has a user without a name. Undefined: nobody wants to know of it.
+   */
+  begin(exchange: Exchange, auditId: string, attributes: Attributes): AuditTrail | undefined;
 }
 
 export interface AuditTrail {
   /** Stands in the place of the given one, and notes what goes through it. */
   readonly exchange: Exchange;
   annotate(key: string, value: string): void;
+  /** Whom the asker is impersonating. */
+  actsAs(user: UserInfo): void;
+  /** The connection speaks another protocol from now on: what was asked for was given. */
+  upgraded(): void;
 }

@@ -161,6 +161,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           quotaClient: () => server.client(componentUser("kube-apiserver"), "kube-apiserver"),
           extension: { registry, authorizers, webhooks },
           selection: plan.apiServer.admission ?? {},
+          clock,
+          webhookOf,
         }),
         escalationCheck({ rulesOf, authorizers, objects: reader }),
       ];

@@ -3,10 +3,11 @@ import type { VolumeProjection } from "../../api/core/v1.ts";
 import type { AdmissionPlugin } from "../../apiserver/admission.ts";
 import type { Authorizer } from "../../apiserver/authorization.ts";
 import type { ResourceRegistry } from "../../apiserver/resource-registry.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import type { Client } from "../../client/client.ts";
 import type { ObjectReader } from "../object-reader.ts";
-import type { WebhookCaller } from "../webhooks/webhook-caller.ts";
+import type { WebhookCaller, WebhookTarget } from "../webhooks/webhook-caller.ts";
 import { alwaysAdmit, alwaysDeny } from "./always.ts";
 import { alwaysPullImages } from "./always-pull-images.ts";
 import {
@@ -18,7 +19,9 @@ import {
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { denyServiceExternalIPs } from "./deny-service-external-ips.ts";
+import { type EventLimit, type EventRateLimitConfiguration, eventRateLimit } from "./event-rate-limit.ts";
 import { extendedResourceToleration } from "./extended-resource-toleration.ts";
+import { type ImagePolicyConfiguration, imagePolicyWebhook } from "./image-policy-webhook.ts";
 import { limitPodHardAntiAffinityTopology } from "./limit-pod-hard-anti-affinity-topology.ts";
 import { limitRanger } from "./limit-ranger.ts";
 import { namespaceAutoProvision, namespaceExists } from "./namespace-existence.ts";
@@ -28,6 +31,7 @@ import { ownerReferencesPermissionEnforcement } from "./owner-references-permiss
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { podNodeSelector } from "./pod-node-selector.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
+import { type PodTolerationConfiguration, podTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { podTopologyLabels } from "./pod-topology-labels.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
 import { validatingAdmissionPolicy } from "./policy/validating-policies.ts";
@@ -49,6 +53,10 @@ export interface AdmissionOptions {
   quotaClient?: () => Client;
   /** What webhooks and policies need. Absent: there are none. */
   extension?: { registry: ResourceRegistry; authorizers: () => readonly Authorizer[]; webhooks: WebhookCaller };
+  /** For plugins that count in time. */
+  clock?: Clock;
+  /** A webhook that a kubeconfig file describes. */
+  webhookOf?: (file: string) => Promise<WebhookTarget>;
   /** By upstream's names. Default: those that are on by default. */
   selection?: AdmissionSelection;
 }
@@ -57,6 +65,20 @@ export interface AdmissionOptions {
 export interface AdmissionSelection {
   enable?: readonly string[];
   disable?: readonly string[];
+  /** As the plugins of `--admission-control-config-file`, with what they are told in place. */
+  plugins?: readonly PluginConfiguration[];
+}
+
+export interface PluginConfiguration {
+  name: keyof PluginConfigurations;
+  configuration: object;
+}
+
+/** What each of them is told; `admissionSelectionErrors` has looked at it. */
+interface PluginConfigurations {
+  EventRateLimit: EventRateLimitConfiguration;
+  ImagePolicyWebhook: { imagePolicy: ImagePolicyConfiguration };
+  PodTolerationRestriction: PodTolerationConfiguration;
 }
 
 /** Makes a plugin; undefined when what it needs is not there. */
@@ -84,6 +106,12 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["TaintNodesByCondition", "on", () => taintNodesByCondition],
   ["AlwaysPullImages", "off", () => alwaysPullImages],
   ["PodSecurity", "on", ({ objects }) => podSecurity({ objects })],
+  [
+    "PodTolerationRestriction",
+    "off",
+    ({ objects, selection }) =>
+      podTolerationRestriction(objects, configurationOf(selection, "PodTolerationRestriction")),
+  ],
   ["PodNodeSelector", "off", ({ objects }) => podNodeSelector(objects)],
   ["Priority", "on", ({ objects }) => priority(objects)],
   ["DefaultTolerationSeconds", "on", () => defaultTolerationSeconds],
@@ -102,6 +130,8 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["CertificateSubjectRestriction", "on", () => certificateSubjectRestriction],
   ["DefaultIngressClass", "on", ({ objects }) => defaultIngressClass(objects)],
   ["PodTopologyLabels", "on", ({ objects }) => podTopologyLabels(objects)],
+  ["EventRateLimit", "off", makeEventRateLimit],
+  ["ImagePolicyWebhook", "off", makeImagePolicy],
   ["DenyServiceExternalIPs", "off", () => denyServiceExternalIPs],
   ["MutatingAdmissionPolicy", "on", (options) => webhooked(options, mutatingAdmissionPolicy)],
   ["MutatingAdmissionWebhook", "on", (options) => webhooked(options, mutatingAdmissionWebhook)],
@@ -111,6 +141,28 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["ResourceQuota", "on", ({ objects, quotaClient }) => quotaClient && resourceQuota(objects, quotaClient)],
   ["AlwaysDeny", "off", () => alwaysDeny],
 ];
+
+function makeEventRateLimit({ selection, clock }: AdmissionOptions): AdmissionPlugin | undefined {
+  const configuration = configurationOf(selection, "EventRateLimit");
+  return configuration && clock && eventRateLimit(configuration, clock);
+}
+
+function makeImagePolicy({ selection, clock, webhookOf, extension }: AdmissionOptions): AdmissionPlugin | undefined {
+  const configuration = configurationOf(selection, "ImagePolicyWebhook")?.imagePolicy;
+  if (!configuration || !clock || !webhookOf || !extension) return undefined;
+  const target = () => webhookOf(configuration.kubeConfigFile);
+  return imagePolicyWebhook({ configuration, target, caller: extension.webhooks, clock });
+}
+
+function configurationOf<N extends keyof PluginConfigurations>(
+  { plugins = [] }: AdmissionSelection = {},
+  name: N,
+): PluginConfigurations[N] | undefined {
+  return plugins.find((plugin) => plugin.name === name)?.configuration as PluginConfigurations[N] | undefined;
+}
+
+/** Those that do nothing sensible without being told. */
+const needTelling = ["EventRateLimit", "ImagePolicyWebhook"];
 
 export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
   const { enable = [], disable = [] } = options.selection ?? {};
@@ -123,13 +175,35 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
   return [certificateRequester, ...chosen];
 }
 
+function tellingErrors(selection: AdmissionSelection): string[] {
+  const limits = configurationOf(selection, "EventRateLimit")?.limits;
+  const image = configurationOf(selection, "ImagePolicyWebhook");
+  const isLimit = ({ type, qps, burst }: Partial<EventLimit>) =>
+    ["Server", "Namespace", "User", "SourceAndObject"].includes(type ?? "") && Number(qps) > 0 && Number(burst) > 0;
+  return [
+    ...(selection.plugins?.some(({ name }) => name === "EventRateLimit") &&
+    !(Array.isArray(limits) && limits.length > 0 && limits.every(isLimit))
+      ? [
+          "EventRateLimit: limits must name a type (Server, Namespace, User, SourceAndObject), and a qps and a burst above 0",
+        ]
+      : []),
+    ...(image && !image.imagePolicy?.kubeConfigFile
+      ? ["ImagePolicyWebhook: imagePolicy.kubeConfigFile is required"]
+      : []),
+  ];
+}
+
 /** Every mistake, in upstream's words. */
-export function admissionSelectionErrors({ enable = [], disable = [] }: AdmissionSelection): string[] {
+export function admissionSelectionErrors(selection: AdmissionSelection): string[] {
+  const { enable = [], disable = [], plugins = [] } = selection;
   const known = new Set(catalog.map(([name]) => name));
   const unknown = (flag: string, names: readonly string[]) =>
     names.filter((name) => !known.has(name)).map((name) => `${flag} plugin ${JSON.stringify(name)} is unknown`);
   const both = enable.filter((name) => disable.includes(name));
+  const untold = enable.filter((name) => needTelling.includes(name) && !plugins.some((plugin) => plugin.name === name));
   return [
+    ...untold.map((name) => `${name} needs a configuration, in apiServer.admission.plugins`),
+    ...tellingErrors(selection),
     ...unknown("enable-admission-plugins", enable),
     ...unknown("disable-admission-plugins", disable),
     ...(both.length > 0

@@ -1,16 +1,29 @@
 /** Plugins that are switched on and off, each by what it does. */
 import { describe, expect, it } from "vitest";
 import type { Pod } from "../../api/core/v1.ts";
-import { Namespaces, Nodes, Pods, ServiceAccounts, Services } from "../../api/resources.ts";
+import { Events, Namespaces, Nodes, Pods, ServiceAccounts, Services } from "../../api/resources.ts";
+import { systemClock } from "../../base/node/system-clock.ts";
 import { seededRandom } from "../../base/random.ts";
 import { admin, startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
+import { startWebhookServer } from "../../testing/webhook-server.ts";
 import { RegistryReader } from "../object-reader.ts";
+import { plainDial } from "../webhooks/service-route.ts";
+import { WebhookCaller, type WebhookTarget } from "../webhooks/webhook-caller.ts";
 import { type AdmissionSelection, admissionPlugins, admissionSelectionErrors } from "./catalog.ts";
 
-async function serverWith(selection: AdmissionSelection): Promise<TestApiServer> {
+async function serverWith(selection: AdmissionSelection, webhook?: WebhookTarget): Promise<TestApiServer> {
+  const route = () => Promise.reject(new Error("there are no Services here"));
+  const webhooks = new WebhookCaller({ router: { dial: plainDial, route }, clock: systemClock });
   const api: TestApiServer = await startTestApiServer({
-    admission: ({ registry }) =>
+    admission: ({ registry, pipeline }) =>
       admissionPlugins({
+        clock: systemClock,
+        ...(webhook
+          ? {
+              webhookOf: async () => webhook,
+              extension: { registry, authorizers: () => pipeline.authorizers, webhooks },
+            }
+          : {}),
         objects: new RegistryReader(registry),
         random: seededRandom(3),
         selection,
@@ -152,5 +165,82 @@ describe("PodTopologyLabels", () => {
       "topology.kubernetes.io/zone": "a",
       "topology.kubernetes.io/region": "mine",
     });
+  });
+
+  it("PodTolerationRestriction gives pods their namespace's tolerations, and refuses others", async () => {
+    await using api = await serverWith({ enable: ["PodTolerationRestriction"] });
+    const namespace = (await api.client.get(Namespaces, { name: "default" })) as Parameters<
+      typeof api.client.update
+    >[1];
+    const gpu = { key: "gpu", operator: "Exists" as const };
+    const annotations = {
+      "scheduler.alpha.kubernetes.io/defaultTolerations": JSON.stringify([gpu]),
+      "scheduler.alpha.kubernetes.io/tolerationsWhitelist": JSON.stringify([
+        gpu,
+        { key: "node.kubernetes.io/not-ready", operator: "Exists" },
+        { key: "node.kubernetes.io/unreachable", operator: "Exists" },
+      ]),
+    };
+    await api.client.update(Namespaces, { ...namespace, metadata: { ...namespace.metadata, annotations } } as never);
+    const { spec } = await api.client.create(Pods, pod());
+    expect(spec.tolerations).toContainEqual(gpu);
+    const greedy = pod({ tolerations: [{ operator: "Exists" }] });
+    await expect(api.client.create(Pods, greedy)).rejects.toThrow("conflict with its namespace whitelist");
+  });
+
+  it("EventRateLimit refuses Events beyond the rate of their namespace, and no others", async () => {
+    const limits = [{ type: "Namespace", qps: 0.001, burst: 2 }];
+    await using api = await serverWith({
+      enable: ["EventRateLimit"],
+      plugins: [{ name: "EventRateLimit", configuration: { limits } }],
+    });
+    const event = (namespace: string) => ({
+      metadata: { generateName: "e-", namespace },
+      involvedObject: { kind: "Pod", name: "a", namespace },
+      reason: "Tried",
+      type: "Normal",
+    });
+    for (let i = 0; i < 2; i++) await api.client.create(Events, event("default") as never);
+    await expect(api.client.create(Events, event("default") as never)).rejects.toThrow(
+      "limit reached on type Namespace for key default",
+    );
+    await api.client.create(Events, event("kube-system") as never);
+  });
+
+  it("ImagePolicyWebhook lets in what another server allows, and nothing when it is away", async () => {
+    const hook = await startWebhookServer((review: { spec: { containers: { image: string }[] } }) => {
+      const allowed = review.spec.containers.every(({ image }) => image.startsWith("nginx"));
+      return { status: { allowed, ...(allowed ? {} : { reason: "unknown publisher" }) } };
+    });
+    await using api = await serverWith(
+      {
+        enable: ["ImagePolicyWebhook"],
+        plugins: [{ name: "ImagePolicyWebhook", configuration: { imagePolicy: { kubeConfigFile: "x", allowTTL: 0 } } }],
+      },
+      { url: hook.url, caBundle: hook.caBundle },
+    );
+    await api.client.create(Pods, pod());
+    const foreign = pod({ containers: [{ name: "main", image: "evil:1" }] });
+    await expect(api.client.create(Pods, foreign)).rejects.toThrow("denied one or more images: unknown publisher");
+    await hook[Symbol.asyncDispose]();
+    await expect(api.client.create(Pods, pod())).rejects.toThrow("forbidden");
+  });
+
+  it("those that need to be told something say so", () => {
+    expect(admissionSelectionErrors({ enable: ["EventRateLimit"] })).toEqual([
+      "EventRateLimit needs a configuration, in apiServer.admission.plugins",
+    ]);
+    expect(
+      admissionSelectionErrors({
+        enable: ["EventRateLimit", "ImagePolicyWebhook"],
+        plugins: [
+          { name: "EventRateLimit", configuration: { limits: [{ type: "Everybody", qps: 1, burst: 1 }] } },
+          { name: "ImagePolicyWebhook", configuration: {} },
+        ],
+      }),
+    ).toEqual([
+      expect.stringContaining("EventRateLimit: limits"),
+      expect.stringContaining("kubeConfigFile is required"),
+    ]);
   });
 });

@@ -18,10 +18,10 @@ export interface PolicyAuditorOptions {
 
 export function policyAuditor({ policy, clock, write }: PolicyAuditorOptions): Auditor {
   return {
-    begin(exchange, auditId, attributes, actedAs) {
+    begin(exchange, auditId, attributes) {
       const decision = decide(policy, attributes);
       if (decision.level === "None") return undefined;
-      return new Trail(exchange, auditId, attributes, actedAs, decision, clock, write);
+      return new Trail(exchange, auditId, attributes, decision, clock, write);
     },
   };
 }
@@ -31,16 +31,16 @@ class Trail implements AuditTrail {
   readonly #decision: AuditDecision;
   readonly #clock: Clock;
   readonly #write: (line: string) => void;
-  readonly #base: object;
+  #base: object;
   readonly #annotations: Record<string, string> = {};
   #requestBody: Buffer | undefined;
   #isComplete = false;
+  #upgradedTo = 0;
 
   constructor(
     exchange: Exchange,
     auditId: string,
     attributes: Attributes,
-    actedAs: UserInfo | undefined,
     decision: AuditDecision,
     clock: Clock,
     write: (line: string) => void,
@@ -56,7 +56,6 @@ class Trail implements AuditTrail {
       requestURI: exchange.target,
       verb: attributes.verb,
       user: userText(attributes.user),
-      ...(actedAs ? { impersonatedUser: userText(actedAs) } : {}),
       sourceIPs: [exchange.socket?.remoteAddress ?? ""].filter(Boolean),
       userAgent: String(exchange.headers["user-agent"] ?? ""),
       ...(attributes.isResource ? { objectRef: objectRef(attributes) } : {}),
@@ -64,11 +63,20 @@ class Trail implements AuditTrail {
     };
     this.#emit("RequestReceived", {});
     this.exchange = this.#noting(exchange);
-    exchange.onClose(() => this.#complete(0, undefined));
+    exchange.onClose(() => this.#complete(this.#upgradedTo, undefined));
   }
 
   annotate(key: string, value: string): void {
     this.#annotations[key] ??= value;
+  }
+
+  actsAs(user: UserInfo): void {
+    this.#base = { ...this.#base, impersonatedUser: userText(user) };
+  }
+
+  upgraded(): void {
+    this.#upgradedTo = 101;
+    this.#emit("ResponseStarted", this.#outcome(101, undefined));
   }
 
   #noting(exchange: Exchange): Exchange {
@@ -155,6 +163,7 @@ class Trail implements AuditTrail {
 }
 
 function userText({ name, uid, groups, extra }: UserInfo): object {
+  if (!name) return {};
   return { username: name, ...(uid ? { uid } : {}), groups, ...(extra ? { extra } : {}) };
 }
 

@@ -31,6 +31,9 @@ import { streamFormatOf, streamWatch } from "./watch-stream.ts";
 
 export const maximumBodyBytes = 3 * 1024 * 1024;
 
+/** Who asks with a proof that is none. */
+const nobody: UserInfo = { name: "", groups: [] };
+
 /** Who a connection's certificate proves: asked once a connection. */
 const certificateUsers = new WeakMap<TLSSocket, UserInfo | null>();
 
@@ -66,23 +69,21 @@ export class HttpDoor {
     const auditId = services.random.uuid();
     const warnings: string[] = [];
     let room: Room | undefined;
+    let asked: RequestInfo | undefined;
+    let trail: AuditTrail | undefined;
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
+      asked = info;
       const known = exchange.socket && certificateUsers.get(exchange.socket);
       let user = known && exchange.headers["authorization"] === undefined ? known : await this.#userOf(exchange);
       this.#pipeline.admitAnonymous(user, info.path);
-      const asker = user;
+      trail = auditor?.begin(exchange, auditId, attributesOf(info, user));
+      if (trail) exchange = trail.exchange;
       if (exchange.headers["impersonate-user"] !== undefined || hasImpersonation(exchange.headers)) {
         user = await impersonated(this.#pipeline, user, exchange.headers);
+        trail?.actsAs(user);
       }
       const attributes = attributesOf(info, user);
-      const trail = auditor?.begin(
-        exchange,
-        auditId,
-        { ...attributes, user: asker },
-        asker === user ? undefined : user,
-      );
-      if (trail) exchange = trail.exchange;
       const wanted = this.#roomFor(exchange, attributes);
       room = wanted instanceof Promise ? await wanted : wanted;
       const pending = this.#pipeline.authorize(attributes);
@@ -98,11 +99,17 @@ export class HttpDoor {
       }
       await this.#serveResource(exchange, info, user, auditId, warnings, trail);
     } catch (error) {
+      if (!trail && asked) exchange = this.#refusedTrail(given, auditId, asked)?.exchange ?? exchange;
       if (error instanceof TooManyRequestsError) sendTooMany(exchange, auditId, error);
       else sendError(exchange, error, auditId, warnings, services.log);
     } finally {
       room?.release();
     }
+  }
+
+  /** Whoever proves nothing, or wrongly, is on record too. */
+  #refusedTrail(exchange: Exchange, auditId: string, info: RequestInfo): AuditTrail | undefined {
+    return this.#pipeline.auditor?.begin(exchange, auditId, attributesOf(info, nobody));
   }
 
   #roomFor(exchange: Exchange, attributes: Attributes): Room | undefined | Promise<Room | undefined> {
@@ -358,12 +365,21 @@ export class HttpDoor {
   ): Promise<void> {
     const { services } = this.#pipeline;
     const auditId = services.random.uuid();
-    const exchange = new SocketExchange(incoming, socket, tls);
+    const bare = new SocketExchange(incoming, socket, tls);
+    let exchange: Exchange = bare;
+    let asked: RequestInfo | undefined;
+    let trail: AuditTrail | undefined;
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
+      asked = info;
       let user = await this.#userOf(exchange);
       this.#pipeline.admitAnonymous(user, info.path);
-      if (hasImpersonation(exchange.headers)) user = await impersonated(this.#pipeline, user, exchange.headers);
+      trail = this.#pipeline.auditor?.begin(exchange, auditId, attributesOf(info, user));
+      if (trail) exchange = trail.exchange;
+      if (hasImpersonation(exchange.headers)) {
+        user = await impersonated(this.#pipeline, user, exchange.headers);
+        trail?.actsAs(user);
+      }
       await this.#pipeline.authorize(attributesOf(info, user));
       if (!info.isResource) throw unknownPath();
       const resource = services.registry.find(info.group, info.version, info.resource);
@@ -371,17 +387,20 @@ export class HttpDoor {
       const abort = new AbortController();
       socket.once("close", () => abort.abort());
       const userAgent = exchange.headers["user-agent"];
+      const record = trail;
       const context: RequestContext = {
         user,
         defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
         warnings: [],
         signal: abort.signal,
+        ...(record ? { annotate: (key: string, value: string) => record.annotate(key, value) } : {}),
       };
       if (info.verb === "watch") {
         const { serveWebSocketWatch } = await import("./web-socket-watch.ts");
         const options = listOptionsOf(withName(info), "watch");
         const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
         const format = await streamFormatOf(resource, wanted, services.clock);
+        trail?.upgraded();
         await serveWebSocketWatch(incoming, socket, head, format, (receiver) =>
           this.#pipeline.watch(context, resource, info.namespace, options, receiver),
         );
@@ -396,10 +415,12 @@ export class HttpDoor {
       }
       const request = this.#subresourceRequest(info, resource, context, exchange.method);
       await admitConnection(request);
+      trail?.upgraded();
       await handler.upgrade(request, incoming, socket, head);
     } catch (error) {
+      if (!trail && asked) exchange = this.#refusedTrail(bare, auditId, asked)?.exchange ?? exchange;
       sendError(exchange, error, auditId, [], services.log);
-      exchange.finish();
+      bare.finish();
     }
   }
 }

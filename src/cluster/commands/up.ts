@@ -301,8 +301,12 @@ function hasNames({ enable, disable }: AdmissionSelection = {}): boolean {
 async function withAdmission(config: ClusterConfig, wanted: AdmissionSelection = {}): Promise<ClusterConfig> {
   if (!hasNames(wanted)) return config;
   const { admissionSelectionErrors } = await import("../../apiserver-plugins/admission/catalog.ts");
-  const { enable = [], disable = [] } = config.apiServer?.admission ?? {};
-  const admission = { enable: [...enable, ...(wanted.enable ?? [])], disable: [...disable, ...(wanted.disable ?? [])] };
+  const { enable = [], disable = [], ...told } = config.apiServer?.admission ?? {};
+  const admission = {
+    ...told,
+    enable: [...enable, ...(wanted.enable ?? [])],
+    disable: [...disable, ...(wanted.disable ?? [])],
+  };
   const errors = admissionSelectionErrors(admission);
   if (errors.length > 0) throw new Error(errors.join("\n"));
   return { ...config, apiServer: { ...config.apiServer, admission } };

@@ -1,0 +1,581 @@
+/**
+ * What extends the API from inside the cluster, with servers that run in a pod: admission and conversion webhooks, an aggregated API,
+ * a pod that looks at its own token. The conformance words of each are ticked off in src/apiserver-plugins/README.md.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Agent, request } from "node:https";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+import { serverCertificate } from "../src/testing/webhook-server.ts";
+
+interface Answer {
+  code: number;
+  // Any object of the API: the tests say what is in it.
+  // biome-ignore lint/suspicious/noExplicitAny: parsed JSON
+  body: any;
+}
+
+const registration = "/apis/admissionregistration.k8s.io/v1";
+const configMaps = (namespace = "default") => `/api/v1/namespaces/${namespace}/configmaps`;
+
+describeCluster("servers in pods", { config: "nodes: [{ name: n1, kind: local }]\ningress: none\n" }, (cluster) => {
+  const { kubectl } = cluster;
+  const agent = new Agent({ keepAlive: true });
+  let server: string;
+  let pki: {
+    ca: { certificatePem: string; privateKeyPem: string };
+    admin: { certificatePem: string; privateKeyPem: string };
+    frontProxy: { caCertificatePem: string };
+  };
+  let caBundle: string;
+
+  function ask(method: string, path: string, body?: object, type = "application/json"): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const asking = request(`${server}${path}`, {
+        method,
+        agent,
+        ca: pki.ca.certificatePem,
+        cert: pki.admin.certificatePem,
+        key: pki.admin.privateKeyPem,
+        headers: body ? { "content-type": type } : {},
+      });
+      asking.once("error", reject);
+      asking.once("response", async (response) => {
+        let text = "";
+        for await (const chunk of response) text += chunk;
+        resolve({ code: response.statusCode ?? 0, body: text.startsWith("{") ? JSON.parse(text) : text });
+      });
+      asking.end(body && JSON.stringify(body));
+    });
+  }
+  const create = (path: string, body: object) => ask("POST", path, body);
+  const merge = (path: string, body: object) => ask("PATCH", path, body, "application/merge-patch+json");
+  const remove = (path: string) => ask("DELETE", path);
+  const good = async (answer: Promise<Answer>) => {
+    const { code, body } = await answer;
+    if (code >= 300) throw new Error(`${code}: ${JSON.stringify(body)}`);
+    return body;
+  };
+  const configMap = (name: string, data: object = {}, labels: object = {}) => ({ metadata: { name, labels }, data });
+  const clientConfig = (path: string) => ({
+    service: { name: "hooks", namespace: "ext", path, port: 443 },
+    caBundle,
+  });
+  const rule = (resources: string, operations = ["CREATE"], apiGroups = [""]) => ({
+    apiGroups,
+    apiVersions: ["*"],
+    resources: [resources],
+    operations,
+  });
+  const hook = (path: string, rules: object[], more: object = {}) => ({
+    name: `${path.slice(1)}.example.com`,
+    clientConfig: clientConfig(path),
+    rules,
+    sideEffects: "None",
+    admissionReviewVersions: ["v1"],
+    namespaceSelector: { matchExpressions: [{ key: "exempt", operator: "DoesNotExist" }] },
+    ...more,
+  });
+  const configurations = (kind: "mutating" | "validating") => `${registration}/${kind}webhookconfigurations`;
+
+  /** Registered for as long as `work` takes. */
+  async function during<T>(
+    kind: "mutating" | "validating",
+    name: string,
+    webhooks: object[],
+    work: () => Promise<T>,
+  ): Promise<T> {
+    await good(create(configurations(kind), { metadata: { name }, webhooks }));
+    try {
+      return await work();
+    } finally {
+      await good(remove(`${configurations(kind)}/${name}`));
+    }
+  }
+
+  beforeAll(async () => {
+    server = await kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`;
+    pki = JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki", "pki.json"), "utf8"));
+    caBundle = Buffer.from(pki.ca.certificatePem).toString("base64");
+    const leaf = await serverCertificate(pki.ca, ["hooks.ext.svc", "wardle.ext.svc"]);
+    await good(create("/api/v1/namespaces", { metadata: { name: "ext", labels: { exempt: "yes" } } }));
+    await good(
+      create("/api/v1/namespaces/ext/secrets", {
+        metadata: { name: "server" },
+        stringData: {
+          "tls.key": leaf.privateKeyPem,
+          "tls.crt": leaf.certificatePem,
+          "proxy-ca.crt": pki.frontProxy.caCertificatePem,
+          "server.mjs": readFileSync("test/extension/server.mjs", "utf8"),
+        },
+      }),
+    );
+    // This machine's Node, with the libraries that it needs.
+    const libraries = execFileSync("ldd", [process.execPath], { encoding: "utf8" }).matchAll(/(\/\S+) \(0x/g);
+    const folders = [...new Set([...libraries].map(([, file]) => dirname(file!)))];
+    const volumes = folders.map((path, i) => ({ name: `lib-${i}`, hostPath: { path } }));
+    await good(
+      create("/apis/apps/v1/namespaces/ext/deployments", {
+        metadata: { name: "server" },
+        spec: {
+          selector: { matchLabels: { app: "server" } },
+          template: {
+            metadata: { labels: { app: "server" } },
+            spec: {
+              terminationGracePeriodSeconds: 1,
+              containers: [
+                {
+                  name: "server",
+                  image: "busybox",
+                  command: ["/machine/node", "/server/server.mjs"],
+                  readinessProbe: { httpGet: { path: "/healthz", port: 8443, scheme: "HTTPS" }, periodSeconds: 1 },
+                  volumeMounts: [
+                    { name: "server", mountPath: "/server" },
+                    { name: "node", mountPath: "/machine/node" },
+                    ...folders.map((mountPath, i) => ({ name: `lib-${i}`, mountPath })),
+                  ],
+                },
+              ],
+              volumes: [
+                { name: "server", secret: { secretName: "server" } },
+                { name: "node", hostPath: { path: process.execPath } },
+                ...volumes,
+              ],
+            },
+          },
+        },
+      }),
+    );
+    for (const name of ["hooks", "wardle"]) {
+      const spec = { selector: { app: "server" }, ports: [{ port: 443, targetPort: 8443 }] };
+      await good(create("/api/v1/namespaces/ext/services", { metadata: { name }, spec }));
+    }
+    await kubectl`wait -n ext --for=condition=Available deployment/server --timeout=60s`;
+    await kubectl`wait --for=create serviceaccount/default --timeout=30s`;
+    // The Service's rules are in force when a webhook behind it answers.
+    await during("validating", "warm", [hook("/deny", [rule("configmaps")], { failurePolicy: "Ignore" })], () =>
+      eventually(
+        () => create(`${configMaps()}?dryRun=All`, configMap("warm")),
+        ({ code }) => expect(code).toBe(403),
+      ),
+    );
+  }, 120_000);
+  afterAll(() => agent.destroy());
+
+  const versions = (kind: string, group: string, plural: string, storage: "v1" | "v2") => ({
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: "Namespaced",
+      names: { kind, plural, singular: kind.toLowerCase() },
+      versions: (["v1", "v2"] as const).map((name) => ({
+        name,
+        served: true,
+        storage: name === storage,
+        schema: {
+          openAPIV3Schema: {
+            type: "object",
+            properties: {
+              spec: {
+                type: "object",
+                properties: { color: { type: "string" }, [name === "v1" ? "rig" : "sails"]: { type: "string" } },
+              },
+            },
+          },
+        },
+      })),
+      conversion: {
+        strategy: "Webhook",
+        webhook: { conversionReviewVersions: ["v1"], clientConfig: clientConfig("/convert") },
+      },
+    },
+  });
+  const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+  const established = (name: string) =>
+    eventually(
+      () => ask("GET", `${crds}/${name}`),
+      ({ body }) =>
+        expect(body.status?.conditions).toContainEqual(
+          expect.objectContaining({ type: "Established", status: "True" }),
+        ),
+    );
+
+  test("webhooks are found by discovery", async () => {
+    const { groups } = await good(ask("GET", "/apis"));
+    const group = groups.find(({ name }: { name: string }) => name === "admissionregistration.k8s.io");
+    expect(group.versions.map(({ version }: { version: string }) => version)).toContain("v1");
+    const { resources } = await good(ask("GET", registration));
+    const names = resources.map(({ name }: { name: string }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining([
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+        "validatingadmissionpolicies/status",
+        "mutatingadmissionpolicybindings",
+      ]),
+    );
+  });
+
+  test("a webhook refuses pods and ConfigMaps as they come, change and are attached to, but where a namespace is exempt", async () => {
+    const rules = [rule("configmaps", ["CREATE", "UPDATE"]), rule("pods")];
+    await during("validating", "refuse", [hook("/validate", rules)], async () => {
+      const spec = { containers: [{ name: "a", image: "busybox" }] };
+      const pod = { metadata: { name: "bad", labels: { conscience: "bad" } }, spec };
+      expect((await create("/api/v1/namespaces/default/pods", pod)).body.message).toBe(
+        'admission webhook "validate.example.com" denied the request: it has a bad conscience',
+      );
+      expect((await create(configMaps(), configMap("bad", { conscience: "bad" }))).code).toBe(403);
+      await good(create(configMaps(), configMap("fine", { a: "b" })));
+      expect((await merge(`${configMaps()}/fine`, { data: { conscience: "bad" } })).code).toBe(403);
+      const standing = await good(ask("GET", `${configMaps()}/fine`));
+      expect((await ask("PUT", `${configMaps()}/fine`, { ...standing, data: { conscience: "bad" } })).code).toBe(403);
+      await good(create(configMaps("ext"), configMap("bad", { conscience: "bad" })));
+    });
+    await during("validating", "never", [hook("/never", [rule("configmaps")], { timeoutSeconds: 1 })], async () => {
+      const { code, body } = await create(configMaps(), configMap("waits"));
+      expect([code, body.message]).toEqual([500, expect.stringContaining("context deadline exceeded")]);
+    });
+    const connect = [rule("pods/attach", ["CONNECT"]), rule("pods/exec", ["CONNECT"])];
+    await during("validating", "connect", [hook("/deny", connect)], async () => {
+      await good(
+        create("/api/v1/namespaces/default/pods", {
+          metadata: { name: "still" },
+          spec: { containers: [{ name: "a", image: "busybox", command: ["sleep", "60"] }] },
+        }),
+      );
+      await kubectl`wait --for=condition=Ready pod/still --timeout=60s`;
+      for (const args of [
+        ["attach", "still"],
+        ["exec", "still", "--", "true"],
+      ])
+        expect((await cluster.kubectlRaw(args)).stderr).toContain("denied the request: not here");
+      await good(remove("/api/v1/namespaces/default/pods/still?gracePeriodSeconds=0"));
+    });
+  }, 60_000);
+
+  test("a webhook that nobody can call refuses everything when its failures count", async () => {
+    const closed = hook("/deny", [rule("configmaps", ["*"])], { failurePolicy: "Fail" });
+    await during(
+      "validating",
+      "closed",
+      [{ ...closed, clientConfig: { service: clientConfig("/deny").service } }],
+      async () => {
+        const { code, body } = await create(configMaps(), configMap("nothing"));
+        expect([code, body.message]).toEqual([
+          500,
+          expect.stringMatching(/failed calling webhook.*(x509|certificate)/),
+        ]);
+      },
+    );
+  });
+
+  test.each([
+    [1, "Fail", 500],
+    [1, "Ignore", 201],
+    [10, "Fail", 201],
+    [undefined, "Fail", 201],
+  ])(
+    "a webhook that takes three seconds, with a timeout of %s and the policy %s, leads to %i",
+    async (timeoutSeconds, failurePolicy, expected) => {
+      const slow = hook("/slow", [rule("configmaps")], {
+        failurePolicy,
+        ...(timeoutSeconds ? { timeoutSeconds } : {}),
+      });
+      await during("validating", "slow", [slow], async () => {
+        const { code, body } = await create(`${configMaps()}?dryRun=All`, configMap("slowly"));
+        expect(code).toBe(expected);
+        if (code === 500) expect(body.message).toContain("/slow?timeout=1s");
+      });
+    },
+    30_000,
+  );
+
+  test("webhooks change ConfigMaps one after the other, pods before their defaults, and nothing that is passed over", async () => {
+    const stages = [hook("/stage-1", [rule("configmaps")]), hook("/stage-2", [rule("configmaps")])];
+    await during("mutating", "stages", stages, async () => {
+      const made = await good(create(configMaps(), configMap("staged", { start: "yes" })));
+      expect(made.data).toEqual({ start: "yes", "stage-1": "yes", "stage-2": "yes" });
+    });
+    await during("mutating", "first", [hook("/init-container", [rule("pods")])], async () => {
+      const spec = { containers: [{ name: "a", image: "busybox" }] };
+      const made = await good(create("/api/v1/namespaces/default/pods?dryRun=All", { metadata: { name: "p" }, spec }));
+      expect(made.spec.initContainers).toMatchObject([{ name: "first", terminationMessagePolicy: "File" }]);
+    });
+    const matchConditions = [{ name: "not-skipped", expression: "object.metadata.name != 'skip-me'" }];
+    await during("mutating", "mark", [hook("/mark", [rule("configmaps")], { matchConditions })], async () => {
+      const skipped = await good(create(`${configMaps()}?dryRun=All`, configMap("skip-me")));
+      const other = await good(create(`${configMaps()}?dryRun=All`, configMap("other")));
+      expect([skipped.metadata.labels?.marked, other.metadata.labels.marked]).toEqual([undefined, "yes"]);
+    });
+  });
+
+  test.each([
+    ["mutating", "/mark", (answer: Answer) => answer.body.metadata?.labels?.marked === "yes"],
+    ["validating", "/deny", (answer: Answer) => answer.code === 403],
+  ] as const)(
+    "%s webhooks are listed, updated, patched and deleted by label, and act accordingly",
+    async (kind, path, acts) => {
+      const all = configurations(kind);
+      const attempt = async () => acts(await create(`${configMaps()}?dryRun=All`, configMap("probe")));
+      for (let i = 0; i < 10; i++) {
+        const metadata = { name: `many-${i}`, labels: { many: kind } };
+        await good(create(all, { metadata, webhooks: [hook(path, [rule("configmaps")])] }));
+      }
+      expect((await good(ask("GET", `${all}?labelSelector=many=${kind}`))).items).toHaveLength(10);
+      expect(await attempt()).toBe(true);
+      await good(remove(`${all}?labelSelector=many=${kind}`));
+      expect(await attempt()).toBe(false);
+
+      const matchConditions = [{ name: "named", expression: "object.metadata.name != ''" }];
+      const webhooks = [hook(path, [rule("configmaps")], { matchConditions })];
+      const standing = await good(create(all, { metadata: { name: "one" }, webhooks }));
+      expect(standing.webhooks[0].matchConditions).toEqual(matchConditions);
+      standing.webhooks[0].rules[0].operations = ["UPDATE"];
+      standing.webhooks[0].matchConditions[0].expression = "true";
+      const changed = await good(ask("PUT", `${all}/one`, standing));
+      expect(changed.webhooks[0].matchConditions[0].expression).toBe("true");
+      expect(await attempt()).toBe(false);
+      const operations = [{ op: "replace", path: "/webhooks/0/rules/0/operations", value: ["CREATE"] }];
+      await good(ask("PATCH", `${all}/one`, operations, "application/json-patch+json"));
+      expect(await attempt()).toBe(true);
+      await good(remove(`${all}/one`));
+
+      const broken = [hook(path, [rule("configmaps")], { matchConditions: [{ name: "x", expression: "... [] bad" }] })];
+      const refused = await create(all, { metadata: { name: "broken" }, webhooks: broken });
+      expect([refused.code, refused.body.message]).toEqual([422, expect.stringContaining("compilation failed")]);
+    },
+  );
+
+  test("webhooks neither change nor keep webhook configurations", async () => {
+    const own = [rule("*", ["*"], ["admissionregistration.k8s.io"])];
+    await during("mutating", "self-mark", [hook("/mark", own)], () =>
+      during("validating", "self-deny", [hook("/deny", own)], async () => {
+        const webhooks = [hook("/admit", [rule("secrets")])];
+        const made = await good(create(configurations("mutating"), { metadata: { name: "free" }, webhooks }));
+        expect(made.metadata.labels).toBeUndefined();
+        await good(remove(`${configurations("mutating")}/free`));
+      }),
+    );
+  });
+
+  test("webhooks change and refuse custom resources and their definitions; conversion by webhook changes what is stored", async () => {
+    const crd = versions("Boat", "ext.example.com", "boats", "v1");
+    await during(
+      "validating",
+      "no-crds",
+      [hook("/deny", [rule("customresourcedefinitions", ["CREATE"], ["apiextensions.k8s.io"])])],
+      async () => {
+        expect((await create(crds, crd)).code).toBe(403);
+      },
+    );
+    await good(create(crds, crd));
+    await established("boats.ext.example.com");
+    const boats = (version: string) => `/apis/ext.example.com/${version}/namespaces/default/boats`;
+    const boat = (name: string, version: string, spec: object) => ({
+      apiVersion: `ext.example.com/${version}`,
+      kind: "Boat",
+      metadata: { name },
+      spec,
+    });
+    const rules = [rule("boats", ["CREATE", "UPDATE", "DELETE"], ["ext.example.com"])];
+    await during(
+      "mutating",
+      "paint",
+      [hook("/extra-fields", [rule("boats", ["CREATE"], ["ext.example.com"])])],
+      async () => {
+        const made = await good(create(boats("v1"), boat("beagle", "v1", { rig: "brig" })));
+        // The field that the schema lacks is pruned.
+        expect(made.spec).toEqual({ rig: "brig", color: "red" });
+      },
+    );
+    await during("validating", "no-boats", [hook("/deny", rules)], async () => {
+      const spec = { rig: "sloop" };
+      const codes = [await create(boats("v1"), boat("no", "v1", spec)), await merge(`${boats("v1")}/beagle`, { spec })];
+      codes.push(await remove(`${boats("v1")}/beagle`));
+      expect(codes.map(({ code }) => code)).toEqual([403, 403, 403]);
+    });
+    expect((await good(ask("GET", `${boats("v2")}/beagle`))).spec).toEqual({ sails: "brig", color: "red" });
+    const stored = versions("Boat", "ext.example.com", "boats", "v2");
+    await good(merge(`${crds}/boats.ext.example.com`, { spec: { versions: stored.spec.versions } }));
+    await during("mutating", "mark-boats", [hook("/mark", rules)], async () => {
+      const changed = await good(merge(`${boats("v1")}/beagle`, { spec: { color: "blue" } }));
+      expect([changed.spec, changed.metadata.labels]).toEqual([{ rig: "brig", color: "blue" }, { marked: "yes" }]);
+    });
+    await good(create(boats("v2"), boat("victory", "v2", { sails: "ship" })));
+    const { items } = await good(ask("GET", boats("v2")));
+    expect(items.map(({ apiVersion, spec }: Answer["body"]) => [apiVersion, spec.sails])).toEqual([
+      ["ext.example.com/v2", "brig"],
+      ["ext.example.com/v2", "ship"],
+    ]);
+    await good(remove(`${crds}/boats.ext.example.com`));
+  }, 60_000);
+
+  test("an aggregated API is there, in discovery, and keeps its objects, and says when its server is away", async () => {
+    const name = "v1alpha1.wardle.example.com";
+    const apiServices = "/apis/apiregistration.k8s.io/v1/apiservices";
+    await good(
+      create(apiServices, {
+        metadata: { name },
+        spec: {
+          group: "wardle.example.com",
+          version: "v1alpha1",
+          service: { namespace: "ext", name: "wardle" },
+          groupPriorityMinimum: 2000,
+          versionPriority: 200,
+          caBundle,
+        },
+      }),
+    );
+    await kubectl`wait --for=condition=Available apiservice/${name} --timeout=60s`;
+    await cluster.apply(
+      "apiVersion: wardle.example.com/v1alpha1\nkind: Flunder\nmetadata: { name: one, namespace: default }\n",
+    );
+    expect(await kubectl`api-resources --api-group=wardle.example.com -o name`).toContain(
+      "flunders.wardle.example.com",
+    );
+    expect(await kubectl`get flunders -o name`).toBe("flunder.wardle.example.com/one\n");
+    expect(await kubectl`get flunder one -o jsonpath={.metadata.annotations.made-by}`).toBe("kubernetes-admin");
+    await merge("/apis/wardle.example.com/v1alpha1/namespaces/default/flunders/one", {
+      metadata: { labels: { a: "b" } },
+    });
+    expect(await kubectl`get flunder one -o jsonpath={.metadata.labels.a}`).toBe("b");
+    await kubectl`delete flunder one --wait=false`;
+    expect(await kubectl`get flunders -o name`).toBe("");
+
+    await kubectl`scale deployment server -n ext --replicas=0`;
+    const where = "/apis/wardle.example.com/v1alpha1/namespaces/default/flunders";
+    await eventually(
+      () => ask("GET", where),
+      ({ code }) => expect(code).toBe(503),
+    );
+    // Whoever asks for anything else notices nothing.
+    await good(ask("GET", configMaps()));
+    await kubectl`scale deployment server -n ext --replicas=1`;
+    await kubectl`wait --for=condition=Available apiservice/${name} --timeout=60s`;
+    await eventually(
+      () => ask("GET", where),
+      ({ code }) => expect(code).toBe(200),
+    );
+    await good(remove(`${apiServices}/${name}`));
+  }, 120_000);
+
+  test("a pod proves its own token by what the issuer publishes", async () => {
+    await kubectl`wait -n ext --for=condition=Available deployment/server --timeout=60s`;
+    const found = await eventually(
+      () => ask("GET", "/api/v1/namespaces/ext/services/https:hooks:443/proxy/own-token"),
+      ({ code }) => expect(code).toBe(200),
+    );
+    expect(found.body).toEqual({
+      isGenuine: true,
+      isOurIssuer: true,
+      sub: "system:serviceaccount:ext:default",
+      namespace: "ext",
+    });
+  });
+
+  test("a policy engine's manifests work in whatever order they come", async () => {
+    const engine = {
+      namespace: { apiVersion: "v1", kind: "Namespace", metadata: { name: "engine", labels: { exempt: "yes" } } },
+      role: {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRole",
+        metadata: { name: "engine" },
+        aggregationRule: { clusterRoleSelectors: [{ matchLabels: { "engine.example.com/aggregate": "true" } }] },
+        rules: [],
+      },
+      part: {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRole",
+        metadata: { name: "engine:policies", labels: { "engine.example.com/aggregate": "true" } },
+        rules: [{ apiGroups: ["engine.example.com"], resources: ["rules"], verbs: ["get", "list", "create"] }],
+      },
+      binding: {
+        apiVersion: "rbac.authorization.k8s.io/v1",
+        kind: "ClusterRoleBinding",
+        metadata: { name: "engine" },
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "engine" },
+        subjects: [{ kind: "ServiceAccount", name: "engine", namespace: "default" }],
+      },
+      crd: {
+        apiVersion: "apiextensions.k8s.io/v1",
+        kind: "CustomResourceDefinition",
+        ...versions("Rule", "engine.example.com", "rules", "v1"),
+      },
+      // Their authority is put in later, as cert-manager's injector does.
+      validating: {
+        apiVersion: "admissionregistration.k8s.io/v1",
+        kind: "ValidatingWebhookConfiguration",
+        metadata: { name: "engine" },
+        webhooks: [withoutCa(hook("/validate", [rule("configmaps", ["CREATE"])], { failurePolicy: "Fail" }))],
+      },
+      mutating: {
+        apiVersion: "admissionregistration.k8s.io/v1",
+        kind: "MutatingWebhookConfiguration",
+        metadata: { name: "engine" },
+        webhooks: [
+          withoutCa(hook("/mark", [rule("rules", ["CREATE"], ["engine.example.com"])], { failurePolicy: "Fail" })),
+        ],
+      },
+      instance: {
+        apiVersion: "engine.example.com/v1",
+        kind: "Rule",
+        metadata: { name: "no-root", namespace: "default" },
+        spec: { rig: "x" },
+      },
+    };
+    const parts = Object.keys(engine) as (keyof typeof engine)[];
+    const orders = [parts, [...parts].reverse(), [...parts.slice(4), ...parts.slice(0, 4)]];
+    for (const order of orders) {
+      const apply = async (name: keyof typeof engine) =>
+        (await cluster.kubectlRaw(["apply", "-f", "-"], JSON.stringify(engine[name]))).exitCode === 0;
+      const inject = async (kind: "mutating" | "validating") => {
+        const operations = [{ op: "add", path: "/webhooks/0/clientConfig/caBundle", value: caBundle }];
+        await ask("PATCH", `${configurations(kind)}/engine`, operations, "application/json-patch+json");
+      };
+      let left = [...order];
+      // What cannot be yet is tried again, as whoever installs does.
+      await eventually(
+        async () => {
+          const failed: typeof left = [];
+          for (const name of left) if (!(await apply(name))) failed.push(name);
+          left = failed;
+          await inject("mutating");
+          await inject("validating");
+          return left;
+        },
+        (rest) => expect(rest).toEqual([]),
+        60_000,
+      );
+      const standing = await good(ask("GET", "/apis/engine.example.com/v2/namespaces/default/rules/no-root"));
+      expect(standing.spec).toEqual({ sails: "x" });
+      expect((await create(configMaps(), configMap("bad", { conscience: "bad" }))).code).toBe(403);
+      const review = {
+        apiVersion: "authorization.k8s.io/v1",
+        kind: "SubjectAccessReview",
+        spec: {
+          user: "system:serviceaccount:default:engine",
+          resourceAttributes: { verb: "list", group: "engine.example.com", resource: "rules" },
+        },
+      };
+      await eventually(
+        () => create("/apis/authorization.k8s.io/v1/subjectaccessreviews", review),
+        ({ body }) => expect(body.status.allowed).toBe(true),
+      );
+      for (const kind of ["mutating", "validating"] as const) await good(remove(`${configurations(kind)}/engine`));
+      await good(remove(`${crds}/rules.engine.example.com`));
+      for (const name of ["engine", "engine:policies"])
+        await good(remove(`/apis/rbac.authorization.k8s.io/v1/clusterroles/${name}`));
+      await good(remove("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/engine"));
+      await eventually(
+        () => ask("GET", `${crds}/rules.engine.example.com`),
+        ({ code }) => expect(code).toBe(404),
+      );
+    }
+  }, 120_000);
+});
+
+function withoutCa(webhook: { clientConfig: { caBundle?: string } }): object {
+  return { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle: undefined } };
+}
