@@ -57,6 +57,11 @@ export async function watch(
     stream?.stop();
     receiver.ended(error);
   };
+  // The client goes on from here, also where nothing that it selects has changed for long.
+  const timeIsUp = () => {
+    if (options.allowWatchBookmarks) stream?.bookmark();
+    finish(undefined);
+  };
   const sink: WatchSink<KubeObject> = {
     deliver(batch) {
       if (over) return true;
@@ -89,7 +94,7 @@ export async function watch(
     throw error;
   }
   if (over) stream.stop();
-  else timer = services.clock.setTimer(seconds * 1000, () => finish(undefined), { background: true });
+  else timer = services.clock.setTimer(seconds * 1000, timeIsUp, { background: true });
   // The caller resumes once it can take the first batch.
   return {
     resume: () => stream.resume(),
