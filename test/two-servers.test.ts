@@ -1,4 +1,7 @@
-/** Two server processes on one real etcd: one leads, is killed with SIGKILL, and the other goes on where it stopped. */
+/**
+ * Two server processes on one real etcd, which takes nobody without a certificate: both serve one state; one leads, is killed
+ * with SIGKILL, and the other goes on where it stopped.
+ */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -7,29 +10,47 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findProgram } from "../src/base/node/find-program.ts";
+import { systemClock } from "../src/base/node/system-clock.ts";
+import { systemRandom } from "../src/base/node/system-random.ts";
+import { createPki } from "../src/cluster/certificates.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 const run = promisify(execFile);
 const etcdProgram = findProgram("etcd");
-const endpoint = `http://127.0.0.1:${await freePort()}`;
+const endpoint = `https://127.0.0.1:${await freePort()}`;
 const folder = mkdtempSync(join(tmpdir(), "pnt-two-servers-"));
+const [caFile, certFile, keyFile] = [join(folder, "ca.pem"), join(folder, "client.pem"), join(folder, "client.key")];
 let etcd: ChildProcess;
 
 beforeAll(async () => {
   if (!etcdProgram) return;
+  const pki = await createPki({
+    clusterName: "etcd",
+    dnsNames: ["localhost"],
+    ipAddresses: ["127.0.0.1"],
+    nowMs: systemClock.now(),
+    random: systemRandom,
+  });
+  const [serverCert, serverKey] = [join(folder, "server.pem"), join(folder, "server.key")];
+  writeFileSync(caFile, pki.ca.certificatePem);
+  writeFileSync(certFile, pki.admin.certificatePem);
+  writeFileSync(keyFile, pki.admin.privateKeyPem, { mode: 0o600 });
+  writeFileSync(serverCert, pki.apiServer.certificatePem);
+  writeFileSync(serverKey, pki.apiServer.privateKeyPem, { mode: 0o600 });
   const peers = `http://127.0.0.1:${await freePort()}`;
   etcd = spawn(
     etcdProgram,
     [
       ...["--name", "pnt", "--data-dir", join(folder, "etcd"), "--unsafe-no-fsync"],
       ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
+      ...["--client-cert-auth", "--trusted-ca-file", caFile, "--cert-file", serverCert, "--key-file", serverKey],
       ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
     ],
     { stdio: "ignore" },
   );
   await eventually(
-    () => fetch(`${endpoint}/health`),
-    ({ ok }) => expect(ok).toBe(true),
+    () => run("curl", ["-sf", "--cacert", caFile, "--cert", certFile, "--key", keyFile, `${endpoint}/health`]),
+    ({ stdout }) => expect(stdout).toContain("true"),
   );
 });
 
@@ -42,7 +63,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const store = `store: { engine: etcd, endpoints: ["${endpoint}"] }\n`;
+const store = `store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
+
+/** As kube-apiserver's flags. */
+const etcdFlags = [
+  ...["--etcd-servers", endpoint, "--etcd-cafile", caFile],
+  ...["--etcd-certfile", certFile, "--etcd-keyfile", keyFile],
+];
 
 /** Each Pod of the Job takes two seconds on a simulated node. */
 const work = (replicas: number) => `
@@ -67,6 +94,20 @@ spec:
     spec: { restartPolicy: Never, containers: [{ name: main, image: "nowhere.invalid/any:1" }] }
 `;
 
+const configMap = (name: string) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: ${name} }
+`;
+
+const nodePortService = (name: string) => `
+---
+apiVersion: v1
+kind: Service
+metadata: { name: ${name} }
+spec: { type: NodePort, ports: [{ port: 80 }] }
+`;
+
 if (!etcdProgram)
   describe.skip("two servers on one etcd (skipped: this machine lacks etcd)", () => test("…", () => {}));
 else
@@ -89,12 +130,50 @@ else
       const certificates = join(first.home, "clusters", first.name, "pki");
       writeFileSync(
         config,
-        `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\nnodes: [{ name: n1, kind: simulated }]\n${store}certificates: ${certificates}\n`,
+        `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\nnodes: [{ name: n1, kind: simulated }]\ncertificates: ${certificates}\n`,
       );
-      await pinnace("up", "--config", config);
+      await pinnace("up", "--config", config, ...etcdFlags);
     });
     afterAll(async () => {
       await pinnace("down");
+    });
+
+    test("each shows what the other was told, at once to those who watch, and no address or port is given twice", async () => {
+      const watching = spawn(
+        "kubectl",
+        ["get", "configmaps", "--watch-only", "--output-watch-events", "--no-headers"],
+        {
+          env: environment,
+        },
+      );
+      let heard = "";
+      watching.stdout.on("data", (chunk) => (heard += chunk));
+      try {
+        // Nothing says that a watch has begun: what it missed is written again.
+        await eventually(
+          () => first.apply(configMap(`told-${Math.round(performance.now())}`)),
+          () => expect(heard).toMatch(/ADDED +told-/),
+        );
+      } finally {
+        watching.kill();
+      }
+      const services = (prefix: string) =>
+        Array.from({ length: 8 }, (_, i) => nodePortService(`${prefix}-${i}`)).join("");
+      const file = join(folder, "services.yaml");
+      writeFileSync(file, services("second"));
+      await Promise.all([first.apply(services("first")), kubectl("apply", "-f", file)]);
+      const list = [
+        "get",
+        "services",
+        "-o",
+        'jsonpath={range .items[*]}{.spec.clusterIP} {.spec.ports[*].nodePort}{"\\n"}{end}',
+      ];
+      const { stdout } = await first.kubectlRaw(list);
+      expect(await kubectl(...list)).toBe(stdout.trim());
+      const given = stdout.trim().split(/\s+/);
+      // The Service of the API itself has no node port.
+      expect(given).toHaveLength(2 * 16 + 1);
+      expect(new Set(given).size).toBe(given.length);
     });
 
     test("the second takes over when the first is killed, and nothing is done twice", async () => {
@@ -135,6 +214,14 @@ else
       const events = JSON.parse(await kubectl("get", "events", "-o", "json")).items as { reason: string }[];
       expect(events.filter(({ reason }) => ["SuccessfulDelete", "Killing"].includes(reason))).toEqual([]);
     }, 240_000);
+
+    test("the first comes back and serves what was written while it was away", async () => {
+      await kubectl("create", "configmap", "meanwhile");
+      await first.pinnace("up");
+      expect(await first.kubectl`get configmap meanwhile -o name`).toBe("configmap/meanwhile\n");
+      await first.kubectl`delete configmap meanwhile`;
+      await expect(kubectl("get", "configmap", "meanwhile")).rejects.toThrow("NotFound");
+    }, 60_000);
   });
 
 async function freePort(): Promise<number> {
