@@ -2,7 +2,7 @@
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { TypeSchema } from "../api/schema.ts";
 import { type FieldSet, fieldSetOf } from "../apimachinery/patch/field-set.ts";
-import { updateManagers } from "../apimachinery/patch/managed-fields.ts";
+import { type OtherVersions, updateManagers } from "../apimachinery/patch/managed-fields.ts";
 import { rfc3339 } from "../base/clock.ts";
 import type { ServedResource } from "./resource-registry.ts";
 
@@ -24,10 +24,24 @@ export function bookUpdate(
     apiVersion: resource.apiVersion,
     time: rfc3339(now),
     ignore: untouchable(resource, subresource),
+    otherVersions: otherVersionsOf(resource),
   });
   if (managedFields)
     next.metadata.managedFields = managedFields as NonNullable<KubeObject["metadata"]["managedFields"]>;
   else delete next.metadata.managedFields;
+}
+
+/** Versions that a webhook converts to cannot be asked in passing. */
+export function otherVersionsOf(resource: ServedResource): OtherVersions {
+  return (apiVersion) => {
+    const other = apiVersion === resource.apiVersion ? undefined : resource.inVersion(apiVersion);
+    if (!other?.schema || other.definition.storedAs?.convert || resource.definition.storedAs?.convert) return undefined;
+    // Copies: conversions are remembered by the object they were made from, and this one is still being written.
+    return {
+      type: other.schema,
+      convert: (object) => other.fromStored({ ...resource.toStored({ ...object } as KubeObject) }),
+    };
+  };
 }
 
 const statusFields = fieldSetOf(["f:status"]);

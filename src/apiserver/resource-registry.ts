@@ -34,13 +34,21 @@ export class ServedResource {
   readonly virtual: VirtualResource | undefined;
   /** Writes this version's JSON, whichever version is stored. */
   readonly json: Encoder<KubeObject>;
+  /** The same resource in another version, while that is served. */
+  readonly inVersion: (apiVersion: string) => ServedResource | undefined;
   readonly #converted = new WeakMap<object, KubeObject>();
   #schema: { type: TypeSchema | undefined } | undefined;
   #emptyStatus: { value: unknown } | undefined;
   #unstoredLists: readonly string[] | undefined;
 
-  constructor(definition: ResourceDefinition, cache: WatchCache<KubeObject>, virtual?: VirtualResource) {
+  constructor(
+    definition: ResourceDefinition,
+    cache: WatchCache<KubeObject>,
+    virtual: VirtualResource | undefined,
+    inVersion: (apiVersion: string) => ServedResource | undefined,
+  ) {
     this.definition = definition;
+    this.inVersion = inVersion;
     this.virtual = virtual;
     this.group = definition.group;
     this.version = definition.version;
@@ -287,7 +295,12 @@ export class ResourceRegistry {
     const groupVersion = apiVersionOf(definition);
     let resources = this.#byGroupVersion.get(groupVersion);
     if (!resources) this.#byGroupVersion.set(groupVersion, (resources = new Map()));
-    resources.set(definition.plural, new ServedResource(definition, this.#cacheFor(definition), virtual));
+    const cache = this.#cacheFor(definition);
+    const inVersion = (apiVersion: string) => {
+      const other = this.#byGroupVersion.get(apiVersion)?.get(definition.plural);
+      return other?.cache === cache ? other : undefined;
+    };
+    resources.set(definition.plural, new ServedResource(definition, cache, virtual, inVersion));
   }
 
   #changed(): void {

@@ -121,6 +121,7 @@ export class ApiServer implements ServerAccess {
         readyChecks: options.readyChecks ?? [],
         metrics: options.metrics ?? (() => processMetrics(this.#door) + (options.flowControl?.metrics() ?? "")),
         extra: options.paths ?? new Map(),
+        clock: options.clock,
       }),
     );
   }

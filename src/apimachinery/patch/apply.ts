@@ -16,9 +16,12 @@ import {
   union,
 } from "./field-set.ts";
 import {
+  type ComparisonFor,
+  comparisonsElsewhere,
   isWriter,
   type ManagedFields,
   makeEntry,
+  type OtherVersions,
   recordUpdate,
   sortEntries,
   type Writer,
@@ -37,6 +40,7 @@ export interface ApplyInput extends Omit<Writer, "operation"> {
   force: boolean;
   /** Fields that this request cannot set (another subresource's): merged, but not owned. */
   ignore?: FieldSet | undefined;
+  otherVersions?: OtherVersions | undefined;
 }
 
 export interface Applied {
@@ -78,15 +82,19 @@ export function applyPatch(input: ApplyInput): Applied {
   const isUnchanged =
     live !== undefined && compared.changed !== undefined && sameObject(conform<typeof live>(object, type).object, live);
   const comparison = isUnchanged ? { ...compared, changed: undefined, removed: undefined } : compared;
+  const comparisonFor = comparisonsElsewhere(live, () => conform<object>(object, type).object, comparison, input);
   if (!force) {
-    const conflicts = findConflicts(others, comparison.changed);
+    const conflicts = findConflicts(others, comparisonFor);
     const serious =
       input.manager === "kubectl"
         ? conflicts.map((conflict) => withoutLastApplied(conflict, live, type)).filter((c) => c !== undefined)
         : conflicts;
     if (serious.length > 0) throw conflictError(serious);
   }
-  const entries = withoutFields(others, union(comparison.changed, comparison.removed));
+  const entries = withoutFields(others, (entry) => {
+    const { changed, removed } = comparisonFor(entry);
+    return union(changed, removed);
+  });
   if (claimed) entries.push(makeEntry(writer, claimed));
   if (input.manager === "kubectl") object = refreshLastApplied(object, input.applied);
 
@@ -141,10 +149,10 @@ interface Conflict {
   fields: FieldSet;
 }
 
-function findConflicts(others: ManagedFields, changed: FieldSet | undefined): Conflict[] {
+function findConflicts(others: ManagedFields, comparisonFor: ComparisonFor): Conflict[] {
   const conflicts: Conflict[] = [];
   for (const entry of others) {
-    const fields = intersection(entry.fieldsV1 as FieldSet, changed);
+    const fields = intersection(entry.fieldsV1 as FieldSet, comparisonFor(entry).changed);
     if (fields) conflicts.push({ entry, fields });
   }
   return conflicts;

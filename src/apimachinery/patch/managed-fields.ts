@@ -17,6 +17,16 @@ export interface Writer {
   time: string;
 }
 
+/** Another version that the object has, for managers who wrote through it: their fields are named as that version names them. */
+export interface OtherVersion {
+  type: TypeSchema;
+  /** From the version of the write. May share parts with what it was given. */
+  convert(object: object): object;
+}
+
+/** Undefined: the version is the write's own, or cannot be asked; fields are then taken to have the same names. */
+export type OtherVersions = (apiVersion: string) => OtherVersion | undefined;
+
 export interface UpdateInput extends Omit<Writer, "operation"> {
   /** The object as it stands; undefined when it is being created. */
   live: { metadata: { managedFields?: ManagedFields } } | undefined;
@@ -28,6 +38,7 @@ export interface UpdateInput extends Omit<Writer, "operation"> {
   type: TypeSchema;
   /** Fields that this request cannot set (another subresource's), such as `fieldSetOf(["f:status"])`. */
   ignore?: FieldSet | undefined;
+  otherVersions?: OtherVersions | undefined;
 }
 
 /**
@@ -39,7 +50,31 @@ export function updateManagers(input: UpdateInput): ManagedFields | undefined {
   // Once somebody emptied the list, nothing is recorded until the next apply.
   if (standing.length === 0 && input.live) return undefined;
   const comparison = compareObjects(input.live, input.next, input.type);
-  return recordUpdate(standing, comparison, { ...input, operation: "Update" }, input.ignore);
+  const elsewhere = comparisonsElsewhere(input.live, () => input.next, comparison, input);
+  return recordUpdate(standing, comparison, { ...input, operation: "Update" }, input.ignore, elsewhere);
+}
+
+/** What changed as a manager's own version shows it. */
+export type ComparisonFor = (entry: ManagedFieldsEntry) => Comparison;
+
+/** Compares in a version when somebody wrote through it, once. */
+export function comparisonsElsewhere(
+  live: object | undefined,
+  next: () => object,
+  comparison: Comparison,
+  { apiVersion, otherVersions }: { apiVersion: string; otherVersions?: OtherVersions | undefined },
+): ComparisonFor {
+  const known = new Map<string, Comparison>([[apiVersion, comparison]]);
+  return (entry) => {
+    const version = entry.apiVersion ?? apiVersion;
+    let found = known.get(version);
+    if (!found) {
+      const other = comparison.changed || comparison.removed ? otherVersions?.(version) : undefined;
+      found = other && live ? compareObjects(other.convert(live), other.convert(next()), other.type) : comparison;
+      known.set(version, found);
+    }
+    return found;
+  };
 }
 
 /** What is recorded so far: a client may replace it through the main resource, and clears it with `[{}]`. */
@@ -65,11 +100,15 @@ export function recordUpdate(
   comparison: Comparison,
   writer: Writer,
   ignore: FieldSet | undefined,
+  comparisonFor: ComparisonFor = () => comparison,
 ): ManagedFields | undefined {
   const changed = differenceBelow(comparison.changed, ignore);
   const { removed } = comparison;
   if (!changed && !removed) return standing.length > 0 ? standing : undefined;
-  const entries = withoutFields(standing, union(changed, removed));
+  const entries = withoutFields(standing, (entry) => {
+    const seen = comparisonFor(entry);
+    return union(differenceBelow(seen.changed, ignore), seen.removed);
+  });
   if (!changed) return entries.length > 0 ? sortEntries(entries) : undefined;
   const mine = entries.findIndex((entry) => isWriter(entry, writer));
   // The whole set was taken from everybody, from the writer's earlier entry too, and is now given back to it.
@@ -79,11 +118,14 @@ export function recordUpdate(
 }
 
 /** Entries that own none of the fields; those left with nothing are gone. A fresh array. */
-export function withoutFields(entries: ManagedFields, fields: FieldSet | undefined): ManagedFieldsEntry[] {
+export function withoutFields(
+  entries: ManagedFields,
+  fieldsFor: (entry: ManagedFieldsEntry) => FieldSet | undefined,
+): ManagedFieldsEntry[] {
   const left: ManagedFieldsEntry[] = [];
   for (const entry of entries) {
     const before = entry.fieldsV1 as FieldSet;
-    const after = difference(before, fields);
+    const after = difference(before, fieldsFor(entry));
     if (after === before) left.push(entry);
     else if (after && !isEmptySet(after)) left.push({ ...entry, fieldsV1: after });
   }

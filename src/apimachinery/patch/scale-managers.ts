@@ -26,7 +26,7 @@ export function managersFromScale(
   const kept = (entries ?? []).flatMap((entry) => {
     if (!intersection(entry.fieldsV1 as FieldSet, replicas)) return [entry];
     const owner = [...owners].find((one) => isSameManager(one, entry));
-    if (!owner) return withoutFields([entry], replicas);
+    if (!owner) return withoutFields([entry], () => replicas);
     owners.delete(owner);
     return [entry];
   });

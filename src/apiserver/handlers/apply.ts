@@ -9,7 +9,7 @@ import { asJson } from "../../apimachinery/serializer/yaml.ts";
 import { badRequestError } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import type { Answer } from "../answer.ts";
-import { schemaOfResource, untouchable } from "../field-management.ts";
+import { otherVersionsOf, schemaOfResource, untouchable } from "../field-management.ts";
 import type { ObjectWriter } from "../object-writer.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { type RequestContext, warn } from "../services.ts";
@@ -56,6 +56,7 @@ export async function apply(
         time,
         force: options.force ?? false,
         ignore: untouchable(resource, subresource),
+        otherVersions: otherVersionsOf(resource),
       });
       const next = object === previous ? copyOf(previous) : canonicalised(object, type);
       next.metadata = { ...next.metadata };

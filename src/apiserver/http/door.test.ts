@@ -188,6 +188,36 @@ describe("answers", () => {
     expect(plain.headers["content-encoding"]).toBeUndefined();
   });
 
+  test("one object beyond 128 KB comes compressed too, and a smaller one does not", async () => {
+    const gzip = { "accept-encoding": "gzip" };
+    await send("POST", maps, configMap("large", { x: "y".repeat(131_072) }), json);
+    await send("POST", maps, configMap("less", { x: "y".repeat(130_000) }), json);
+    const large = await send("GET", `${maps}/large`, undefined, gzip);
+    expect(large.headers).toMatchObject({ "content-encoding": "gzip", vary: "Accept-Encoding" });
+    expect(large.json).toEqual((await send("GET", `${maps}/large`)).json);
+    const less = await send("GET", `${maps}/less`, undefined, gzip);
+    expect(less.headers["content-encoding"]).toBeUndefined();
+    for (const name of ["large", "less"]) await send("DELETE", `${maps}/${name}`);
+  });
+
+  test("OpenAPI's index leads to documents that may be kept for a year, and from old addresses to new ones", async () => {
+    const index = (await send("GET", "/openapi/v3")).json as {
+      paths: Record<string, { serverRelativeURL: string }>;
+    };
+    const address = index.paths["api/v1"]!.serverRelativeURL;
+    const document = await send("GET", address);
+    expect(document.headers).toMatchObject({
+      "cache-control": "public, immutable",
+      etag: `"${address.split("hash=")[1]}"`,
+      expires: expect.stringMatching(/GMT$/),
+    });
+    const again = await send("GET", address, undefined, { "if-none-match": document.headers["etag"] as string });
+    expect(again.status).toBe(304);
+    const old = await send("GET", "/openapi/v3/api/v1?hash=OLD");
+    expect([old.status, old.headers["location"]]).toEqual([301, address]);
+    expect((await send("GET", "/openapi/v3/api/v1")).headers["expires"]).toBeUndefined();
+  });
+
   test("a Table carries cells and metadata", async () => {
     await send("POST", maps, configMap("tabled", { x: "y" }), json);
     const accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";

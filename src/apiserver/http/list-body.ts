@@ -17,7 +17,7 @@ const chunkBytes = 256 * 1024;
 /** How long the parts of one chunk may take to make: other requests wait for it. */
 const sliceMs = 3;
 /** Upstream compresses answers beyond this. */
-const leastCompressedBytes = 128 * 1024;
+export const leastCompressedBytes = 128 * 1024;
 
 /**
  * Chunks that no write holds any more, for the next ones. Made anew for every write, a busy server would allocate hundreds of

@@ -1,5 +1,6 @@
 /** Everything outside the resource tree: discovery, OpenAPI, version, health, metrics, and what the composition root adds. */
 import { createHash } from "node:crypto";
+import type { Clock } from "../../base/clock.ts";
 import type { UserInfo } from "../authentication.ts";
 import {
   aggregatedDiscovery,
@@ -28,6 +29,7 @@ export interface NonResourceOptions {
   metrics(): string | Promise<string>;
   /** Exact paths served beside the API's own: `/openid/v1/jwks`. */
   extra: ReadonlyMap<string, NonResourceHandler>;
+  clock: Clock;
 }
 
 export type NonResourceHandler = (
@@ -106,9 +108,9 @@ export class NonResourceRoutes {
         );
       case "openapi": {
         requireGet(exchange);
-        const { registry } = this.#options;
+        const { registry, clock } = this.#options;
         this.#openApi ??= import("../openapi/openapi-routes.ts").then(
-          ({ OpenApiRoutes }) => new OpenApiRoutes(registry),
+          ({ OpenApiRoutes }) => new OpenApiRoutes(registry, clock),
         );
         return (await this.#openApi).serve(exchange, info, auditId);
       }

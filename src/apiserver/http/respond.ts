@@ -1,4 +1,6 @@
 /** Answers as bytes: negotiated, from the cache's encodings where there are any. */
+import { promisify } from "node:util";
+import { constants, gzip } from "node:zlib";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -20,6 +22,7 @@ import { ClientGoneError, type Exchange, type ResponseHeaders } from "./exchange
 import {
   deflatedListChunks,
   isLarge,
+  leastCompressedBytes,
   listChunks,
   type MadeList,
   madeChunks,
@@ -87,28 +90,38 @@ export async function sendAnswer(context: AnswerContext, answer: Answer): Promis
   if (answer.kind === "entry" && rendering.mediaType === "json" && !wanted.pretty) {
     const body = answer.entry.encoded(answer.resource.json);
     const headers = baseHeaders(context.auditId, contentTypes.json, context.warnings);
-    context.exchange.respond(answer.code, headers, body);
-    return;
+    return respondOnce(context, answer.code, headers, body);
   }
   if (answer.kind === "entry" && rendering.mediaType === "protobuf") {
     const { protobufEncoder, protobufEntry } = await import("../negotiation/protobuf-encoder.ts");
     const body = protobufEntry(answer.resource, answer.entry.encoded(protobufEncoder(answer.resource)));
     const headers = baseHeaders(context.auditId, contentTypes.protobuf, context.warnings);
-    context.exchange.respond(answer.code, headers, body);
-    return;
+    return respondOnce(context, answer.code, headers, body);
   }
   const object = answer.kind === "entry" ? answer.resource.fromStored(answer.entry.object) : answer.object;
   return sendObject(context, answer.code, object);
 }
 
-export async function sendObject(
-  { exchange, wanted, auditId, warnings }: Omit<AnswerContext, "clock">,
-  code: number,
-  object: object,
-): Promise<void> {
+export async function sendObject(context: Omit<AnswerContext, "clock">, code: number, object: object): Promise<void> {
+  const { wanted, auditId, warnings } = context;
   const { mediaType } = wanted.rendering;
   const body = await encodeObject(object, mediaType, wanted.pretty);
-  exchange.respond(code, baseHeaders(auditId, contentTypes[mediaType], warnings), body);
+  return respondOnce(context, code, baseHeaders(auditId, contentTypes[mediaType], warnings), body);
+}
+
+const zip = promisify(gzip);
+
+/** An answer in one piece, compressed when it is large and the client can read that. */
+function respondOnce(
+  { exchange, wanted }: Pick<AnswerContext, "exchange" | "wanted">,
+  code: number,
+  headers: ResponseHeaders,
+  body: Uint8Array | string,
+): void | Promise<void> {
+  if (!wanted.gzip || body.length < leastCompressedBytes) return exchange.respond(code, headers, body);
+  headers["content-encoding"] = "gzip";
+  headers["vary"] = "Accept-Encoding";
+  return zip(body, { level: constants.Z_BEST_SPEED }).then((zipped) => exchange.respond(code, headers, zipped));
 }
 
 async function encodeObject(

@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { apiVersionOf, type GroupVersion, parseApiVersion } from "../../apimachinery/group-version.ts";
+import type { Clock } from "../../base/clock.ts";
 import { servedGroups } from "../discovery/discovery.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { Exchange, ResponseHeaders } from "../http/exchange.ts";
 import { baseHeaders } from "../http/respond.ts";
 import { noRepresentation, parseAccept } from "../negotiation/accept.ts";
 import { parameter, type RequestInfo } from "../request-info.ts";
@@ -22,17 +23,20 @@ const info = { title: "Kubernetes", version: gitVersion };
 const security = {
   BearerToken: { description: "Bearer Token authentication", type: "apiKey", name: "authorization", in: "header" },
 };
-/** What names a document by its hash may be kept for as long as anyone likes. */
+/** What names a document by its hash may be kept for as long as anyone likes, which HTTP counts as a year. */
 const forever = "public, immutable";
+const yearMs = 365 * 24 * 3600_000;
 const protobufV2 = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
 
 export class OpenApiRoutes {
   readonly #registry: ResourceRegistry;
+  readonly #clock: Clock;
   #generation = -1;
   readonly #documents = new Map<string, Document>();
 
-  constructor(registry: ResourceRegistry) {
+  constructor(registry: ResourceRegistry, clock: Clock) {
     this.#registry = registry;
+    this.#clock = clock;
   }
 
   async serve(exchange: Exchange, request: RequestInfo, auditId: string): Promise<void> {
@@ -58,7 +62,6 @@ export class OpenApiRoutes {
       exchange.respond(404, { "audit-id": auditId }, "");
       return;
     }
-    const document = this.#document(path, () => documentV3([...served]));
     const hash = parameter(request.query, "hash");
     const current = hashOf(groupVersion, this.#registry);
     if (hash !== undefined && hash !== current) {
@@ -66,7 +69,15 @@ export class OpenApiRoutes {
       exchange.respond(301, { "audit-id": auditId, location: `${path}?hash=${current}` }, "");
       return;
     }
-    send(exchange, auditId, document, "application/json", hash === undefined ? undefined : forever);
+    const document = this.#document(path, () => documentV3([...served]), current);
+    const expires = new Date(this.#clock.now() + yearMs).toUTCString();
+    send(
+      exchange,
+      auditId,
+      document,
+      "application/json",
+      hash === undefined ? {} : { "cache-control": forever, expires },
+    );
   }
 
   async #v2(exchange: Exchange, auditId: string): Promise<void> {
@@ -92,12 +103,14 @@ export class OpenApiRoutes {
     );
   }
 
-  #document(name: string, make: () => object | Buffer): Document {
+  /** `hash`: what the document is known by already. Default: that of its bytes. */
+  #document(name: string, make: () => object | Buffer, hash?: string): Document {
     let document = this.#documents.get(name);
     if (!document) {
       const made = make();
       const bytes = Buffer.isBuffer(made) ? made : Buffer.from(JSON.stringify(made));
-      document = { bytes, etag: `"${createHash("sha512").update(bytes).digest("hex").toUpperCase()}"` };
+      const known = hash ?? createHash("sha512").update(bytes).digest("hex").toUpperCase();
+      document = { bytes, etag: `"${known}"` };
       this.#documents.set(name, document);
     }
     return document;
@@ -167,12 +180,12 @@ function send(
   auditId: string,
   document: Document,
   contentType: string,
-  cacheControl?: string,
+  caching: ResponseHeaders = {},
 ): void {
   const headers = baseHeaders(auditId, contentType, []);
   headers["etag"] = document.etag;
   headers["vary"] = "Accept-Encoding, Accept";
-  if (cacheControl) headers["cache-control"] = cacheControl;
+  Object.assign(headers, caching);
   if (exchange.headers["if-none-match"] === document.etag) {
     exchange.respond(304, headers, "");
     return;
