@@ -264,10 +264,39 @@ test("two budgets for one Pod end its eviction with an error, not with a guess",
   await expectCalm(cluster, 0);
 });
 
+test("a budget whose selector matches nothing says so and allows nothing; one that matches everybody counts everybody", async () => {
+  await using cluster = await start();
+  for (const name of ["one", "two"]) {
+    const own = { app: name };
+    await cluster.client.create(ReplicaSets, {
+      metadata: { name, namespace },
+      spec: { replicas: 2, selector: { matchLabels: own }, template: { ...template, metadata: { labels: own } } },
+    });
+  }
+  await cluster.until(() => runningPods(cluster).length === 4);
+  const budgets = { nobody: { matchLabels: { app: "none" } }, everybody: {} };
+  for (const [name, selector] of Object.entries(budgets)) {
+    await cluster.client.create(PodDisruptionBudgets, {
+      metadata: { name, namespace },
+      spec: { maxUnavailable: 1, selector },
+    });
+  }
+  const status = (name: string) => cluster.get(PodDisruptionBudgets, name)?.status;
+  await cluster.until(() => status("everybody")?.currentHealthy === 4 && status("nobody")?.conditions !== undefined);
+  expect(status("everybody")).toMatchObject({ expectedPods: 4, desiredHealthy: 3, disruptionsAllowed: 1 });
+  expect(status("nobody")).toMatchObject({ expectedPods: 0, disruptionsAllowed: 0 });
+  expect(status("nobody")?.conditions).toMatchObject([{ status: "False", reason: "InsufficientPods" }]);
+  await cluster.until(() => hasEvent(cluster, "NoPods"));
+  await expectCalm(cluster, 0);
+});
+
 test("a cluster in which all is well writes nothing", async () => {
   await using cluster = await start();
   const { client } = cluster;
   const named = (app: string) => ({ metadata: { labels: { app } }, spec: template.spec });
+  // Pods are refused as long as nobody has counted for a quota.
+  await client.create(ResourceQuotas, { metadata, spec: { hard: { pods: "50" } } });
+  await cluster.until(() => cluster.get(ResourceQuotas, "bad")?.status?.hard !== undefined);
   await client.create(Deployments, {
     metadata,
     spec: { replicas: 3, selector: { matchLabels: { app: "a" } }, template: named("a") },
@@ -285,7 +314,6 @@ test("a cluster in which all is well writes nothing", async () => {
     metadata,
     spec: { maxUnavailable: 1, selector: { matchLabels: { app: "a" } } },
   });
-  await client.create(ResourceQuotas, { metadata, spec: { hard: { pods: "50" } } });
   await cluster.until(() => runningPods(cluster).length === 8);
   await expectCalm(cluster, 0);
   expect(cluster.complaints).toEqual([]);

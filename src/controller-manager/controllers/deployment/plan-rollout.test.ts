@@ -73,6 +73,7 @@ describe("maxSurge rounds up and maxUnavailable down", () => {
     [3, "25%", "25%", { maxSurge: 1, maxUnavailable: 0 }],
     [1, "25%", "25%", { maxSurge: 1, maxUnavailable: 0 }],
     [10, "100%", "0%", { maxSurge: 10, maxUnavailable: 0 }],
+    [3, "150%", "0%", { maxSurge: 5, maxUnavailable: 0 }],
     [10, 0, 0, { maxSurge: 0, maxUnavailable: 1 }],
     [3, 0, "10%", { maxSurge: 0, maxUnavailable: 1 }],
     [2, 0, 5, { maxSurge: 0, maxUnavailable: 2 }],
