@@ -73,7 +73,12 @@ async function type(line) {
   tmux("send-keys", "-t", session, "Enter");
   for (;;) {
     await sleep(500);
-    const rows = tmux("capture-pane", "-p", "-t", session).trimEnd().split("\n");
+    const rows = tmux("capture-pane", "-p", "-J", "-t", session)
+      .split("\n")
+      .map((row) => row.trimEnd())
+      .join("\n")
+      .trimEnd()
+      .split("\n");
     if (rows.length > 1 && rows.at(-1) === "$") return rows.slice(0, -1).join("\n").trimEnd();
   }
 }
