@@ -9,6 +9,7 @@ import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Clock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { findProgram } from "../../base/node/find-program.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
@@ -348,6 +349,57 @@ describe.runIf(isPossible)("pulling from a real registry", () => {
         server.close();
       }
     });
+
+    test.each([
+      ["before it answers", 0, "net/http: timeout awaiting response headers"],
+      [
+        "in the middle of a layer",
+        100,
+        "context deadline exceeded (Client.Timeout or context cancellation while reading body)",
+      ],
+    ])(
+      "one that falls silent %s is given up, and nothing is kept",
+      async (_, bytes, complaint) => {
+        const server = createServer((request, response) => {
+          if (bytes === 0) return;
+          void (async () => {
+            const upstream = await fetch(`http://${open.address}${request.url}`, {
+              headers: { accept: request.headers.accept ?? "*/*" },
+            });
+            const body = Buffer.from(await upstream.arrayBuffer());
+            response.writeHead(upstream.status, {
+              "content-type": upstream.headers.get("content-type") ?? "",
+              "content-length": body.length,
+            });
+            if (request.url!.includes("blobs") && body.length > 500) response.write(body.subarray(0, bytes));
+            else response.end(body);
+          })();
+        });
+        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+        const { port } = server.address() as AddressInfo;
+        try {
+          // Its waits between two attempts are short.
+          const hurried: Clock = {
+            ...systemClock,
+            now: () => systemClock.now(),
+            setTimer: (ms, run, options) => systemClock.setTimer(ms / 100, run, options),
+          };
+          const images = await store({}, { silenceTimeoutMs: 300, clock: hurried });
+          await expect(images.pull(`127.0.0.1:${port}/lab/web:1`)).rejects.toMatchObject({
+            reason: "RegistryUnavailable",
+            message: expect.stringContaining(complaint),
+          });
+          const left = ["ingest", "unpacking", "blobs/sha256"].flatMap((name) =>
+            readdirSync(join(folder, `store-${counter}`, name)),
+          );
+          expect(left).toEqual([]);
+        } finally {
+          server.closeAllConnections();
+          server.close();
+        }
+      },
+      30_000,
+    );
 
     test("a transfer that breaks goes on where it stopped; a busy server is asked again", async () => {
       const seen: string[] = [];

@@ -22,7 +22,15 @@ import type { FetchedImage, ImageSource, ImageTarget } from "./image-store.ts";
 import { PullProgressMeter } from "./pull-progress.ts";
 import { formatReference, type ImageReference } from "./reference.ts";
 import { Authorizer } from "./registry-auth.ts";
-import { isNoTls, readAtMost, retryAfterMs, serverMessage, TransferError, unreachable } from "./registry-errors.ts";
+import {
+  brokenTransfer,
+  isNoTls,
+  readAtMost,
+  retryAfterMs,
+  serverMessage,
+  TransferError,
+  unreachable,
+} from "./registry-errors.ts";
 
 export interface RegistryConfig {
   /** Asked first, in order: `https://mirror.example` or `http://127.0.0.1:5000`. A path is kept. */
@@ -39,6 +47,8 @@ export interface RegistryClientOptions {
   registries?: Readonly<Record<string, RegistryConfig>>;
   /** Before a registry counts as unreachable. Default 10 s. */
   connectTimeoutMs?: number;
+  /** How long a registry may say nothing in the middle of an answer, or before it. Default 60 s. */
+  silenceTimeoutMs?: number;
 }
 
 interface Endpoint {
@@ -287,7 +297,7 @@ export class RegistryClient implements ImageSource {
         if (!isTransfer && (error instanceof ImageError || (error as NodeJS.ErrnoException).syscall !== undefined))
           throw error;
         if (failures >= attempts)
-          throw new ImageError("RegistryUnavailable", (error as Error).message, { cause: error });
+          throw new ImageError("RegistryUnavailable", brokenTransfer(error as Error), { cause: error });
         this.#options.logger.debug("a registry transfer broke off", { failures, error: String(error) });
         const delayMs = isTransfer && error.retryAfterMs !== undefined ? error.retryAfterMs : 250 * 2 ** failures;
         await sleep(this.#options.clock, Math.min(delayMs, 30_000), signal);
@@ -391,12 +401,13 @@ export class RegistryClient implements ImageSource {
   /** Honours HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
   #dispatcher(insecure: boolean): Dispatcher {
     const { EnvHttpProxyAgent } = this.#load();
+    const silenceMs = this.#options.silenceTimeoutMs ?? 60_000;
     let dispatcher = this.#dispatchers.get(insecure);
     if (!dispatcher) {
       dispatcher = new EnvHttpProxyAgent({
         connect: { timeout: this.#options.connectTimeoutMs ?? 10_000, rejectUnauthorized: !insecure },
-        headersTimeout: 60_000,
-        bodyTimeout: 60_000,
+        headersTimeout: silenceMs,
+        bodyTimeout: silenceMs,
       });
       this.#dispatchers.set(insecure, dispatcher);
     }

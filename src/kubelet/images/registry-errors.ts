@@ -60,6 +60,7 @@ export function unreachable(method: string, url: string, error: unknown): ImageE
     ENETUNREACH: `dial tcp ${host}: connect: network is unreachable`,
     ETIMEDOUT: `dial tcp ${host}: i/o timeout`,
     UND_ERR_CONNECT_TIMEOUT: `dial tcp ${host}: i/o timeout`,
+    UND_ERR_HEADERS_TIMEOUT: "net/http: timeout awaiting response headers",
     ECONNRESET: `read tcp ${host}: connection reset by peer`,
   };
   const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO/.test(code);
@@ -69,6 +70,14 @@ export function unreachable(method: string, url: string, error: unknown): ImageE
   return new ImageError("RegistryUnavailable", `failed to do request: ${method} "${url}": ${what}`, {
     cause: error as Error,
   });
+}
+
+/** What is told of a transfer that broke off again and again. */
+export function brokenTransfer(error: Error): string {
+  const { code } = rootCause(error) as NodeJS.ErrnoException;
+  return code === "UND_ERR_BODY_TIMEOUT"
+    ? "context deadline exceeded (Client.Timeout or context cancellation while reading body)"
+    : error.message;
 }
 
 function rootCause(error: unknown): Error {

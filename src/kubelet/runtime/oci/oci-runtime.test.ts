@@ -191,6 +191,63 @@ if (isPossible && findProgram("crun")) {
   });
 }
 
+if (isPossible && findProgram("crun")) {
+  test.each([
+    ["crun is killed before it makes the container", "create", "kill -9 $$"],
+    ["crun is killed after it has made the container", "create", 'CRUN "$@"; kill -9 $$'],
+    ["crun fails without a word", "create", "exit 1"],
+    ["conmon is killed before the container is made", "create", "kill -9 $PPID; sleep 1"],
+    ["conmon is killed when the container is made", "create", 'CRUN "$@"; kill -9 $PPID; sleep 1'],
+  ])("%s: the start fails, nothing is left, and the next one succeeds", async (_, verb, script) => {
+    const bin = mkdtempSync("/var/tmp/pnt-runtime-bin-");
+    const broken = join(bin, "broken");
+    const crun = findProgram("crun")!;
+    const body = `#!/bin/sh\ncase " $* " in *" ${verb} "*) if [ -e ${broken} ]; then ${script.replace("CRUN", crun)}; fi;; esac\nexec ${crun} "$@"\n`;
+    writeFileSync(join(bin, "crun"), body, { mode: 0o755 });
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${bin}:${path}`;
+    const fixture = await ociFixture("crun", 3000);
+    const runtime = fixture.runtime();
+    try {
+      await runtime.open();
+      const sandbox = await runtime.createSandbox({
+        pod: { name: "p", namespace: "default", uid: "u" },
+        attempt: 0,
+        hostname: "p",
+        cgroupParent: `${fixture.cgroupParent}/u`,
+      });
+      const create = () =>
+        runtime.createContainer(sandbox, {
+          name: "main",
+          attempt: 0,
+          imageId: "test",
+          imageName: "test",
+          command: ["sleep", "1000"],
+        });
+      writeFileSync(broken, "");
+      const unlucky = await create();
+      await expect(runtime.startContainer(unlucky)).rejects.toMatchObject({ reason: "StartError" });
+      expect(runtime.containerStatus(unlucky)?.state).toMatchObject({ kind: "exited", exitCode: 128 });
+      rmSync(broken);
+      const id = await create();
+      await runtime.startContainer(id);
+      expect(runtime.containerStatus(id)?.state.kind).toBe("running");
+      await runtime.removeContainer(unlucky);
+      await expect
+        .poll(() => processesNaming(fixture.folder).filter((line) => line.includes(unlucky)), { timeout: 5000 })
+        .toEqual([]);
+    } finally {
+      process.env["PATH"] = path;
+      for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
+      await runtime.close();
+      const leftovers = fixture.leftovers();
+      await fixture.dispose();
+      rmSync(bin, { recursive: true, force: true });
+      expect(leftovers).toEqual([]);
+    }
+  });
+}
+
 function processesNaming(folder: string): string[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
