@@ -1,6 +1,6 @@
 /** What a handler yields: objects, not bytes. The doors turn it into a response, or hand it over as it is. */
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
-import type { Entry } from "../storage/watch-cache.ts";
+import type { Entry } from "../storage/watch-cache-contract.ts";
 import type { ServedResource } from "./resource-registry.ts";
 
 export type Answer =

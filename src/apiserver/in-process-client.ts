@@ -18,7 +18,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "../client/client.ts";
-import type { CacheEvent } from "../storage/watch-cache.ts";
+import type { CacheEvent } from "../storage/watch-cache-contract.ts";
 import { objectOf } from "./answer.ts";
 import type { UserInfo } from "./authentication.ts";
 import type { Attributes } from "./authorization.ts";

@@ -15,7 +15,7 @@ import {
   StatusError,
 } from "../apimachinery/status-error.ts";
 import { rfc3339 } from "../base/clock.ts";
-import { ClaimedError, type Entry } from "../storage/watch-cache.ts";
+import { ClaimedError, type Entry } from "../storage/watch-cache-contract.ts";
 import { type AdmissionRequest, runMutating, runValidating } from "./admission.ts";
 import { type Answer, successStatus } from "./answer.ts";
 import {

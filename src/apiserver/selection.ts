@@ -8,7 +8,7 @@ import {
   SelectorError,
 } from "../apimachinery/selectors.ts";
 import { badRequestError } from "../apimachinery/status-error.ts";
-import type { Selection } from "../storage/watch-cache.ts";
+import type { Selection } from "../storage/watch-cache-contract.ts";
 import type { ServedResource } from "./resource-registry.ts";
 
 export interface SelectedScope {

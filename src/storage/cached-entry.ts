@@ -2,7 +2,7 @@
 import type { Encoder } from "./encoding.ts";
 import type { EncodingBudget, EncodingHolder, Holding } from "./encoding-budget.ts";
 import type { Revision } from "./store.ts";
-import type { Entry } from "./watch-cache.ts";
+import type { Entry } from "./watch-cache-contract.ts";
 
 export class CachedEntry<T> implements Entry<T>, EncodingHolder {
   readonly key: string;

@@ -1,7 +1,7 @@
 /** The recent changes of one resource, bounded by number, weight and age. */
 import type { CachedEntry } from "./cached-entry.ts";
 import type { Revision } from "./store.ts";
-import type { WindowPolicy } from "./watch-cache.ts";
+import type { WindowPolicy } from "./watch-cache-contract.ts";
 
 /** One change of one object. */
 export interface ChangeRecord<T> {

@@ -5,15 +5,8 @@ import type { Encoder } from "./encoding.ts";
 import { EncodingBudget } from "./encoding-budget.ts";
 import { MemoryStore } from "./memory.ts";
 import { CompactedError, FutureRevisionError } from "./store.ts";
-import {
-  type CacheEvent,
-  type CacheWatch,
-  type Selection,
-  type WatchBatch,
-  WatchCache,
-  type WatchEnd,
-  type WatchRequest,
-} from "./watch-cache.ts";
+import { WatchCache } from "./watch-cache.ts";
+import type { CacheEvent, CacheWatch, Selection, WatchBatch, WatchEnd, WatchRequest } from "./watch-cache-contract.ts";
 
 interface Thing {
   metadata: { name: string; namespace: string; resourceVersion?: string; labels?: Record<string, string> };

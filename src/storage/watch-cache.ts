@@ -10,186 +10,45 @@
  * promise resolves after that, so a writer reads its own write.
  */
 import type { Clock, Timer } from "../base/clock.ts";
-import { CachedEntry } from "./cached-entry.ts";
-import { deepFreeze, sameJson } from "./deep.ts";
-import type { Codec, Encoder, WatchEventType } from "./encoding.ts";
-import type { EncodingBudget } from "./encoding-budget.ts";
+import { CacheIndices } from "./cache-indices.ts";
+import type { CachedEntry } from "./cached-entry.ts";
+import { sameJson } from "./deep.ts";
+import type { Codec } from "./encoding.ts";
+import { EntryMaker } from "./entry-maker.ts";
 import { type ChangeRecord, EventWindow } from "./event-window.ts";
+import { initialBatches } from "./initial-batches.ts";
 import { OrderedMap, prefixEnd } from "./ordered-map.ts";
+import { PastStates } from "./past-states.ts";
+import { RevisionGate } from "./revision-gate.ts";
 import {
   type Claims,
   CompactedError,
   FutureRevisionError,
   type Revision,
   type Store,
-  type StoredValue,
   type StoreEvent,
   type Watch,
   type WriteResult,
 } from "./store.ts";
-import { Batch, SharedEvent, WatchDispatch, Watcher } from "./watch-dispatch.ts";
+import { StoreHistory } from "./store-history.ts";
+import {
+  type CacheWatch,
+  ClaimedError,
+  type Entry,
+  type ListPage,
+  type ListRequest,
+  type Scope,
+  type Selection,
+  type Versioned,
+  type WatchCacheOptions,
+  type WatchEnd,
+  type WatchRequest,
+  type WatchSink,
+  type WriteOutcome,
+} from "./watch-cache-contract.ts";
+import { Batch, WatchDispatch, Watcher } from "./watch-dispatch.ts";
 
-/** The least the cache must know of an object. */
-export interface Versioned {
-  metadata: { resourceVersion?: string };
-}
-
-/** One object at one revision. Never changes; an update makes a new entry. */
-export interface Entry<T> {
-  readonly key: string;
-  /** Frozen, shared with everyone in the process. Its resourceVersion is `modRevision`. */
-  readonly object: T;
-  readonly modRevision: Revision;
-  /** The object's bytes for clients, from memory where they are kept. Never change them. */
-  encoded(encoder: Encoder<T>): Buffer;
-}
-
-/** Which objects of a scope someone wants: label and field selectors made into a function. */
-export interface Selection<T> {
-  /** Equal ids mean equal predicates: watchers that share one are served together. The selectors' canonical text will do. */
-  readonly id: string;
-  matches(object: T): boolean;
-  /** Set when `matches` can only hold for objects whose index `name` has this `value`: they are then found without a search. */
-  readonly index?: { name: string; value: string };
-}
-
-export interface Scope<T> {
-  /** Only keys that start with this. Default: the cache's prefix. A namespace's is `<prefix><namespace>/`. */
-  keyPrefix?: string;
-  selection?: Selection<T>;
-}
-
-export interface ListRequest<T> extends Scope<T> {
-  /** At most so many entries. */
-  limit?: number;
-  /** Only keys from this one on: `next` of the page before. */
-  from?: string;
-  /** The state at exactly this revision. Default: the newest. */
-  revision?: Revision;
-}
-
-export interface ListPage<T> {
-  /** In key order. Asked for the newest state again, it is the same array as long as nothing of the resource changed: what is made from it can be kept beside it. */
-  entries: readonly Entry<T>[];
-  revision: Revision;
-  /** Where the next page begins; absent on the last page. */
-  next?: string;
-  /** How many entries follow this page; absent when a selection makes it unknown. */
-  remaining?: number;
-}
-
-export type WatchStart =
-  /** Only what comes from now on. */
-  | { kind: "now" }
-  /** The present state as ADDED events in key order, then what comes. With `bookmark` an initial-events-end bookmark stands between. */
-  | { kind: "initial"; bookmark: boolean }
-  /** Everything after this revision, which may be yet to come. */
-  | { kind: "after"; revision: Revision };
-
-export interface WatchRequest<T> extends Scope<T> {
-  start: WatchStart;
-  /** Wants a bookmark about once a minute. */
-  bookmarks?: boolean;
-  /** How many undelivered events may wait while the sink is held back, beside the initial ones. Default 5,000. One batch always may. */
-  bufferEvents?: number;
-}
-
-export interface ObjectEvent<T> {
-  readonly type: WatchEventType;
-  readonly revision: Revision;
-  /** For DELETED: the last state, with the revision of its end as resourceVersion. */
-  readonly entry: Entry<T>;
-  /** The frame for clients, written once for all watchers. */
-  frame(encoder: Encoder<T>): Buffer;
-  /** The same in pieces, for whoever joins them with others. */
-  pieces(encoder: Encoder<T>): readonly Uint8Array[];
-}
-
-export interface Bookmark {
-  readonly type: "BOOKMARK";
-  readonly revision: Revision;
-  readonly initialEventsEnd: boolean;
-}
-
-export type CacheEvent<T> = ObjectEvent<T> | Bookmark;
-
-/** Events in revision order, at least one. Watchers that want the same get the same batch, so its bytes are joined once. */
-export interface WatchBatch<T> {
-  readonly events: readonly CacheEvent<T>[];
-  /** All frames, one after the other. Never change them. */
-  encoded(encoder: Encoder<T>): Buffer;
-}
-
-/** Why a watch ended by itself. `full`: its sink was held back for longer than its buffer lasts; the client lists or watches again. */
-export type WatchEnd = { kind: "full" } | { kind: "closed" } | { kind: "failed"; error: Error };
-
-export interface WatchSink<T> {
-  /** Takes a batch, at once and without throwing. Returns false to be left alone until `resume()`. */
-  deliver(batch: WatchBatch<T>): boolean;
-  /** The watch ended by itself. Nothing follows. Not called after `stop()`. */
-  ended(end: WatchEnd): void;
-}
-
-export interface CacheWatch {
-  /** The sink can take more. A watch begins held back: nothing is delivered before the first call. */
-  resume(): void;
-  /** Delivers a bookmark of now, unless events are waiting: for the end of a watch that has a time limit. */
-  bookmark(): void;
-  /** Ends the watch. Nothing is delivered after it returns. */
-  stop(): void;
-}
-
-export type WriteOutcome<T> =
-  /** Durable, and visible in the cache. After a delete: the last state with the revision of its end. */
-  | { ok: true; entry: Entry<T> }
-  /** The key did not stand at the expected revision. `current` is what does. */
-  | { ok: false; current: Entry<T> | undefined };
-
-/** How much history stays in memory. Whatever is exceeded first ends an event's stay; the store keeps more, on disk. */
-export interface WindowPolicy {
-  /** Default 4,096. */
-  maxEvents?: number;
-  /** Encoded bytes of the objects that only the window keeps alive. Default 4 MiB. */
-  maxBytes?: number;
-  /** Default 5 minutes. */
-  maxAgeMs?: number;
-}
-
-export interface WatchCacheOptions<T> {
-  store: Store;
-  /** Such as `/registry/pods/`: with the closing slash. */
-  prefix: string;
-  codec: Codec<T>;
-  clock: Clock;
-  /** Shared by all caches of the process. */
-  budget: EncodingBudget;
-  /** Named values by which watchers and lists are found without a search: `spec.nodeName` of pods. */
-  indices?: Readonly<Record<string, (object: T) => string | undefined>>;
-  window?: WindowPolicy;
-  claims?: ClaimPolicy<T>;
-}
-
-/** What objects have that no two may have, also when several servers write them at the same time. */
-export interface ClaimPolicy<T> {
-  /** A key of the store for each. */
-  keysOf(object: T): readonly string[];
-}
-
-/** The object of a write has what another server has just given away. Nothing was written. */
-export class ClaimedError extends Error {
-  override readonly name = "ClaimedError";
-  readonly keys: readonly string[];
-
-  constructor(keys: readonly string[]) {
-    super(`claimed by another writer: ${keys.join(", ")}`);
-    this.keys = keys;
-  }
-}
-
-/** Objects that are taken from the store, or made into events, in one go. */
-const pageSize = 500;
-/** Events of an initial state that are made in one go: objects may have to be encoded for them, while others wait. */
-const initialPageSize = 32;
+/** Objects that are taken from the store in one go. */
 const loadPageSize = 2_000;
 /** A watch that asks for more of the past than this is better served by a new list. */
 const longestReplay = 50_000;
@@ -202,8 +61,10 @@ export class WatchCache<T extends Versioned> {
   readonly #store: Store;
   readonly #codec: Codec<T>;
   readonly #clock: Clock;
+  readonly #entries: EntryMaker<T>;
+  readonly #history: StoreHistory<T>;
   readonly #dispatch: WatchDispatch<T>;
-  readonly #indices: [name: string, indexedBy: (object: T) => string | undefined, Map<string, Set<string>>][];
+  readonly #indices: CacheIndices<T>;
   #loading: Promise<void> | undefined;
   #ready = false;
   #failure: Error | undefined;
@@ -211,14 +72,11 @@ export class WatchCache<T extends Versioned> {
   #map = OrderedMap.empty<CachedEntry<T>>();
   #window: EventWindow<T>;
   #revision: Revision = 0;
-  /** Objects on their way through the store, by the revision they got. */
-  readonly #handedOver = new Map<Revision, { object: T; bytes: Buffer }>();
   /** The newest decided but not yet committed state of keys. */
   readonly #decided = new Map<string, { object: T; modRevision: Revision }>();
   #undispatched: ChangeRecord<T>[] = [];
-  #waiters: { revision: Revision; resolve: () => void }[] = [];
-  /** Past states that are being paged through, newest last. */
-  #snapshots: { revision: Revision; map: OrderedMap<CachedEntry<T>> }[] = [];
+  readonly #gate = new RevisionGate();
+  readonly #past = new PastStates<T>();
   /** Lists of the present state, as they were last answered. */
   readonly #pages = new Map<string, Omit<ListPage<T>, "revision">>();
   #bookmarkTimer: Timer | undefined;
@@ -231,8 +89,10 @@ export class WatchCache<T extends Versioned> {
     this.#codec = options.codec;
     this.#clock = options.clock;
     this.#window = this.#windowFrom(0);
-    this.#dispatch = new WatchDispatch(options.indices ?? {}, (record) => this.#depart(record));
-    this.#indices = Object.entries(options.indices ?? {}).map(([name, indexedBy]) => [name, indexedBy, new Map()]);
+    this.#entries = new EntryMaker(options.codec, options.budget);
+    this.#history = new StoreHistory(options.store, options.prefix, this.#entries);
+    this.#dispatch = new WatchDispatch(options.indices ?? {}, (record) => this.#entries.departed(record));
+    this.#indices = new CacheIndices(options.indices);
   }
 
   /** Loads the prefix from the store on the first call; every call resolves when that is done; after a failure the next one tries again. All else throws before. */
@@ -266,23 +126,7 @@ export class WatchCache<T extends Versioned> {
 
   /** Resolves when the cache shows `revision` or a later one (at once, as a rule). Rejects with the signal's reason. */
   reached(revision: Revision, signal?: AbortSignal): Promise<void> {
-    if (revision <= this.#revision) return Promise.resolve();
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    return new Promise((resolve, reject) => {
-      const waiter = {
-        revision,
-        resolve: () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        },
-      };
-      const onAbort = () => {
-        this.#waiters = this.#waiters.filter((other) => other !== waiter);
-        reject(signal?.reason);
-      };
-      this.#waiters.push(waiter);
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return this.#gate.reached(revision, signal);
   }
 
   /** Resolves when the cache shows everything that was written before the call, by whichever process. At once, unless the store is shared. */
@@ -310,16 +154,16 @@ export class WatchCache<T extends Versioned> {
     this.#assertReady();
     const revision = request.revision ?? this.#revision;
     if (revision > this.#revision) throw new FutureRevisionError(this.#revision);
-    const map = this.#snapshotAt(revision);
-    if (!map) return this.#listFromStore(request, revision);
+    const map = this.#past.at(revision, this.#map, this.#window);
     const { limit = Number.POSITIVE_INFINITY, selection } = request;
     const from = this.#from(request);
     const to = this.#to(request);
+    if (!map) return this.#history.list(from, to, revision, limit, selection);
     const id = map === this.#map ? `${from}\0${to}\0${limit}\0${selection?.id ?? ""}` : undefined;
     const same = id === undefined ? undefined : this.#pages.get(id);
     if (same) return { ...same, revision };
     const page = this.#page(map, from, to, limit, selection);
-    if (page.next !== undefined) this.#remember(revision, map);
+    if (page.next !== undefined) this.#past.remember(revision, map);
     if (id !== undefined) {
       if (this.#pages.size === 8) this.#pages.delete(this.#pages.keys().next().value!);
       this.#pages.set(id, page);
@@ -365,7 +209,7 @@ export class WatchCache<T extends Versioned> {
     // What the window no longer holds is read back from the store; the window moves on meanwhile.
     while (reached < this.#window.start) {
       const upTo = this.#window.start;
-      for (const event of await this.#eventsFromStore(reached, upTo)) replayed.push(this.#recordOf(event));
+      for (const record of await this.#history.changes(reached, upTo)) replayed.push(record);
       this.#assertReady();
       if (replayed.length > longestReplay) throw new CompactedError(this.#window.start);
       reached = upTo;
@@ -441,8 +285,7 @@ export class WatchCache<T extends Versioned> {
         return bytes;
       }
       given = revision;
-      deepFreeze(object);
-      this.#handedOver.set(revision, { object, bytes });
+      this.#entries.handOver(revision, object, bytes);
       this.#decided.set(key, { object, modRevision: revision });
       return bytes;
     };
@@ -450,8 +293,7 @@ export class WatchCache<T extends Versioned> {
       return await this.#outcome(key, await this.#store.write({ kind: "put", key, value, expected, ...claims }));
     } catch (error) {
       if (given !== undefined) {
-        // The revision may have been given again since: only what is still this write's goes.
-        if (this.#handedOver.get(given)?.object === object) this.#handedOver.delete(given);
+        this.#entries.takeBack(given, object);
         if (this.#decided.get(key)?.object === object) this.#decided.delete(key);
       }
       throw error;
@@ -482,16 +324,20 @@ export class WatchCache<T extends Versioned> {
       if (!current) return { ok: false, current: undefined };
       await this.reached(current.modRevision);
       const entry = this.#map.get(key);
-      return { ok: false, current: entry?.modRevision === current.modRevision ? entry : this.#decoded(current) };
+      return {
+        ok: false,
+        current: entry?.modRevision === current.modRevision ? entry : this.#entries.decoded(current),
+      };
     }
     if (this.#revision < result.revision) await this.reached(result.revision);
     const entry = this.#map.get(key);
     if (entry?.modRevision === result.revision) return { ok: true, entry };
     // Deleted, or changed again since.
     const written = result.revision > this.#window.start ? this.#window.after(result.revision - 1)[0] : undefined;
-    if (written?.revision === result.revision) return { ok: true, entry: written.current ?? this.#depart(written) };
-    const stored = await this.#changeFromStore(result.revision);
-    return { ok: true, entry: stored.current ?? this.#depart(stored) };
+    if (written?.revision === result.revision)
+      return { ok: true, entry: written.current ?? this.#entries.departed(written) };
+    const stored = await this.#history.change(result.revision);
+    return { ok: true, entry: stored.current ?? this.#entries.departed(stored) };
   }
 
   async #load(): Promise<void> {
@@ -500,11 +346,11 @@ export class WatchCache<T extends Versioned> {
     for (let from = this.prefix; ; from = `${values.at(-1)!.key}\0`) {
       const page = await this.#store.range(from, this.#end, { revision, limit: loadPageSize });
       revision = page.revision;
-      for (const stored of page.values) values.push(this.#decoded(stored));
+      for (const stored of page.values) values.push(this.#entries.decoded(stored));
       if (page.remaining === 0 || page.values.length === 0) break;
     }
     this.#map = OrderedMap.fromSorted(values);
-    for (const entry of values) this.#reindex(entry.key, undefined, entry);
+    for (const entry of values) this.#indices.update(entry.key, undefined, entry);
     this.#revision = revision!;
     this.#window = this.#windowFrom(this.#revision);
     this.#storeWatch = this.#store.watch(
@@ -514,7 +360,7 @@ export class WatchCache<T extends Versioned> {
       (error) => this.#startOver(error),
     );
     this.#ready = true;
-    this.#wake();
+    this.#gate.advance(this.#revision);
   }
 
   /** The store cannot say what happened since: whoever watches must list again, and everything is loaded anew. */
@@ -523,10 +369,10 @@ export class WatchCache<T extends Versioned> {
     this.#loading = undefined;
     this.#undispatched = [];
     this.#decided.clear();
-    this.#handedOver.clear();
+    this.#entries.clear();
     this.#pages.clear();
-    this.#snapshots = [];
-    for (const [, , keysByValue] of this.#indices) keysByValue.clear();
+    this.#past.clear();
+    this.#indices.clear();
     const watchers = this.#dispatch.watchers();
     queueMicrotask(() => {
       for (const watcher of watchers) watcher.end({ kind: "failed", error });
@@ -546,7 +392,7 @@ export class WatchCache<T extends Versioned> {
       let current: CachedEntry<T> | undefined;
       if (event.kind === "put") {
         try {
-          current = this.#arrived(event.current);
+          current = this.#entries.arrived(event.current);
         } catch (error) {
           this.#fail(error);
           return;
@@ -556,134 +402,30 @@ export class WatchCache<T extends Versioned> {
         this.#map = this.#map.delete(key);
       }
       if (this.#decided.get(key)?.modRevision === event.revision) this.#decided.delete(key);
-      this.#reindex(key, previous, current);
+      this.#indices.update(key, previous, current);
       const record: ChangeRecord<T> = { revision: event.revision, key, current, previous, departed: undefined };
       this.#window.add(record, now);
       if (this.#dispatch.isEmpty) continue;
       if (this.#undispatched.push(record) === 1) queueMicrotask(() => this.#dispatchPending());
     }
     this.#revision = Math.max(this.#revision, seen);
-    while (this.#snapshots.length > 0 && this.#snapshots[0]!.revision < this.#window.start) this.#snapshots.shift();
-    if (this.#waiters.length > 0) this.#wake();
+    this.#past.forgetBefore(this.#window.start);
+    this.#gate.advance(this.#revision);
   }
 
   #windowFrom(revision: Revision): EventWindow<T> {
     return new EventWindow(revision, this.#options.window, (entry) => entry.release());
   }
 
-  #arrived(stored: StoredValue): CachedEntry<T> {
-    const handed = this.#handedOver.get(stored.modRevision);
-    if (!handed) return this.#decoded(stored);
-    this.#handedOver.delete(stored.modRevision);
-    const entry = new CachedEntry(
-      stored.key,
-      handed.object,
-      stored.modRevision,
-      handed.bytes.length,
-      this.#options.budget,
-    );
-    entry.keep(this.#codec.encoder, handed.bytes);
-    return entry;
-  }
-
-  #decoded({ key, value, modRevision }: StoredValue): CachedEntry<T> {
-    let object: T;
-    try {
-      object = this.#codec.decode(value, key);
-    } catch (error) {
-      throw new Error(`read ${key} at revision ${modRevision}: ${(error as Error).message}`, { cause: error });
-    }
-    object.metadata.resourceVersion = String(modRevision);
-    return new CachedEntry(key, deepFreeze(object), modRevision, value.length, this.#options.budget);
-  }
-
-  #depart(record: ChangeRecord<T>): CachedEntry<T> {
-    if (record.departed) return record.departed;
-    const { key, object, weight } = record.previous!;
-    const metadata = Object.freeze({ ...object.metadata, resourceVersion: String(record.revision) });
-    const last = Object.freeze({ ...object, metadata });
-    record.departed = new CachedEntry(key, last, record.revision, weight, this.#options.budget);
-    return record.departed;
-  }
-
-  #reindex(key: string, previous: CachedEntry<T> | undefined, current: CachedEntry<T> | undefined): void {
-    for (const [, indexedBy, keysByValue] of this.#indices) {
-      const before = previous && indexedBy(previous.object);
-      const after = current && indexedBy(current.object);
-      if (before === after) continue;
-      if (before !== undefined) {
-        const keys = keysByValue.get(before);
-        keys?.delete(key);
-        if (keys?.size === 0) keysByValue.delete(before);
-      }
-      if (after === undefined) continue;
-      const keys = keysByValue.get(after);
-      if (keys) keys.add(key);
-      else keysByValue.set(after, new Set([key]));
-    }
-  }
-
   /** The current entries that a selection's index names, in key order; undefined without an index. */
   #candidates(selection: Selection<T> | undefined): CachedEntry<T>[] | undefined {
-    if (!selection?.index) return undefined;
-    const { name, value } = selection.index;
-    const index = this.#indices.find(([indexName]) => indexName === name);
-    if (!index) return undefined;
-    return [...(index[2].get(value) ?? [])].sort().map((key) => this.#map.get(key)!);
+    return this.#indices.keysOf(selection)?.map((key) => this.#map.get(key)!);
   }
 
   #dispatchPending(): void {
     const records = this.#undispatched;
     this.#undispatched = [];
     if (!this.#failure) this.#dispatch.dispatch(records);
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = waiters.filter((waiter) => waiter.revision > this.#revision);
-    for (const waiter of waiters) if (waiter.revision <= this.#revision) waiter.resolve();
-  }
-
-  /** The state at a revision that the window reaches back to; undefined when it does not. */
-  #snapshotAt(revision: Revision): OrderedMap<CachedEntry<T>> | undefined {
-    const remembered = this.#snapshots.find((snapshot) => snapshot.revision === revision);
-    if (remembered) return remembered.map;
-    if (revision < this.#window.start) return undefined;
-    const undo = this.#window.after(revision).reverse();
-    if (undo.length === 0) return this.#map;
-    let map = this.#map;
-    for (const { key, previous } of undo) map = previous ? map.set(previous) : map.delete(key);
-    this.#remember(revision, map);
-    return map;
-  }
-
-  #remember(revision: Revision, map: OrderedMap<CachedEntry<T>>): void {
-    if (this.#snapshots.some((snapshot) => snapshot.revision === revision)) return;
-    if (this.#snapshots.length === 8) this.#snapshots.shift();
-    this.#snapshots.push({ revision, map });
-    this.#snapshots.sort((a, b) => a.revision - b.revision);
-  }
-
-  async #listFromStore(request: ListRequest<T>, revision: Revision): Promise<ListPage<T>> {
-    const { limit = Number.POSITIVE_INFINITY, selection } = request;
-    const to = this.#to(request);
-    const entries: Entry<T>[] = [];
-    for (let from = this.#from(request); ; ) {
-      const page = await this.#store.range(from, to, { revision, limit: Math.min(limit + 1, pageSize) });
-      for (const [i, stored] of page.values.entries()) {
-        const entry = this.#decoded(stored);
-        if (selection && !selection.matches(entry.object)) continue;
-        if (entries.length < limit) {
-          entries.push(entry);
-          continue;
-        }
-        const remaining = page.remaining + page.values.length - i;
-        return { entries, revision, next: stored.key, ...(selection ? {} : { remaining }) };
-      }
-      const last = page.values.at(-1);
-      if (!last || page.remaining === 0) return { entries, revision, ...(selection ? {} : { remaining: 0 }) };
-      from = `${last.key}\0`;
-    }
   }
 
   #from(request: ListRequest<T>): string {
@@ -700,33 +442,6 @@ export class WatchCache<T extends Versioned> {
     const candidates = this.#candidates(selection)?.filter((entry) => entry.key.startsWith(keyPrefix));
     const source = candidates ? OrderedMap.fromSorted(candidates) : this.#map;
     return initialBatches(source, keyPrefix, selection, bookmark ? this.#revision : undefined);
-  }
-
-  #eventsFromStore(after: Revision, upTo: Revision): Promise<StoreEvent[]> {
-    return new Promise((resolve) => {
-      const events: StoreEvent[] = [];
-      const watch: Watch = this.#store.watch(this.prefix, after, (batch, seen) => {
-        for (const event of batch) if (event.revision <= upTo) events.push(event);
-        if (seen < upTo) return;
-        watch.stop();
-        resolve(events);
-      });
-    });
-  }
-
-  async #changeFromStore(revision: Revision): Promise<ChangeRecord<T>> {
-    const [event] = await this.#eventsFromStore(revision - 1, revision);
-    return this.#recordOf(event!);
-  }
-
-  #recordOf(event: StoreEvent): ChangeRecord<T> {
-    return {
-      revision: event.revision,
-      key: event.kind === "put" ? event.current.key : event.key,
-      current: event.kind === "put" ? this.#decoded(event.current) : undefined,
-      previous: event.previous && this.#decoded(event.previous),
-      departed: undefined,
-    };
   }
 
   /** One timer for all, and none when nobody wants bookmarks. */
@@ -766,30 +481,6 @@ export class WatchCache<T extends Versioned> {
       for (const watcher of watchers) watcher.end(end);
     });
   }
-}
-
-function* initialBatches<T>(
-  source: OrderedMap<CachedEntry<T>>,
-  keyPrefix: string,
-  selection: Selection<T> | undefined,
-  bookmark: Revision | undefined,
-): Generator<Batch<T>> {
-  const to = prefixEnd(keyPrefix);
-  for (let from: string | undefined = keyPrefix; from !== undefined; ) {
-    const events: SharedEvent<T>[] = [];
-    let last = "";
-    let visited = 0;
-    source.scan(from, to, (entry) => {
-      if (!selection || selection.matches(entry.object)) {
-        events.push(new SharedEvent("ADDED", entry.modRevision, entry));
-      }
-      last = entry.key;
-      return ++visited < initialPageSize;
-    });
-    if (events.length > 0) yield new Batch(events);
-    from = visited === initialPageSize ? `${last}\0` : undefined;
-  }
-  if (bookmark !== undefined) yield new Batch<T>([{ type: "BOOKMARK", revision: bookmark, initialEventsEnd: true }]);
 }
 
 /** The same but for the resourceVersion, which the server sets. */

@@ -6,7 +6,15 @@ import type { CachedEntry } from "./cached-entry.ts";
 import type { Encoder, WatchEventType } from "./encoding.ts";
 import type { ChangeRecord } from "./event-window.ts";
 import type { Revision } from "./store.ts";
-import type { CacheEvent, CacheWatch, ObjectEvent, Scope, WatchBatch, WatchEnd, WatchSink } from "./watch-cache.ts";
+import type {
+  CacheEvent,
+  CacheWatch,
+  ObjectEvent,
+  Scope,
+  WatchBatch,
+  WatchEnd,
+  WatchSink,
+} from "./watch-cache-contract.ts";
 
 type Indices<T> = Readonly<Record<string, (object: T) => string | undefined>>;
 

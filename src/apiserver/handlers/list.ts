@@ -3,7 +3,7 @@ import type { KubeObject } from "../../api/object.ts";
 import { syntaxProblem } from "../../apimachinery/serializer/json-scan.ts";
 import { badRequestError, type FailureStatus, StatusError } from "../../apimachinery/status-error.ts";
 import { CompactedError, FutureRevisionError } from "../../storage/store.ts";
-import type { ListPage, ListRequest } from "../../storage/watch-cache.ts";
+import type { ListPage, ListRequest } from "../../storage/watch-cache-contract.ts";
 import type { ListAnswer } from "../answer.ts";
 import { type ListOptions, revisionOf } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";

@@ -1,7 +1,7 @@
 /** Requests for resources that nothing is stored of. */
 import type { KubeObject } from "../../api/object.ts";
 import { methodNotSupportedError } from "../../apimachinery/status-error.ts";
-import type { Entry } from "../../storage/watch-cache.ts";
+import type { Entry } from "../../storage/watch-cache-contract.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
 import { type Body, decodeBody } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";

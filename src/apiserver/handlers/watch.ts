@@ -3,7 +3,13 @@ import type { KubeObject } from "../../api/object.ts";
 import { internalError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Timer } from "../../base/clock.ts";
 import { CompactedError } from "../../storage/store.ts";
-import type { CacheWatch, WatchBatch, WatchRequest, WatchSink, WatchStart } from "../../storage/watch-cache.ts";
+import type {
+  CacheWatch,
+  WatchBatch,
+  WatchRequest,
+  WatchSink,
+  WatchStart,
+} from "../../storage/watch-cache-contract.ts";
 import { type ListOptions, revisionOf } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { tooOldError } from "../revisions.ts";

@@ -2,7 +2,7 @@
 import type { KubeObject } from "../../api/object.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Encoder } from "../../storage/encoding.ts";
-import type { Entry } from "../../storage/watch-cache.ts";
+import type { Entry } from "../../storage/watch-cache-contract.ts";
 import { deflatePiece, GzipTrailer, gzipHead, packPiece, unpackPiece } from "../negotiation/deflate.ts";
 import { jsonFrame, jsonTypePrefix } from "../negotiation/json-encoder.ts";
 import type { ServedResource } from "../resource-registry.ts";

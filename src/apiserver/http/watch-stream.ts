@@ -3,7 +3,7 @@ import type { KubeObject } from "../../api/object.ts";
 import type { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Encoder } from "../../storage/encoding.ts";
-import type { CacheEvent, WatchBatch } from "../../storage/watch-cache.ts";
+import type { CacheEvent, WatchBatch } from "../../storage/watch-cache-contract.ts";
 import type { OpenWatch, WatchReceiver } from "../handlers/watch.ts";
 import { contentTypes, notAcceptable } from "../negotiation/accept.ts";
 import { bookmarkObject, jsonEncoder, jsonFrame } from "../negotiation/json-encoder.ts";

@@ -1,0 +1,34 @@
+/** A state made into the events with which a watch begins, only as fast as they are taken. */
+import type { CachedEntry } from "./cached-entry.ts";
+import { type OrderedMap, prefixEnd } from "./ordered-map.ts";
+import type { Revision } from "./store.ts";
+import type { Selection } from "./watch-cache-contract.ts";
+import { Batch, SharedEvent } from "./watch-dispatch.ts";
+
+/** Events that are made in one go: objects may have to be encoded for them, while others wait. */
+const initialPageSize = 32;
+
+/** ADDED events in key order; with `bookmark`, the state's revision, an initial-events-end bookmark follows. */
+export function* initialBatches<T>(
+  source: OrderedMap<CachedEntry<T>>,
+  keyPrefix: string,
+  selection: Selection<T> | undefined,
+  bookmark: Revision | undefined,
+): Generator<Batch<T>> {
+  const to = prefixEnd(keyPrefix);
+  for (let from: string | undefined = keyPrefix; from !== undefined; ) {
+    const events: SharedEvent<T>[] = [];
+    let last = "";
+    let visited = 0;
+    source.scan(from, to, (entry) => {
+      if (!selection || selection.matches(entry.object)) {
+        events.push(new SharedEvent("ADDED", entry.modRevision, entry));
+      }
+      last = entry.key;
+      return ++visited < initialPageSize;
+    });
+    if (events.length > 0) yield new Batch(events);
+    from = visited === initialPageSize ? `${last}\0` : undefined;
+  }
+  if (bookmark !== undefined) yield new Batch<T>([{ type: "BOOKMARK", revision: bookmark, initialEventsEnd: true }]);
+}
