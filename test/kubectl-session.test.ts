@@ -37,7 +37,7 @@ function minorOf(program: string): number {
 const withoutPlaces = (printed: string) => printed.replace(/^(.*"(?: force)? deleted) from \S+ namespace$/gm, "$1");
 
 describeCluster("a day with kubectl", {}, (cluster) => {
-  test("reads as users know it", { timeout: 240_000 }, async () => {
+  test("reads as users know it", { timeout: 480_000 }, async () => {
     const minor = minorOf(kubectl);
     const folder = join(cluster.home, "session");
     const bin = join(cluster.home, "bin");
