@@ -284,6 +284,75 @@ subsets: [{ addresses: [{ ip: "${ip}" }], ports: [{ port: 8080 }] }]
     await cluster.kubectl`delete service second third`;
   });
 
+  test("each address has its IPAddress, a user's own keeps an address away, and a further ServiceCIDR gives more", async () => {
+    const create = async (name: string, spec: string) =>
+      (await cluster.kubectlRaw(["create", "-f", "-"], service(name, spec))).stderr.trim();
+    await create("counted", "clusterIP: 10.96.7.7, ports: [{ port: 80 }]");
+    await eventually(
+      () => cluster.kubectl`get ipaddress 10.96.7.7 --show-labels`,
+      (text) =>
+        expect(text).toMatch(
+          /10\.96\.7\.7 +services\/default\/counted +ipaddress\.kubernetes\.io\/ip-family=IPv4,ipaddress\.kubernetes\.io\/managed-by=ipallocator\.k8s\.io/,
+        ),
+    );
+    // Taken away by hand it comes back; with its Service it goes.
+    await cluster.kubectl`delete ipaddress 10.96.7.7`;
+    await eventually(
+      () => cluster.kubectlRaw(["get", "ipaddress", "10.96.7.7"]),
+      ({ exitCode }) => expect(exitCode).toBe(0),
+    );
+    await cluster.kubectl`delete service counted`;
+    await eventually(
+      () => cluster.kubectlRaw(["get", "ipaddress", "10.96.7.7"]),
+      ({ stderr }) => expect(stderr).toContain("NotFound"),
+    );
+    await cluster.apply(`
+apiVersion: networking.k8s.io/v1
+kind: IPAddress
+metadata: { name: 10.96.7.8 }
+spec: { parentRef: { resource: things, name: mine } }
+---
+apiVersion: networking.k8s.io/v1
+kind: ServiceCIDR
+metadata: { name: more }
+spec: { cidrs: [10.97.0.0/24] }
+`);
+    await eventually(
+      () =>
+        cluster.kubectlRaw(
+          ["create", "--dry-run=server", "-f", "-"],
+          service("kept-away", "clusterIP: 10.96.7.8, ports: [{ port: 80 }]"),
+        ),
+      ({ stderr }) => expect(stderr).toContain("provided IP is already allocated"),
+    );
+    await eventually(
+      () => create("further", "clusterIP: 10.97.0.9, selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }]"),
+      (text) => expect(text).toMatch(/^$|AlreadyExists/),
+    );
+    await becomes("http://10.97.0.9/", ["a"]);
+    await eventually(
+      () => cluster.kubectl`get ipaddresses`,
+      (text) => expect(text).toMatch(/10\.97\.0\.9 +services\/default\/further/),
+    );
+    await cluster.kubectl`delete servicecidr more --wait=false`;
+    await eventually(
+      () =>
+        cluster.kubectlRaw(
+          ["create", "--dry-run=server", "-f", "-"],
+          service("late", "clusterIP: 10.97.0.10, ports: [{ port: 80 }]"),
+        ),
+      ({ stderr }) => expect(stderr).toContain("the provided network does not match the current range"),
+    );
+    await eventually(
+      () => cluster.kubectl`get servicecidr more -o ${"jsonpath={.status.conditions[0].status}"}`,
+      (status) => expect(status).toBe("False"),
+    );
+    expect(await answerers("http://10.97.0.9/", 2)).toEqual(["a"]);
+    await cluster.kubectl`delete service further`;
+    await cluster.kubectl`wait --for=delete servicecidr/more --timeout=20s`;
+    await cluster.kubectl`delete ipaddress 10.96.7.8`;
+  });
+
   test("no request is lost while pods with a preStop hook are taken out and replaced", async () => {
     await cluster.apply(`
 apiVersion: apps/v1

@@ -3,7 +3,7 @@
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
-import { Services } from "../api/resources.ts";
+import { ServiceCIDRs, Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Auditor } from "../apiserver/audit.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
@@ -13,6 +13,7 @@ import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
+import { followServiceRanges, openRanges } from "../apiserver-plugins/allocation/service-ranges.ts";
 import { claimsOfAll, followServices, serviceClaims } from "../apiserver-plugins/allocation/shared-allocations.ts";
 import type { AuditPolicy } from "../apiserver-plugins/audit/policy.ts";
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
@@ -195,6 +196,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...options.nodeSubresources,
     ]),
   });
+  openRanges(allocators, await reader!.list(ServiceCIDRs, ""));
   const stored = await reader!.list(Services, "");
   for (const { namespace, name, problem } of restoreAllocations(allocators, stored)) {
     log.warn("a Service holds what it cannot have", { namespace, name, problem });
@@ -215,6 +217,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       webhooks.close();
     },
   };
+  followServiceRanges(allocators, serviceRangesOf(plan), informers(), async (address) => {
+    const services = await reader!.list(Services, "");
+    return services.some(({ spec }) => spec.clusterIPs?.includes(address));
+  });
   followFlowControl({ flowControl, cache: informers(), client: control.clientOf("kube-apiserver"), clock, log });
   const following = followRoles(roles, informers());
   const customResources = new CustomResources({

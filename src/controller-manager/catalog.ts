@@ -8,6 +8,7 @@ import {
   certificateSigningController,
   type SignCertificate,
 } from "./controllers/certificatesigningrequest-controllers.ts";
+import { clusterIpAddresses } from "./controllers/cluster-ip-addresses.ts";
 import { clusterRoleAggregationController } from "./controllers/clusterrole-aggregation-controller.ts";
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
@@ -100,6 +101,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     tokenCleanerController,
     ttlController(),
     serviceCidrController,
+    clusterIpAddresses,
     garbageCollectorController(options.discover),
     nodeLifecycleController(options),
     ...(options.clusterCIDR ? [nodeIpamController(options.clusterCIDR)] : []),

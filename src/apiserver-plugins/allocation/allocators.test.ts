@@ -36,6 +36,30 @@ describe("cluster addresses", () => {
     expect(allocator.takeNext()).toBe("10.96.0.5");
   });
 
+  it("come from further ranges when the first is used up, and from closed ones no more", () => {
+    const allocator = new ClusterIpAllocator("10.96.0.0/29", random());
+    for (let i = 0; i < 6; i++) allocator.takeNext();
+    expect(allocator.takeNext()).toBeUndefined();
+    allocator.addRange("10.97.0.0/29");
+    const further = allocator.takeNext()!;
+    expect(further).toMatch(/^10\.97\.0\.[1-6]$/);
+    expect(allocator.take(further)).toBe("provided IP is already allocated");
+    allocator.closeRange("10.97.0.0/29");
+    expect(allocator.takeNext()).toBeUndefined();
+    expect(allocator.take("10.97.0.6")).toBe("the provided network does not match the current range");
+    allocator.release(further);
+    allocator.addRange("10.97.0.0/29");
+    expect(allocator.take(further)).toBeUndefined();
+  });
+
+  it("are given once where ranges overlap", () => {
+    const allocator = new ClusterIpAllocator("10.96.0.0/29", random());
+    allocator.addRange("10.96.0.0/28");
+    const drawn = Array.from({ length: 14 }, () => allocator.takeNext());
+    expect(new Set(drawn).size).toBe(14);
+    expect(allocator.takeNext()).toBeUndefined();
+  });
+
   it("exist in both families", () => {
     const allocator = new ClusterIpAllocator("fd00:10::/108", random());
     expect(allocator.family).toBe("IPv6");
