@@ -276,4 +276,15 @@ describe.skipIf(whyNoCluster() !== undefined)("bad input", () => {
     kubectl("create", "deployment", "web", "--image=nginx");
     kubectl("rollout", "status", "deployment/web", "--timeout=20s");
   });
+
+  test("an nft that is too old is named with its version, and nothing is made with it", async () => {
+    const old = join(home, "old-nft");
+    writeFileSync(old, '#!/bin/sh\necho "nftables v0.9.8 (E.D.S.)"\n', { mode: 0o755 });
+    const script = `mount --bind ${old} ${findProgram("nft")} && exec "$@"`;
+    const doctor = await runProgram("unshare", ["-m", "sh", "-c", script, "sh", process.execPath, command, "doctor"]);
+    expect(doctor.stdout).toMatch(
+      /✗ nft +programs Service traffic into the kernel\n {4}→ \S+ is 0\.9\.8, and 1\.0\.1 is needed: /,
+    );
+    expect(doctor.exitCode).toBe(1);
+  });
 });

@@ -1,4 +1,5 @@
 /** What the machine must offer for nodes with real containers, how each thing is checked, and the line that provides it. */
+import { execFileSync } from "node:child_process";
 import { accessSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import { findProgram } from "../base/node/find-program.ts";
@@ -21,6 +22,8 @@ interface Program {
   names: readonly string[];
   purpose: string;
   packages: Record<PackageManager, string>;
+  /** Of an older one it is no use: `[1, 0, 1]`. */
+  minimum?: readonly number[];
 }
 
 type PackageManager = "apt-get" | "dnf" | "zypper" | "pacman" | "apk";
@@ -36,13 +39,22 @@ const everywhere = (name: string): Record<PackageManager, string> => ({
 const programs: readonly Program[] = [
   { names: ["crun", "runc"], purpose: "runs containers", packages: everywhere("crun") },
   { names: ["conmon"], purpose: "keeps containers alive without the server", packages: everywhere("conmon") },
-  { names: ["nft"], purpose: "programs Service traffic into the kernel", packages: everywhere("nftables") },
+  {
+    names: ["nft"],
+    purpose: "programs Service traffic into the kernel",
+    packages: everywhere("nftables"),
+    // As upstream's kube-proxy asks.
+    minimum: [1, 0, 1],
+  },
   {
     names: ["ip"],
     purpose: "builds the nodes' network",
     packages: { ...everywhere("iproute2"), dnf: "iproute" },
   },
 ];
+
+/** Asked once by each command. */
+const versions = new Map<string, string>();
 
 const installCommands: Record<PackageManager, string> = {
   "apt-get": "apt-get install -y --no-install-recommends",
@@ -94,13 +106,30 @@ function checkProgram(program: Program): Prerequisite {
   const remedy = manager
     ? `${installCommands[manager]} ${program.packages[manager]}`
     : `install ${program.names[0]} with this machine's package manager`;
-  return {
-    name: program.names.join(" or "),
-    purpose: program.purpose,
-    present: found !== undefined,
-    required: true,
-    ...(found ? { found } : { remedy }),
-  };
+  const shared = { name: program.names.join(" or "), purpose: program.purpose, required: true };
+  const tooOld = found && program.minimum && olderThan(found, program.minimum);
+  if (tooOld) {
+    const wanted = program.minimum?.join(".");
+    return { ...shared, present: false, remedy: `${found} is ${tooOld}, and ${wanted} is needed: ${remedy}` };
+  }
+  return { ...shared, present: found !== undefined, ...(found ? { found } : { remedy }) };
+}
+
+/** The program's version where it is below `minimum`. One that does not tell its version is taken as new enough. */
+function olderThan(file: string, minimum: readonly number[]): string | undefined {
+  let version = versions.get(file);
+  if (version === undefined) {
+    try {
+      version = /\d+(\.\d+)+/.exec(execFileSync(file, ["--version"], { encoding: "utf8", stdio: "pipe" }))?.[0] ?? "";
+    } catch {
+      version = "";
+    }
+    versions.set(file, version);
+  }
+  if (version === "") return undefined;
+  const parts = version.split(".").map(Number);
+  const at = minimum.findIndex((part, i) => (parts[i] ?? 0) !== part);
+  return at >= 0 && (parts[at] ?? 0) < minimum[at]! ? version : undefined;
 }
 
 function checkRoot(): Prerequisite {
