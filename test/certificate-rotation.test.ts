@@ -9,7 +9,7 @@ import { clientCertificate } from "../src/testing/webhook-server.ts";
 
 const config = `
 nodes: [{ name: n1, kind: local }]
-certificateValidityPeriod: 20s
+certificateValidityPeriod: 15s
 ingress: none
 `;
 

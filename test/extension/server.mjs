@@ -25,7 +25,7 @@ const hooks = {
   "/init-container": ({ object }) =>
     add("/spec/initContainers", [{ name: "first", image: object.spec.containers[0].image }]),
   "/extra-fields": () => [...add("/spec/color", "red"), ...add("/spec/unknown", "x")],
-  "/slow": () => new Promise((resolve) => setTimeout(() => resolve([]), 3000)),
+  "/slow": () => new Promise((resolve) => setTimeout(() => resolve([]), 1500)),
   "/never": () => new Promise(() => {}),
 };
 
