@@ -504,6 +504,65 @@ const logged = "the real one logs it, with the time and its process number";
 const fieldOrder = "the real one has Go's order of the fields, ours is that of the alphabet, as in YAML";
 const ownHelp = "help texts are our own words";
 
+/** What describes the objects of kubectl-kinds.yaml. */
+export const descriptions: readonly string[] = `
+describe hpa kh
+describe hpa kh1
+describe ing ki
+describe ing ki2
+describe ingressclass kic
+describe netpol kn
+describe netpol kn2 kn3
+describe pdb kp
+describe pdb kp2
+describe quota kq kq2
+describe limits kl
+describe pv kpv
+describe pv kpv2
+describe pv kpv3
+describe pv kpv4
+describe pvc kpvc
+describe sc kslow
+describe sc kfast
+describe csidriver kcsid.io
+describe volumeattachment kva
+describe role kr
+describe clusterrole kcr
+describe clusterrole admin
+describe rolebinding krb
+describe clusterrolebinding kcrb
+describe pc kpc
+describe pc system-node-critical
+describe runtimeclass krc
+describe cj kcj
+describe job kj
+describe rc krcon
+describe podtemplate kpt
+describe prioritylevelconfiguration kplc
+describe flowschema kfs
+describe lease klease
+describe secret ksec
+describe secret ktok
+describe sa ksa
+describe cm kcm
+describe validatingwebhookconfiguration kvw
+describe deviceclass kdc
+describe resourceclaim krcl
+describe endpointslice kes
+describe ep kep
+describe svc klb
+describe svc kheadless kext
+describe sts ksts
+describe ds kds
+describe pod kpod
+describe ns pnt-kinds
+describe events
+describe csinode
+describe apiservice v1.apps
+`
+  .split("\n")
+  .filter(Boolean);
+
 /** What changes the cluster, one after the other, each kubectl in a namespace of its own. */
 export const flow: readonly string[] = `
 apply -f {files}/three.yaml

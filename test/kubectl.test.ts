@@ -2,7 +2,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { systemClock } from "../src/base/node/system-clock.ts";
 import { systemRandom } from "../src/base/node/system-random.ts";
 import { runKubectl } from "../src/kubectl/kubectl.ts";
 import { type CommandOutput, describeCluster } from "../src/testing/cluster-fixture.ts";
-import { acceptedDifferences, flow, invocations } from "./kubectl-invocations.ts";
+import { acceptedDifferences, descriptions, flow, invocations } from "./kubectl-invocations.ts";
 
 const run = promisify(execFile);
 // Alpha in the real one, too.
@@ -251,6 +251,25 @@ describe.skipIf(!isComparable)(
           for (let next = work.shift(); next; next = work.shift()) await next();
         });
         await Promise.all(workers);
+        expect(differences).toEqual({});
+      });
+
+      test("describes every kind as the real one does", { timeout: 120_000 }, async () => {
+        const namespace = "pnt-kinds";
+        await cluster.kubectl`create namespace ${namespace}`;
+        await cluster.kubectl`wait --for=create sa/default -n ${namespace} --timeout=60s`;
+        await cluster.kubectl`apply -n ${namespace} -f ${resolve("test/kubectl-kinds.yaml")}`;
+        const differences: Record<string, unknown> = {};
+        for (const line of descriptions) {
+          const args = [...wordsOf(line), "-n", namespace];
+          const ask = () => Promise.all([theirs(args, environment()), ours(args, environment())]);
+          // Events and statuses may arrive between the two: what differs once is asked again.
+          for (let tries = 5; tries > 0; tries--) {
+            const [expected, actual] = (await ask()).map(comparable);
+            if (JSON.stringify(expected) === JSON.stringify(actual)) break;
+            if (tries === 1) differences[line] = { expected, actual };
+          }
+        }
         expect(differences).toEqual({});
       });
     });

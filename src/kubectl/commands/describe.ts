@@ -3,8 +3,8 @@ import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import { describerOf, withoutEvents } from "../describe/catalog.ts";
 import { eventsOf, writeEvents } from "../describe/events.ts";
-import { describerOf, withoutEvents } from "../describe/kinds.ts";
 import { Outline } from "../describe/outline.ts";
 import { manifestFlags } from "../manifests.ts";
 import { allNamespacesFlag, fetchTargets, listAll, selectorFlags, type Target, targetsOf } from "../targets.ts";
@@ -30,6 +30,7 @@ export const describe: Command = {
     }
     const targets = await targetsOf(session, flags, args);
     const found: { target: Target; object: Unstructured }[] = [];
+    let isPrefix = false;
     for (const target of targets) {
       try {
         found.push(...(await fetchTargets(session, flags, [target])));
@@ -38,16 +39,18 @@ export const describe: Command = {
           error instanceof StatusError && error.reason === "NotFound" ? await withPrefix(invocation, target) : [];
         if (near.length === 0) throw error;
         found.push(...near);
+        isPrefix = true;
       }
     }
     if (found.length === 0) {
-      const place = targets[0]?.namespace;
-      session.printError(`No resources found${place ? ` in ${place} namespace.` : ""}\n`);
+      const { name: namespace } = await session.namespace();
+      const isEverywhere = flags.bool("all-namespaces");
+      session.printError(`No resources found${isEverywhere ? "" : ` in ${namespace} namespace.`}\n`);
       return 0;
     }
     const texts: string[] = [];
     for (const { target, object } of found) texts.push(await describeObject(invocation, target, object));
-    session.print(texts.join("\n\n"));
+    session.print(isPrefix ? texts.map((text) => `${text}\n`).join("") : texts.join("\n\n"));
     return 0;
   },
 };

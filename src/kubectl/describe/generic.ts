@@ -2,14 +2,10 @@
 import type { Unstructured } from "../api.ts";
 import type { Outline } from "./outline.ts";
 
-/** `Api Version`, `Kind`, then everything else but what the head has said. */
+/** Every field but what the head has said, in the order of their titles. */
 export function writeFields(outline: Outline, object: Unstructured): void {
-  outline.field(0, "API Version", object.apiVersion);
-  outline.field(0, "Kind", object.kind);
   const { name: _n, namespace: _s, labels: _l, annotations: _a, managedFields: _m, ...metadata } = object.metadata;
-  write(outline, 0, { metadata });
-  const { apiVersion: _v, kind: _k, metadata: _d, ...rest } = object;
-  write(outline, 0, rest);
+  write(outline, 0, { ...object, metadata });
 }
 
 function write(outline: Outline, level: number, value: Record<string, unknown>): void {
@@ -25,7 +21,7 @@ function write(outline: Outline, level: number, value: Record<string, unknown>):
     } else if (isMap(inner)) {
       outline.line(level, `${title}:`);
       write(outline, level + 1, inner);
-    } else outline.field(level, title, inner);
+    } else outline.field(level, title, inner === null ? "<nil>" : inner);
   }
 }
 

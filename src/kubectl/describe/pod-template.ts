@@ -1,6 +1,11 @@
 /** Containers and volumes, as `describe` shows them of pods and of pod templates. */
+import { quantityMilliValue } from "../../apimachinery/quantity.ts";
+import { formatLabelSelector } from "../../apimachinery/selectors.ts";
 import { rfc1123 } from "../ages.ts";
+import type { Unstructured } from "../api.ts";
+import { cut } from "../flags.ts";
 import { Outline } from "./outline.ts";
+import { type Indent, inner, templateIndent, type Volume, writeVolumes } from "./volumes.ts";
 
 interface Port {
   name?: string;
@@ -23,7 +28,7 @@ interface Probe {
 
 interface ValueSource {
   fieldRef?: { apiVersion?: string; fieldPath: string };
-  resourceFieldRef?: { containerName?: string; resource: string };
+  resourceFieldRef?: { containerName?: string; resource: string; divisor?: string };
   secretKeyRef?: { name?: string; key: string; optional?: boolean };
   configMapKeyRef?: { name?: string; key: string; optional?: boolean };
 }
@@ -41,6 +46,7 @@ export interface Container {
     secretRef?: { name?: string; optional?: boolean };
   }[];
   resources?: { limits?: Record<string, string>; requests?: Record<string, string> };
+  volumeDevices?: { name: string; devicePath: string }[];
   volumeMounts?: { name: string; mountPath: string; readOnly?: boolean; subPath?: string }[];
   livenessProbe?: Probe;
   readinessProbe?: Probe;
@@ -71,11 +77,6 @@ export interface ContainerStatus {
   lastState?: State;
 }
 
-export interface Volume {
-  name: string;
-  [source: string]: unknown;
-}
-
 export interface PodSpec {
   containers: Container[];
   initContainers?: Container[];
@@ -83,6 +84,12 @@ export interface PodSpec {
   volumes?: Volume[];
   serviceAccountName?: string;
   nodeSelector?: Record<string, string>;
+  topologySpreadConstraints?: {
+    topologyKey: string;
+    whenUnsatisfiable: string;
+    maxSkew: number;
+    labelSelector?: Parameters<typeof formatLabelSelector>[0];
+  }[];
   tolerations?: { key?: string; operator?: string; value?: string; effect?: string; tolerationSeconds?: number }[];
   [field: string]: unknown;
 }
@@ -111,28 +118,26 @@ export function writePodTemplate(outline: Outline, template: unknown, cause = ""
   writeConstraints(outline, 1, spec);
 }
 
-export function writeConstraints(outline: Outline, level: number, { nodeSelector, tolerations }: PodSpec): void {
+export function writeConstraints(outline: Outline, level: number, spec: PodSpec): void {
+  const { nodeSelector, tolerations, topologySpreadConstraints = [] } = spec;
   outline.map(level, "Node-Selectors", nodeSelector);
-  const lines = (tolerations ?? [])
+  const lines = [...(tolerations ?? [])]
+    .sort(({ key: a = "" }, { key: b = "" }) => (a < b ? -1 : a > b ? 1 : 0))
     .map(({ key = "", operator, value, effect, tolerationSeconds }) => {
       const base = `${key}${value ? `=${value}` : ""}${effect ? `:${effect}` : ""}`;
       const exists = operator === "Exists" && !value ? (base ? " op=Exists" : "op=Exists") : "";
       return `${base}${exists}${tolerationSeconds === undefined ? "" : ` for ${tolerationSeconds}s`}`;
-    })
-    .sort();
+    });
   for (const [i, line] of (lines.length > 0 ? lines : ["<none>"]).entries()) {
     outline.line(level, `${i === 0 ? "Tolerations:" : ""}\t${line}`);
   }
+  const spreads = [...topologySpreadConstraints].sort((a, b) => (a.topologyKey < b.topologyKey ? -1 : 1));
+  for (const [i, { topologyKey, whenUnsatisfiable, maxSkew, labelSelector }] of spreads.entries()) {
+    const selector = labelSelector ? ` for selector ${formatLabelSelector(labelSelector)}` : "";
+    const text = `${topologyKey}:${whenUnsatisfiable} when max skew ${maxSkew} is exceeded${selector}`;
+    outline.line(level, `${i === 0 ? "Topology Spread Constraints:" : ""}\t${text}`);
+  }
 }
-
-/** How far titles and names stand from the left; what a container or volume has stands at the second level everywhere. */
-export interface Indent {
-  title: string;
-  name: string;
-}
-
-export const podIndent: Indent = { title: "", name: "  " };
-const templateIndent: Indent = { title: "  ", name: "   " };
 
 /** With statuses for pods, without for templates. */
 export function writeContainers(
@@ -141,6 +146,7 @@ export function writeContainers(
   title: string,
   containers: readonly Container[],
   statuses: readonly ContainerStatus[] = [],
+  pod?: Unstructured,
 ): void {
   outline.line(0, `${indent.title}${title}:${containers.length === 0 ? " <none>" : ""}`);
   for (const container of containers) {
@@ -149,13 +155,17 @@ export function writeContainers(
       outline,
       container,
       statuses.find(({ name }) => name === container.name),
+      pod,
     );
   }
 }
 
-const inner = 2;
-
-function writeContainer(outline: Outline, container: Container, status: ContainerStatus | undefined): void {
+function writeContainer(
+  outline: Outline,
+  container: Container,
+  status: ContainerStatus | undefined,
+  pod: Unstructured | undefined,
+): void {
   if (status) outline.field(inner, "Container ID", status.containerID);
   outline.field(inner, "Image", container.image);
   if (status) outline.field(inner, "Image ID", status.imageID);
@@ -199,7 +209,7 @@ function writeContainer(outline: Outline, container: Container, status: Containe
   if (container.livenessProbe) outline.line(inner, `Liveness:\t${probeText(container.livenessProbe)}`);
   if (container.readinessProbe) outline.line(inner, `Readiness:\t${probeText(container.readinessProbe)}`);
   if (container.startupProbe) outline.line(inner, `Startup:\t${probeText(container.startupProbe)}`);
-  writeEnvironment(outline, inner, container);
+  writeEnvironment(outline, inner, container, pod);
   const mounts = [...(container.volumeMounts ?? [])].sort((a, b) => (a.mountPath < b.mountPath ? -1 : 1));
   outline.line(inner, `Mounts:${mounts.length === 0 ? "\t<none>" : ""}`);
   for (const { name, mountPath, readOnly, subPath } of mounts) {
@@ -208,9 +218,13 @@ function writeContainer(outline: Outline, container: Container, status: Containe
       `${mountPath} from ${name} (${readOnly ? "ro" : "rw"}${subPath ? `,path=${JSON.stringify(subPath)}` : ""})`,
     );
   }
+  const devices = [...(container.volumeDevices ?? [])].sort((a, b) => (a.devicePath < b.devicePath ? -1 : 1));
+  if (devices.length > 0) outline.line(inner, "Devices:");
+  for (const { name, devicePath } of devices) outline.line(inner + 1, `${devicePath} from ${name}`);
 }
 
-function writeEnvironment(outline: Outline, level: number, { env = [], envFrom = [] }: Container): void {
+function writeEnvironment(outline: Outline, level: number, container: Container, pod: Unstructured | undefined): void {
+  const { env = [], envFrom = [] } = container;
   if (envFrom.length > 0) {
     outline.line(level, "Environment Variables from:");
     for (const { prefix, configMapRef, secretRef } of envFrom) {
@@ -231,8 +245,16 @@ function writeEnvironment(outline: Outline, level: number, { env = [], envFrom =
       continue;
     }
     const { fieldRef, resourceFieldRef, secretKeyRef, configMapKeyRef } = valueFrom;
-    if (fieldRef) outline.line(level + 1, `${name}:\t (${fieldRef.apiVersion ?? "v1"}:${fieldRef.fieldPath})`);
-    else if (resourceFieldRef) outline.line(level + 1, `${name}:\t (${resourceFieldRef.resource})`);
+    if (fieldRef)
+      outline.line(
+        level + 1,
+        `${name}:\t${fieldOf(pod, fieldRef.fieldPath)} (${fieldRef.apiVersion ?? "v1"}:${fieldRef.fieldPath})`,
+      );
+    else if (resourceFieldRef)
+      outline.line(
+        level + 1,
+        `${name}:\t${pod ? amountOf(container, resourceFieldRef) : ""} (${resourceFieldRef.resource})`,
+      );
     else {
       const [kind, ref] = secretKeyRef ? ["secret", secretKeyRef] : ["config map", configMapKeyRef];
       outline.line(
@@ -241,6 +263,22 @@ function writeEnvironment(outline: Outline, level: number, { env = [], envFrom =
       );
     }
   }
+}
+
+/** What a field of the Pod's metadata holds; others are not known before the Pod runs. */
+function fieldOf(pod: Unstructured | undefined, path: string): string {
+  const [, field = "", key] = /^metadata\.(\w+)(?:\['(.*)'\])?$/.exec(path) ?? [];
+  const value = pod?.metadata[field];
+  if (key !== undefined) return (value as Record<string, string> | undefined)?.[key] ?? "";
+  return typeof value === "string" ? value : "";
+}
+
+/** In units of the divisor, rounded up. */
+function amountOf({ resources = {} }: Container, { resource, divisor = "1" }: { resource: string; divisor?: string }) {
+  const [which, name] = cut(resource, ".");
+  const amount = resources[which as "limits" | "requests"]?.[name ?? ""];
+  const unit = divisor === "0" ? "1" : divisor;
+  return String(Math.ceil(quantityMilliValue(amount) / quantityMilliValue(unit)));
 }
 
 function writeState(outline: Outline, level: number, title: string, state: State = {}): void {
@@ -279,92 +317,4 @@ function probeText(probe: Probe): string {
   if (probe.tcpSocket) return `tcp-socket ${probe.tcpSocket.host ?? ""}:${probe.tcpSocket.port} ${times}`;
   if (probe.grpc) return `grpc <pod>:${probe.grpc.port} ${probe.grpc.service ?? ""} ${times}`;
   return `unknown ${times}`;
-}
-
-type Source = Record<string, unknown>;
-
-/** What kubectl calls each volume's type, and which of its fields it shows. */
-const volumeKinds: Readonly<
-  Record<string, { type: string; write(outline: Outline, level: number, source: Source): void }>
-> = {
-  emptyDir: {
-    type: "EmptyDir (a temporary directory that shares a pod's lifetime)",
-    write(outline, level, { medium = "", sizeLimit }) {
-      outline.field(level, "Medium", medium);
-      outline.field(level, "SizeLimit", sizeLimit ?? "<unset>");
-    },
-  },
-  hostPath: {
-    type: "HostPath (bare host directory volume)",
-    write(outline, level, { path, type }) {
-      outline.field(level, "Path", path);
-      outline.field(level, "HostPathType", type ?? "");
-    },
-  },
-  configMap: {
-    type: "ConfigMap (a volume populated by a ConfigMap)",
-    write(outline, level, { name, optional }) {
-      outline.field(level, "Name", name);
-      outline.field(level, "Optional", optional === true);
-    },
-  },
-  secret: {
-    type: "Secret (a volume populated by a Secret)",
-    write(outline, level, { secretName, optional }) {
-      outline.field(level, "SecretName", secretName);
-      outline.field(level, "Optional", optional === true);
-    },
-  },
-  persistentVolumeClaim: {
-    type: "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
-    write(outline, level, { claimName, readOnly }) {
-      outline.field(level, "ClaimName", claimName);
-      outline.field(level, "ReadOnly", readOnly === true);
-    },
-  },
-  downwardAPI: {
-    type: "DownwardAPI (a volume populated by information about the pod)",
-    write(outline, level, { items }) {
-      outline.line(level, "Items:");
-      for (const { fieldRef, path } of (items ?? []) as { fieldRef?: { fieldPath: string }; path: string }[]) {
-        outline.line(level + 1, `${fieldRef?.fieldPath ?? ""} -> ${path}`);
-      }
-    },
-  },
-  projected: {
-    type: "Projected (a volume that contains injected data from multiple sources)",
-    write(outline, level, { sources }) {
-      for (const source of (sources ?? []) as Record<string, Source>[]) {
-        if (source["secret"]) {
-          outline.field(level, "SecretName", source["secret"]["name"]);
-          outline.field(level, "Optional", source["secret"]["optional"] ?? "<nil>");
-        } else if (source["downwardAPI"]) outline.field(level, "DownwardAPI", "true");
-        else if (source["configMap"]) {
-          outline.field(level, "ConfigMapName", source["configMap"]["name"]);
-          outline.field(level, "ConfigMapOptional", source["configMap"]["optional"] ?? "<nil>");
-        } else if (source["serviceAccountToken"]) {
-          outline.field(level, "TokenExpirationSeconds", source["serviceAccountToken"]["expirationSeconds"]);
-        }
-      }
-    },
-  },
-  nfs: {
-    type: "NFS (an NFS mount that lasts the lifetime of a pod)",
-    write(outline, level, { server, path, readOnly }) {
-      outline.field(level, "Server", server);
-      outline.field(level, "Path", path);
-      outline.field(level, "ReadOnly", readOnly === true);
-    },
-  },
-};
-
-export function writeVolumes(outline: Outline, indent: Indent, volumes: readonly Volume[] = []): void {
-  outline.line(0, `${indent.title}Volumes:${volumes.length === 0 ? "\t<none>" : ""}`);
-  for (const { name, ...sources } of volumes) {
-    outline.line(0, `${indent.name}${name}:`);
-    const [kind, source] = Object.entries(sources)[0] ?? ["", {}];
-    const known = volumeKinds[kind];
-    outline.field(inner, "Type", known?.type ?? kind);
-    known?.write(outline, inner, source as Source);
-  }
 }
