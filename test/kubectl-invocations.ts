@@ -101,6 +101,7 @@ rollout status deploy/nope
 rollout history deploy/web
 rollout history deploy/web --revision=1
 rollout history deploy/web --revision=9
+rollout history deploy/web -o name
 create deployment x --image=nginx --dry-run=client -o yaml
 create deployment x --image=nginx --replicas=3 --port=80 --dry-run=client -o yaml -- sleep 5
 create deployment x --image=nginx --image=busybox --dry-run=client -o yaml

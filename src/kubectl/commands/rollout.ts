@@ -5,6 +5,7 @@ import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
+import { outputFlags, printerOf } from "../printers/printer.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
 import { rolloutStatus } from "../rollout-status.ts";
 import { TabWriter } from "../tab-writer.ts";
@@ -108,12 +109,23 @@ const history: Command = {
   summary: "View rollout history",
   usage: "(TYPE NAME | TYPE/NAME) [flags]",
   examples: ["rollout history deployment/web", "rollout history deployment/web --revision=2"],
-  flags: [...objectFlags, { name: "revision", kind: "int", default: 0, help: "the pod template of this revision" }],
+  flags: [
+    ...objectFlags,
+    ...outputFlags,
+    { name: "revision", kind: "int", default: 0, help: "the pod template of this revision" },
+  ],
   async run(invocation) {
     const { session, flags } = invocation;
+    const printer = await printerOf(flags, { isTyped: true });
     for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
       const revisions = await revisionsOf(invocation, target, object);
       const wanted = flags.number("revision");
+      if (printer) {
+        const chosen = revisions.filter(({ number }) => wanted === 0 || number === wanted);
+        if (chosen.length === 0 && wanted > 0) throw new CommandError("unable to find the specified revision");
+        for (const { object: each } of chosen) session.print(await printer(asRevised(object, each)));
+        continue;
+      }
       const head = `${kindText(target.resource)}/${object.metadata.name}`;
       if (wanted > 0) {
         const revision = revisions.find(({ number }) => number === wanted);
@@ -180,6 +192,12 @@ const undo: Command = {
     return 0;
   },
 };
+
+/** A revision as an object of its own: the ReplicaSet, or the owner as it was. */
+function asRevised(owner: Unstructured, revision: Unstructured): Unstructured {
+  if (!revision["data"]) return { ...revision, apiVersion: "apps/v1", kind: "ReplicaSet" };
+  return { ...owner, spec: { ...(owner["spec"] as object), template: templateOf(revision) } };
+}
 
 function templateOf(object: Unstructured): unknown {
   if (object.kind === "ControllerRevision" || object["data"]) {
