@@ -15,6 +15,11 @@ import {
 
 const pod = schemaForKind("", "v1", "Pod")!;
 
+/** Protobuf does not tell an empty list from none. */
+function emptyListsAsNull(object: object): object {
+  return JSON.parse(JSON.stringify(object, (_, value) => (Array.isArray(value) && value.length === 0 ? null : value)));
+}
+
 describe("protobuf", () => {
   const kinds = [...allTypeSchemas()].filter((type) => type.gvk && type.gvk.group !== "meta.k8s.io");
   it.each(kinds.map((type) => [`${type.gvk!.group}/${type.gvk!.version} ${type.name}`, type] as const))(
@@ -22,7 +27,7 @@ describe("protobuf", () => {
     (_, type) => {
       for (let seed = 0; seed < 8; seed++) {
         const { object } = conform<object>(fill(type, new Sequence(seed), 0), type);
-        expect(decodeProtobuf(encodeProtobuf(object, type), type)).toEqual(object);
+        expect(emptyListsAsNull(decodeProtobuf(encodeProtobuf(object, type), type))).toEqual(emptyListsAsNull(object));
       }
     },
   );
