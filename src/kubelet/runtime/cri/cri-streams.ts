@@ -38,6 +38,8 @@ export async function remoteCommand(url: string, streams: RemoteStreams): Promis
     const stdout = streams.stdout && (await connection.open({ streamtype: "stdout" }));
     const stderr = !tty && streams.stderr && (await connection.open({ streamtype: "stderr" }));
     const resize = tty ? await connection.open({ streamtype: "resize" }) : undefined;
+    // What is only read is closed for writing now: a reset at its end could meet a server that has hung up, and lose what it said last.
+    for (const readOnly of [error, stdout, stderr]) if (readOnly) readOnly.end();
     if (stdin) void pipeline(streams.stdin!, stdin).catch(() => {});
     if (resize && streams.resize) void sendSizes(streams.resize, resize);
     const delivered = [

@@ -41,7 +41,10 @@ export class ConsoleSocket {
     }
   }
 
-  /** Looks every millisecond, for the few that the runtime takes. Rejects when the signal fires first. */
+  /**
+   * Looks every millisecond, for the few that the runtime takes. When the signal fires it looks once more, for what the runtime
+   * sent before it ended, and rejects when there is nothing.
+   */
   async receive(signal: AbortSignal): Promise<Terminal> {
     const connection = await this.#retry(signal, () =>
       calls().accept4(this.#listener, null, null, sockCloexec | sockNonblock),
@@ -62,11 +65,13 @@ export class ConsoleSocket {
 
   async #retry(signal: AbortSignal, call: () => number): Promise<number> {
     for (;;) {
+      const isLast = signal.aborted;
       const result = call();
       if (result >= 0) return result;
       const errno = koffi().errno();
       if (errno !== eagain && errno !== eintr) check(result, "accept or recvmsg", this.path);
-      await sleep(this.#clock, 1, signal);
+      if (isLast) throw signal.reason;
+      await sleep(this.#clock, 1, signal).catch(() => {});
     }
   }
 
