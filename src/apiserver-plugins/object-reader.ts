@@ -12,6 +12,10 @@ export interface ObjectReader {
   ): DeepReadonly<T> | undefined | Promise<DeepReadonly<T> | undefined>;
   /** In key order; of one namespace, or of all when it is empty. */
   list<T extends KubeObject>(resource: Resource<T>, namespace: string): Promise<readonly DeepReadonly<T>[]>;
+  /**
+   * As `list`, with the last decided state of each object, which may not be durable yet: the base for a write, never to be shown.
+   */
+  listNewest<T extends KubeObject>(resource: Resource<T>, namespace: string): Promise<readonly DeepReadonly<T>[]>;
   /** Saves the hot path a list: true when the whole cluster has no such object. */
   hasNone(resource: Resource): boolean;
 }
@@ -37,9 +41,21 @@ export class RegistryReader implements ObjectReader {
   async list<T extends KubeObject>(resource: Resource<T>, namespace: string): Promise<readonly DeepReadonly<T>[]> {
     const served = this.#find(resource);
     if (!served) return [];
-    if (!served.cache.isReady) await served.cache.ready();
-    const page = await served.cache.list({ keyPrefix: served.keyPrefix(namespace) });
-    return page.entries.map((entry) => served.fromStored(entry.object as KubeObject) as DeepReadonly<T>);
+    const entries = await entriesOf(served, namespace);
+    return entries.map((entry) => served.fromStored(entry.object as KubeObject) as DeepReadonly<T>);
+  }
+
+  async listNewest<T extends KubeObject>(
+    resource: Resource<T>,
+    namespace: string,
+  ): Promise<readonly DeepReadonly<T>[]> {
+    const served = this.#find(resource);
+    if (!served) return [];
+    const entries = await entriesOf(served, namespace);
+    return entries.map((entry) => {
+      const { object } = served.cache.newest(entry.key) ?? entry;
+      return served.fromStored(object as KubeObject) as DeepReadonly<T>;
+    });
   }
 
   hasNone(resource: Resource): boolean {
@@ -50,4 +66,10 @@ export class RegistryReader implements ObjectReader {
   #find({ group, version, plural }: Resource): ServedResource | undefined {
     return this.#registry.find(group, version, plural);
   }
+}
+
+async function entriesOf(served: ServedResource, namespace: string) {
+  if (!served.cache.isReady) await served.cache.ready();
+  const page = await served.cache.list({ keyPrefix: served.keyPrefix(namespace) });
+  return page.entries;
 }

@@ -72,3 +72,22 @@ test("scopes let the others pass; objects of any kind can be counted; a dry run 
   const maps = await outcomes([0, 1].map((i) => client.create(ConfigMaps, { metadata: { name: `m${i}`, namespace } })));
   expect(maps.filter((outcome) => outcome === "ok").length).toBeLessThanOrEqual(Math.max(0, free));
 });
+
+test("a quota that others write to at the same moment takes what is asked for all the same", async () => {
+  await using cluster = await start({ configmaps: "100" });
+  const { client } = cluster;
+  const written = Promise.all(
+    Array.from({ length: 10 }, (_, i) =>
+      client.patch(
+        ResourceQuotas,
+        { name: "limits", namespace },
+        { type: "merge", body: { metadata: { annotations: { round: `${i}` } } } },
+      ),
+    ),
+  );
+  const made = await outcomes(
+    Array.from({ length: 20 }, (_, i) => client.create(ConfigMaps, { metadata: { name: `m${i}`, namespace } })),
+  );
+  expect(new Set(made)).toEqual(new Set(["ok"]));
+  await written;
+});

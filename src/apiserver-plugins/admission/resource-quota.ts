@@ -32,7 +32,8 @@ interface Waiting {
 
 /** Kinds whose updates can ask for more. */
 const growing = new Set(["pods", "services", "persistentvolumeclaims"]);
-const attempts = 5;
+/** Each loses only to a write that came about, so that somebody always gets on. */
+const attempts = 20;
 
 /** `client` writes quotas' status; asked for when the first request is counted. */
 export function resourceQuota(objects: ObjectReader, client: () => Client): AdmissionPlugin {
@@ -47,7 +48,7 @@ export function resourceQuota(objects: ObjectReader, client: () => Client): Admi
     let open = batch;
     try {
       for (let attempt = 1; open.length > 0; attempt++) {
-        const quotas: readonly ReadQuota[] = await objects.list(ResourceQuotas, namespace);
+        const quotas: readonly ReadQuota[] = await objects.listNewest(ResourceQuotas, namespace);
         const { admitted, changed } = count(quotas, open);
         open = admitted;
         try {
