@@ -3,12 +3,21 @@ import type { Attributes } from "./authorization.ts";
 
 export interface FlowControl {
   /**
-   * Asks for room for a request. Undefined: it needs none. A promise: it has to wait, and gives up when its client is gone, which
-   * `onGone` tells. Rejects with a TooManyRequestsError when it may not even wait, or waited in vain.
+   * Asks for room for a request. Undefined: it needs none. A promise: it has to wait, and gives up when its client is gone. Rejects
+   * with a TooManyRequestsError when it may not even wait, or waited in vain.
    */
-  admit(attributes: Attributes, onGone: (callback: () => void) => void): Room | undefined | Promise<Room>;
+  admit(attributes: Attributes, asking: Asking): Room | undefined | Promise<Room>;
   /** In Prometheus' form. */
   metrics(): string;
+}
+
+export interface Asking {
+  /** A whole collection is read for it: a list, or a watch that begins with one. */
+  readonly readsCollection: boolean;
+  /** Calls back when the client is gone. */
+  onGone(callback: () => void): void;
+  /** Told at once, before any waiting: headers that name the request's flow, for whatever it is answered. */
+  tellFlow(headers: Readonly<Record<string, string>>): void;
 }
 
 /** What a request holds while it is being answered. */

@@ -4,7 +4,7 @@
  */
 import { StatusError } from "../apimachinery/status-error.ts";
 import type { Answer, ListAnswer } from "./answer.ts";
-import type { Auditor } from "./audit.ts";
+import type { Auditor, AuditTrail } from "./audit.ts";
 import { type Authenticator, anonymousUser, authenticated, type Credentials, type UserInfo } from "./authentication.ts";
 import { type Attributes, type Authorizer, authorizeByAll, type Decision, forbiddenRequest } from "./authorization.ts";
 import type { Body } from "./decode-body.ts";
@@ -76,17 +76,17 @@ export class Pipeline {
     if (user === anonymousUser && !this.#allowsAnonymous(path)) throw unauthorized();
   }
 
-  /** Throws a 403. Returns a promise only when an authorizer has to wait. */
-  authorize(attributes: Attributes): void | Promise<void> {
+  /** Throws a 403. Returns a promise only when an authorizer has to wait. What was decided, and why, stands on the audit record. */
+  authorize(attributes: Attributes, trail?: AuditTrail): void | Promise<void> {
     const reasons: string[] = [];
     for (let i = 0; i < this.authorizers.length; i++) {
       const answer = this.authorizers[i]!.authorize(attributes);
-      if (answer instanceof Promise) return this.#authorizeWaiting(attributes, answer, i + 1, reasons);
-      if (answer.kind === "allow") return;
-      if (answer.kind === "deny") throw forbiddenRequest(attributes, answer.reason);
+      if (answer instanceof Promise) return this.#authorizeWaiting(attributes, answer, i + 1, reasons, trail);
+      if (answer.kind === "allow") return trail && noteDecision(trail, "allow", answer.reason);
+      if (answer.kind === "deny") throw forbidden(attributes, answer.reason, trail);
       if (answer.reason) reasons.push(answer.reason);
     }
-    throw forbiddenRequest(attributes, reasons.join("\n"));
+    throw forbidden(attributes, reasons.join("\n"), trail);
   }
 
   /** Goes on where an authorizer has to wait: `rest` is the place of the next one. */
@@ -95,6 +95,7 @@ export class Pipeline {
     pending: Promise<Decision>,
     rest: number,
     reasons: readonly string[],
+    trail: AuditTrail | undefined,
   ): Promise<void> {
     let decision = await pending;
     const all = [...reasons];
@@ -102,9 +103,9 @@ export class Pipeline {
       if (decision.reason) all.push(decision.reason);
       decision = await authorizeByAll(this.authorizers.slice(rest), attributes);
     }
-    if (decision.kind === "allow") return;
+    if (decision.kind === "allow") return trail && noteDecision(trail, "allow", decision.reason);
     if (decision.kind === "no-opinion" && decision.reason) all.push(decision.reason);
-    throw forbiddenRequest(attributes, decision.kind === "deny" ? decision.reason : all.join("\n"));
+    throw forbidden(attributes, decision.kind === "deny" ? decision.reason : all.join("\n"), trail);
   }
 
   /** Throws a 501 for a subresource that discovery names and nobody serves. */
@@ -211,6 +212,16 @@ export class Pipeline {
   ): Promise<ListAnswer> {
     return deleteCollection(this.objects, context, resource, namespace, listOptions, options);
   }
+}
+
+function forbidden(attributes: Attributes, reason: string, trail: AuditTrail | undefined): StatusError {
+  if (trail) noteDecision(trail, "forbid", reason);
+  return forbiddenRequest(attributes, reason);
+}
+
+function noteDecision(trail: AuditTrail, decision: "allow" | "forbid", reason = ""): void {
+  trail.annotate("authorization.k8s.io/decision", decision);
+  trail.annotate("authorization.k8s.io/reason", reason);
 }
 
 export function unauthorized(): StatusError {

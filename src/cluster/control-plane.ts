@@ -120,7 +120,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     informerCache ??= new InformerCache({ client, clock, log, signal: options.signal });
     return informerCache;
   };
-  const flowControl = new PriorityAndFairness({ clock, defer: setImmediate });
+  const flowControl = new PriorityAndFairness({
+    clock,
+    defer: setImmediate,
+    countObjects: ({ group, version, resource }) => server.registry.find(group, version, resource)?.cache.size ?? 0,
+  });
   const webhooks = new WebhookCaller({ router, clock });
   const auditLogs = await openAuditLogs(options, webhooks);
   const server: ApiServer = new ApiServer({

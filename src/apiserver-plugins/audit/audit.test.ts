@@ -63,6 +63,7 @@ it("requests are recorded as the policy's first fitting rule asks", async () => 
       responseStatus: { metadata: {}, code: 201 },
       requestObject: expect.objectContaining({ data: { a: "1" } }),
       responseObject: expect.objectContaining({ kind: "ConfigMap" }),
+      annotations: { "authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": "" },
     }),
   ]);
   client.close();

@@ -11,7 +11,7 @@ import { PriorityAndFairness } from "./priority-and-fairness.ts";
 const level = (name: string, shares: number) => ({
   kind: "PriorityLevelConfiguration" as const,
   apiVersion: "flowcontrol.apiserver.k8s.io/v1" as const,
-  metadata: { name } as never,
+  metadata: { name, uid: `level-${name}` } as never,
   spec: {
     type: "Limited",
     limited: {
@@ -28,7 +28,7 @@ it("a flood from one user neither starves another nor fills the memory", async (
   flowControl.setSchema({
     kind: "FlowSchema",
     apiVersion: "flowcontrol.apiserver.k8s.io/v1",
-    metadata: { name: "all" } as never,
+    metadata: { name: "all", uid: "schema-all" } as never,
     spec: {
       priorityLevelConfiguration: { name: "all" },
       distinguisherMethod: { type: "ByUser" },
@@ -67,6 +67,7 @@ it("a flood from one user neither starves another nor fills the memory", async (
     ],
   });
   const answered: string[] = [];
+  const flows = new Set<string>();
   const get = (token: string) =>
     new Promise<number>((resolve, reject) => {
       const headers = { authorization: `Bearer ${token}` };
@@ -74,6 +75,9 @@ it("a flood from one user neither starves another nor fills the memory", async (
         .on("error", reject)
         .on("response", (response) => {
           answered.push(`${token} ${response.statusCode}`);
+          flows.add(
+            `${response.headers["x-kubernetes-pf-flowschema-uid"]} ${response.headers["x-kubernetes-pf-prioritylevel-uid"]}`,
+          );
           response.resume().on("end", () => resolve(response.statusCode!));
         })
         .end();
@@ -91,6 +95,7 @@ it("a flood from one user neither starves another nor fills the memory", async (
   expect(before).toBeLessThan(20);
   const codes = await Promise.all(flood);
   expect([codes.filter((code) => code === 200).length, codes.filter((code) => code === 429).length]).toEqual([44, 56]);
+  expect([...flows]).toEqual(["schema-all level-all"]);
 });
 
 async function until(holds: () => boolean): Promise<void> {

@@ -87,13 +87,19 @@ interface LevelOptions {
 }
 
 /** Levels by name, each the level of the users whose names begin with it; seats are given back when `turn` runs. */
-function flowControlOf(levels: Record<string, LevelOptions>, seats: number) {
+function flowControlOf(levels: Record<string, LevelOptions>, seats: number, objects = 0) {
   const due: (() => void)[] = [];
   const clock = new SteppedClock();
-  const control = new PriorityAndFairness({ clock, seats, maximumWaitMs: 1000, defer: (run) => due.push(run) });
+  const control = new PriorityAndFairness({
+    clock,
+    seats,
+    maximumWaitMs: 1000,
+    defer: (run) => due.push(run),
+    countObjects: () => objects,
+  });
   for (const [name, { shares, queueLengthLimit = 50, ...rest }] of Object.entries(levels)) {
     control.setLevel({
-      metadata: { name },
+      metadata: { name, uid: `level-${name}` },
       spec: {
         type: "Limited",
         limited: {
@@ -106,7 +112,7 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number) {
       },
     } as unknown as PriorityLevelConfiguration);
     control.setSchema({
-      metadata: { name },
+      metadata: { name, uid: `schema-${name}` },
       spec: {
         priorityLevelConfiguration: { name },
         distinguisherMethod: { type: "ByUser" },
@@ -122,8 +128,13 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number) {
   const running: { user: string; room: Room }[] = [];
   const gone: (() => void)[] = [];
   const failures: Error[] = [];
-  const ask = (level: string, user: string) => {
-    const room = control.admit(asked(user, [level]), (callback) => gone.push(callback));
+  const told: object[] = [];
+  const ask = (level: string, user: string, verb = "get") => {
+    const room = control.admit(asked(user, [level], { verb }), {
+      readsCollection: verb === "list",
+      onGone: (callback) => gone.push(callback),
+      tellFlow: (headers) => told.push(headers),
+    });
     if (room instanceof Promise) {
       room.then(
         (held) => running.push({ user, room: held }),
@@ -135,7 +146,7 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number) {
     for (const run of due.splice(0)) run();
     for (let i = 0; i < 5; i++) await Promise.resolve();
   };
-  return { control, ask, turn, running, gone, failures, clock };
+  return { control, ask, turn, running, gone, failures, told, clock };
 }
 
 describe("a priority level", () => {
@@ -205,8 +216,35 @@ describe("a priority level", () => {
     expect(running.filter(({ user }) => user === "y")).toHaveLength(5);
   });
 
+  it("gives a list as many seats as its kind has hundreds of objects, up to ten and a seventh of the level", async () => {
+    const few = flowControlOf({ a: { shares: 1 } }, 100, 250);
+    for (const verb of ["list", "get"]) few.ask("a", "x", verb);
+    expect(few.control.metrics()).toContain('current_executing_seats{priority_level="a"} 4');
+    for (const { room } of few.running) room.release();
+    await few.turn();
+    expect(few.control.metrics()).toContain('current_executing_seats{priority_level="a"} 0');
+    const many = flowControlOf({ a: { shares: 1 } }, 100, 50_000);
+    for (let i = 0; i < 15; i++) many.ask("a", "x", "list");
+    expect(many.running).toHaveLength(10);
+    // Who wants little does not overtake for ever whoever wants much.
+    many.ask("a", "x", "get");
+    expect(many.running).toHaveLength(10);
+    const small = flowControlOf({ a: { shares: 1 } }, 4, 50_000);
+    for (let i = 0; i < 15; i++) small.ask("a", "x", "list");
+    expect(small.running).toHaveLength(4);
+  });
+
+  it("is named, with the schema, to whoever asks, also when they have to wait or are refused", () => {
+    const { ask, told, running } = flowControlOf({ a: { shares: 1, queueLengthLimit: 0 } }, 1);
+    for (let i = 0; i < 2; i++) ask("a", "x");
+    expect(running).toHaveLength(1);
+    const headers = { "x-kubernetes-pf-flowschema-uid": "schema-a", "x-kubernetes-pf-prioritylevel-uid": "level-a" };
+    expect(told).toEqual([headers, headers]);
+  });
+
   it("turns nobody away before there is a configuration", () => {
     const control = new PriorityAndFairness({ clock: new SteppedClock(), defer: () => {} });
-    expect(control.admit(asked("x", []), () => {})).toBeUndefined();
+    const asking = { readsCollection: false, onGone() {}, tellFlow() {} };
+    expect(control.admit(asked("x", []), asking)).toBeUndefined();
   });
 });

@@ -12,6 +12,8 @@ import type { Attributes } from "../../apiserver/authorization.ts";
 
 export interface Flow {
   schema: string;
+  /** The FlowSchema's. */
+  uid: string;
   priorityLevel: string;
   /** Tells apart those that are to be treated equally: the schema, and a user or a namespace of it. */
   key: string;
@@ -30,7 +32,12 @@ export function flowOf(attributes: Attributes, ordered: readonly DeepReadonly<Fl
     const distinguisher =
       method === "ByUser" ? attributes.user.name : method === "ByNamespace" ? attributes.namespace : "";
     const schema = metadata.name;
-    return { schema, priorityLevel: spec.priorityLevelConfiguration.name, key: `${schema}\0${distinguisher}` };
+    return {
+      schema,
+      uid: metadata.uid,
+      priorityLevel: spec.priorityLevelConfiguration.name,
+      key: `${schema}\0${distinguisher}`,
+    };
   }
   return undefined;
 }

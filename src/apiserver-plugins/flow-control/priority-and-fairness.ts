@@ -2,9 +2,9 @@
 import type { FlowSchema, PriorityLevelConfiguration } from "../../api/flowcontrol/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { Attributes } from "../../apiserver/authorization.ts";
-import type { FlowControl, Room } from "../../apiserver/flow-control.ts";
+import type { Asking, FlowControl, Room } from "../../apiserver/flow-control.ts";
 import type { Clock } from "../../base/clock.ts";
-import { flowOf, orderedSchemas } from "./flow-schemas.ts";
+import { type Flow, flowOf, orderedSchemas } from "./flow-schemas.ts";
 import { PriorityLevel, type PriorityLevelLimits, type SeatPool } from "./priority-level.ts";
 
 export interface PriorityAndFairnessOptions {
@@ -13,35 +13,56 @@ export interface PriorityAndFairnessOptions {
   defer(run: () => void): void;
   /** Seats of all levels together. Default 600, as upstream's `--max-requests-inflight` and its mutating twin. */
   seats?: number;
+  /** How many objects there are of the resource that a request is about. Default: so few that nothing takes more than one seat. */
+  countObjects?(attributes: Attributes): number;
   /** How long a request may wait. Default 15 s, a quarter of what a request may take. */
   maximumWaitMs?: number;
 }
 
 const defaultShares = 30;
 
+/** What reads a collection takes a seat for each of so many objects in it, up to a number of seats and a part of its level's. */
+const objectsPerSeat = 100;
+const mostSeats = 10;
+const mostOfLevel = 0.15;
+
 export class PriorityAndFairness implements FlowControl {
   readonly #clock: Clock;
   readonly #defer: (run: () => void) => void;
   readonly #seats: number;
   readonly #maximumWaitMs: number;
+  readonly #countObjects: (attributes: Attributes) => number;
   readonly #levels = new Map<string, PriorityLevel | "exempt">();
   readonly #schemas = new Map<string, DeepReadonly<FlowSchema>>();
   readonly #configurations = new Map<string, DeepReadonly<PriorityLevelConfiguration>>();
   #ordered: readonly DeepReadonly<FlowSchema>[] = [];
+  /** What responses say of their flow, by its FlowSchema's uid. */
+  readonly #headers = new Map<string, Readonly<Record<string, string>>>();
   /** Seats that come free with the next dispatch. */
   #givenBack: (() => void)[] = [];
   readonly #pool: SeatPool;
 
-  constructor({ clock, defer, seats = 600, maximumWaitMs = 15_000 }: PriorityAndFairnessOptions) {
+  constructor({
+    clock,
+    defer,
+    seats = 600,
+    maximumWaitMs = 15_000,
+    countObjects = () => 0,
+  }: PriorityAndFairnessOptions) {
     this.#clock = clock;
     this.#defer = defer;
     this.#seats = seats;
     this.#maximumWaitMs = maximumWaitMs;
-    this.#pool = { mayGrow: (level) => this.#mayGrow(level), released: (giveBack) => this.#released(giveBack) };
+    this.#countObjects = countObjects;
+    this.#pool = {
+      mayGrow: (level, more) => this.#mayGrow(level, more),
+      released: (giveBack) => this.#released(giveBack),
+    };
   }
 
   setSchema(schema: DeepReadonly<FlowSchema>): void {
     this.#schemas.set(schema.metadata.name, schema);
+    this.#headers.clear();
     this.#ordered = orderedSchemas(this.#schemas.values());
   }
 
@@ -52,6 +73,7 @@ export class PriorityAndFairness implements FlowControl {
 
   setLevel(configuration: DeepReadonly<PriorityLevelConfiguration>): void {
     this.#configurations.set(configuration.metadata.name, configuration);
+    this.#headers.clear();
     this.#divide();
   }
 
@@ -62,21 +84,43 @@ export class PriorityAndFairness implements FlowControl {
     this.#divide();
   }
 
-  admit(attributes: Attributes, onGone: (callback: () => void) => void): Room | undefined | Promise<Room> {
+  admit(attributes: Attributes, asking: Asking): Room | undefined | Promise<Room> {
     const flow = flowOf(attributes, this.#ordered);
     const level = flow && this.#levels.get(flow.priorityLevel);
     // Without a level there is no configuration yet, or one that dangles: nobody is turned away for that.
-    if (!level || level === "exempt") return undefined;
-    return level.take() ?? this.#wait(level, flow.key, onGone);
+    if (!level) return undefined;
+    asking.tellFlow(this.#headersOf(flow));
+    if (level === "exempt") return undefined;
+    const seats = asking.readsCollection ? this.#seatsFor(attributes, level) : 1;
+    return level.take(seats) ?? this.#wait(level, flow.key, seats, asking);
   }
 
-  async #wait(level: PriorityLevel, flow: string, onGone: (callback: () => void) => void): Promise<Room> {
+  /** As upstream estimates the work of a list that the watch cache answers: by all objects of the kind, whichever are wanted. */
+  #seatsFor(attributes: Attributes, { limits }: PriorityLevel): number {
+    if (attributes.name !== "") return 1;
+    const most = Math.min(mostSeats, Math.max(1, Math.ceil(limits.nominal * mostOfLevel)));
+    return most === 1 ? 1 : Math.min(most, Math.max(1, Math.ceil(this.#countObjects(attributes) / objectsPerSeat)));
+  }
+
+  #headersOf({ uid, priorityLevel }: Flow): Readonly<Record<string, string>> {
+    let headers = this.#headers.get(uid);
+    if (!headers) {
+      headers = {
+        "x-kubernetes-pf-flowschema-uid": uid,
+        "x-kubernetes-pf-prioritylevel-uid": this.#configurations.get(priorityLevel)?.metadata.uid ?? "",
+      };
+      this.#headers.set(uid, headers);
+    }
+    return headers;
+  }
+
+  async #wait(level: PriorityLevel, flow: string, seats: number, { onGone }: Asking): Promise<Room> {
     const gaveUp = new AbortController();
     const giveUp = () => gaveUp.abort();
     const timer = this.#clock.setTimer(this.#maximumWaitMs, giveUp, { background: true });
     onGone(giveUp);
     try {
-      return await level.wait(flow, gaveUp.signal);
+      return await level.wait(flow, seats, gaveUp.signal);
     } finally {
       timer[Symbol.dispose]();
     }
@@ -106,14 +150,15 @@ export class PriorityAndFairness implements FlowControl {
   }
 
   /** Within what it keeps for itself always; beyond that, of what others have no claim to. */
-  #mayGrow(level: PriorityLevel): boolean {
-    if (level.inUse < level.limits.kept) return true;
-    if (level.inUse >= level.limits.maximum) return false;
+  #mayGrow(level: PriorityLevel, more: number): boolean {
+    const next = level.inUse + more;
+    if (next <= level.limits.kept) return true;
+    if (next > level.limits.maximum) return false;
     let free = this.#seats;
     for (const other of this.#limited()) {
       free -= other === level ? level.inUse : Math.max(other.inUse, other.limits.kept);
     }
-    return free > 0;
+    return free >= more;
   }
 
   /**

@@ -19,13 +19,15 @@ export interface PriorityLevelLimits {
 
 /** The seats of all levels together. */
 export interface SeatPool {
-  /** Whether `level` may take one seat more than it has. */
-  mayGrow(level: PriorityLevel): boolean;
+  /** Whether `level` may take so many seats more than it has. */
+  mayGrow(level: PriorityLevel, seats: number): boolean;
   /** A seat is to be given back: soon, for whoever waits then. */
   released(giveBack: () => void): void;
 }
 
 interface Waiting {
+  /** How many seats it takes. */
+  seats: number;
   /** The virtual time at which its turn begins. */
   start: number;
   seat(room: Room): void;
@@ -60,23 +62,23 @@ export class PriorityLevel {
     return this.#waiting;
   }
 
-  /** A seat, if there is one and nobody waits for it. */
-  take(): Room | undefined {
-    return this.#waiting === 0 && this.#pool.mayGrow(this) ? this.#seat() : undefined;
+  /** So many seats, if they are there and nobody waits for them. */
+  take(seats: number): Room | undefined {
+    return this.#waiting === 0 && this.#fits(seats) ? this.#seat(seats) : undefined;
   }
 
   /**
-   * Waits for a seat. `flow` tells apart those that are to be treated equally. Throws a TooManyRequestsError when there is no place to
+   * Waits for so many seats. `flow` tells apart those that are to be treated equally. Throws a TooManyRequestsError when there is no place to
    * wait at, and rejects with one when `signal` aborts.
    */
-  wait(flow: string, signal: AbortSignal): Promise<Room> {
+  wait(flow: string, seats: number, signal: AbortSignal): Promise<Room> {
     const { queuing } = this.limits;
     if (!queuing) throw new TooManyRequestsError();
     const queue = this.#shortestOf(flow, queuing);
     if (queue.waiting.length >= queuing.queueLengthLimit) throw new TooManyRequestsError();
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { start: Math.max(this.#virtualTime, queue.finish), seat: resolve };
-      queue.finish = waiting.start + 1;
+      const waiting: Waiting = { seats, start: Math.max(this.#virtualTime, queue.finish), seat: resolve };
+      queue.finish = waiting.start + seats;
       queue.waiting.push(waiting);
       this.#waiting++;
       signal.addEventListener("abort", () => {
@@ -91,19 +93,29 @@ export class PriorityLevel {
 
   /** Seats those whose turn it is, while there is room. */
   dispatch(): void {
-    while (this.#waiting > 0 && this.#pool.mayGrow(this)) {
+    while (this.#waiting > 0) {
       const queue = this.#next();
-      const waiting = queue.waiting.shift()!;
+      const [waiting] = queue.waiting as [Waiting];
+      // Whoever needs many seats is waited for: smaller ones that came later would keep them from it for ever.
+      if (!this.#fits(waiting.seats)) return;
+      queue.waiting.shift();
       this.#waiting--;
       this.#virtualTime = waiting.start;
-      waiting.seat(this.#seat());
+      waiting.seat(this.#seat(waiting.seats));
     }
   }
 
-  #seat(): Room {
-    this.#inUse++;
+  /** Where nobody is, also one who needs more than there is gets in. */
+  #fits(seats: number): boolean {
+    return this.#pool.mayGrow(this, this.#inUse === 0 ? 1 : seats);
+  }
+
+  #seat(seats: number): Room {
+    this.#inUse += seats;
     let isHeld = true;
-    const giveBack = () => void this.#inUse--;
+    const giveBack = () => {
+      this.#inUse -= seats;
+    };
     return {
       release: () => {
         if (isHeld) this.#pool.released(giveBack);

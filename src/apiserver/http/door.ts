@@ -79,14 +79,14 @@ export class HttpDoor {
       this.#pipeline.admitAnonymous(user, info.path);
       trail = auditor?.begin(exchange, auditId, attributesOf(info, user));
       if (trail) exchange = trail.exchange;
-      if (exchange.headers["impersonate-user"] !== undefined || hasImpersonation(exchange.headers)) {
+      if (hasImpersonation(exchange.headers)) {
         user = await impersonated(this.#pipeline, user, exchange.headers);
         trail?.actsAs(user);
       }
       const attributes = attributesOf(info, user);
-      const wanted = this.#roomFor(exchange, attributes);
+      const wanted = this.#roomFor(given, info, attributes);
       room = wanted instanceof Promise ? await wanted : wanted;
-      const pending = this.#pipeline.authorize(attributes);
+      const pending = this.#pipeline.authorize(attributes, trail);
       if (pending) await pending;
       const foreign = services.registry.foreign.size > 0 ? foreignApiOf(services.registry, info.path) : undefined;
       if (foreign) {
@@ -112,11 +112,22 @@ export class HttpDoor {
     return this.#pipeline.auditor?.begin(exchange, auditId, attributesOf(info, nobody));
   }
 
-  #roomFor(exchange: Exchange, attributes: Attributes): Room | undefined | Promise<Room | undefined> {
+  #roomFor(
+    exchange: Exchange,
+    { query }: RequestInfo,
+    attributes: Attributes,
+  ): Room | undefined | Promise<Room | undefined> {
     const { flowControl } = this.#pipeline;
     if (!flowControl || isLongRunning(attributes)) return undefined;
-    const room = flowControl.admit(attributes, (callback) => exchange.onClose(callback));
-    if (attributes.verb !== "watch" || !room) return room;
+    const isWatch = attributes.verb === "watch";
+    const room = flowControl.admit(attributes, {
+      readsCollection: attributes.verb === "list" || (isWatch && query["sendInitialEvents"] === "true"),
+      onGone: (callback) => exchange.onClose(callback),
+      tellFlow(headers) {
+        exchange.commonHeaders = headers;
+      },
+    });
+    if (!isWatch || !room) return room;
     // A watch has its place until it has begun, not for as long as it lasts.
     if (room instanceof Promise) return room.then((held) => void held.release());
     room.release();
@@ -380,7 +391,7 @@ export class HttpDoor {
         user = await impersonated(this.#pipeline, user, exchange.headers);
         trail?.actsAs(user);
       }
-      await this.#pipeline.authorize(attributesOf(info, user));
+      await this.#pipeline.authorize(attributesOf(info, user), trail);
       if (!info.isResource) throw unknownPath();
       const resource = services.registry.find(info.group, info.version, info.resource);
       if (!resource || !hasScope(resource, info)) throw unknownPath();
@@ -475,8 +486,14 @@ function hasImpersonation(headers: Exchange["headers"]): boolean {
   return (
     headers["impersonate-user"] !== undefined ||
     headers["impersonate-group"] !== undefined ||
-    headers["impersonate-uid"] !== undefined
+    headers["impersonate-uid"] !== undefined ||
+    hasExtra(headers)
   );
+}
+
+function hasExtra(headers: Exchange["headers"]): boolean {
+  for (const header in headers) if (header.startsWith("impersonate-extra-")) return true;
+  return false;
 }
 
 function sendTooMany(exchange: Exchange, auditId: string, { message, retryAfterSeconds }: TooManyRequestsError): void {

@@ -15,6 +15,8 @@ export interface Exchange {
   readonly target: string;
   readonly headers: Headers;
   readonly socket: TLSSocket | undefined;
+  /** Those that every response carries, whoever writes it. */
+  commonHeaders?: Readonly<Record<string, string>> | undefined;
   /** Called once when the response can no longer be sent or has been. */
   onClose(callback: () => void): void;
   /** The whole body. Throws a 413 when it is longer than `limit`. */
@@ -41,6 +43,7 @@ export class Http2Exchange implements Exchange {
   readonly target: string;
   readonly headers: Headers;
   readonly socket: TLSSocket | undefined;
+  commonHeaders: Readonly<Record<string, string>> | undefined;
   readonly #stream: ServerHttp2Stream;
   readonly #hasBody: boolean;
 
@@ -75,6 +78,7 @@ export class Http2Exchange implements Exchange {
     const stream = this.#stream;
     if (this.closed || stream.headersSent) return;
     headers[":status"] = status;
+    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
     if (this.method === "HEAD" || body.length === 0) {
       stream.respond(headers as OutgoingHttpHeaders, { endStream: true });
       return;
@@ -86,6 +90,7 @@ export class Http2Exchange implements Exchange {
   begin(status: number, headers: ResponseHeaders): void {
     if (this.closed || this.#stream.headersSent) return;
     headers[":status"] = status;
+    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
     this.#stream.respond(headers as OutgoingHttpHeaders);
   }
 
@@ -112,6 +117,7 @@ export class Http1Exchange implements Exchange {
   readonly target: string;
   readonly headers: Headers;
   readonly socket: TLSSocket | undefined;
+  commonHeaders: Readonly<Record<string, string>> | undefined;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
 
@@ -154,12 +160,14 @@ export class Http1Exchange implements Exchange {
       this.#request.resume();
     }
     headers["content-length"] ??= typeof body === "string" ? Buffer.byteLength(body) : body.length;
+    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
     response.writeHead(status, headers as OutgoingHttpHeaders);
     response.end(this.method === "HEAD" ? undefined : body);
   }
 
   begin(status: number, headers: ResponseHeaders): void {
     if (this.#response.headersSent || this.#response.destroyed) return;
+    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
     this.#response.writeHead(status, headers as OutgoingHttpHeaders);
     this.#response.flushHeaders();
   }
