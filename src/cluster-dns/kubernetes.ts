@@ -72,9 +72,9 @@ export class KubernetesPlugin implements Plugin {
     if (entry.alias !== undefined) return this.#follow(query, entry.alias, next);
     switch (query.type) {
       case RecordType.A:
-        return this.#found(this.#addresses(query.name, entry.ipv4));
+        return this.#found(this.#addresses(query.name, entry.ipv4), [], entry.ipv4.length <= 1);
       case RecordType.AAAA:
-        return this.#found(this.#addresses(query.name, entry.ipv6));
+        return this.#found(this.#addresses(query.name, entry.ipv6), [], entry.ipv6.length <= 1);
       case RecordType.SRV: {
         const answers = entry.services.map(({ port, weight, target }): ResourceRecord => {
           const data = { kind: "srv", priority: 0, weight, port, target } as const;
@@ -148,6 +148,7 @@ export class KubernetesPlugin implements Plugin {
     }
     const merge = (resolved: Answer): Answer => ({
       ...resolved,
+      isLasting: false,
       authoritative: true,
       rcode: resolved.rcode === Rcode.NXDOMAIN ? Rcode.NXDOMAIN : Rcode.NOERROR,
       answers: [...chain, ...resolved.answers],
@@ -156,14 +157,14 @@ export class KubernetesPlugin implements Plugin {
     return resolved instanceof Promise ? resolved.then(merge) : merge(resolved);
   }
 
-  #found(answers: readonly ResourceRecord[], additional: readonly ResourceRecord[] = []): Answer {
-    if (answers.length === 0)
-      return { rcode: Rcode.NOERROR, authoritative: true, answers, authority: [this.#soa], additional: [] };
-    return { rcode: Rcode.NOERROR, authoritative: true, answers, authority: [], additional };
+  #found(answers: readonly ResourceRecord[], additional: readonly ResourceRecord[] = [], isLasting = true): Answer {
+    const authority = answers.length === 0 ? [this.#soa] : [];
+    return { rcode: Rcode.NOERROR, authoritative: true, answers, authority, additional, isLasting };
   }
 
   #absent(): Answer {
-    return { rcode: Rcode.NXDOMAIN, authoritative: true, answers: [], authority: [this.#soa], additional: [] };
+    const authority = [this.#soa];
+    return { rcode: Rcode.NXDOMAIN, authoritative: true, answers: [], authority, additional: [], isLasting: true };
   }
 
   #addresses(name: string, addresses: readonly Uint8Array[]): ResourceRecord[] {

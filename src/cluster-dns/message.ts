@@ -84,6 +84,8 @@ export interface Answer {
   answers: readonly ResourceRecord[];
   authority: readonly ResourceRecord[];
   additional: readonly ResourceRecord[];
+  /** The same question gets the same answer, in the same order, until the zone changes. Default false. */
+  isLasting?: boolean;
 }
 
 /** An address record, A or AAAA by the address's length. */

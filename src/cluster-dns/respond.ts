@@ -10,9 +10,14 @@ const ownUdpSize = 4096;
 
 /**
  * The answer to a packet, at once where the plugins need not wait; undefined for what deserves none (responses, and
- * what is too short to have an id). Never rejects.
+ * what is too short to have an id). Never rejects. `onLasting` hears the answer when it is the same until the zone changes.
  */
-export function respond(packet: Buffer, transport: "udp" | "tcp", ask: Next): Buffer | Promise<Buffer> | undefined {
+export function respond(
+  packet: Buffer,
+  transport: "udp" | "tcp",
+  ask: Next,
+  onLasting?: (response: Buffer) => void,
+): Buffer | Promise<Buffer> | undefined {
   const header = decodeHeader(packet);
   if (!header) return undefined;
   let request: Message;
@@ -32,11 +37,18 @@ export function respond(packet: Buffer, transport: "udp" | "tcp", ask: Next): Bu
     checkingDisabled: request.checkingDisabled,
     dnssecOk: request.edns?.dnssecOk ?? false,
   };
-  const encode = (answer: Answer) => inTheWordsOf(packet, encodeMessage(responseTo(request, answer), limit));
+  const encode = (answer: Answer, asked = packet) =>
+    inTheWordsOf(asked, encodeMessage(responseTo(request, answer), limit));
   const fail = () => encodeMessage(refusal(request, Rcode.SERVFAIL));
   try {
     const answer = ask(query);
-    return answer instanceof Promise ? answer.then(encode).catch(fail) : encode(answer);
+    if (answer instanceof Promise) {
+      const asked = Buffer.from(packet); // Its buffer may hold another packet by then.
+      return answer.then((answer) => encode(answer, asked)).catch(fail);
+    }
+    const response = encode(answer);
+    if (answer.isLasting) onLasting?.(response);
+    return response;
   } catch {
     return fail();
   }

@@ -4,12 +4,24 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { Service } from "../api/core/v1.ts";
 import { silentLogger } from "../base/logger.ts";
-import { connectIn, createNetns, deleteNetns, listenIn, netnsPath, udpSocketIn } from "../base/node/netns.ts";
+import { DatagramBatch } from "../base/node/datagram-batch.ts";
+import {
+  boundSocketIn,
+  connectIn,
+  createNetns,
+  deleteNetns,
+  listenIn,
+  netnsPath,
+  udpSocketIn,
+  udpSocketOn,
+} from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { CachePlugin } from "./cache.ts";
 import { ForwardPlugin, nameserversOf } from "./forward.ts";
+import { KnownAnswers } from "./known-answers.ts";
 import { KubernetesPlugin } from "./kubernetes.ts";
 import { addressRecord, type Message, nameRecord, Rcode, RecordType } from "./message.ts";
 import { chain } from "./plugin.ts";
@@ -40,12 +52,19 @@ function metadata(serviceName: string) {
   };
 }
 
+/** A socket in which a burst of packets finds room. */
+const roomy = { receiveBytes: 4 << 20 };
+
+function service(serviceName: string, clusterIP: string): Service {
+  const spec = { clusterIP, clusterIPs: [clusterIP], ports: [{ port: 80 }] };
+  return { kind: "Service", apiVersion: "v1", metadata: metadata(serviceName), spec, status: {} };
+}
+
 beforeAll(async () => {
   createNetns(name, () => {});
   execFileSync("ip", ["-n", name, "link", "set", "lo", "up"]);
   zone.addNamespace("default");
-  const spec = { clusterIP: "10.96.0.20", clusterIPs: ["10.96.0.20"], ports: [{ port: 80 }] };
-  zone.state("default/web", { kind: "Service", apiVersion: "v1", metadata: metadata("web"), spec, status: {} }, []);
+  zone.state("default/web", service("web", "10.96.0.20"), []);
   const many = Array.from({ length: 300 }, (_, i) => ({ addresses: [`10.244.${i >> 8}.${i & 255}`] }));
   zone.state(
     "default/many",
@@ -97,11 +116,16 @@ beforeAll(async () => {
     new CachePlugin({ clock: systemClock }),
     forward,
   ]);
-  const udp = await udpSocketIn(path, "127.0.0.1", 53);
-  serveUdp(udp, ask);
+  const fd = boundSocketIn(path, "udp", "127.0.0.1", 53, roomy);
+  const udp = await udpSocketOn(fd, "ipv4");
+  serveUdp(udp, ask, { batch: new DatagramBatch(fd), known: new KnownAnswers(zone) });
+  // As on a machine without the calls that take many packets.
+  const plain = await udpSocketOn(boundSocketIn(path, "udp", "127.0.0.2", 53, roomy), "ipv4");
+  serveUdp(plain, ask);
   const tcp = createServer();
   closers.push(
     () => udp.close(),
+    () => plain.close(),
     serveTcp(tcp, ask),
     () => forward.close(),
   );
@@ -141,6 +165,54 @@ test("dig is told a Service's address over UDP and TCP", async () => {
     /^WEB\.default\.svc\.Cluster\.local\.\s+30\s+IN\s+A\s+10\.96\.0\.20$/m,
   );
   expect(await dig("nothing.default.svc.cluster.local")).toContain("status: NXDOMAIN");
+});
+
+describe("many questions at once", () => {
+  const names = ["web", "WEB", "absent", "10-1-2-3.default.pod", "many"].map((each) =>
+    each.endsWith(".pod") ? `${each}.cluster.local` : `${each}.default.svc.cluster.local`,
+  );
+  const packetOf = (id: number): Buffer => {
+    return encodeMessage({ ...emptyQuestion, id, questions: [{ name: nameOf(id), type: RecordType.A, class: 1 }] });
+  };
+  const nameOf = (id: number) => (id % 7 === 0 ? `outside-${id % 3}.example` : names[id % names.length]!);
+
+  test.each(["127.0.0.1", "127.0.0.2"])("each get their own answer, from %s", async (server) => {
+    const socket = await udpSocketOn(boundSocketIn(path, "udp", "127.0.0.1", 0, roomy), "ipv4");
+    try {
+      const count = 500;
+      const answered = new Map<number, Buffer>();
+      const all = new Promise<void>((done) =>
+        socket.on("message", (packet) => {
+          answered.set(packet.readUInt16BE(0), packet);
+          if (answered.size === count) done();
+        }),
+      );
+      for (let id = 1; id <= count; id++) socket.send(packetOf(id), 53, server);
+      await all;
+      for (const [id, packet] of answered) {
+        const { questions, rcode, answers, truncated } = decodeMessage(packet);
+        expect(packet.includes(nameOf(id).split(".")[0]!)).toBe(true);
+        expect(questions[0]!.name).toBe(nameOf(id).toLowerCase());
+        if (nameOf(id).startsWith("outside")) continue; // Its resolver may be too slow here.
+        expect(rcode).toBe(nameOf(id).startsWith("absent") ? Rcode.NXDOMAIN : Rcode.NOERROR);
+        if (!nameOf(id).startsWith("many")) expect(answers.length).toBe(rcode === Rcode.NOERROR ? 1 : 0);
+        expect(truncated).toBe(nameOf(id).startsWith("many"));
+      }
+    } finally {
+      socket.close();
+    }
+  });
+});
+
+test("an answer that was given before is given anew once the zone has changed", async () => {
+  const ask = () => dig("+short", "+nocookie", "moving.default.svc.cluster.local");
+  expect(await ask()).toBe("");
+  zone.state("default/moving", service("moving", "10.96.0.30"), []);
+  expect([await ask(), await ask()]).toEqual(["10.96.0.30\n", "10.96.0.30\n"]);
+  zone.state("default/moving", service("moving", "10.96.0.31"), []);
+  expect(await ask()).toBe("10.96.0.31\n");
+  zone.state("default/moving", undefined, []);
+  expect(await ask()).toBe("");
 });
 
 test("an answer too long for a datagram is cut, and dig gets all of it over TCP", async () => {
@@ -263,6 +335,22 @@ describe("ill-formed requests", () => {
     await once(socket, "close", { signal: AbortSignal.timeout(1000) });
   });
 });
+
+const emptyQuestion: Message = {
+  id: 0,
+  isResponse: false,
+  opcode: 0,
+  authoritative: false,
+  truncated: false,
+  recursionDesired: true,
+  recursionAvailable: false,
+  checkingDisabled: false,
+  rcode: 0,
+  questions: [],
+  answers: [],
+  authority: [],
+  additional: [],
+};
 
 test("nameservers are read from resolv.conf, but not our own", () => {
   const text =

@@ -10,12 +10,14 @@ import type { Clock } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
 import { familyOf } from "../base/ip.ts";
 import type { Logger } from "../base/logger.ts";
+import { DatagramBatch, hasDatagramBatches } from "../base/node/datagram-batch.ts";
 import { boundSocketIn, listenOn, udpSocketOn } from "../base/node/netns.ts";
 import type { Random } from "../base/random.ts";
 import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
 import type { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { CachePlugin } from "./cache.ts";
 import { ForwardPlugin, nameserversOf } from "./forward.ts";
+import { KnownAnswers } from "./known-answers.ts";
 import { KubernetesPlugin } from "./kubernetes.ts";
 import { chain, type Next, type Plugin } from "./plugin.ts";
 import { respond } from "./respond.ts";
@@ -88,9 +90,10 @@ export class ClusterDns {
       new CachePlugin({ clock }),
       forward,
     ]);
+    const known = new KnownAnswers(zone);
     await informed;
     try {
-      for (const sockets of listen) await this.#serve(sockets, ask);
+      for (const sockets of listen) await this.#serve(sockets, ask, known);
     } catch (error) {
       await this.close();
       throw error;
@@ -101,10 +104,10 @@ export class ClusterDns {
     return this.#owner.close();
   }
 
-  async #serve(sockets: DnsSockets, ask: Next): Promise<void> {
+  async #serve(sockets: DnsSockets, ask: Next, known: KnownAnswers): Promise<void> {
     const udp = await udpSocketOn(sockets.udp, familyOf(sockets.address));
     this.#owner.own(() => void udp.close());
-    serveUdp(udp, ask);
+    serveUdp(udp, ask, hasDatagramBatches() ? { batch: new DatagramBatch(sockets.udp), known } : undefined);
     const tcp = createServer();
     this.#owner.own(serveTcp(tcp, ask));
     await listenOn(tcp, sockets.tcp);
@@ -162,19 +165,64 @@ function serviceOf({
   return name ? objectKey(name, metadata.namespace) : undefined;
 }
 
-export function serveUdp(socket: UdpSocket, ask: Next): void {
+/** How many packets are answered with few system calls and little thought. */
+export interface QuickUdp {
+  /** Of the same descriptor as the socket. */
+  batch: DatagramBatch;
+  known: KnownAnswers;
+}
+
+/** Answers what comes to the socket. */
+export function serveUdp(socket: UdpSocket, ask: Next, quick?: QuickUdp): void {
+  const send = (response: Buffer, to: { address: string; port: number }) => {
+    try {
+      socket.send(response, to.port, to.address);
+    } catch {
+      // Closed while the answer was on its way.
+    }
+  };
   socket.on("error", () => {}); // A client that went away; the next packet is another's.
-  socket.on("message", (packet, from) => {
-    const send = (response: Buffer) => {
-      try {
-        socket.send(response, from.port, from.address);
-      } catch {
-        // Closed while the answer was on its way.
-      }
-    };
-    const response = respond(packet, "udp", ask);
-    if (response instanceof Promise) void response.then(send);
-    else if (response) send(response);
+  if (!quick) {
+    socket.on("message", (packet, from) => {
+      const response = respond(packet, "udp", ask);
+      if (response instanceof Promise) void response.then((response) => send(response, from));
+      else if (response) send(response, from);
+    });
+    return;
+  }
+  const { batch, known } = quick;
+  const answer = (
+    packet: Buffer,
+    reply: (response: Buffer) => Buffer,
+    sender: () => { address: string; port: number },
+  ) => {
+    const ready = known.find(packet);
+    const response = ready ?? respond(packet, "udp", ask, (response) => known.keep(packet, response));
+    if (response instanceof Promise) {
+      const from = sender();
+      void response.then((response) => send(response, from));
+    } else if (response) {
+      const sent = reply(response);
+      sent[0] = packet[0]!; // What was known answers another id.
+      sent[1] = packet[1]!;
+    }
+  };
+  // Node hands over the first packet; those that wait behind it are taken together.
+  socket.on("message", (first, from) => {
+    answer(
+      first,
+      (response) => batch.answerTo(from.address, from.port, response),
+      () => from,
+    );
+    const count = batch.receive();
+    for (let i = 0; i < count; i++) {
+      answer(
+        batch.packet(i),
+        (response) => batch.answer(i, response),
+        () => batch.sender(i),
+      );
+    }
+    batch.flush();
   });
 }
 

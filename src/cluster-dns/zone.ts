@@ -27,8 +27,15 @@ export class Zone {
   readonly #services = new Map<string, string>();
   readonly #endpoints = new Map<string, Map<string, string[]>>();
 
+  #revision = 1;
+
   constructor(domain: string) {
     this.domain = domain.toLowerCase();
+  }
+
+  /** Grows with every change. */
+  get revision(): number {
+    return this.#revision;
   }
 
   find(name: string): Entry | undefined {
@@ -47,15 +54,18 @@ export class Zone {
   }
 
   addNamespace(name: string): void {
+    this.#revision++;
     this.#namespaces.add(name);
   }
 
   removeNamespace(name: string): void {
+    this.#revision++;
     this.#namespaces.delete(name);
   }
 
   /** States anew what a Service has here; without one its names go. `key` is `namespace/name`. */
   state(key: string, service: DeepReadonly<Service> | undefined, slices: readonly DeepReadonly<EndpointSlice>[]): void {
+    this.#revision++;
     this.#withdraw(key);
     if (!service) return;
     const { name, namespace } = service.metadata;
