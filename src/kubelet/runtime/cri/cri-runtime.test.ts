@@ -22,6 +22,7 @@ async function criFixture(): Promise<RuntimeFixture> {
     imageId: containerd.imageId,
     cgroupParent,
     limitsMemory: true,
+    podsAtOnce: 3,
     leavesBackgroundChildren: false,
     execsWithTerminal: true,
     runtime: () =>

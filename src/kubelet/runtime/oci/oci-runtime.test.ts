@@ -48,6 +48,7 @@ async function ociFixture(
     imageId: "test",
     cgroupParent,
     limitsMemory: true,
+    podsAtOnce: 12,
     leavesBackgroundChildren: kind === "crun",
     execsWithTerminal: kind === "crun",
     runtime: () =>
