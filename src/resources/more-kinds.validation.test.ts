@@ -174,12 +174,21 @@ refuses(networkPolicies, { metadata, spec: { podSelector: {}, ingress: [{}] } },
         { ipBlock: { cidr: "" } },
         { ipBlock: { cidr: "x" } },
         { ipBlock: { cidr: "10.0.0.0/8", except: ["11.0.0.0/16"] } },
+        { ipBlock: { cidr: "10.0.0.0/08", except: ["11.0.0.0/16"] } },
+        { ipBlock: { cidr: "10.0.0.1/8", except: ["010.0.0.0/16", "11.0.0.1/16"] } },
+        { ipBlock: { cidr: "::ffff:10.0.0.0/104" } },
       ],
     },
     [
       "spec.ingress[0].from[0].ipBlock.cidr: Required value",
       `spec.ingress[0].from[1].ipBlock.cidr: Invalid value: "x": ${notACidr}`,
       'spec.ingress[0].from[2].ipBlock.except[0]: Invalid value: "11.0.0.0/16": must be a strict subset of `cidr`',
+      'spec.ingress[0].from[3].ipBlock.cidr: Invalid value: "10.0.0.0/08": must not have leading 0s in IP or prefix length',
+      'spec.ingress[0].from[4].ipBlock.cidr: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length',
+      'spec.ingress[0].from[4].ipBlock.except[0]: Invalid value: "010.0.0.0/16": must not have leading 0s in IP or prefix length',
+      'spec.ingress[0].from[4].ipBlock.except[1]: Invalid value: "11.0.0.1/16": must not have bits set beyond the prefix length',
+      'spec.ingress[0].from[4].ipBlock.except[1]: Invalid value: "11.0.0.1/16": must be a strict subset of `cidr`',
+      'spec.ingress[0].from[5].ipBlock.cidr: Invalid value: "::ffff:10.0.0.0/104": must not have an IPv4-mapped IPv6 address',
     ],
   ],
   [
@@ -208,8 +217,37 @@ refuses(serviceCidrs, { metadata: cluster, spec: { cidrs: ["10.0.0.0/16"] } }, [
     "of two of a kind",
     { "spec.cidrs": ["10.0.0.0/16", "10.1.0.0/16"] },
     [
-      'spec.cidrs: Invalid value: ["10.0.0.0/16","10.1.0.0/16"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96',
+      'spec.cidrs: Invalid value: {"CIDRs":["10.0.0.0/16","10.1.0.0/16"]}: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64',
     ],
+  ],
+  [
+    "of more than there are families",
+    { "spec.cidrs": ["10.0.0.0/16", "fd00::/108", "fd01::/108"] },
+    ['spec.cidrs: Invalid value: {"CIDRs":["10.0.0.0/16","fd00::/108","fd01::/108"]}: may only hold up to 2 values'],
+  ],
+  [
+    "with bits beyond its prefix",
+    { "spec.cidrs": ["10.0.0.1/16"] },
+    ['spec.cidrs[0]: Invalid value: "10.0.0.1/16": must not have bits set beyond the prefix length'],
+  ],
+  [
+    "in a form of its own",
+    { "spec.cidrs": ["FD00::/108"] },
+    ['spec.cidrs[0]: Invalid value: "FD00::/108": must be in canonical form ("fd00::/108")'],
+  ],
+]);
+refusesChanges(serviceCidrs, { metadata: cluster, spec: { cidrs: ["10.0.0.0/16"] } }, [
+  ["may give it a second family", { "spec.cidrs": ["10.0.0.0/16", "fd00::/108"] }, []],
+  [
+    "may not give it another range",
+    { "spec.cidrs": ["10.1.0.0/16"] },
+    ['spec.cidrs[0]: Invalid value: "10.1.0.0/16": field is immutable'],
+  ],
+  [
+    "may not take a family away",
+    { "spec.cidrs": ["10.0.0.0/16"] },
+    ['spec.cidrs: Invalid value: ["10.0.0.0/16"]: field is immutable'],
+    { "spec.cidrs": ["10.0.0.0/16", "fd00::/108"] },
   ],
 ]);
 

@@ -18,6 +18,28 @@ export function problemsOf<T extends KubeObject>(definition: ResourceDefinition<
   return texts(definition.validate?.(fresh, undefined, context) ?? []);
 }
 
+/** What is said of the new object in `Warning:` headers. */
+export function warningsOf<T extends KubeObject>(definition: ResourceDefinition<T>, object: object): string[] {
+  const said: string[] = [];
+  const fresh = prepared(definition, object);
+  definition.beforeCreate?.(fresh, { ...context, warn: (text) => said.push(text) });
+  return [...said, ...(definition.warnings?.(fresh, undefined) ?? [])];
+}
+
+/** As warningsOf, for a change from `before` to `after`. */
+export function changeWarningsOf<T extends KubeObject>(
+  definition: ResourceDefinition<T>,
+  before: object,
+  after: object,
+): string[] {
+  const previous = storedForm(definition, before);
+  const next = prepared(definition, { ...structuredClone(previous), ...structuredClone(after) });
+  // The server keeps this itself, whatever the writer says.
+  if (previous.metadata.generation) next.metadata.generation = previous.metadata.generation;
+  definition.beforeUpdate?.(next, previous, { ...context, verb: "update" });
+  return definition.warnings?.(next, previous) ?? [];
+}
+
 /** As problemsOf, for a change from `before` to `after`. */
 export function changeProblemsOf<T extends KubeObject>(
   definition: ResourceDefinition<T>,

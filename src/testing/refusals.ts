@@ -1,7 +1,7 @@
 /** For tests: tables of bad objects and the errors that each of them gets. */
 import { describe, expect, it } from "vitest";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
-import { changeProblemsOf, problemsOf, statusProblemsOf, storedForm } from "./problems-of.ts";
+import { changeProblemsOf, problemsOf, statusProblemsOf, storedForm, warningsOf } from "./problems-of.ts";
 
 /** Values by dotted path (`spec.containers.0.image`), put into a valid object; undefined takes the field away. */
 export type Change = Readonly<Record<string, unknown>>;
@@ -24,6 +24,20 @@ export function refuses(definition: AnyDefinition, valid: object, refusals: read
     for (const [title, change, errors] of refusals) {
       it(title, () => {
         expect(problemsOf(definition, changed(valid, change))).toEqual(errors);
+      });
+    }
+  });
+}
+
+/** One test for each object that is taken with a warning, and one that the object they are made from gets none. */
+export function warns(definition: AnyDefinition, valid: object, warnings: readonly Refusal[]): void {
+  describe(`of a ${definition.kind} its writer is warned`, () => {
+    it("never, when there is nothing to say", () => {
+      expect(warningsOf(definition, valid)).toEqual([]);
+    });
+    for (const [title, change, texts] of warnings) {
+      it(title, () => {
+        expect(warningsOf(definition, changed(valid, change))).toEqual(texts);
       });
     }
   });

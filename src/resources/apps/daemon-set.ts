@@ -19,6 +19,7 @@ import { nonNegative } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import {
   bumpGenerationOnSpecChange,
+  isNewGeneration,
   matcherOrUndefined,
   nonNegativeCounts,
   notDecremented,
@@ -81,7 +82,8 @@ export const daemonSets = defineResource<DaemonSet>({
     ),
     ...notDecremented(status.collisionCount, previous.status?.collisionCount),
   ],
-  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
+  warnings: (next, previous) =>
+    isNewGeneration(next, previous) ? templateWarnings(next.spec.template, templatePath) : [],
   columns: [
     name,
     integer("Desired", ({ status }) => status?.desiredNumberScheduled),

@@ -21,6 +21,7 @@ import {
   atMostCount,
   firstGeneration,
   matcherOrUndefined,
+  namingWorkloadWarnings,
   nonNegativeCounts,
   notDecremented,
   selectorPath,
@@ -93,7 +94,8 @@ export const deployments = defineResource<Deployment>({
     ),
     ...notDecremented(status.collisionCount, previous.status?.collisionCount),
   ],
-  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
+  warnings: (next, previous) =>
+    namingWorkloadWarnings(next, previous, () => templateWarnings(next.spec.template, templatePath)),
   columns: [
     name,
     text("Ready", ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`),

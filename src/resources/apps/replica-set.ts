@@ -12,6 +12,7 @@ import {
   bumpGenerationOnSpecChange,
   firstGeneration,
   matcherOrUndefined,
+  namingWorkloadWarnings,
   nonNegativeCounts,
   selectorPath,
   templateMatchesSelector,
@@ -62,7 +63,8 @@ export const replicaSets = defineResource<ReplicaSet>({
       "readyReplicas",
     ),
   ],
-  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
+  warnings: (next, previous) =>
+    namingWorkloadWarnings(next, previous, () => templateWarnings(next.spec.template, templatePath)),
   columns: [
     name,
     integer("Desired", ({ spec }) => spec.replicas),

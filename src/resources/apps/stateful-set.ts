@@ -9,6 +9,7 @@ import {
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { claimSpecWarnings } from "../core/claim-warnings.ts";
 import { validateClaimSpec } from "../core/persistent-volume-claim.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { canonicalizeResourceList } from "../core/resource-list.ts";
@@ -21,6 +22,7 @@ import {
   atMostCount,
   bumpGenerationOnSpecChange,
   firstGeneration,
+  isNewGeneration,
   matcherOrUndefined,
   nonNegativeCounts,
   notDecremented,
@@ -86,7 +88,20 @@ export const statefulSets = defineResource<StatefulSet>({
     ),
     ...notDecremented(status.collisionCount, previous.status?.collisionCount),
   ],
-  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
+  warnings(next, previous) {
+    const { template, volumeClaimTemplates = [], revisionHistoryLimit = 0 } = next.spec;
+    const warnings = isNewGeneration(next, previous) ? templateWarnings(template, templatePath) : [];
+    for (const [index, { spec = {} }] of volumeClaimTemplates.entries()) {
+      const at = specPath.child("volumeClaimTemplates").index(index);
+      // Upstream names the spec, and so, only when it speaks of a change.
+      warnings.push(...claimSpecWarnings(spec, previous ? at.child("Spec") : at));
+    }
+    if (revisionHistoryLimit < 0) {
+      const detail = "a negative value retains all historical revisions; a value >= 0 is recommended";
+      warnings.push(`${specPath.child("revisionHistoryLimit")}: ${detail}`);
+    }
+    return warnings;
+  },
   columns: [
     name,
     text("Ready", ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}`),

@@ -14,7 +14,7 @@ import {
 } from "../../apimachinery/field-error.ts";
 import { type LabelMatcher, labelSelectorMatcher, SelectorError } from "../../apimachinery/selectors.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
-import { podSpecWarnings } from "../core/pod-spec/warnings.ts";
+import { nameWarnings, podWarnings } from "../core/pod-spec/warnings.ts";
 import { isEmptySelector, validLabelSelector } from "../validation/label-selector.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
@@ -115,5 +115,21 @@ export function notDecremented(next: number | undefined, previous: number | unde
 }
 
 export function templateWarnings(template: PodTemplateSpec | undefined, path: FieldPath): string[] {
-  return template?.spec ? podSpecWarnings(template.spec, path.child("spec")) : [];
+  const spec = template?.spec;
+  return spec ? podWarnings({ metadata: template.metadata, spec }, path, true) : [];
+}
+
+/** Of a kind that names pods after its objects: of the name when it is given, of the rest whenever the spec changes. */
+export function namingWorkloadWarnings(
+  next: KubeObject,
+  previous: KubeObject | undefined,
+  warningsOfSpec: () => string[],
+): string[] {
+  if (!previous) return [...nameWarnings(next.metadata.name, "Pod names and hostnames"), ...warningsOfSpec()];
+  return isNewGeneration(next, previous) ? warningsOfSpec() : [];
+}
+
+/** False where only what surrounds the spec was written: there is nothing new to warn of. */
+export function isNewGeneration(next: KubeObject, previous: KubeObject | undefined): boolean {
+  return next.metadata.generation !== previous?.metadata.generation;
 }

@@ -10,13 +10,14 @@ import {
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
-import { bumpGenerationOnSpecChange, firstGeneration, templateWarnings } from "../apps/workload.ts";
+import { bumpGenerationOnSpecChange, firstGeneration, namingWorkloadWarnings } from "../apps/workload.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, ageText, containerImages, containerNames, integer, name, none, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { nonNegative, requiredOneOf } from "../validation/rules.ts";
 import { scheduleProblem } from "./cron-schedule.ts";
 import { validateJobSpec } from "./job-validation.ts";
+import { jobSpecWarnings } from "./job-warnings.ts";
 
 /** A Job's name is the CronJob's and eleven characters of time; it must still be a label. */
 const maximumNameLength = 52;
@@ -34,7 +35,17 @@ export const cronJobs = defineResource<CronJob>({
   beforeCreate: firstGeneration<CronJob>({}),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next, previous) => [...validCronJob(next), ...(previous ? [] : validNameLength(next))],
-  warnings: ({ spec }) => templateWarnings(spec.jobTemplate?.spec?.template, jobSpecPath.child("template")),
+  warnings(next, previous) {
+    const { jobTemplate, schedule } = next.spec;
+    const warnings = namingWorkloadWarnings(next, previous, () => jobSpecWarnings(jobTemplate?.spec, jobSpecPath));
+    if (previous && schedule?.includes("TZ")) {
+      const see = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/";
+      warnings.push(
+        `cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see ${see} for more details`,
+      );
+    }
+    return warnings;
+  },
   columns: [
     name,
     text("Schedule", ({ spec }) => spec.schedule),

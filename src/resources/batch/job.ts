@@ -4,12 +4,13 @@ import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { formatLabelSelector } from "../../apimachinery/selectors.ts";
-import { bumpGenerationOnSpecChange, templateWarnings } from "../apps/workload.ts";
+import { bumpGenerationOnSpecChange, namingWorkloadWarnings } from "../apps/workload.ts";
 import { defaultPodTemplate } from "../core/pod-spec/template.ts";
 import { age, containerImages, containerNames, name, text, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validateJobStatus } from "./job-status-validation.ts";
 import { generateSelector, validateJob } from "./job-validation.ts";
+import { jobSpecWarnings } from "./job-warnings.ts";
 
 const unlimited = 2 ** 31 - 1;
 
@@ -44,7 +45,7 @@ export const jobs = defineResource<Job>({
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: validateJob,
   validateStatus: validateJobStatus,
-  warnings: ({ spec }) => templateWarnings(spec.template, specPath.child("template")),
+  warnings: (next, previous) => namingWorkloadWarnings(next, previous, () => jobSpecWarnings(next.spec, specPath)),
   fieldSelectors: { "status.successful": ({ status }) => String(status?.succeeded ?? 0) },
   columns: [
     name,

@@ -1,8 +1,10 @@
 /** Nodes: the machines that run pods. */
 import type { Node } from "../../api/core/v1.ts";
+import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, none, text, unknown, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { cidrWarnings } from "../validation/ip.ts";
 import { validateNode, validateNodeChange } from "./node-validation.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 
@@ -12,6 +14,11 @@ const roleLabel = "kubernetes.io/role";
 export const nodes = defineResource<Node>({
   ...served("v1", "nodes"),
   createsWithStatus: true,
+  warnings: ({ spec }) => [
+    ...(spec?.configSource ? ["spec.configSource: the feature is removed"] : []),
+    ...(spec?.externalID ? ["spec.externalID: this field is deprecated, and is unused by Kubernetes"] : []),
+    ...(spec?.podCIDRs ?? []).flatMap((block, index) => cidrWarnings(block, specPath.child("podCIDRs").index(index))),
+  ],
   defaults(node) {
     node.status ??= {};
     canonicalizeResourceList(node.status.capacity);

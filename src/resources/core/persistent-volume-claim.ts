@@ -5,6 +5,7 @@ import {
   FieldPath,
   forbidden,
   invalid,
+  metadata as metadataPath,
   notSupported,
   required,
   spec as specPath,
@@ -20,6 +21,7 @@ import { validLabelSelector } from "../validation/label-selector.ts";
 import { obeys, optionalOneOf, unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { accessModesText, validAccessModes } from "./access-modes.ts";
+import { claimSpecWarnings, classAnnotationWarnings } from "./claim-warnings.ts";
 import { internalForm } from "./internal-form.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 import { isNativeResource, validAmount } from "./resource-names.ts";
@@ -29,6 +31,10 @@ const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
   ...served("v1", "persistentvolumeclaims"),
   returnsDeletedObject: true,
+  warnings: ({ metadata, spec }) => [
+    ...classAnnotationWarnings(metadata.annotations, metadataPath.child("annotations")),
+    ...claimSpecWarnings(spec, specPath),
+  ],
   defaults({ spec, status }) {
     spec.volumeMode ??= "Filesystem";
     canonicalizeResourceList(spec.resources?.requests);

@@ -20,6 +20,7 @@ import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { accessModesText, validAccessModes } from "./access-modes.ts";
 import { internalForm } from "./internal-form.ts";
 import { sourcesOf, validSources } from "./persistent-volume-sources.ts";
+import { persistentVolumeWarnings } from "./persistent-volume-warnings.ts";
 import { validNodeSelector } from "./pod-spec/scheduling.ts";
 import { canonicalizeResourceList } from "./resource-list.ts";
 
@@ -27,6 +28,7 @@ const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 export const persistentVolumes = defineResource<PersistentVolume>({
   ...served("v1", "persistentvolumes"),
   returnsDeletedObject: true,
+  warnings: persistentVolumeWarnings,
   defaults({ spec }) {
     spec.persistentVolumeReclaimPolicy ||= "Retain";
     spec.volumeMode ??= "Filesystem";

@@ -1,11 +1,12 @@
 /** Pods: the smallest thing that is scheduled. */
 import type { Pod } from "../../api/core/v1.ts";
-import { spec as specPath } from "../../apimachinery/field-error.ts";
+import { FieldPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { served } from "../served.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { podColumns } from "./pod-columns.ts";
 import { qosClassOf } from "./pod-qos.ts";
+import { resolveAppArmor } from "./pod-spec/annotations.ts";
 import {
   defaultHostPorts,
   defaultPodSpec,
@@ -13,7 +14,7 @@ import {
   mirrorServiceAccountName,
 } from "./pod-spec/defaults.ts";
 import { resolveLabelKeys } from "./pod-spec/scheduling.ts";
-import { podSpecWarnings } from "./pod-spec/warnings.ts";
+import { nameWarnings, podWarnings } from "./pod-spec/warnings.ts";
 import { podSubresources } from "./pod-subresources.ts";
 import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
@@ -29,9 +30,10 @@ export const pods = defineResource<Pod>({
     defaultRequestsToLimits(pod.spec);
     mirrorAddresses(pod);
   },
-  beforeCreate(pod) {
+  beforeCreate(pod, { warn }) {
     pod.metadata.generation = 1;
     resolveLabelKeys(pod.spec, pod.metadata.labels);
+    for (const text of resolveAppArmor(pod.spec, pod.metadata.annotations)) warn(text);
     pod.status = { phase: "Pending", qosClass: qosClassOf(pod.spec) };
     if (pod.spec.schedulingGates?.length) {
       pod.status.conditions = [
@@ -49,7 +51,10 @@ export const pods = defineResource<Pod>({
     if (!semanticallyEqual(next.spec, previous.spec))
       next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
   },
-  warnings: (pod) => podSpecWarnings(pod.spec, specPath),
+  warnings: (pod, previous) => [
+    ...(previous ? [] : nameWarnings(pod.metadata.name, "the Pod's hostname")),
+    ...podWarnings(pod, FieldPath.root, false),
+  ],
   validate: validatePod,
   validateStatus: validatePodStatus,
   beforeStatusUpdate(next, previous) {

@@ -15,6 +15,7 @@ import {
   atMostCount,
   bumpGenerationOnSpecChange,
   firstGeneration,
+  namingWorkloadWarnings,
   nonNegativeCounts,
   templateWarnings,
 } from "../apps/workload.ts";
@@ -58,7 +59,8 @@ export const replicationControllers = defineResource<ReplicationController>({
       "readyReplicas",
     ),
   ],
-  warnings: ({ spec }) => templateWarnings(spec.template, templatePath),
+  warnings: (next, previous) =>
+    namingWorkloadWarnings(next, previous, () => templateWarnings(next.spec.template, templatePath)),
   fieldSelectors: { "status.replicas": ({ status }) => String(status?.replicas ?? 0) },
   columns: [
     name,

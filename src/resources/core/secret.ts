@@ -16,6 +16,7 @@ import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { obeys, unchanged } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { keyPairProblem } from "./tls-key-pair.ts";
 
 const maximumBytes = 1024 * 1024;
 const dataPath = FieldPath.root.child("data");
@@ -38,6 +39,11 @@ export const secrets = defineResource<Secret>({
     if (!next.type) next.type = previous.type;
   },
   validate: (next, previous) => [...(previous ? validChange(next, previous) : []), ...validSecret(next)],
+  warnings({ type, data }) {
+    const problem =
+      type === "kubernetes.io/tls" ? keyPairProblem(bytesOf(data?.["tls.crt"]), bytesOf(data?.["tls.key"])) : undefined;
+    return problem ? [problem] : [];
+  },
   fieldSelectors: { type: (secret) => secret.type ?? "" },
   columns: [
     name,
@@ -46,6 +52,8 @@ export const secrets = defineResource<Secret>({
     age,
   ],
 });
+
+const bytesOf = (encoded = "") => Buffer.from(encoded, "base64");
 
 function validChange(next: Secret, previous: Secret): FieldError[] {
   const errors = unchanged(next.type, previous.type, typePath);

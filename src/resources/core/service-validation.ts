@@ -323,17 +323,3 @@ export function validateServiceStatus({ spec, status }: Service): FieldError[] {
     return errors;
   });
 }
-
-export function serviceWarnings({ spec }: Service): string[] {
-  const warnings: string[] = [];
-  if (spec.type !== "ExternalName" && spec.externalName) {
-    warnings.push('spec.externalName is ignored when spec.type is not "ExternalName"');
-  }
-  if (spec.trafficDistribution === "PreferClose") {
-    warnings.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
-  }
-  if (spec.clusterIP === "None" && spec.sessionAffinity !== "None") {
-    warnings.push("spec.SessionAffinity is ignored for headless services");
-  }
-  return warnings;
-}

@@ -5,7 +5,8 @@ import { served } from "../served.ts";
 import { serviceColumns } from "./service-columns.ts";
 import { defaultService } from "./service-defaults.ts";
 import { dropUnneededFields } from "./service-update.ts";
-import { serviceWarnings, validateService, validateServiceStatus } from "./service-validation.ts";
+import { validateService, validateServiceStatus } from "./service-validation.ts";
+import { serviceWarnings } from "./service-warnings.ts";
 
 /** Addresses and node ports are the allocators' business: the composition root adds their `beginWrite`. */
 export const services = defineResource<Service>({

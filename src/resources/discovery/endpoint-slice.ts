@@ -5,7 +5,7 @@ import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachin
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { invalidIpMessage, ipFamilyOf, validNonSpecialIp } from "../validation/ip.ts";
+import { invalidIpMessage, ipFamilyOf, ipWarnings, validNonSpecialIp } from "../validation/ip.ts";
 import {
   each,
   obeys,
@@ -49,7 +49,14 @@ export const endpointSlices = defineResource<EndpointSlice>({
     ...validPorts(slice.ports, root.child("ports")),
     ...(previous ? unchanged(slice.addressType, previous.addressType, root.child("addressType")) : []),
   ],
-  warnings: ({ addressType }) => (addressType === "FQDN" ? ["spec.addressType: FQDN endpoints are deprecated"] : []),
+  warnings: ({ addressType, endpoints }) => [
+    ...(addressType === "FQDN" ? ["spec.addressType: FQDN endpoints are deprecated"] : []),
+    ...(endpoints ?? []).flatMap(({ addresses }, index) =>
+      (addresses ?? []).flatMap((address, place) =>
+        ipWarnings(address, root.child("endpoints").index(index).child("addresses").index(place)),
+      ),
+    ),
+  ],
   columns: [
     name,
     text("AddressType", (slice) => slice.addressType ?? ""),

@@ -33,6 +33,10 @@ export const ingresses = defineResource<Ingress>({
   beforeCreate: firstGeneration<Ingress>({ loadBalancer: {} }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next, previous) => [...validIngress(next), ...(previous ? [] : agreeingClass(next))],
+  warnings: ({ metadata, spec }, previous) =>
+    !previous && metadata.annotations?.[classAnnotation] !== undefined && spec.ingressClassName === undefined
+      ? [`annotation "${classAnnotation}" is deprecated, please use 'spec.ingressClassName' instead`]
+      : [],
   validateStatus: ({ status }) =>
     each(status.loadBalancer?.ingress, statusPath.child("loadBalancer", "ingress"), ({ ip, hostname }, at) => [
       ...(ip ? validIp(ip, at.child("ip")) : []),

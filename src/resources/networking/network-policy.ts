@@ -15,7 +15,7 @@ import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { validPortNumberOrName } from "../core/port-number-or-name.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { validCidr } from "../validation/ip.ts";
+import { cidrWarnings, validCidr } from "../validation/ip.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
 
@@ -43,8 +43,26 @@ export const networkPolicies = defineResource<NetworkPolicy>({
     ]),
     ...validTypes(spec.policyTypes ?? []),
   ],
+  warnings: ({ spec }) => [
+    ...(spec.ingress ?? []).flatMap(({ from }, index) =>
+      peerWarnings(from, specPath.child("ingress").index(index).child("from")),
+    ),
+    ...(spec.egress ?? []).flatMap(({ to }, index) =>
+      peerWarnings(to, specPath.child("egress").index(index).child("to")),
+    ),
+  ],
   columns: [name, text("Pod-Selector", ({ spec }) => formatLabelSelector(spec.podSelector)), age],
 });
+
+function peerWarnings(peers: readonly NetworkPolicyPeer[] | undefined, path: FieldPath): string[] {
+  return (peers ?? []).flatMap(({ ipBlock }, index) => {
+    const at = path.index(index).child("ipBlock");
+    return [
+      ...cidrWarnings(ipBlock?.cidr, at.child("cidr")),
+      ...(ipBlock?.except ?? []).flatMap((block, place) => cidrWarnings(block, at.child("except").index(place))),
+    ];
+  });
+}
 
 function validTypes(types: readonly string[]): FieldError[] {
   const path = specPath.child("policyTypes");
@@ -55,13 +73,12 @@ function validTypes(types: readonly string[]): FieldError[] {
 function validPolicyPort({ protocol, port, endPort }: NetworkPolicyPort, path: FieldPath): FieldError[] {
   const errors = optionalOneOf(protocol, ["SCTP", "TCP", "UDP"], path.child("protocol"));
   const endPath = path.child("endPort");
-  if (port !== undefined) errors.push(...validPortNumberOrName(port, path.child("port")));
-  if (endPort === undefined) return errors;
-  if (port === undefined)
-    return [...errors, invalid(endPath, endPort, "may not be specified when `port` is not specified")];
-  if (typeof port === "string") {
-    return [...errors, invalid(endPath, endPort, "may not be specified when `port` is non-numeric")];
+  if (endPort !== undefined && typeof port !== "number") {
+    const reason = port === undefined ? "not specified" : "non-numeric";
+    errors.push(invalid(endPath, endPort, `may not be specified when \`port\` is ${reason}`));
   }
+  if (port !== undefined) errors.push(...validPortNumberOrName(port, path.child("port")));
+  if (endPort === undefined || typeof port !== "number") return errors;
   if (endPort < port) errors.push(invalid(endPath, port, "must be greater than or equal to `port`"));
   return [...errors, ...validPort(endPort, endPath)];
 }
@@ -88,10 +105,11 @@ function validBlock({ cidr, except }: IPBlock, path: FieldPath): FieldError[] {
   return [
     ...errors,
     ...each(except, path.child("except"), (text, at) => {
+      const found = validCidr(text, at);
       const part = parseCidr(text);
-      if (!part) return validCidr(text, at);
+      if (!part) return found;
       const isPart = part.prefixLength > whole.prefixLength && cidrContains(whole, part.address);
-      return isPart ? [] : [invalid(at, text, "must be a strict subset of `cidr`")];
+      return isPart ? found : [...found, invalid(at, text, "must be a strict subset of `cidr`")];
     }),
   ];
 }

@@ -1,13 +1,13 @@
 /** ServiceCIDRs and IPAddresses: from where, and to whom, Services' addresses are given. */
 import type { IPAddress, ServiceCIDR } from "../../api/networking/v1.ts";
-import { type FieldError, FieldPath, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import { type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
 import { pathSegmentProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
-import { familyOf, formatIp, parseIp } from "../../base/ip.ts";
+import { familyOf, formatIp, parseCidr, parseIp } from "../../base/ip.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { invalidIpMessage, validCidr } from "../validation/ip.ts";
-import { each, obeys, unchanged, validDnsSubdomain } from "../validation/rules.ts";
+import { invalidIpMessage, validCanonicalCidr } from "../validation/ip.ts";
+import { each, immutableMessage, obeys, unchanged, validDnsSubdomain } from "../validation/rules.ts";
 
 export const ipAddresses = defineResource<IPAddress>({
   ...served("networking.k8s.io/v1", "ipaddresses"),
@@ -57,7 +57,7 @@ export const serviceCidrs = defineResource<ServiceCIDR>({
   beforeUpdate() {},
   validate: ({ spec }, previous) => [
     ...validRanges(spec.cidrs),
-    ...(previous ? unchanged(spec.cidrs, previous.spec.cidrs, FieldPath.root.child("spec", "cidrs")) : []),
+    ...(previous ? validChange(spec.cidrs, previous.spec.cidrs) : []),
   ],
   columns: [name, text("CIDRs", ({ spec }) => spec.cidrs?.join(",") || none), age],
 });
@@ -65,12 +65,24 @@ export const serviceCidrs = defineResource<ServiceCIDR>({
 function validRanges(cidrs: readonly string[] | undefined): FieldError[] {
   const path = specPath.child("cidrs");
   if (!cidrs?.length) return [required(path, "at least one CIDR required")];
-  if (cidrs.length > 2) return [invalid(path, cidrs, "may only hold up to 2 values")];
-  const errors = each(cidrs, path, validCidr);
-  if (cidrs.length === 2 && new Set(cidrs.map(familyOf)).size === 1) {
-    errors.push(
-      invalid(path, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96"),
-    );
+  // The messages show the spec as upstream holds it.
+  const shown = { CIDRs: cidrs };
+  if (cidrs.length > 2) return [invalid(path, shown, "may only hold up to 2 values")];
+  const families = new Set(cidrs.map((text) => parseCidr(text) && familyOf(text)));
+  if (cidrs.length === 2 && (families.size === 1 || families.has(undefined))) {
+    const detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+    return [invalid(path, shown, detail)];
   }
-  return errors;
+  return each(cidrs, path, validCanonicalCidr);
+}
+
+/** What is there stays; a range of the other family may come to it. */
+function validChange(next: readonly string[] | undefined, previous: readonly string[] | undefined): FieldError[] {
+  const path = specPath.child("cidrs");
+  const [now, before] = [next ?? [], previous ?? []];
+  const grows = before.length === 1 && now.length === 2;
+  if (now.length !== before.length && !grows) return [invalid(path, next ?? null, immutableMessage)];
+  return before.flatMap((block, index) =>
+    block === now[index] ? [] : [invalid(path.index(0), now[0], immutableMessage)],
+  );
 }

@@ -3,6 +3,7 @@ import type { RuntimeClass } from "../../api/node/v1.ts";
 import { type FieldError, FieldPath } from "../../apimachinery/field-error.ts";
 import { validateLabels } from "../../apimachinery/object-meta-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { nodeLabelWarnings } from "../core/deprecated-node-labels.ts";
 import { validTolerations } from "../core/pod-spec/scheduling.ts";
 import { canonicalizeResourceList } from "../core/resource-list.ts";
 import { validAmount, validContainerResourceName } from "../core/resource-names.ts";
@@ -16,6 +17,10 @@ export const runtimeClasses = defineResource<RuntimeClass>({
   ...served("node.k8s.io/v1", "runtimeclasses"),
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
+  warnings: ({ scheduling }) => {
+    const path = root.child("scheduling", "nodeSelector");
+    return nodeLabelWarnings(scheduling?.nodeSelector, () => path);
+  },
   defaults: ({ overhead }) => canonicalizeResourceList(overhead?.podFixed),
   validate: (next, previous) => [
     ...validDnsLabel(next.handler ?? "", root.child("handler")),

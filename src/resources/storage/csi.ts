@@ -11,6 +11,7 @@ import {
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { nodeSelectorWarnings } from "../core/deprecated-node-labels.ts";
 import { internalPrinter } from "../internal-printer.ts";
 import { age, boolean, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
@@ -138,6 +139,7 @@ function validUpdatePeriod(seconds: number | undefined): FieldError[] {
 
 export const csiStorageCapacities = defineResource<CSIStorageCapacity>({
   ...served("storage.k8s.io/v1", "csistoragecapacities"),
+  warnings: ({ nodeTopology }) => nodeSelectorWarnings(nodeTopology, root.child("nodeTopology")),
   allowUnconditionalUpdate: false,
   validate: (next, previous) => [
     ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),

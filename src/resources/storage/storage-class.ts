@@ -3,6 +3,7 @@ import type { StorageClass } from "../../api/storage/v1.ts";
 import { duplicate, type FieldError, FieldPath, required } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { deprecatedNodeLabels } from "../core/deprecated-node-labels.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { each, obeys, optionalOneOf, unchanged } from "../validation/rules.ts";
@@ -16,6 +17,14 @@ const defaultAnnotations = [
 
 export const storageClasses = defineResource<StorageClass>({
   ...served("storage.k8s.io/v1", "storageclasses"),
+  warnings: ({ allowedTopologies }) =>
+    (allowedTopologies ?? []).flatMap(({ matchLabelExpressions }, index) =>
+      (matchLabelExpressions ?? []).flatMap(({ key }, place) => {
+        const text = deprecatedNodeLabels.get(key);
+        const at = root.child("allowedTopologies").index(index).child("matchLabelExpressions").index(place);
+        return text ? [`${at.child("key")}: ${text}`] : [];
+      }),
+    ),
   defaults(storageClass) {
     storageClass.reclaimPolicy ??= "Delete";
     storageClass.volumeBindingMode ??= "Immediate";

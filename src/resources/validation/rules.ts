@@ -7,7 +7,7 @@ import {
 } from "../../apimachinery/name-validation.ts";
 import { semanticallyEqual } from "./semantic-equality.ts";
 
-const immutableMessage = "field is immutable";
+export const immutableMessage = "field is immutable";
 export const nonNegativeMessage = "must be greater than or equal to 0";
 
 /** Absent counts as zero. */

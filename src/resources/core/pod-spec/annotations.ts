@@ -1,8 +1,16 @@
 /** What pods and templates say in annotations: profiles from before there were fields for them, mirrors, the cost of deletion. */
-import type { PodSpec } from "../../../api/core/v1.ts";
-import { type FieldError, type FieldPath, forbidden, invalid } from "../../../apimachinery/field-error.ts";
-import { eachContainer } from "./each-container.ts";
+import type { AppArmorProfile, PodSpec } from "../../../api/core/v1.ts";
+import {
+  type FieldError,
+  FieldPath,
+  forbidden,
+  invalid,
+  metadata as metadataPath,
+} from "../../../apimachinery/field-error.ts";
+import { semanticallyEqual } from "../../validation/semantic-equality.ts";
+import { eachContainer, eachContainerOf } from "./each-container.ts";
 import { validDescendingPath } from "./paths.ts";
+import { appArmorWarning } from "./warnings.ts";
 
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 const deletionCost = "controller.kubernetes.io/pod-deletion-cost";
@@ -46,6 +54,31 @@ export function validPodAnnotations(annotations: Annotations, spec: PodSpec, pat
     }
   }
   return errors;
+}
+
+/**
+ * A profile that an annotation gives to a container becomes the container's field, unless the field or the pod says it.
+ * Mutates. What is to be said of annotations that did what a field should do, or nothing, is returned.
+ */
+export function resolveAppArmor(spec: PodSpec, annotations: Annotations): string[] {
+  if (spec.os?.name === "windows") return [];
+  return eachContainerOf(spec, FieldPath.root, (container) => {
+    const key = appArmor + container.name;
+    const text = annotations?.[key];
+    if (text === undefined || container.securityContext?.appArmorProfile) return [];
+    const profile = appArmorProfileOf(text);
+    if (profile && semanticallyEqual(profile, spec.securityContext?.appArmorProfile)) return [];
+    if (profile) container.securityContext = { ...container.securityContext, appArmorProfile: profile };
+    return [appArmorWarning(metadataPath.child("annotations").key(key))];
+  });
+}
+
+/** Undefined where the annotation says nothing that a field can say. */
+function appArmorProfileOf(text: string | undefined): AppArmorProfile | undefined {
+  if (text === "unconfined") return { type: "Unconfined" };
+  if (text === "runtime/default") return { type: "RuntimeDefault" };
+  const name = text?.startsWith("localhost/") ? text.slice("localhost/".length) : "";
+  return name && name === name.trim() ? { type: "Localhost", localhostProfile: name } : undefined;
 }
 
 function isDeletionCost(text: string): boolean {

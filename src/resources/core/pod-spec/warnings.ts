@@ -1,59 +1,119 @@
-/** What works but is probably not meant, for `Warning:` headers. */
-import type { Container, ContainerPort, PodSpec } from "../../../api/core/v1.ts";
+/** What works but is probably not meant, for `Warning:` headers. In upstream's order. */
+import type { Affinity, Container, ContainerPort, PodAffinity, PodSpec } from "../../../api/core/v1.ts";
+import type { ObjectMeta } from "../../../api/meta/v1.ts";
 import type { FieldPath } from "../../../apimachinery/field-error.ts";
-import { Quantity } from "../../../apimachinery/quantity.ts";
+import { dns1123LabelProblems } from "../../../apimachinery/name-validation.ts";
+import { ipWarnings } from "../../validation/ip.ts";
+import { keyWarnings, nodeLabelWarnings, nodeTermWarnings } from "../deprecated-node-labels.ts";
+import { fractionWarnings } from "../fraction-warnings.ts";
+import { eachContainerOf } from "./each-container.ts";
+import { volumeWarnings } from "./volume-warnings.ts";
 
-const renamedLabels: Readonly<Record<string, string>> = {
-  "beta.kubernetes.io/arch": "kubernetes.io/arch",
-  "beta.kubernetes.io/os": "kubernetes.io/os",
-  "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
-  "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
-  "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
+const requiredField = "requiredDuringSchedulingIgnoredDuringExecution";
+const preferredField = "preferredDuringSchedulingIgnoredDuringExecution";
+const deprecatedAnnotations: Readonly<Record<string, string>> = {
+  "scheduler.alpha.kubernetes.io/critical-pod": 'non-functional in v1.16+; use the "priorityClassName" field instead',
+  "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+  "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 };
-const renamedSince: Readonly<Record<string, string>> = {
-  "beta.kubernetes.io/arch": "v1.14",
-  "beta.kubernetes.io/os": "v1.14",
-};
-const deprecatedVolumes: Readonly<Record<string, string>> = {
-  gitRepo: "deprecated in v1.11, and disabled by default in v1.33+",
-  scaleIO: "deprecated in v1.16, non-functional in v1.22+",
-  flocker: "deprecated in v1.22, non-functional in v1.25+",
-  storageos: "deprecated in v1.22, non-functional in v1.25+",
-  quobyte: "deprecated in v1.22, non-functional in v1.25+",
-  glusterfs: "deprecated in v1.25, non-functional in v1.26+",
-  rbd: "deprecated in v1.28, non-functional in v1.31+",
-  cephfs: "deprecated in v1.28, non-functional in v1.31+",
-};
+const podSeccomp = "seccomp.security.alpha.kubernetes.io/pod";
+const containerSeccomp = "container.seccomp.security.alpha.kubernetes.io/";
+const appArmor = "container.apparmor.security.beta.kubernetes.io/";
+const countedInBytes = ["memory", "ephemeral-storage"];
 
-export function podSpecWarnings(spec: PodSpec, path: FieldPath): string[] {
-  const warnings: string[] = [];
-  for (const key of Object.keys(spec.nodeSelector ?? {}).sort()) {
-    const renamed = renamedLabels[key];
-    if (!renamed) continue;
-    const at = path.child("nodeSelector").key(key);
-    warnings.push(`${at}: deprecated since ${renamedSince[key] ?? "v1.17"}; use "${renamed}" instead`);
-  }
-  for (const [index, volume] of (spec.volumes ?? []).entries()) {
-    for (const [source, text] of Object.entries(deprecatedVolumes)) {
-      if (source in volume) warnings.push(`${path.child("volumes").index(index).child(source)}: ${text}`);
-    }
-  }
-  for (const [index, { name }] of (spec.imagePullSecrets ?? []).entries()) {
-    if (!name) warnings.push(`${path.child("imagePullSecrets").index(index)}: invalid empty name ""`);
-  }
-  warnings.push(...repeated(spec.hostAliases, ({ ip }) => ip, path.child("hostAliases"), "ip"));
-  for (const list of ["initContainers", "containers"] as const) {
-    for (const [index, container] of (spec[list] ?? []).entries()) {
-      warnings.push(...containerWarnings(container, path.child(list).index(index)));
-    }
-  }
-  warnings.push(...portWarnings(spec.containers ?? [], path.child("containers")));
-  if ((spec.terminationGracePeriodSeconds ?? 0) < 0) {
-    warnings.push(
-      `${path.child("terminationGracePeriodSeconds")}: must be >= 0; negative values are invalid and will be treated as 1`,
-    );
-  }
-  return warnings;
+/** Pods' hostnames are made of names that may hold more than a hostname may. `uses`: what the name is used in. */
+export function nameWarnings(objectName: string | undefined, uses: string): string[] {
+  const problems = dns1123LabelProblems(objectName ?? "");
+  if (problems.length === 0) return [];
+  const detail = `which can result in surprising behavior; a DNS label is recommended: [${problems.join(" ")}]`;
+  return [`metadata.name: this is used in ${uses}, ${detail}`];
+}
+
+/** `path`: of the Pod or of its template. A Pod's AppArmor annotations are spoken of when they become fields. */
+export function podWarnings(
+  { metadata, spec }: { metadata?: Pick<ObjectMeta, "annotations"> | undefined; spec: PodSpec },
+  path: FieldPath,
+  isTemplate: boolean,
+): string[] {
+  const annotations = metadata?.annotations ?? {};
+  const annotationsPath = path.child("metadata", "annotations");
+  const at = path.child("spec");
+  return [
+    ...placementWarnings(spec, at),
+    ...Object.entries(deprecatedAnnotations).flatMap(([key, text]) =>
+      annotations[key] === undefined ? [] : [`${annotationsPath.key(key)}: ${text}`],
+    ),
+    ...volumeWarnings(spec.volumes, at.child("volumes")),
+    ...repeated(spec.hostAliases, ({ ip }) => ip, at.child("hostAliases"), "ip"),
+    ...repeated(spec.imagePullSecrets, ({ name }) => name ?? "", at.child("imagePullSecrets"), "name"),
+    ...(spec.imagePullSecrets ?? []).flatMap(({ name }, index) =>
+      name ? [] : [`${at.child("imagePullSecrets").index(index).child("name")}: invalid empty name ""`],
+    ),
+    ...fractionWarnings(spec.overhead, countedInBytes, at.child("overhead")),
+    ...(spec.securityContext?.seccompProfile ? [] : seccompWarnings(annotations, podSeccomp, annotationsPath)),
+    ...eachContainerOf(spec, at, (container, containerPath) => [
+      ...profileWarnings(spec, container, annotations, annotationsPath, isTemplate),
+      ...containerWarnings(container, containerPath),
+    ]),
+    ...portWarnings(spec, at),
+    ...portNameWarnings(spec, at),
+    ...((spec.terminationGracePeriodSeconds ?? 0) < 0
+      ? [
+          `${at.child("terminationGracePeriodSeconds")}: must be >= 0; negative values are invalid and will be treated as 1`,
+        ]
+      : []),
+    ...affinityWarnings(spec.affinity, at.child("affinity")),
+    ...(spec.dnsConfig?.nameservers ?? []).flatMap((server, index) =>
+      ipWarnings(server, at.child("dnsConfig", "nameservers").index(index)),
+    ),
+    ...(spec.hostAliases ?? []).flatMap(({ ip }, index) =>
+      ipWarnings(ip, at.child("hostAliases").index(index).child("ip")),
+    ),
+  ];
+}
+
+function placementWarnings({ nodeSelector, affinity, topologySpreadConstraints }: PodSpec, path: FieldPath): string[] {
+  const { nodeAffinity } = affinity ?? {};
+  const nodePath = path.child("affinity", "nodeAffinity");
+  return [
+    ...nodeLabelWarnings(nodeSelector, (label) => path.child("nodeSelector").key(label)),
+    ...(nodeAffinity?.[requiredField]?.nodeSelectorTerms ?? []).flatMap((term, index) =>
+      nodeTermWarnings(term, nodePath.child(requiredField, "nodeSelectorTerms").index(index), false),
+    ),
+    ...(nodeAffinity?.[preferredField] ?? []).flatMap(({ preference }, index) =>
+      nodeTermWarnings(preference, nodePath.child(preferredField).index(index).child("preference"), true),
+    ),
+    ...(topologySpreadConstraints ?? []).flatMap(({ topologyKey, labelSelector }, index) => {
+      const at = path.child("topologySpreadConstraints").index(index);
+      return [
+        ...keyWarnings(topologyKey, at.child("topologyKey")),
+        ...selectorWarnings(labelSelector, at.child("labelSelector")),
+      ];
+    }),
+  ];
+}
+
+/** A selector that is not there chooses nothing, while an empty one chooses everything. */
+function selectorWarnings(selector: object | undefined | null, path: FieldPath): string[] {
+  return selector ? [] : [`${path}: a null labelSelector results in matching no pod`];
+}
+
+function affinityWarnings(affinity: Affinity | undefined, path: FieldPath): string[] {
+  const terms = (one: PodAffinity | undefined, at: FieldPath) => [
+    ...(one?.[requiredField] ?? []).flatMap(({ labelSelector }, index) =>
+      selectorWarnings(labelSelector, at.child(requiredField).index(index).child("labelSelector")),
+    ),
+    ...(one?.[preferredField] ?? []).flatMap(({ podAffinityTerm }, index) =>
+      selectorWarnings(
+        podAffinityTerm?.labelSelector,
+        at.child(preferredField).index(index).child("podAffinityTerm", "labelSelector"),
+      ),
+    ),
+  ];
+  return [
+    ...terms(affinity?.podAffinity, path.child("podAffinity")),
+    ...terms(affinity?.podAntiAffinity, path.child("podAntiAffinity")),
+  ];
 }
 
 function repeated<T>(
@@ -70,35 +130,57 @@ function repeated<T>(
   });
 }
 
-function containerWarnings(container: Container, path: FieldPath): string[] {
-  const warnings: string[] = [];
-  for (const list of ["limits", "requests"] as const) {
-    for (const name of ["memory", "ephemeral-storage"]) {
-      const amount = container.resources?.[list]?.[name];
-      if (amount === undefined || Quantity.parse(amount).isInteger()) continue;
-      const at = path.child("resources", list).key(name);
-      warnings.push(`${at}: fractional byte value "${amount}" is invalid, must be an integer`);
-    }
-  }
-  const defined = new Map<string, string | undefined>();
-  for (const [index, { name, value }] of (container.env ?? []).entries()) {
+type Annotations = Readonly<Record<string, string>>;
+
+function seccompWarnings(annotations: Annotations, key: string, path: FieldPath): string[] {
+  if (annotations[key] === undefined) return [];
+  return [`${path.key(key)}: non-functional in v1.27+; use the "seccompProfile" field instead`];
+}
+
+function profileWarnings(
+  spec: PodSpec,
+  { name, securityContext }: Container,
+  annotations: Annotations,
+  path: FieldPath,
+  isTemplate: boolean,
+): string[] {
+  const warnings = securityContext?.seccompProfile ? [] : seccompWarnings(annotations, containerSeccomp + name, path);
+  const hasField = securityContext?.appArmorProfile ?? spec.securityContext?.appArmorProfile;
+  const key = appArmor + name;
+  if (isTemplate && !hasField && annotations[key] !== undefined) warnings.push(appArmorWarning(path.key(key)));
+  return warnings;
+}
+
+export function appArmorWarning(path: FieldPath): string {
+  return `${path}: deprecated since v1.30; use the "appArmorProfile" field instead`;
+}
+
+function containerWarnings({ resources, env }: Container, path: FieldPath): string[] {
+  const warnings = countedInBytes.flatMap((name) =>
+    (["limits", "requests"] as const).flatMap((list) =>
+      fractionWarnings(resources?.[list], [name], path.child("resources", list)),
+    ),
+  );
+  const defined = new Set<string>();
+  for (const [index, { name, value = "", valueFrom }] of (env ?? []).entries()) {
     // Appending to a variable by naming it in its own new value is how values are built up: no accident.
-    const buildsUp = value?.includes(`$(${name})`);
+    const reference = `$(${name})`;
+    const buildsUp = !valueFrom && value !== reference && value.includes(reference);
     if (defined.has(name) && !buildsUp) {
       const at = path.child("env").index(index);
       warnings.push(`${at}: hides previous definition of "${name}", which may be dropped when using apply`);
     }
-    defined.set(name, value);
+    defined.add(name);
   }
   return warnings;
 }
 
-function portWarnings(containers: readonly Container[], path: FieldPath): string[] {
-  const warnings: string[] = [];
+function portWarnings(spec: PodSpec, path: FieldPath): string[] {
   const seen = new Map<string, { at: FieldPath; port: ContainerPort }[]>();
-  for (const [index, container] of containers.entries()) {
-    for (const [portIndex, port] of (container.ports ?? []).entries()) {
-      const at = path.index(index).child("ports").index(portIndex);
+  return eachContainerOf(spec, path, ({ ports }, containerPath) =>
+    (ports ?? []).flatMap((port, index) => {
+      const at = containerPath.child("ports").index(index);
+      const warnings = port.hostIP && !port.hostPort ? [`${at}: hostIP set without hostPort: ${portText(port)}`] : [];
       const identity = `${port.containerPort}/${port.protocol}`;
       const others = seen.get(identity) ?? [];
       for (const other of others) {
@@ -106,9 +188,31 @@ function portWarnings(containers: readonly Container[], path: FieldPath): string
         if (kind) warnings.push(`${at}: ${kind} port definition with ${other.at}`);
       }
       seen.set(identity, [...others, { at, port }]);
-    }
-  }
-  return warnings;
+      return warnings;
+    }),
+  );
+}
+
+function portText({ name, hostPort, containerPort, protocol, hostIP }: ContainerPort): string {
+  const fields = `HostPort:${hostPort ?? 0} ContainerPort:${containerPort} Protocol:${protocol} HostIP:${hostIP}`;
+  return `{Name:${name ?? ""} ${fields}}`;
+}
+
+/** Within one container the same name twice is an error; who asks for a port by name gets the first of several containers'. */
+function portNameWarnings(spec: PodSpec, path: FieldPath): string[] {
+  const first = new Map<string, FieldPath>();
+  return eachContainerOf(spec, path, (container, containerPath) => {
+    if (spec.initContainers?.includes(container) && container.restartPolicy !== "Always") return [];
+    return (container.ports ?? []).flatMap(({ name }, index) => {
+      if (!name) return [];
+      const at = containerPath.child("ports").index(index);
+      const other = first.get(name);
+      first.set(name, other ?? at);
+      if (!other) return [];
+      const detail = `services and probes that select ports by name will use ${other}`;
+      return [`${at}: duplicate port name ${JSON.stringify(name)} with ${other}, ${detail}`];
+    });
+  });
 }
 
 function overlapOf(a: ContainerPort, b: ContainerPort): string | undefined {
