@@ -39,6 +39,7 @@ import {
 } from "./controllers/pod-garbage-collector-controller.ts";
 import { replicaSetController } from "./controllers/replicaset-controller.ts";
 import { replicationControllerController } from "./controllers/replicationcontroller-controller.ts";
+import { resourceClaimController } from "./controllers/resourceclaim-controller.ts";
 import { resourceQuotaController } from "./controllers/resourcequota-controller.ts";
 import { rootCaCertificatePublisherController } from "./controllers/root-ca-certificate-publisher-controller.ts";
 import { serviceCidrController } from "./controllers/service-cidr-controller.ts";
@@ -115,6 +116,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     persistentVolumeClaimProtectionController,
     volumeAttributesClassProtectionController,
     ephemeralVolumeController,
+    resourceClaimController,
     certificateApprovingController,
     certificateCleanerController,
     ...(options.signCertificate ? [certificateSigningController(options.signCertificate)] : []),

@@ -19,10 +19,12 @@ export interface ProfileSurroundings {
   defaultSpreading?: (pod: PodInfo) => DefaultSpreading | undefined;
   /** They watch claims and volumes. */
   volumePlugins?: readonly SchedulerPlugin[];
+  /** It watches claims for devices, and their devices. */
+  dynamicResources?: SchedulerPlugin;
 }
 
 export function defaultProfile(
-  { defaultSpreading, volumePlugins = [] }: ProfileSurroundings = {},
+  { defaultSpreading, volumePlugins = [], dynamicResources }: ProfileSurroundings = {},
   schedulerName = "default-scheduler",
   args: PluginArgs = {},
 ): Profile {
@@ -38,6 +40,7 @@ export function defaultProfile(
       ...volumePlugins,
       podTopologySpread(defaultSpreading, args.PodTopologySpread),
       interPodAffinity(args.InterPodAffinity),
+      ...(dynamicResources ? [dynamicResources] : []),
       nodeResourcesBalancedAllocation,
       imageLocality,
     ],

@@ -2,13 +2,18 @@
 import type { Diagnosis } from "./find-node.ts";
 import type { Refusal } from "./framework.ts";
 
-export function failureMessage(totalNodes: number, diagnosis: Diagnosis, preemption: string): string {
+/** `claims`: what came of taking devices away from claims that nobody uses, which is tried before Pods are removed. */
+export function failureMessage(
+  totalNodes: number,
+  diagnosis: Diagnosis,
+  preemption: string,
+  claims = "no new claims to deallocate",
+): string {
   if (totalNodes === 0) return "no nodes available to schedule pods";
   const parts = [`0/${totalNodes} nodes are available:`];
   if (diagnosis.refusal) parts.push(`${diagnosis.refusal.reasons.join(", ")}.`);
   else if (diagnosis.refusals.size > 0) parts.push(`${histogram(diagnosis.refusals.values())}.`);
-  // Upstream tries to take devices away from others before Pods; nobody has any here.
-  if (preemption) parts.push(`no new claims to deallocate, ${preemption}`);
+  if (preemption) parts.push(`${claims}, ${preemption}`);
   return parts.join(" ");
 }
 

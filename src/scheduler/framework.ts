@@ -31,7 +31,13 @@ export type ClusterEvent =
   | "PodRemoved"
   | "PodLabelsChanged"
   | "PodScaledDown"
-  | "StorageChanged";
+  | "PodResourceClaimsChanged"
+  | "StorageChanged"
+  | "ResourceClaimChanged"
+  /** A claim lost its devices, or a user. */
+  | "ResourceClaimFreed"
+  | "ResourceSliceChanged"
+  | "DeviceClassChanged";
 
 export interface SchedulerPlugin {
   /** Upstream's name. */
@@ -40,8 +46,12 @@ export interface SchedulerPlugin {
   weight?: number;
   /** What may let a Pod pass that this plugin refused. */
   wakesOn: readonly ClusterEvent[];
+  /** Why the Pod is not even tried yet: nobody is told. Undefined: it may be. */
+  preEnqueue?(pod: PodInfo): Refusal | undefined;
   /** Undefined: has nothing against any Node. A Refusal: no Node can do. */
   filter?(pod: PodInfo, cluster: ClusterState): NodeFilter | Refusal | undefined;
+  /** No Node would do, those refused with what they were refused for: what the plugin says to it, and does about it behind. */
+  postFilter?(pod: PodInfo, refusals: ReadonlyMap<NodeInfo, Refusal>): string | undefined;
   /** Called with the Nodes that passed. Undefined: has no preference. */
   score?(pod: PodInfo, cluster: ClusterState, nodes: readonly NodeInfo[]): NodeScorer | undefined;
   /** The Pod has been given the Node: what it needs there is promised to nobody else. */
@@ -57,6 +67,11 @@ export interface Profile {
   plugins: readonly SchedulerPlugin[];
   /** Whether it makes room by removing Pods of lower priority. Default true. */
   preempts?: boolean;
+}
+
+/** What the Pod refers to makes no sense: it is told, and tried again after a while. */
+export class SchedulingError extends Error {
+  override name = "SchedulingError";
 }
 
 export function isRefusal(result: NodeFilter | Refusal | undefined): result is Refusal {

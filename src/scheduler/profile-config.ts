@@ -78,6 +78,8 @@ function compileProfile(
         wakesOn,
         ...(weighs === undefined ? {} : { weight: weighs }),
         ...(filters ? { filter: (pod, cluster) => plugin.filter!(pod, cluster) } : {}),
+        ...(filters && plugin.preEnqueue ? { preEnqueue: (pod) => plugin.preEnqueue!(pod) } : {}),
+        ...(filters && plugin.postFilter ? { postFilter: (pod, refusals) => plugin.postFilter!(pod, refusals) } : {}),
         ...(filters && plugin.reserve ? { reserve: (pod, node) => plugin.reserve!(pod, node) } : {}),
         ...(filters && plugin.unreserve ? { unreserve: (pod) => plugin.unreserve!(pod) } : {}),
         ...(filters && plugin.preBind ? { preBind: (pod, node) => plugin.preBind!(pod, node) } : {}),

@@ -13,6 +13,7 @@ type Check = (value: unknown, path: Path) => ProfileMistake[];
 /** Every default plugin by upstream's name. */
 const pluginNames = [
   "DefaultPreemption",
+  "DynamicResources",
   "ImageLocality",
   "InterPodAffinity",
   "NodeAffinity",

@@ -1,8 +1,10 @@
 /** Gives Pods their Nodes: watches, decides one Pod at a time, binds in parallel (kube-scheduler). */
 import type { Namespace, Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
+import type { ResourceClaim } from "../api/resource/v1.ts";
 import {
   CSINodes,
+  DeviceClasses,
   Namespaces,
   Nodes,
   PersistentVolumeClaims,
@@ -11,6 +13,8 @@ import {
   Pods,
   ReplicaSets,
   ReplicationControllers,
+  ResourceClaims,
+  ResourceSlices,
   Services,
   StatefulSets,
   StorageClasses,
@@ -29,11 +33,13 @@ import { createSeriesRecorder, type SeriesRecorder } from "../controller-runtime
 import { whenAborted } from "../controller-runtime/when-aborted.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { defaultSpreadingFrom, servicesBySelectorPair } from "./default-spreading.ts";
+import { ClaimLedger } from "./dynamic-resources/claim-ledger.ts";
 import { failureMessage } from "./failure-message.ts";
 import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
-import type { ClusterEvent, Profile } from "./framework.ts";
+import { type ClusterEvent, type Profile, SchedulingError } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
 import { planPreemption } from "./plugins/default-preemption.ts";
+import { DynamicResources } from "./plugins/dynamic-resources.ts";
 import { nodeVolumeLimits } from "./plugins/node-volume-limits.ts";
 import { VolumeBinding } from "./plugins/volume-binding.ts";
 import { volumeRestrictions } from "./plugins/volume-restrictions.ts";
@@ -78,13 +84,15 @@ class Scheduler {
   readonly #profiles: ReadonlyMap<string, Profile>;
   readonly #events: ReadonlyMap<string, SeriesRecorder>;
   readonly #volumeBinding: VolumeBinding;
+  readonly #claims = new ClaimLedger();
+  readonly #dynamicResources: DynamicResources;
   readonly #position: SearchPosition = { next: 0 };
   readonly #binding = new Set<Promise<void>>();
   #isReady = false;
   #isPumpQueued = false;
 
   constructor(options: SchedulerOptions) {
-    const { client, clock, log, signal } = options;
+    const { client, clock, random, log, signal } = options;
     this.#options = options;
     this.#cache = new InformerCache({ client, clock, log, signal });
     this.#volumeBinding = new VolumeBinding({ client, clock, cache: this.#cache, signal });
@@ -94,8 +102,11 @@ class Scheduler {
       this.#volumeBinding,
       volumeZone(this.#cache),
     ];
+    const dynamicResources = new DynamicResources({ client, clock, random, cache: this.#cache, claims: this.#claims });
+    this.#dynamicResources = dynamicResources;
     const defaultSpreading = defaultSpreadingFrom(this.#cache);
-    const profiles = compileProfiles(options.profiles ?? [{}], { defaultSpreading, volumePlugins });
+    const surroundings = { defaultSpreading, volumePlugins, dynamicResources };
+    const profiles = compileProfiles(options.profiles ?? [{}], surroundings);
     this.#profiles = new Map(profiles.map((profile) => [profile.schedulerName, profile]));
     this.#events = new Map(
       profiles.map(({ schedulerName }) => [
@@ -130,6 +141,12 @@ class Scheduler {
         this.#volumeBinding.changed();
       });
     }
+    cache.informer(ResourceClaims).addHandler((change) => this.#onClaim(change));
+    cache.informer(ResourceSlices).addHandler(() => {
+      this.#dynamicResources.slicesChanged();
+      this.#queue.notify("ResourceSliceChanged");
+    });
+    cache.informer(DeviceClasses).addHandler(() => this.#queue.notify("DeviceClassChanged"));
     cache.informer(Namespaces).addHandler((change) => this.#onNamespace(change));
     cache.informer(Nodes).addHandler((change) => this.#onNode(change));
     cache.informer(Pods).addHandler((change) => this.#onPod(change));
@@ -141,6 +158,15 @@ class Scheduler {
   #onNamespace({ type, object, previous }: Change<Namespace>): void {
     if (type === "DELETED") this.#cluster.removeNamespace(object.metadata.name);
     else if (!semanticEqual(object.metadata.labels, previous?.metadata.labels)) this.#cluster.setNamespace(object);
+  }
+
+  #onClaim({ type, object, previous }: Change<ResourceClaim>): void {
+    const isGone = type === "DELETED";
+    this.#claims.see(object, isGone);
+    const isFreed =
+      ((isGone || !object.status?.allocation) && (previous ?? object).status?.allocation !== undefined) ||
+      (object.status?.reservedFor?.length ?? 0) < (previous?.status?.reservedFor?.length ?? 0);
+    this.#queue.notify(isFreed ? "ResourceClaimFreed" : "ResourceClaimChanged");
   }
 
   #onNode({ type, object, previous }: Change<Node>): void {
@@ -205,6 +231,8 @@ class Scheduler {
       !semanticEqual(previous.metadata.labels, pod.metadata.labels);
     if (isChanged) this.#queue.add(pod);
     else this.#queue.refresh(pod);
+    if (!isChanged && !semanticEqual(previous.status?.resourceClaimStatuses, pod.status?.resourceClaimStatuses))
+      this.#queue.notify("PodResourceClaimsChanged");
   }
 
   #pumpSoon(): void {
@@ -242,6 +270,11 @@ class Scheduler {
       return;
     }
     try {
+      for (const plugin of profile.plugins) {
+        if (!plugin.preEnqueue?.(pod)) continue;
+        this.#queue.putBack(queued, new Set(plugin.wakesOn));
+        return;
+      }
       const decision = findNode(profile, pod, this.#cluster, random, this.#position);
       if (decision.kind === "placed") {
         this.#cluster.assume(pod, decision.node);
@@ -249,7 +282,8 @@ class Scheduler {
         this.#track(this.#bind(profile, queued, pod, decision.node));
       } else this.#track(this.#fail(profile, queued, pod, decision));
     } catch (error) {
-      log.error("scheduling failed", { pod: keyOf(queued.pod), error: String((error as Error).stack ?? error) });
+      if (error instanceof SchedulingError) this.#track(this.#tellError(profile, queued.pod, error.message));
+      else log.error("scheduling failed", { pod: keyOf(queued.pod), error: String((error as Error).stack ?? error) });
       this.#queue.putFailed(queued);
     }
   }
@@ -309,7 +343,9 @@ class Scheduler {
     for (const plugin of profile.plugins) {
       if (diagnosis.plugins.has(plugin.name)) for (const event of plugin.wakesOn) wakesOn.add(event);
     }
-    const message = failureMessage(totalNodes, diagnosis, plan.kind === "none" ? plan.message : "");
+    let claims: string | undefined;
+    for (const plugin of profile.plugins) claims = plugin.postFilter?.(pod, diagnosis.refusals) ?? claims;
+    const message = failureMessage(totalNodes, diagnosis, plan.kind === "none" ? plan.message : "", claims);
     // Before anything is awaited: an event that helps must find the Pod waiting.
     if (plan.kind === "evict") {
       // Whoever was to get room on the Node, and is less important, looks elsewhere.
@@ -335,13 +371,27 @@ class Scheduler {
     this.#events.get(schedulerName)!.event({ regarding: pod, ...told });
   }
 
-  async #writeFailure(pod: DeepReadonly<Pod>, message: string, nominatedNodeName: string | undefined): Promise<void> {
+  async #tellError({ schedulerName }: Profile, pod: DeepReadonly<Pod>, message: string): Promise<void> {
+    this.#tellFailure(schedulerName, pod, message);
+    try {
+      await this.#writeFailure(pod, message, pod.status?.nominatedNodeName, "SchedulerError");
+    } catch (error) {
+      this.#options.log.warn("a scheduling failure could not be recorded", { pod: keyOf(pod), error: String(error) });
+    }
+  }
+
+  async #writeFailure(
+    pod: DeepReadonly<Pod>,
+    message: string,
+    nominatedNodeName: string | undefined,
+    reason = "Unschedulable",
+  ): Promise<void> {
     const { client, clock } = this.#options;
     const present = pod.status?.conditions?.find(({ type }) => type === "PodScheduled");
-    const isSame = present?.status === "False" && present.reason === "Unschedulable" && present.message === message;
+    const isSame = present?.status === "False" && present.reason === reason && present.message === message;
     if (isSame && nominatedNodeName === pod.status?.nominatedNodeName) return;
     const lastTransitionTime = present?.status === "False" ? present.lastTransitionTime : rfc3339(clock.now());
-    const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable", message, lastTransitionTime };
+    const condition = { type: "PodScheduled", status: "False", reason, message, lastTransitionTime };
     const status = { conditions: [condition], ...(nominatedNodeName ? { nominatedNodeName } : {}) };
     const body = { metadata: { uid: pod.metadata.uid }, status };
     try {

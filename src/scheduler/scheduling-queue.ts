@@ -119,6 +119,13 @@ export class SchedulingQueue {
     }
   }
 
+  /** It was not tried: no attempt is counted, and it is tried at once when something happens that may help. */
+  putBack(queued: QueuedPod, wakesOn: ReadonlySet<ClusterEvent>): void {
+    queued.attempts--;
+    this.putUnschedulable(queued, wakesOn);
+    queued.backoffUntilMs = this.#clock.now();
+  }
+
   /** The API failed us: try again after a while. */
   putFailed(queued: QueuedPod): void {
     this.#inFlight.delete(queued.pod.metadata.uid);

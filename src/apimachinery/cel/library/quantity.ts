@@ -20,6 +20,11 @@ class QuantityValue extends OpaqueValue {
   }
 }
 
+/** A quantity of an object, where a type says so. Throws a CelError for what is none. */
+export const quantityOf = (text: string): OpaqueValue => quantity(text);
+/** A semantic version of an object. Throws a CelError for what is none. */
+export const versionOf = (text: string): OpaqueValue => semver(text);
+
 const reading = { cost: ([text = 0]: Sizes) => traversal(text) };
 
 function quantity(text: string): QuantityValue {
