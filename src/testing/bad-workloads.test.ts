@@ -1,5 +1,5 @@
 /** What cannot work says so, and keeps nobody busy: each case counts what controllers and scheduler try to write. */
-import { expect, test } from "vitest";
+import { afterAll, expect, test as testAlone } from "vitest";
 import type { Deployment } from "../api/apps/v1.ts";
 import type { KubeObject, New } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
@@ -18,6 +18,9 @@ import {
   StatefulSets,
 } from "../api/resources.ts";
 import { finishPod, runningPods, startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
+
+/** Each has a cluster of its own, and mostly waits to see that nothing happens: they wait together. */
+const test = testAlone.concurrent;
 
 const namespace = "default";
 const metadata = { name: "bad", namespace };
@@ -63,7 +66,10 @@ const deployment = (extra: Partial<Deployment["spec"]>): New<Deployment> => ({
 
 const rolling = (rollingUpdate: object) => deployment({ strategy: { type: "RollingUpdate", rollingUpdate } });
 const finite = { ...template, spec: { ...template.spec, restartPolicy: "Never" } };
-test.each<[string, Resource, object, string]>([
+let refusing: Promise<TestControlPlane> | undefined;
+afterAll(async () => (await refusing)?.[Symbol.asyncDispose]());
+
+testAlone.each<[string, Resource, object, string]>([
   [
     "a selector that does not match its own template",
     Deployments,
@@ -142,7 +148,8 @@ test.each<[string, Resource, object, string]>([
     'Unsupported value: "Never"',
   ],
 ])("%s is refused", async (_, resource, body, message) => {
-  await using cluster = await start();
+  refusing ??= start();
+  const cluster = await refusing;
   await expect(cluster.client.create(resource, body as New<KubeObject>)).rejects.toThrow(message);
 });
 

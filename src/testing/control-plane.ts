@@ -211,6 +211,47 @@ export function hastyClock(speed: number, startMs: number): Clock {
   };
 }
 
+export interface LeapingClock extends Clock {
+  /** Puts the clock forward: what falls due on the way is due at once. */
+  leap(ms: number): void;
+}
+
+/** The system's clock, from `startMs` on, until somebody puts it forward. */
+export function leapingClock(startMs: number): LeapingClock {
+  const since = systemClock.now();
+  const pending = new Set<{ dueMs: number; callback: () => void; timer: Disposable }>();
+  let leaptMs = 0;
+  const now = () => startMs + leaptMs + systemClock.now() - since;
+  return {
+    now,
+    setTimer(delayMs, callback, options) {
+      const fire = () => {
+        pending.delete(entry);
+        callback();
+      };
+      const timer = systemClock.setTimer(delayMs, fire, options);
+      const entry = { dueMs: now() + delayMs, callback: fire, timer };
+      pending.add(entry);
+      return {
+        [Symbol.dispose]: () => {
+          pending.delete(entry);
+          entry.timer[Symbol.dispose]();
+        },
+      };
+    },
+    leap(ms) {
+      leaptMs += ms;
+      for (const entry of [...pending].sort((a, b) => a.dueMs - b.dueMs)) {
+        if (!pending.has(entry)) continue;
+        entry.timer[Symbol.dispose]();
+        const leftMs = entry.dueMs - now();
+        if (leftMs <= 0) entry.callback();
+        else entry.timer = systemClock.setTimer(leftMs, entry.callback);
+      }
+    },
+  };
+}
+
 /** Ends a Pod as its first container would: 0 succeeds. */
 export async function finishPod(
   { client, clock }: TestControlPlane,

@@ -4,7 +4,15 @@ import type { CronJob, Job } from "../api/batch/v1.ts";
 import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly, New } from "../api/object.ts";
 import { CronJobs, Events, Jobs, Pods } from "../api/resources.ts";
-import { finishPod, hastyClock, runningPods, startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
+import type { Clock } from "../base/clock.ts";
+import {
+  finishPod,
+  hastyClock,
+  leapingClock,
+  runningPods,
+  startTestControlPlane,
+  type TestControlPlane,
+} from "./control-plane.ts";
 
 const namespace = "default";
 const ref = { name: "work", namespace };
@@ -19,16 +27,15 @@ function job(extra: Partial<Job["spec"]>): New<Job> {
   return { metadata: ref, spec: { template: podTemplate, ...extra } };
 }
 
-/** Failed Pods' successors wait ten seconds and more: the clock goes so much faster. */
-async function start(speed = 100, from = "2026-01-01T00:00:05Z"): Promise<TestControlPlane> {
-  const cluster = await startTestControlPlane({
-    watched,
-    clock: hastyClock(speed, Date.parse(from)),
-    // Nobody sends heartbeats.
-    controllers: { nodeMonitorGracePeriodMs: 1e9 },
-  });
+/** Failed Pods' successors wait ten seconds and more: the clock goes a hundred times as fast. */
+const start = () => startOn(hastyClock(100, Date.parse("2026-01-01T00:00:05Z")));
+
+async function startOn<C extends Clock>(clock: C): Promise<TestControlPlane & { clock: C }> {
+  // Nobody sends heartbeats.
+  const controllers = { nodeMonitorGracePeriodMs: 1e9 };
+  const cluster = await startTestControlPlane({ watched, clock, controllers });
   await cluster.addNode("worker", { cpu: "64" });
-  return cluster;
+  return Object.assign(cluster, { clock });
 }
 
 const status = (cluster: TestControlPlane) => cluster.get(Jobs, "work")?.status;
@@ -188,9 +195,12 @@ test("a deleted Job takes its Pods along, and leaves no finalizer behind", async
   await cluster.until(() => cluster.list(Pods).length === 0 && cluster.get(Jobs, "work") === undefined);
 });
 
-function cronJob(extra: Partial<CronJob["spec"]>): New<CronJob> {
+const minute = 60_000;
+const startCron = (from = "2026-01-01T00:00:05Z") => startOn(leapingClock(Date.parse(from)));
+
+function cronJob(extra: Partial<CronJob["spec"]>, name = "tick"): New<CronJob> {
   return {
-    metadata: { name: "tick", namespace },
+    metadata: { name, namespace },
     spec: { schedule: "* * * * *", jobTemplate: { spec: { template: podTemplate } }, ...extra },
   };
 }
@@ -203,69 +213,79 @@ const jobNames = (cluster: TestControlPlane) =>
 const active = (cluster: TestControlPlane) => cluster.get(CronJobs, "tick")?.status?.active ?? [];
 const eventReasons = (cluster: TestControlPlane) =>
   new Set(cluster.list(Events, namespace).map(({ reason }) => reason));
+const started = async (cluster: TestControlPlane, count: number) =>
+  cluster.until(() => active(cluster).length === count && cluster.list(Jobs).length >= count);
 
 test("a CronJob that allows it runs several Jobs at once, named after their minute", async () => {
-  await using cluster = await start();
+  await using cluster = await startCron();
   await cluster.client.create(CronJobs, cronJob({ concurrencyPolicy: "Allow" }));
-  await cluster.until(() => active(cluster).length >= 2);
-  const minute = Date.parse("2026-01-01T00:01:00Z") / 60_000;
-  expect(jobNames(cluster).slice(0, 2)).toEqual([`tick-${minute}`, `tick-${minute + 1}`]);
-  expect(cluster.get(Jobs, `tick-${minute}`)?.metadata.annotations).toMatchObject({
+  for (const count of [1, 2]) {
+    cluster.clock.leap(minute);
+    await started(cluster, count);
+  }
+  const first = Date.parse("2026-01-01T00:01:00Z") / minute;
+  expect(jobNames(cluster)).toEqual([`tick-${first}`, `tick-${first + 1}`]);
+  expect(cluster.get(Jobs, `tick-${first}`)?.metadata.annotations).toMatchObject({
     "batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-01-01T00:01:00Z",
   });
 });
 
 test("a CronJob that forbids it starts no second Job beside the first", async () => {
-  await using cluster = await start();
+  await using cluster = await startCron();
   await cluster.client.create(CronJobs, cronJob({ concurrencyPolicy: "Forbid" }));
-  await cluster.until(() => active(cluster).length === 1);
+  cluster.clock.leap(minute);
+  await started(cluster, 1);
+  cluster.clock.leap(minute);
   await cluster.until(() => eventReasons(cluster).has("JobAlreadyActive"));
   expect(cluster.list(Jobs)).toHaveLength(1);
-  const [first] = runningPods(cluster);
-  await finishPod(cluster, first!, 0);
+  await cluster.until(() => runningPods(cluster).length === 1);
+  await finishPod(cluster, runningPods(cluster)[0]!, 0);
   await cluster.until(() => cluster.list(Jobs).length === 2);
   await cluster.until(() => cluster.get(CronJobs, "tick")?.status?.lastSuccessfulTime !== undefined);
 });
 
 test("a CronJob that replaces ends the Job that still runs", async () => {
-  await using cluster = await start();
+  await using cluster = await startCron();
   await cluster.client.create(CronJobs, cronJob({ concurrencyPolicy: "Replace" }));
-  await cluster.until(() => active(cluster).length === 1);
+  cluster.clock.leap(minute);
+  await started(cluster, 1);
   const [first] = jobNames(cluster);
+  cluster.clock.leap(minute);
   await cluster.until(() => active(cluster).length === 1 && active(cluster)[0]?.name !== first);
   await cluster.until(() => !jobNames(cluster).includes(first!));
 });
 
-test("a suspended CronJob starts nothing", async () => {
-  await using cluster = await start();
+test("a suspended CronJob starts nothing until it is let go", async () => {
+  await using cluster = await startCron();
   await cluster.client.create(CronJobs, cronJob({ suspend: true }));
-  await new Promise((done) => setTimeout(done, 1500)); // Two minutes and a half of the cluster's.
-  expect(cluster.list(Jobs)).toEqual([]);
-  await cluster.edit(CronJobs, "tick", ({ spec }) => (spec.suspend = false));
+  await cluster.client.create(CronJobs, cronJob({}, "other"));
+  cluster.clock.leap(2.5 * minute);
   await cluster.until(() => cluster.list(Jobs).length > 0);
+  expect(jobNames(cluster).filter((name) => name.startsWith("tick"))).toEqual([]);
+  await cluster.edit(CronJobs, "tick", ({ spec }) => (spec.suspend = false));
+  await started(cluster, 1);
 });
 
 test("finished Jobs of a CronJob stay only up to its history limits", async () => {
-  await using cluster = await start();
-  await cluster.client.create(CronJobs, cronJob({ successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 0 }));
-  const seen = new Set<string>();
-  while (seen.size < 3) {
-    const unfinished = () => runningPods(cluster).filter(({ metadata }) => !seen.has(metadata.uid));
-    await cluster.until(() => unfinished().length > 0);
-    for (const pod of unfinished()) {
-      seen.add(pod.metadata.uid);
-      await finishPod(cluster, pod, 0);
-    }
+  await using cluster = await startCron();
+  const jobTemplate = { spec: { template: podTemplate, backoffLimit: 0 } };
+  const limits = { successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 0 };
+  await cluster.client.create(CronJobs, cronJob({ jobTemplate, ...limits }));
+  for (const exitCode of [0, 1, 0]) {
+    cluster.clock.leap(minute);
+    await cluster.until(() => runningPods(cluster).length === 1);
+    await finishPod(cluster, runningPods(cluster)[0]!, exitCode);
+    await cluster.until(() => active(cluster).length === 0);
   }
-  const complete = () =>
-    cluster.list(Jobs).filter(({ status: of }) => of?.conditions?.some(({ type }) => type === "Complete"));
-  await cluster.until(() => complete().length === 1 && cluster.list(Jobs).length <= 2);
+  const last = Date.parse("2026-01-01T00:03:00Z") / minute;
+  await cluster.until(() => JSON.stringify(jobNames(cluster)) === JSON.stringify([`tick-${last}`]));
 });
 
 test("a Job that the controller started, and forgot in a crash, is on the CronJob's list again", async () => {
-  await using cluster = await start(10, "2025-12-31T23:59:40Z");
+  await using cluster = await startCron("2025-12-31T23:59:40Z");
   await cluster.client.create(CronJobs, cronJob({ schedule: "@yearly", concurrencyPolicy: "Forbid" }));
-  await cluster.until(() => active(cluster).length === 1);
+  cluster.clock.leap(minute);
+  await started(cluster, 1);
   const [{ name } = { name: "" }] = active(cluster);
   await cluster.client.patch(
     CronJobs,
@@ -277,8 +297,37 @@ test("a Job that the controller started, and forgot in a crash, is on the CronJo
   expect(cluster.list(Jobs)).toHaveLength(1);
 });
 
+test("a CronJob on its way out starts nothing more, and still says what has finished", async () => {
+  await using cluster = await startCron();
+  const { metadata, ...rest } = cronJob({});
+  await cluster.client.create(CronJobs, { ...rest, metadata: { ...metadata, finalizers: ["test/held"] } } as never);
+  cluster.clock.leap(minute);
+  await started(cluster, 1);
+  await cluster.client.delete(CronJobs, { name: "tick", namespace }, { propagationPolicy: "Background" });
+  await cluster.until(() => cluster.get(CronJobs, "tick")?.metadata.deletionTimestamp !== undefined);
+  await cluster.client.create(CronJobs, cronJob({}, "other"));
+  cluster.clock.leap(minute);
+  await cluster.until(() => jobNames(cluster).some((name) => name.startsWith("other")));
+  expect(jobNames(cluster).filter((name) => name.startsWith("tick"))).toHaveLength(1);
+  const ofTick = () => runningPods(cluster).filter(({ metadata: { name } }) => name.startsWith("tick"));
+  await cluster.until(() => ofTick().length === 1);
+  await finishPod(cluster, ofTick()[0]!, 0);
+  await cluster.until(() => active(cluster).length === 0);
+  await cluster.edit(CronJobs, "tick", ({ metadata: of }) => (of.finalizers = []));
+});
+
+test("of more than a hundred missed starts the latest is made up for, with a warning", async () => {
+  await using cluster = await startCron();
+  await cluster.client.create(CronJobs, cronJob({ suspend: true }));
+  cluster.clock.leap(101 * minute);
+  await cluster.edit(CronJobs, "tick", ({ spec }) => (spec.suspend = false));
+  await started(cluster, 1);
+  expect(jobNames(cluster)).toEqual([`tick-${Date.parse("2026-01-01T01:41:00Z") / minute}`]);
+  await cluster.until(() => eventReasons(cluster).has("TooManyMissedTimes"));
+});
+
 test("a line that is never due says so, and starts nothing", async () => {
-  await using cluster = await start();
+  await using cluster = await startCron();
   await cluster.client.create(CronJobs, cronJob({ schedule: "0 0 31 2 *" }));
   await cluster.until(() => eventReasons(cluster).has("InvalidSchedule"));
   const before = cluster.attempts.get("create events");

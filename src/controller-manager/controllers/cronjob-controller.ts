@@ -6,7 +6,7 @@ import { CronJobs, Jobs } from "../../api/resources.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isAlreadyExists, isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
-import { refOf } from "../../client/client.ts";
+import { type Client, refOf } from "../../client/client.ts";
 import {
   defineController,
   type Reconcile,
@@ -17,7 +17,7 @@ import { isNamespaceTerminating } from "../../controller-runtime/namespace-termi
 import { owned } from "../../controller-runtime/wakes.ts";
 import { controllerReferenceOf, controllerReferenceTo } from "../ownership.ts";
 import { messageOf } from "../pod-control.ts";
-import { type CronSchedule, latestDue, nextDueMs, parseCron } from "./cronjob/cron-schedule.ts";
+import { type CronSchedule, isTimeZone, latestDue, nextDueMs, parseCron } from "./cronjob/cron-schedule.ts";
 import { finishedCondition, jobCondition } from "./job/job-facts.ts";
 
 export const cronJobController = defineController<CronJob>({
@@ -27,7 +27,7 @@ export const cronJobController = defineController<CronJob>({
   writes: [Jobs, statusOf(CronJobs)],
   async reconcile(context) {
     const cronJob = context.cache.get(CronJobs, context.key);
-    if (!cronJob || cronJob.metadata.deletionTimestamp) return;
+    if (!cronJob) return;
     return await reconcileCronJob(context, cronJob);
   },
 });
@@ -41,7 +41,7 @@ async function reconcileCronJob(context: Reconcile, cronJob: ReadCronJob): Promi
   const { api, cache, clock, events } = context;
   const { spec } = cronJob;
   const nowMs = clock.now();
-  let status: DeepReadonly<CronJobStatus> = settle(context, cronJob, cache.ownedBy(Jobs, cronJob));
+  let status: DeepReadonly<CronJobStatus> = await settle(context, cronJob, cache.ownedBy(Jobs, cronJob));
   await trimHistory(context, cronJob, cache.ownedBy(Jobs, cronJob));
 
   const write = async () => {
@@ -52,6 +52,13 @@ async function reconcileCronJob(context: Reconcile, cronJob: ReadCronJob): Promi
       if (!isNotFound(error)) throw error;
     }
   };
+  if (cronJob.metadata.deletionTimestamp) return await write();
+  const { timeZone } = spec;
+  if (timeZone !== undefined && !isTimeZone(timeZone)) {
+    const message = `invalid timeZone: ${JSON.stringify(timeZone)}: unknown time zone ${timeZone}`;
+    events.event(cronJob, "Warning", "UnknownTimeZone", message);
+    return await write();
+  }
   if (spec.suspend) return await write();
   let schedule: CronSchedule;
   try {
@@ -62,7 +69,7 @@ async function reconcileCronJob(context: Reconcile, cronJob: ReadCronJob): Promi
       cronJob,
       "Warning",
       "UnparseableSchedule",
-      `unparseable schedule: ${spec.schedule} : ${messageOf(error)}`,
+      `unparseable schedule: ${JSON.stringify(spec.schedule)} : ${messageOf(error)}`,
     );
     return await write();
   }
@@ -141,14 +148,20 @@ export function planRun(
 }
 
 /** The status with finished Jobs taken off the list of active ones. */
-function settle({ events }: Reconcile, cronJob: ReadCronJob, jobs: readonly ReadJob[]): DeepReadonly<CronJobStatus> {
+async function settle(
+  { api, events }: Reconcile,
+  cronJob: ReadCronJob,
+  jobs: readonly ReadJob[],
+): Promise<DeepReadonly<CronJobStatus>> {
   const byUid = new Map(jobs.map((job) => [job.metadata.uid, job]));
   const active: DeepReadonly<ObjectReference>[] = [];
   let lastSuccessfulTime = cronJob.status?.lastSuccessfulTime;
   for (const reference of cronJob.status?.active ?? []) {
     const job = byUid.get(reference.uid ?? "");
     if (!job) {
-      events.event(cronJob, "Normal", "MissingJob", `Active job went missing: ${reference.name}`);
+      // Another server may have made it, and our cache not know of it yet.
+      if (await exists(api, reference)) active.push(reference);
+      else events.event(cronJob, "Normal", "MissingJob", `Active job went missing: ${reference.name}`);
       continue;
     }
     const finished = finishedCondition(job);
@@ -163,8 +176,7 @@ function settle({ events }: Reconcile, cronJob: ReadCronJob, jobs: readonly Read
   }
   for (const job of jobs) {
     const isKnown = cronJob.status?.active?.some(({ uid }) => uid === job.metadata.uid);
-    const isManual = job.metadata.annotations?.["cronjob.kubernetes.io/instantiate"] === "manual";
-    if (!isKnown && !isManual && !finishedCondition(job) && !isDue(cronJob, job)) {
+    if (!isKnown && !finishedCondition(job) && !isDue(cronJob, job)) {
       const message = `Saw a job that the controller did not create or forgot: ${job.metadata.name}`;
       events.event(cronJob, "Warning", "UnexpectedJob", message);
     }
@@ -174,6 +186,16 @@ function settle({ events }: Reconcile, cronJob: ReadCronJob, jobs: readonly Read
   }
   const { active: _, ...rest } = cronJob.status ?? {};
   return { ...rest, ...(active.length > 0 ? { active } : {}), ...(lastSuccessfulTime ? { lastSuccessfulTime } : {}) };
+}
+
+async function exists(api: Client, { name = "", namespace = "" }: DeepReadonly<ObjectReference>): Promise<boolean> {
+  try {
+    await api.get(Jobs, { name, namespace });
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
 }
 
 /** Whether it is one that we may be about to note: made for a start that the status does not know of yet. */

@@ -112,6 +112,7 @@ export class SimulatedCluster {
       clock,
       random: seededRandom(seed + 4),
       podsOn: (node) => this.world.all("pods").filter(({ spec }) => spec.nodeName === node),
+      nodeNamed: (name) => this.world.find("nodes", name),
     });
   }
 

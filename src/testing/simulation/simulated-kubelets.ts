@@ -46,6 +46,7 @@ export class SimulatedKubelets {
   readonly #clock: SimulatedClock;
   readonly #random: Random;
   readonly #podsOn: (node: string) => readonly DeepReadonly<Pod>[];
+  readonly #nodeNamed: (name: string) => DeepReadonly<Node> | undefined;
   readonly #nodes = new Map<string, Kubelet>();
   #addresses = 0;
 
@@ -54,11 +55,13 @@ export class SimulatedKubelets {
     clock: SimulatedClock;
     random: Random;
     podsOn(node: string): readonly DeepReadonly<Pod>[];
+    nodeNamed(name: string): DeepReadonly<Node> | undefined;
   }) {
     this.#client = options.client;
     this.#clock = options.clock;
     this.#random = options.random;
     this.#podsOn = options.podsOn;
+    this.#nodeNamed = options.nodeNamed;
   }
 
   get names(): string[] {
@@ -138,12 +141,12 @@ export class SimulatedKubelets {
       .then(() => {
         if (!node.isAlive || node.life !== life) return;
         // A node that was away looks at its Pods anew.
-        for (const container of node.running.values()) this.#report(node, container);
-        const present = new Set<string>();
-        for (const pod of this.#podsOn(node.name)) {
-          present.add(pod.metadata.uid);
-          this.#look(node, pod);
+        const present = new Map(this.#podsOn(node.name).map((pod) => [pod.metadata.uid, pod]));
+        for (const [uid, container] of node.running) {
+          const pod = present.get(uid);
+          if (pod && !isReported(pod, "Running", container.isReady)) this.#report(node, container);
         }
+        for (const pod of present.values()) this.#look(node, pod);
         for (const uid of [...node.running.keys()]) if (!present.has(uid)) node.running.delete(uid);
       });
     this.#after(node, heartbeatMs, () => this.#beat(node, life));
@@ -159,6 +162,7 @@ export class SimulatedKubelets {
       if (!isNotFound(error)) throw error;
       await this.#client.create(Leases, { metadata: ref, spec });
     }
+    if (isReady(this.#nodeNamed(name))) return;
     try {
       const node: New<Node> = { metadata: { name, labels: { "kubernetes.io/hostname": name } }, spec: {} };
       await this.#client.create(Nodes, node);
@@ -167,7 +171,7 @@ export class SimulatedKubelets {
     }
     const amounts = { cpu: shape.cpu, memory: "8Gi", pods: shape.pods };
     const current = await this.#client.get(Nodes, { name });
-    if (current.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True")) return;
+    if (isReady(current)) return;
     const time = rfc3339(now);
     const condition = (type: string, status: string) => ({
       type,
@@ -257,9 +261,9 @@ export class SimulatedKubelets {
     if (current.metadata.uid !== uid || current.status?.phase === "Succeeded" || current.status?.phase === "Failed")
       return;
     const now = rfc3339(this.#clock.now());
+    if (isReported(current, phase, isReady)) return;
     const ready = phase === "Running" && isReady ? "True" : "False";
     const old = current.status?.conditions?.find(({ type }) => type === "Ready");
-    if (current.status?.phase === phase && old?.status === ready) return;
     const podIP = current.status?.podIP ?? `10.244.${(this.#addresses >> 8) & 255}.${this.#addresses++ & 255}`;
     const lastTransitionTime = old?.status === ready ? old.lastTransitionTime : now;
     const exitCode = phase === "Succeeded" ? 0 : 1;
@@ -283,4 +287,14 @@ export class SimulatedKubelets {
     const body = { metadata: { uid }, status };
     await this.#client.patch(Pods, { name, namespace }, { type: "strategic", body }, { subresource: "status" });
   }
+}
+
+/** Whether its status tells as much already. */
+function isReported({ status }: DeepReadonly<Pod>, phase: string, isReady: boolean): boolean {
+  const ready = phase === "Running" && isReady ? "True" : "False";
+  return status?.phase === phase && status.conditions?.find(({ type }) => type === "Ready")?.status === ready;
+}
+
+function isReady(node: DeepReadonly<Node> | undefined): boolean {
+  return node?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 }

@@ -91,7 +91,8 @@ export class World {
     const name = key.slice(prefix.length);
     const previous = kind.get(name);
     if (event.kind === "put") {
-      const object = JSON.parse(Buffer.from(event.current.value).toString()) as KubeObject;
+      const { buffer, byteOffset, byteLength } = event.current.value;
+      const object = JSON.parse(Buffer.from(buffer, byteOffset, byteLength).toString()) as KubeObject;
       kind.set(name, object);
       this.uids.add(object.metadata.uid);
       onChange({ plural, type: previous ? "MODIFIED" : "ADDED", object, previous } as unknown as WorldChange);

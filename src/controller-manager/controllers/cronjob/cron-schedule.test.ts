@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { latestDue, nextDueMs, parseCron } from "./cron-schedule.ts";
+import { isTimeZone, latestDue, nextDueMs, parseCron } from "./cron-schedule.ts";
 
 const next = (line: string, after: string, timeZone?: string) => {
   const due = nextDueMs(parseCron(line), Date.parse(after), timeZone);
@@ -17,6 +17,8 @@ describe("a cron line is next due", () => {
     ["@monthly", "2026-01-15T00:00:00Z", "2026-02-01T00:00"],
     ["15-45/15 3 * * *", "2026-01-01T03:15:00Z", "2026-01-01T03:30"],
     ["0 0 * * 7", "2026-01-01T00:00:00Z", "2026-01-04T00:00"],
+    ["@every 1h30m", "2026-01-01T00:10:00Z", "2026-01-01T01:40"],
+    ["@every 90s", "2026-01-01T00:10:30Z", "2026-01-01T00:12"],
   ])("%s after %s", (line, after, expected) => {
     expect(next(line, after)).toBe(expected);
   });
@@ -70,6 +72,10 @@ test("of many missed times the latest counts", () => {
     latestMs: from + 3_600_000,
     count: 1,
   });
+  expect(latestDue(parseCron("@every 20m"), from, from + 90 * 60_000, undefined)).toEqual({
+    latestMs: from + 80 * 60_000,
+    count: 4,
+  });
 });
 
 test.each([
@@ -78,6 +84,15 @@ test.each([
   ["*/0 * * * *", "step of range should be a positive number"],
   ["5-1 * * * *", "beyond end of range"],
   ["x * * * *", "failed to parse int from x"],
+  ["@every soon", 'time: invalid duration "soon"'],
 ])("%s is refused", (line, reason) => {
   expect(() => parseCron(line)).toThrow(reason);
+});
+
+test.each([
+  ["Asia/Seoul", true],
+  ["Etc/UTC", true],
+  ["Mars/Olympus", false],
+])("%s is a time zone: %s", (name, is) => {
+  expect(isTimeZone(name)).toBe(is);
 });

@@ -8,6 +8,8 @@ export interface CronSchedule {
   weekdays: ReadonlySet<number>;
   /** When both days and weekdays are restricted, either will do. */
   isEitherDay: boolean;
+  /** `@every 90m`: due so long after the last time, whatever the clock shows; the rest then says nothing. */
+  everyMs?: number;
 }
 
 const monthNames = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
@@ -25,6 +27,8 @@ const macros: Record<string, string> = {
 
 /** Throws with the reason when the line is none. */
 export function parseCron(line: string): CronSchedule {
+  const every = /^@every (.*)$/.exec(line.trim());
+  if (every) return { ...parseCron("* * * * *"), everyMs: parseEvery(every[1]!) };
   const text = macros[line.trim().toLowerCase()] ?? line.trim();
   const fields = text.split(/\s+/);
   if (fields.length !== 5) throw new Error(`expected exactly 5 fields, found ${fields.length}: [${line}]`);
@@ -38,6 +42,18 @@ export function parseCron(line: string): CronSchedule {
     weekdays: parseField(weekday, 0, 6, weekdayNames, 0),
     isEitherDay: isRestricted(day) && isRestricted(weekday),
   };
+}
+
+const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A Go duration in whole seconds, one at least. */
+function parseEvery(text: string): number {
+  const parts = [...text.matchAll(/([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)/g)];
+  if (text === "" || parts.map(([part]) => part).join("") !== text) {
+    throw new Error(`failed to parse duration @every ${text}: time: invalid duration "${text}"`);
+  }
+  const totalMs = parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitMs[unit!]!, 0);
+  return Math.max(1000, Math.floor(totalMs / 1000) * 1000);
 }
 
 function parseField(field: string, min: number, max: number, names: readonly string[] = [], offset = 0): Set<number> {
@@ -76,6 +92,7 @@ const horizonDays = 366 * 5;
 
 /** The first time after `afterMs` that the line is due; undefined when it never is. */
 export function nextDueMs(schedule: CronSchedule, afterMs: number, timeZone = "UTC"): number | undefined {
+  if (schedule.everyMs !== undefined) return Math.floor(afterMs / 1000) * 1000 + schedule.everyMs;
   const local = wallClock(afterMs, timeZone);
   // Days are counted as if they were UTC's: a label for the date, not an instant.
   const firstDay = Date.UTC(local.year, local.month - 1, local.day);
@@ -119,6 +136,16 @@ function offsetMs(instantMs: number, timeZone: string): number {
   return Date.UTC(year, month - 1, day, hour, minute) - floored;
 }
 
+/** Whether there is a time zone of that name. */
+export function isTimeZone(timeZone: string): boolean {
+  try {
+    wallClock(0, timeZone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const formats = new Map<string, Intl.DateTimeFormat>();
 
 function wallClock(instantMs: number, timeZone: string) {
@@ -152,6 +179,10 @@ export function latestDue(
   timeZone: string | undefined,
   limit = 100,
 ): { latestMs: number | undefined; count: number } {
+  if (schedule.everyMs !== undefined) {
+    const count = Math.max(0, Math.floor((toMs - fromMs) / schedule.everyMs));
+    return { latestMs: count > 0 ? fromMs + count * schedule.everyMs : undefined, count };
+  }
   let latestMs: number | undefined;
   let count = 0;
   for (
