@@ -10,8 +10,21 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
+          exclude: ["src/testing/*.test.ts"],
           testTimeout: 20_000,
           pool: "forks",
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        // API server, controllers and scheduler over a memory store. Nearly everything is imported for each file, so
+        // they share it: `isolate` would have it imported again for every one.
+        test: {
+          name: "control-plane",
+          include: ["src/testing/*.test.ts"],
+          testTimeout: 20_000,
+          pool: "forks",
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
