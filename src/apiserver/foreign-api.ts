@@ -1,4 +1,6 @@
 /** A group-version that another server answers for: requests are passed on to it (upstream: kube-aggregator). */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import type { UserInfo } from "./authentication.ts";
 import type { Exchange } from "./http/exchange.ts";
 
@@ -13,4 +15,20 @@ export interface ForeignApi {
   serve(exchange: Exchange, user: UserInfo, auditId: string): Promise<void>;
   /** GETs `target` (path and query) in JSON for a part of this process. Throws the server's Status as a StatusError. */
   read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown>;
+  /** As `serve`, for a connection that is to speak another protocol: `head` is what of it has come already. */
+  upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, user: UserInfo): Promise<void>;
+  /** What it publishes of itself; undefined until it has, or when it publishes nothing. */
+  readonly openApi: ForeignOpenApi;
+}
+
+export interface ForeignOpenApi {
+  /** Where its document of version 3 is, on its server and on ours: path and query, as its index says. */
+  readonly v3?: string | undefined;
+  /** What of its document of version 2 is about this group-version. */
+  readonly v2?: OpenApiV2Part | undefined;
+}
+
+export interface OpenApiV2Part {
+  paths: Record<string, object>;
+  definitions: Record<string, object>;
 }

@@ -29,13 +29,20 @@ const hooks = {
   "/never": () => new Promise(() => {}),
 };
 
-/** v1 has `rig`, v2 calls it `sails`. */
+/** What v1 has, and what v2 calls it. */
+const renamed = { rig: "sails", issuer: "issuerRef" };
+
 function convert({ uid, desiredAPIVersion, objects }) {
-  const convertedObjects = objects.map(({ spec: { rig, sails, ...spec } = {}, ...object }) => ({
-    ...object,
-    apiVersion: desiredAPIVersion,
-    spec: { ...spec, ...(desiredAPIVersion.endsWith("/v2") ? { sails: sails ?? rig } : { rig: rig ?? sails }) },
-  }));
+  const names = Object.entries(renamed).map((pair) => (desiredAPIVersion.endsWith("/v2") ? pair : pair.reverse()));
+  const convertedObjects = objects.map(({ spec = {}, ...object }) => {
+    const converted = { ...spec };
+    for (const [from, to] of names) {
+      if (!(from in converted)) continue;
+      converted[to] = converted[from];
+      delete converted[from];
+    }
+    return { ...object, apiVersion: desiredAPIVersion, spec: converted };
+  });
   return { uid, convertedObjects, result: { status: "Success" } };
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
-import { createServer, type Server } from "node:https";
+import { createServer, request as httpsRequest, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { APIServices, EndpointSlices, Services } from "../../api/resources.ts";
@@ -27,6 +28,27 @@ const flunders = {
   verbs: ["get", "list", "create"],
 };
 
+const path = "/apis/wardle.example.com/v1alpha1";
+const openApi3 = {
+  "apis/wardle.example.com/v1alpha1": { serverRelativeURL: `/openapi/v3${path}?hash=abc` },
+  "apis/apps/v1": { serverRelativeURL: "/openapi/v3/apis/apps/v1?hash=def" },
+};
+const reference = (name: string) => ({ schema: { $ref: `#/definitions/${name}` } });
+const podSpec = "io.k8s.api.core.v1.PodSpec";
+const openApi2 = {
+  swagger: "2.0",
+  paths: {
+    [`${path}/flunders`]: { get: { responses: { 200: reference("Flunder") } } },
+    "/apis/apps/v1/deployments": { get: { responses: { 200: reference("Stolen") } } },
+  },
+  definitions: {
+    Flunder: { type: "object", properties: { template: { $ref: `#/definitions/${podSpec}` } } },
+    // The same name for something else.
+    [podSpec]: { type: "object", properties: { masts: { type: "integer" } } },
+    Stolen: { type: "object" },
+  },
+};
+
 beforeAll(async () => {
   api = await startTestApiServer();
   const { pki } = api;
@@ -50,6 +72,8 @@ beforeAll(async () => {
         JSON.stringify({ kind: "APIResourceList", groupVersion: "wardle.example.com/v1alpha1", resources: [flunders] }),
       );
     }
+    if (request.url === "/openapi/v2") return response.end(JSON.stringify(openApi2));
+    if (request.url === "/openapi/v3") return response.end(JSON.stringify({ paths: openApi3 }));
     response.end(
       JSON.stringify({
         apiVersion: "wardle.example.com/v1alpha1",
@@ -60,6 +84,13 @@ beforeAll(async () => {
         url: request.url,
       }),
     );
+  });
+  backend.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!request.url?.endsWith("/attach")) return socket.end("HTTP/1.1 418 No\r\ncontent-length: 2\r\n\r\nno");
+    const user = request.headers["x-remote-user"];
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n${user} `);
+    socket.write(head);
+    socket.pipe(socket);
   });
   await new Promise<void>((resolve) => backend.listen(0, "localhost", resolve));
   const client = api.server.client({ name: "system:kube-aggregator", groups: ["system:masters"] }, "test");
@@ -167,12 +198,80 @@ describe("an aggregated API", () => {
     expect(found?.versions[0]?.resources.map(({ resource }) => resource)).toEqual(["flunders"]);
   });
 
+  it("is a part of what OpenAPI says of all, and its own documents come from its server", async () => {
+    type Index = { paths: Record<string, { serverRelativeURL: string }> };
+    const index = (await requests()("/openapi/v3")).json as Index;
+    expect(index.paths["apis/wardle.example.com/v1alpha1"]).toEqual({
+      serverRelativeURL: `/openapi/v3${path}?hash=abc`,
+    });
+    expect(index.paths["apis/apps/v1"]?.serverRelativeURL).not.toContain("hash=def");
+    const document = (await requests()(`/openapi/v3${path}?hash=abc`)).json;
+    expect(document).toMatchObject({ url: `/openapi/v3${path}?hash=abc` });
+    expect(seen.at(-1)).toMatchObject({ "x-remote-user": "system:aggregator" });
+    const whole = (await requests()("/openapi/v2")).json as unknown as typeof openApi2 & {
+      definitions: Record<string, object>;
+    };
+    expect(whole.paths[`${path}/flunders`]).toBeDefined();
+    expect(whole.definitions.Flunder.properties.template.$ref).toBe(`#/definitions/${podSpec}_v2`);
+    expect(whole.definitions[`${podSpec}_v2`]).toEqual(openApi2.definitions[podSpec]);
+    expect(whole.definitions[podSpec]?.properties).not.toHaveProperty("masts");
+    expect(whole.definitions).not.toHaveProperty("Stolen");
+  });
+
+  it("may speak another protocol over the connection, as whoever asks", async () => {
+    const { pki } = api;
+    const upgrade = (what: string) =>
+      new Promise<string>((resolve, reject) => {
+        const outgoing = httpsRequest(`${api.url}${path}/namespaces/default/flunders/a/${what}`, {
+          ca: pki.ca.certificatePem,
+          cert: pki.admin.certificatePem,
+          key: pki.admin.privateKeyPem,
+          headers: { connection: "Upgrade", upgrade: "echo", "x-remote-user": "somebody" },
+          agent: false,
+        });
+        outgoing.on("error", reject).end();
+        outgoing.on("response", ({ statusCode }) => resolve(`refused with ${statusCode}`));
+        outgoing.on("upgrade", (_, socket, head) => {
+          let said = head.toString();
+          socket.on("data", (chunk: Buffer) => {
+            said += chunk;
+            if (said.endsWith("hello")) socket.end();
+          });
+          socket.on("close", () => resolve(said));
+          socket.write("hello");
+        });
+      });
+    expect(await upgrade("attach")).toBe("kubernetes-admin hello");
+    expect(await upgrade("nothing")).toBe("refused with 418");
+  });
+
   it("answers the controllers of this process too, as who they are", async () => {
     const foreign = api.server.registry.foreign.get("wardle.example.com/v1alpha1")!;
     const user = { name: "system:kube-controller-manager", groups: ["system:masters"] };
     const path = "/apis/wardle.example.com/v1alpha1/namespaces/default/flunders/a?labelSelector=a%3Db";
     expect(await foreign.read(path, user, stop.signal)).toMatchObject({ kind: "Flunder", method: "GET", url: path });
     expect(seen.at(-1)).toMatchObject({ "x-remote-user": "system:kube-controller-manager" });
+  });
+
+  it("says why it is not there as soon as that is so", async () => {
+    const slice = { name: "sample", namespace: "default" };
+    const standing = await api.client.get(EndpointSlices, slice);
+    const endpoints = [{ addresses: ["localhost"], conditions: { ready: false } }];
+    await api.client.update(EndpointSlices, { ...standing, endpoints } as never);
+    const missing =
+      'False MissingEndpoints endpointslices for service/sample in "default" have no addresses with port name ""';
+    await vi.waitFor(async () => expect(await available()).toBe(missing));
+    await api.client.delete(EndpointSlices, slice);
+    await vi.waitFor(async () =>
+      expect(await available()).toBe(
+        'False EndpointsNotFound cannot find endpointslices for service/sample in "default"',
+      ),
+    );
+    const service = await api.client.get(Services, slice);
+    await api.client.update(Services, { ...service, spec: { ...service.spec, ports: [{ port: 80 }] } } as never);
+    await vi.waitFor(async () =>
+      expect(await available()).toBe('False ServicePortError service/sample in "default" is not listening on port 443'),
+    );
   });
 
   it("is gone with its APIService", async () => {

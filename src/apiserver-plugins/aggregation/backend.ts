@@ -1,11 +1,12 @@
 /** One aggregated server as requests see it: passes them on, with the user in headers that our front-proxy certificate vouches for. */
 import type { IncomingMessage } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
 import type { APIService } from "../../api/apiregistration/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { UserInfo } from "../../apiserver/authentication.ts";
-import type { ForeignApi } from "../../apiserver/foreign-api.ts";
+import type { ForeignApi, ForeignOpenApi, OpenApiV2Part } from "../../apiserver/foreign-api.ts";
 import type { Exchange, Headers, ResponseHeaders } from "../../apiserver/http/exchange.ts";
 import type { ServiceRouter } from "../webhooks/service-route.ts";
 import { describeFailure, tlsAgent } from "../webhooks/tls-agent.ts";
@@ -21,6 +22,7 @@ export class Backend implements ForeignApi {
   readonly version: string;
   available = false;
   resources: readonly object[] | undefined;
+  openApi: ForeignOpenApi = {};
   readonly #router: ServiceRouter;
   readonly #frontProxy: () => FrontProxy | undefined;
   #proof: FrontProxy | undefined;
@@ -76,6 +78,37 @@ export class Backend implements ForeignApi {
     }
   }
 
+  async upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, user: UserInfo): Promise<void> {
+    if (!this.available) throw unavailable("service unavailable");
+    const { method = "GET", url = "/", headers } = incoming;
+    const { agent, url: target } = await this.#way(url);
+    const upgrade = { connection: "Upgrade", ...(headers.upgrade ? { upgrade: headers.upgrade } : {}) };
+    const outgoing = httpsRequest(target, { method, agent, headers: { ...passedOn(headers, user), ...upgrade } });
+    socket.once("close", () => outgoing.destroy());
+    await new Promise<void>((resolve, reject) => {
+      outgoing.once("error", (error) =>
+        reject(unavailable(`error trying to reach service: ${describeFailure(error, target)}`)),
+      );
+      outgoing.once("upgrade", (response, far, farHead) => {
+        socket.write(headOf(response), "latin1");
+        if (farHead.length > 0) socket.write(farHead);
+        if (head.length > 0) far.write(head);
+        far.on("error", () => socket.destroy()).pipe(socket);
+        socket.on("error", () => far.destroy()).pipe(far);
+        socket.once("close", () => far.destroy());
+        far.once("close", () => socket.destroy());
+        resolve();
+      });
+      // The server would not: its answer is the client's.
+      outgoing.once("response", (response) => {
+        socket.write(headOf(response, "connection: close"), "latin1");
+        response.pipe(socket);
+        response.once("close", resolve);
+      });
+      outgoing.end();
+    });
+  }
+
   async read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown> {
     if (!this.available) throw unavailable("service unavailable");
     const headers = passedOn({ accept: "application/json" }, user);
@@ -94,9 +127,28 @@ export class Backend implements ForeignApi {
     throw StatusError.fromStatus({ message: `the server answered ${status}`, ...(answer as object), code: status });
   }
 
+  /** Reads what the server publishes of this group-version in OpenAPI; nothing when it publishes none. */
+  async readOpenApi(signal: AbortSignal): Promise<void> {
+    const read = async (path: string) => {
+      try {
+        return await this.read(path, aggregator, signal);
+      } catch {
+        return undefined;
+      }
+    };
+    const name = `apis/${this.group}/${this.version}`;
+    const [index, whole] = await Promise.all([read("/openapi/v3"), read("/openapi/v2")]);
+    const paths = (index as { paths?: Record<string, { serverRelativeURL?: string }> } | undefined)?.paths;
+    const v3 = paths?.[name]?.serverRelativeURL;
+    this.openApi = {
+      v3: typeof v3 === "string" && v3.startsWith(`/openapi/v3/${name}`) ? v3 : undefined,
+      v2: whole ? partBelow(`/${name}`, whole as Partial<OpenApiV2Part>) : undefined,
+    };
+  }
+
   /** What the server says of itself. Throws an Error that says where it failed. */
   async discover(signal: AbortSignal): Promise<{ resources?: LegacyResource[] }> {
-    const user = { name: "system:kube-aggregator", groups: ["system:masters"] };
+    const user = aggregator;
     const { spec } = this.apiService;
     const url = `https://${spec.service!.name}.${spec.service!.namespace}.svc:${spec.service!.port ?? 443}${this.path}`;
     try {
@@ -123,6 +175,29 @@ export class Backend implements ForeignApi {
     body: AsyncIterable<Uint8Array> | undefined,
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
+    const { agent, url } = await this.#way(path);
+    const hasBody = body !== undefined && method !== "GET" && method !== "HEAD";
+    // Said outright: Node takes a DELETE for one without a body, and would send one nevertheless.
+    const framing = hasBody ? { "transfer-encoding": "chunked" } : {};
+    const outgoing = httpsRequest(url, { method, agent, headers: { ...headers, ...framing }, signal });
+    const answered = new Promise<IncomingMessage>((resolve, reject) => {
+      outgoing.once("response", resolve);
+      outgoing.once("error", (error) => reject(new Error(describeFailure(error, url), { cause: error })));
+    });
+    // A failure while the body is sent is seen here too.
+    answered.catch(() => {});
+    if (hasBody) {
+      for await (const chunk of body) {
+        if (!outgoing.write(chunk))
+          await Promise.race([new Promise((resolve) => outgoing.once("drain", resolve)), answered]);
+      }
+    }
+    outgoing.end();
+    return answered;
+  }
+
+  /** Connections to the server, with our proof of now, and how it names a path. Throws an Error when there is no way. */
+  async #way(path: string): Promise<{ agent: Agent; url: URL }> {
     const { service, caBundle, insecureSkipTLSVerify } = this.apiService.spec;
     const { namespace = "", name = "", port = 443 } = service!;
     const route = await this.#router.route(namespace, name, port);
@@ -144,26 +219,38 @@ export class Backend implements ForeignApi {
       });
       this.#agents.set(key, agent);
     }
-    const url = new URL(`https://${serverName}:${port}${path}`);
-    const hasBody = body !== undefined && method !== "GET" && method !== "HEAD";
-    // Said outright: Node takes a DELETE for one without a body, and would send one nevertheless.
-    const framing = hasBody ? { "transfer-encoding": "chunked" } : {};
-    const outgoing = httpsRequest(url, { method, agent, headers: { ...headers, ...framing }, signal });
-    const answered = new Promise<IncomingMessage>((resolve, reject) => {
-      outgoing.once("response", resolve);
-      outgoing.once("error", (error) => reject(new Error(describeFailure(error, url), { cause: error })));
-    });
-    // A failure while the body is sent is seen here too.
-    answered.catch(() => {});
-    if (hasBody) {
-      for await (const chunk of body) {
-        if (!outgoing.write(chunk))
-          await Promise.race([new Promise((resolve) => outgoing.once("drain", resolve)), answered]);
-      }
-    }
-    outgoing.end();
-    return answered;
+    return { agent, url: new URL(`https://${serverName}:${port}${path}`) };
   }
+}
+
+const aggregator: UserInfo = { name: "system:kube-aggregator", groups: ["system:masters"] };
+
+/** The status line and headers of a response, as they came. */
+function headOf({ statusCode, statusMessage, rawHeaders }: IncomingMessage, ...more: string[]): string {
+  const lines = [`HTTP/1.1 ${statusCode} ${statusMessage}`, ...more];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const isOurs = more.length > 0 && /^(connection|transfer-encoding)$/i.test(rawHeaders[i]!);
+    if (!isOurs) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  }
+  return `${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** The paths below `prefix`, and the definitions that they need. */
+function partBelow(prefix: string, { paths = {}, definitions = {} }: Partial<OpenApiV2Part>): OpenApiV2Part {
+  const part: OpenApiV2Part = { paths: {}, definitions: {} };
+  for (const [path, item] of Object.entries(paths)) {
+    if (path.startsWith(`${prefix}/`)) part.paths[path] = item;
+  }
+  const open: unknown[] = [part.paths];
+  while (open.length > 0) {
+    for (const [, name = ""] of JSON.stringify(open.pop()).matchAll(/"\$ref":"#\/definitions\/([^"]+)"/g)) {
+      const definition = definitions[name];
+      if (!definition || part.definitions[name]) continue;
+      part.definitions[name] = definition;
+      open.push(definition);
+    }
+  }
+  return part;
 }
 
 export interface LegacyResource {

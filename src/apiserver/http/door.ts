@@ -392,6 +392,12 @@ export class HttpDoor {
         trail?.actsAs(user);
       }
       await this.#pipeline.authorize(attributesOf(info, user), trail);
+      const foreign = foreignApiOf(services.registry, info.path);
+      if (foreign) {
+        trail?.upgraded();
+        await foreign.upgrade(incoming, socket, head, user);
+        return;
+      }
       if (!info.isResource) throw unknownPath();
       const resource = services.registry.find(info.group, info.version, info.resource);
       if (!resource || !hasScope(resource, info)) throw unknownPath();

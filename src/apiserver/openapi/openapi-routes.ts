@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { apiVersionOf, type GroupVersion, parseApiVersion } from "../../apimachinery/group-version.ts";
 import type { Clock } from "../../base/clock.ts";
 import { servedGroups } from "../discovery/discovery.ts";
+import type { ForeignApi, OpenApiV2Part } from "../foreign-api.ts";
 import type { Exchange, ResponseHeaders } from "../http/exchange.ts";
 import { baseHeaders } from "../http/respond.ts";
 import { noRepresentation, parseAccept } from "../negotiation/accept.ts";
@@ -58,6 +59,8 @@ export class OpenApiRoutes {
       ? groupVersionOfPath(path.slice("/openapi/v3/".length))
       : undefined;
     const served = groupVersion && this.#registry.inGroupVersion(apiVersionOf(groupVersion));
+    const foreign = groupVersion && this.#registry.foreign.get(apiVersionOf(groupVersion));
+    if (!served && foreign?.openApi.v3) return foreign.serve(exchange, aggregator, auditId);
     if (!groupVersion || !served) {
       exchange.respond(404, { "audit-id": auditId }, "");
       return;
@@ -82,10 +85,10 @@ export class OpenApiRoutes {
 
   async #v2(exchange: Exchange, auditId: string): Promise<void> {
     const accept = String(exchange.headers["accept"] ?? "*/*");
-    const all = () => [...this.#registry.all()];
+    const merged = () => withForeign(documentV2([...this.#registry.all()]), this.#registry.foreign.values());
     if (protobufV2.test(accept)) {
       const { encodeOpenApiV2 } = await import("./protobuf-v2.ts");
-      const document = this.#document("v2 protobuf", () => encodeOpenApiV2(documentV2(all())));
+      const document = this.#document("v2 protobuf", () => encodeOpenApiV2(merged()));
       return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
     }
     const types = parseAccept(accept).map(({ type }) => type);
@@ -95,12 +98,7 @@ export class OpenApiRoutes {
     ) {
       throw noRepresentation();
     }
-    send(
-      exchange,
-      auditId,
-      this.#document("v2", () => documentV2(all())),
-      "application/json",
-    );
+    send(exchange, auditId, this.#document("v2", merged), "application/json");
   }
 
   /** `hash`: what the document is known by already. Default: that of its bytes. */
@@ -125,8 +123,40 @@ export class OpenApiRoutes {
         paths[name] = { serverRelativeURL: `/openapi/v3/${name}?hash=${hash}` };
       }
     }
+    for (const { group, version, openApi } of this.#registry.foreign.values()) {
+      if (openApi.v3) paths[`apis/${group}/${version}`] = { serverRelativeURL: openApi.v3 };
+    }
     return { paths };
   }
+}
+
+/** Who asks aggregated servers for their documents. */
+const aggregator = { name: "system:aggregator", groups: ["system:authenticated"] };
+
+/** With what other servers publish. Where one means something else by a definition's name, its definition gets another. */
+function withForeign(document: DocumentV2, foreign: Iterable<ForeignApi>): DocumentV2 {
+  for (const { openApi } of foreign) {
+    if (!openApi.v2) continue;
+    let text = JSON.stringify(openApi.v2);
+    for (const [name, definition] of Object.entries(openApi.v2.definitions)) {
+      const own = document.definitions[name];
+      if (!own || JSON.stringify(own) === JSON.stringify(definition)) continue;
+      let free = 2;
+      while (document.definitions[`${name}_v${free}`]) free++;
+      text = text
+        .replaceAll(`"#/definitions/${name}"`, `"#/definitions/${name}_v${free}"`)
+        .replace(`${JSON.stringify(name)}:`, `${JSON.stringify(`${name}_v${free}`)}:`);
+    }
+    const { paths, definitions } = JSON.parse(text) as OpenApiV2Part;
+    for (const [path, item] of Object.entries(paths)) document.paths[path] ??= item;
+    Object.assign(document.definitions, definitions);
+  }
+  return document;
+}
+
+interface DocumentV2 extends OpenApiV2Part {
+  swagger: string;
+  [more: string]: unknown;
 }
 
 function groupVersionOfPath(path: string): GroupVersion | undefined {
@@ -160,10 +190,10 @@ function documentV3(resources: readonly ServedResource[]): object {
   };
 }
 
-function documentV2(resources: readonly ServedResource[]): object {
+function documentV2(resources: readonly ServedResource[]): DocumentV2 {
   const schemas = new SchemaCollector(2);
   const writer = new PathWriter(2, schemas);
-  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as object;
+  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as DocumentV2["paths"];
   return {
     swagger: "2.0",
     info,

@@ -1,5 +1,4 @@
-/** What CEL expressions of admission see: object, oldObject, request, namespaceObject, authorizer. */
-import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
+/** What CEL expressions of admission see beside the objects: request, namespaceObject, authorizer. */
 import {
   type AskAuthorizer,
   authorizerValue,
@@ -39,21 +38,6 @@ function optionsOf({ operation, options, dryRun }: AdmissionRequest): object | n
   const kind = optionKinds[operation];
   if (!kind) return null;
   return { kind, apiVersion: "meta.k8s.io/v1", ...options, ...(dryRun ? { dryRun: ["All"] } : {}) };
-}
-
-/** The objects as whoever matched wants to see them. */
-export function objectsFor(
-  request: AdmissionRequest,
-  as: MatchedAs,
-  convert: (object: DeepReadonly<KubeObject>) => DeepReadonly<KubeObject>,
-) {
-  const present = (object: DeepReadonly<KubeObject> | undefined) => {
-    if (!object) return null;
-    const seen = as.converted ? convert(object) : object;
-    const apiVersion = as.kind.group ? `${as.kind.group}/${as.kind.version}` : as.kind.version;
-    return { ...seen, apiVersion, kind: as.kind.kind };
-  };
-  return { object: present(request.object), oldObject: present(request.oldObject) };
 }
 
 /** Asks the cluster's authorizers for `user`. They answer at once; one that has to wait counts as an error. */

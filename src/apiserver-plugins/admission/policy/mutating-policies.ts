@@ -49,9 +49,10 @@ export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin
             for (const { kind, expression } of compiled.parts.mutations) {
               const outcome = evaluation.run(expression);
               if (outcome.kind === "error") throw new Error(outcome.message);
-              const seen = source.seen(request, as) as KubeObject;
+              const { object: seen } = (await source.versions.objects(request, as)) as { object: KubeObject };
               const made = kind === "apply" ? applied(seen, outcome.value, as, request) : patched(seen, outcome.value);
-              if (!replaceObject(request, source.restored(decodedAs(made, as, request), as, request))) continue;
+              const restored = await source.versions.restored(decodedAs(made, as, request), as, request);
+              if (!replaceObject(request, restored)) continue;
               course.changed();
               request.reinvoke = true;
             }

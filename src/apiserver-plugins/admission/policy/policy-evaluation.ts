@@ -20,8 +20,9 @@ import type { AdmissionRequest } from "../../../apiserver/admission.ts";
 import type { Authorizer } from "../../../apiserver/authorization.ts";
 import type { ResourceRegistry } from "../../../apiserver/resource-registry.ts";
 import type { ObjectReader } from "../../object-reader.ts";
-import { askAuthorizers, authorizerVariables, objectsFor, requestFacts } from "../generic/cel-request.ts";
+import { askAuthorizers, authorizerVariables, requestFacts } from "../generic/cel-request.ts";
 import { isExempt, type MatchCriteria, type MatchedAs, matchCriteria, RequestMatcher } from "../generic/matching.ts";
+import { RequestVersions } from "../generic/request-versions.ts";
 
 export interface PolicyOptions {
   objects: ObjectReader;
@@ -118,6 +119,8 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
   readonly #options: PolicyOptions;
   readonly #policies: Resource<P>;
   readonly #bindings: Resource<B>;
+  /** What expressions see of a request, and what becomes of what they make. */
+  readonly versions: RequestVersions;
   readonly #matcher: RequestMatcher;
   readonly #compile: (policy: DeepReadonly<P>) => CompiledPolicy<Parts>;
   readonly #compiled = new WeakMap<object, CompiledPolicy<Parts>>();
@@ -132,6 +135,7 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
     this.#options = options;
     this.#policies = policies;
     this.#bindings = bindings;
+    this.versions = new RequestVersions(options.registry);
     this.#matcher = new RequestMatcher(options.objects, options.registry);
     this.#compile = compile;
   }
@@ -177,8 +181,9 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
     const params = await this.#params(spec.paramKind, specOf(binding).paramRef as ParamRef | undefined, request);
     const namespace = await this.#matcher.namespaceOf(request);
     for (const param of params) {
+      const seen = this.versions.objects(request, as);
       const variables: Record<string, unknown> = {
-        ...this.#objects(request, as),
+        ...(seen instanceof Promise ? await seen : seen),
         request: requestFacts(request, as),
         namespaceObject: namespace ?? null,
         params: param,
@@ -189,27 +194,6 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
       const budgeted = new Meter(compiled, variables, evaluationBudget);
       yield { as, binding, run: (expression) => budgeted.run(expression) };
     }
-  }
-
-  /** What a mutation made, back in the version of the request. */
-  restored(object: KubeObject, as: MatchedAs, request: AdmissionRequest): KubeObject {
-    const own = this.#served(request);
-    return as.converted && own ? own.fromStored(as.converted.toStored(object)) : object;
-  }
-
-  seen(request: AdmissionRequest, as: MatchedAs): object | null {
-    return this.#objects(request, as).object;
-  }
-
-  #served({ definition }: AdmissionRequest) {
-    return this.#options.registry.find(definition.group, definition.version, definition.plural);
-  }
-
-  #objects(request: AdmissionRequest, as: MatchedAs) {
-    return objectsFor(request, as, (object) => {
-      const own = this.#served(request);
-      return own && as.converted ? as.converted.fromStored(own.toStored(object as KubeObject)) : object;
-    });
   }
 
   #compiledOf(policy: DeepReadonly<P>): CompiledPolicy<Parts> {

@@ -7,8 +7,9 @@ import { type Invocation, type WebhookAdmissionOptions, Webhooks } from "./webho
 export function validatingAdmissionWebhook(options: WebhookAdmissionOptions): AdmissionPlugin {
   const webhooks = new Webhooks(options, ValidatingWebhookConfigurations as never, false);
   const ask = async (invocation: Invocation, request: AdmissionRequest) => {
-    if (!webhooks.passesConditions(invocation, request)) return;
-    const answer = await webhooks.ask(invocation, request);
+    const objects = await webhooks.versions.objects(request, invocation.as);
+    if (!webhooks.passesConditions(invocation, request, objects)) return;
+    const answer = await webhooks.ask(invocation, request, objects);
     if (!answer) return;
     const { name } = invocation.hook.webhook;
     for (const [key, value] of Object.entries(answer.auditAnnotations)) request.annotate(`${name}/${key}`, value);

@@ -4,7 +4,7 @@ import type {
   MutatingWebhookConfiguration,
   ValidatingWebhookConfiguration,
 } from "../../../api/admissionregistration/v1.ts";
-import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
+import type { DeepReadonly } from "../../../api/object.ts";
 import type { Resource } from "../../../api/resource.ts";
 import { admissionEnvironment } from "../../../apimachinery/cel/admission.ts";
 import { badRequestError, internalError } from "../../../apimachinery/status-error.ts";
@@ -14,9 +14,10 @@ import type { ResourceRegistry } from "../../../apiserver/resource-registry.ts";
 import type { Random } from "../../../base/random.ts";
 import type { ObjectReader } from "../../object-reader.ts";
 import type { WebhookCaller } from "../../webhooks/webhook-caller.ts";
-import { askAuthorizers, authorizerVariables, objectsFor, requestFacts } from "../generic/cel-request.ts";
+import { askAuthorizers, authorizerVariables, requestFacts } from "../generic/cel-request.ts";
 import { MatchConditions } from "../generic/match-conditions.ts";
 import { isExempt, type MatchCriteria, type MatchedAs, matchCriteria, RequestMatcher } from "../generic/matching.ts";
+import { RequestVersions, type SeenObjects } from "../generic/request-versions.ts";
 import { reviewVersion, type VerifiedResponse, verifiedResponse } from "./review.ts";
 
 export interface WebhookAdmissionOptions {
@@ -53,6 +54,8 @@ export class Webhooks {
   readonly #resource: Resource<Configuration>;
   readonly #mutating: boolean;
   readonly #matcher: RequestMatcher;
+  /** What webhooks see of a request, and what becomes of their answers. */
+  readonly versions: RequestVersions;
   /** By the configuration as it stands in the cache: what changes is another object. */
   readonly #compiled = new WeakMap<object, readonly CompiledWebhook[]>();
 
@@ -61,6 +64,7 @@ export class Webhooks {
     this.#resource = resource as unknown as Resource<Configuration>;
     this.#mutating = mutating;
     this.#matcher = new RequestMatcher(options.objects, options.registry);
+    this.versions = new RequestVersions(options.registry);
   }
 
   /** Nearly free when nothing is configured. */
@@ -82,11 +86,11 @@ export class Webhooks {
   }
 
   /** False when its match conditions leave this request out. Throws the refusal when they fail and the policy is to refuse. */
-  passesConditions({ hook, as }: Invocation, request: AdmissionRequest): boolean {
+  passesConditions({ hook, as }: Invocation, request: AdmissionRequest, objects: SeenObjects): boolean {
     if (hook.conditions.isEmpty) return true;
     const ask = askAuthorizers(this.#options.authorizers, request.user);
     const result = hook.conditions.evaluate({
-      ...this.#objects(request, as),
+      ...objects,
       request: requestFacts(request, as),
       ...authorizerVariables(request, as, ask),
     });
@@ -98,7 +102,11 @@ export class Webhooks {
   }
 
   /** Undefined when it could not be asked and that is to be ignored. Throws the refusal when it is not. */
-  async ask({ hook, as }: Invocation, request: AdmissionRequest): Promise<VerifiedResponse | undefined> {
+  async ask(
+    { hook, as }: Invocation,
+    request: AdmissionRequest,
+    objects: SeenObjects,
+  ): Promise<VerifiedResponse | undefined> {
     const { webhook } = hook;
     if (request.dryRun && webhook.sideEffects !== "None" && webhook.sideEffects !== "NoneOnDryRun") {
       throw badRequestError(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
@@ -108,7 +116,7 @@ export class Webhooks {
     const review = {
       kind: "AdmissionReview",
       apiVersion: `admission.k8s.io/${version}`,
-      request: { uid, ...requestFacts(request, as), ...this.#objects(request, as) },
+      request: { uid, ...requestFacts(request, as), ...objects },
     };
     let why: string;
     try {
@@ -124,28 +132,6 @@ export class Webhooks {
     }
     if (webhook.failurePolicy === "Ignore") return undefined;
     throw internalError(`failed calling webhook ${JSON.stringify(webhook.name)}: ${why}`);
-  }
-
-  /** The object as the webhook sees it. */
-  seen(request: AdmissionRequest, as: MatchedAs): object | null {
-    return this.#objects(request, as).object;
-  }
-
-  /** `object`, of the version that the webhook saw, as the version of the request. */
-  restored(object: KubeObject, as: MatchedAs, request: AdmissionRequest): KubeObject {
-    if (!as.converted) return object;
-    const { group, version, plural } = request.definition;
-    const own = this.#options.registry.find(group, version, plural);
-    return own ? own.fromStored(as.converted.toStored(object)) : object;
-  }
-
-  #objects(request: AdmissionRequest, as: MatchedAs) {
-    return objectsFor(request, as, (object) => {
-      const { group, version, plural } = request.definition;
-      const own = this.#options.registry.find(group, version, plural);
-      if (!own || !as.converted) return object;
-      return as.converted.fromStored(own.toStored(object as KubeObject));
-    });
   }
 
   #compile(configuration: DeepReadonly<Configuration>): readonly CompiledWebhook[] {
