@@ -17,6 +17,7 @@ export interface ContainerParts {
   env: readonly { name: string; value: string }[];
   mounts: readonly Mount[];
   devices?: ContainerConfig["devices"];
+  cdiDevices?: readonly string[];
   /** Of an ephemeral container: the one whose processes it sees. */
   target?: ContainerConfig["pidNamespaceOf"] | undefined;
   logPath: string;
@@ -66,6 +67,7 @@ export function containerConfig(parts: ContainerParts): ContainerConfig {
     env,
     mounts,
     ...(parts.devices?.length ? { devices: parts.devices } : {}),
+    ...(parts.cdiDevices?.length ? { cdiDevices: parts.cdiDevices } : {}),
     resources: containerResources(pod, container, parts.nodeMemoryBytes),
     security: securityContext(pod, container, image, parts.seccompRoot),
     ...(parts.target ? { pidNamespaceOf: parts.target } : {}),

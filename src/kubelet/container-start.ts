@@ -118,6 +118,8 @@ export class ContainerStarter {
     const logPath = containerLogPath(this.#pod.folders, container.name, effect.attempt);
     const mounts = this.#pod.node.runtime.withoutFiles ? [] : this.#prepareFiles(container, effect.attempt, env);
     const devices = this.#pod.node.runtime.withoutFiles ? [] : containerDevices(container, this.#volumes());
+    const { claims } = this.#pod.node;
+    const cdiDevices = claims?.cdiDevices(pod, container as DeepReadonly<Container>) ?? [];
     return containerConfig({
       target: this.#targetOf(container),
       pod,
@@ -127,6 +129,7 @@ export class ContainerStarter {
       env,
       mounts,
       devices,
+      cdiDevices,
       logPath,
       nodeMemoryBytes: facts.memoryBytes,
       seccompRoot,

@@ -27,6 +27,8 @@ import {
   PersistentVolumeClaims,
   PersistentVolumes,
   Pods,
+  ResourceClaims,
+  ResourceSlices,
   Secrets,
   VolumeAttachments,
 } from "../api/resources.ts";
@@ -40,6 +42,7 @@ import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
 import { startCsiDriver } from "./csi/csi-driver.fixture.ts";
+import { startDraDriver } from "./dra/dra-driver.fixture.ts";
 import { type Observations, observeMachine } from "./eviction/signals.ts";
 import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
 import { type Kubelet, startKubelet } from "./kubelet.ts";
@@ -88,7 +91,8 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       links.close();
       writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
     });
-    machine = new OciMachine({ folder, clock: systemClock, logger: silentLogger, runtime: "crun" });
+    const cdiFolders = [join(folder, "cdi")];
+    machine = new OciMachine({ folder, clock: systemClock, logger: silentLogger, runtime: "crun", cdiFolders });
     await startNode();
   }, 30_000);
 
@@ -164,6 +168,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       podPidsLimit: 100,
       staticPodFolder: join(folder, "manifests"),
       pluginFolder: join(folder, "plugins_registry"),
+      driverPatienceMs: 200,
       heartbeatMs: 250,
       logLimits: { maximumBytes: 1 << 20, maximumFiles: 2 },
       observe: async () => ({ ...(await observeMachine(folder)), ...shortOf }),
@@ -807,6 +812,87 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     }
     rmSync(join(folder, "plugins_registry", "test.csi-reg.sock"), { force: true });
     await until(async () => (await api.client.get(CSINodes, { name: nodeName })).spec.drivers?.length === 0);
+  });
+
+  test("a Pod waits for the driver of its claim; its containers get the devices that they name, and the claim is given back with its last Pod", async () => {
+    const { client } = api;
+    const driverName = "dra.test";
+    const request = { name: "one", exactly: { deviceClassName: "any" } };
+    const claim = await client.create(ResourceClaims, {
+      metadata: { name: "shared", namespace: "default" },
+      spec: { devices: { requests: [request] } },
+    });
+    const withClaim = (command: string) => ({
+      terminationGracePeriodSeconds: 1,
+      restartPolicy: "Never" as const,
+      resourceClaims: [{ name: "it", resourceClaimName: "shared" }],
+      containers: [
+        { command: ["sh", "-c", command], resources: { claims: [{ name: "it" }] } },
+        { name: "plain", command: ["sh", "-c", 'test -z "$CLAIMED" && ! test -e /dev/claimed'] },
+      ],
+    });
+    const show = 'echo "$CLAIMED"; cat /claimed.txt; head -c 4 /dev/claimed | wc -c';
+    const first = await create(withClaim(`${show}; sleep 1000`));
+    const second = await create(withClaim(show));
+    // As the scheduler would.
+    const reservedFor = await Promise.all(
+      [first, second].map(async (name) => {
+        const { uid } = (await client.get(Pods, { name, namespace: "default" })).metadata;
+        return { resource: "pods", name, uid };
+      }),
+    );
+    const results = [{ request: "one", driver: driverName, pool: "pool", device: "one" }];
+    await client.updateStatus(ResourceClaims, {
+      ...claim,
+      status: { allocation: { devices: { results } }, reservedFor },
+    });
+    await until(async () =>
+      (await eventsOf(first)).some((event) =>
+        event.includes(`prepare dynamic resources: DRA driver ${driverName} is not registered`),
+      ),
+    );
+    expect((await client.get(Pods, { name: first, namespace: "default" })).status?.phase).toBe("Pending");
+
+    const options = {
+      name: driverName,
+      registrationFolder: join(folder, "plugins_registry"),
+      folder: join(folder, "dra-driver"),
+      cdiFolder: join(folder, "cdi"),
+    };
+    let driver = await startDraDriver(options);
+    const called = (name: string) => driver.calls.filter((call) => call.name === name).map((call) => call.request);
+    try {
+      await client.create(ResourceSlices, {
+        metadata: { name: "slice-of-the-driver" },
+        spec: { driver: driverName, nodeName, pool: { name: "pool", generation: 1, resourceSliceCount: 1 } },
+      });
+      await reach(second, (status) => status.phase === "Succeeded");
+      await until(async () => (await logOf(first, {}, "main").catch(() => "")).endsWith("4\n"));
+      for (const name of [first, second]) expect(await logOf(name, {}, "main")).toBe("shared\nfor shared\n4\n");
+      const { namespace, name, uid } = claim.metadata;
+      expect(called("NodePrepareResources")).toEqual([{ claims: [{ namespace, name, uid }] }]);
+
+      // The kubelet's successor knows what was prepared; a driver's, speaking the older version, takes it back.
+      await die();
+      await driver.stop();
+      driver = await startDraDriver({ ...options, service: "v1beta1.DRAPlugin" });
+      await startNode();
+      await client.delete(Pods, { name: second, namespace: "default" });
+      await until(() => isGone(second));
+      expect(called("NodeUnprepareResources")).toEqual([]);
+      driver.refuse = { name: "NodeUnprepareResources", message: "busy" };
+      await client.delete(Pods, { name: first, namespace: "default" });
+      await until(() => called("NodeUnprepareResources").length > 0);
+      driver.refuse = undefined;
+      await until(() => isGone(first));
+      expect(called("NodeUnprepareResources").at(-1)).toEqual({ claims: [{ namespace, name, uid }] });
+      expect(namesIn(join(folder, "cdi"))).toEqual([]);
+    } finally {
+      await driver.stop();
+    }
+    // Nobody can use what a driver offered that is gone.
+    await until(async () => (await client.list(ResourceSlices)).items.length === 0);
+    await client.delete(ResourceClaims, { name: "shared", namespace: "default" });
   });
 
   test("after the kubelet's death containers run on and are adopted; what happened meanwhile is caught up with", async () => {

@@ -17,8 +17,10 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { type NodeRoom, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
+import { CsiDrivers } from "./csi/csi-drivers.ts";
 import { CsiVolumes } from "./csi/csi-volumes.ts";
-import { PluginRegistry } from "./csi/plugin-registry.ts";
+import { DraDrivers } from "./dra/dra-drivers.ts";
+import { PodDevices } from "./dra/pod-devices.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
 import type { Eviction } from "./eviction/plan-eviction.ts";
 import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
@@ -33,6 +35,7 @@ import { NodeRegistration } from "./node-registration.ts";
 import { planShutdown, type ShutdownSettings } from "./node-shutdown.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
 import { isAlive } from "./plan-pod.ts";
+import { PluginRegistration } from "./plugin-registration.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
 import type { PodSurroundings } from "./pod-desk.ts";
 import { PodExecutor } from "./pod-executor.ts";
@@ -80,6 +83,8 @@ export interface KubeletOptions {
   runAction?: RunAction;
   /** Where CSI drivers put their registration sockets. Default: nowhere, and the node takes none. */
   pluginFolder?: string;
+  /** How long a driver for dynamic resources may be away before its ResourceSlices are removed. Default: 30 s. */
+  driverPatienceMs?: number;
   /** Files in it are pods of this node, whatever the API says. Default: none. */
   staticPodFolder?: string;
   /** How many processes and threads a pod may have. Default: 4096, so that one that forks without end stays alone with that. */
@@ -140,7 +145,8 @@ class RunningKubelet {
   readonly #evictions: EvictionManager;
   readonly #logs: LogKeeper;
   readonly #staticPods: StaticPods | undefined;
-  readonly #plugins: PluginRegistry | undefined;
+  readonly #plugins: PluginRegistration | undefined;
+  readonly #draDrivers: DraDrivers;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
 
@@ -165,14 +171,22 @@ class RunningKubelet {
       signal,
       onChange: (podUid) => this.#executors.get(podUid)?.referenceChanged(),
     });
+    const { pluginFolder } = options;
+    const forPlugins = { nodeName: node.name, client, clock, log, signal };
+    const csiDrivers = new CsiDrivers({ ...forPlugins, nodeUid: () => this.#registration?.uid ?? "" });
+    this.#draDrivers = new DraDrivers({
+      ...forPlugins,
+      ...(options.driverPatienceMs === undefined ? {} : { patienceMs: options.driverPatienceMs }),
+      onRegistered: () => {
+        for (const executor of this.#executors.values()) executor.driverAppeared();
+      },
+    });
     this.#plugins =
-      options.pluginFolder === undefined
+      pluginFolder === undefined
         ? undefined
-        : new PluginRegistry({
-            folder: options.pluginFolder,
-            nodeName: node.name,
-            nodeUid: () => this.#registration?.uid ?? "",
-            client,
+        : new PluginRegistration({
+            folder: pluginFolder,
+            handlers: [csiDrivers, this.#draDrivers],
             clock,
             log,
             signal,
@@ -181,7 +195,10 @@ class RunningKubelet {
       ...this.#options,
       csi:
         this.#plugins &&
-        new CsiVolumes({ plugins: this.#plugins, client, nodeName: node.name, root: options.folders.root }),
+        new CsiVolumes({ plugins: csiDrivers, client, nodeName: node.name, root: options.folders.root }),
+      claims:
+        this.#plugins &&
+        new PodDevices({ drivers: this.#draDrivers, client, folder: join(options.folders.root, "dra") }),
       nodeName: node.name,
       podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,
@@ -319,7 +336,10 @@ class RunningKubelet {
     await this.#staticPods?.start();
     await Promise.all([registered, Promise.race([services.synced, aborted(signal)])]);
     if (signal.aborted) return;
-    this.#plugins?.start();
+    if (this.#plugins) {
+      this.#plugins.start();
+      void this.#draDrivers.removeOldSlices();
+    }
     void registration.run();
     const { events } = this.#surroundings;
     const subject = { apiVersion: "v1", kind: Nodes.kind, metadata: { name: node.name, uid: node.name } };
@@ -486,13 +506,16 @@ class RunningKubelet {
     );
     const attachments = await network.list();
     await Promise.all(attachments.filter(({ podUid }) => isOrphan(podUid)).map(({ podUid }) => network.detach(podUid)));
+    const { claims } = this.#surroundings;
     const uids = new Set([
+      ...(claims?.podUids() ?? []),
       ...(await namesIn(join(folders.root, "pods"))),
       ...(await namesIn(join(folders.volatile, "pods"))),
     ]);
     for (const uid of [...uids].filter(isOrphan)) {
       try {
         await removeVolumes(podFoldersByUid(folders, uid), this.#surroundings.csi);
+        await claims?.unprepare(uid);
         await rm(podFoldersByUid(folders, uid).root, { recursive: true, force: true });
       } catch (error) {
         // Its driver may not be there yet. What is still mounted must not be emptied: the next kubelet tries again.

@@ -11,6 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
 import type { Refusal } from "./admit-pod.ts";
 import type { CsiVolumes } from "./csi/csi-volumes.ts";
+import type { PodDevices } from "./dra/pod-devices.ts";
 import type { FieldFacts } from "./fields.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { HostPorts } from "./network/host-ports.ts";
@@ -41,6 +42,8 @@ export interface PodSurroundings {
   references: ReferencedObjects;
   /** Absent: the node takes no CSI drivers. */
   csi: CsiVolumes | undefined;
+  /** Absent: the node takes no drivers for dynamic resources. */
+  claims: PodDevices | undefined;
   statuses: StatusWriter;
   /** Sandboxes are made of many short system calls. */
   turns: Turns;

@@ -133,6 +133,12 @@ export class PodExecutor implements PodDesk {
     this.dispatch({ kind: "referenceChanged" });
   }
 
+  /** A driver for dynamic resources has registered: what waits for one is tried again. */
+  driverAppeared(): void {
+    if (this.#state.pod.spec.resourceClaims?.length || this.#state.pod.status?.extendedResourceClaimStatus)
+      this.dispatch({ kind: "referenceChanged" });
+  }
+
   containerExited(status: ContainerStatus): void {
     const container = this.#state.containers.find(({ name }) => name === status.config.name);
     // A container that is still being started is looked at when its start returns.
@@ -246,6 +252,7 @@ export class PodExecutor implements PodDesk {
       await Promise.all([
         network.detach(uid),
         runtime.withoutFiles ? undefined : removeVolumes(this.folders, this.node.csi),
+        this.node.claims?.unprepare(uid),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
     });
@@ -268,6 +275,7 @@ export class PodExecutor implements PodDesk {
       await Promise.all([
         network.detach(uid),
         runtime.withoutFiles ? undefined : removeVolumes(this.folders, this.node.csi),
+        this.node.claims?.unprepare(uid),
         this.node.hostPorts?.close(this.#state.pod),
       ]);
       if (runtime.withoutFiles) return;

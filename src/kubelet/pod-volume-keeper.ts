@@ -1,4 +1,4 @@
-/** Makes a pod's volumes ready, and keeps them up to date with the objects that they show. */
+/** Makes a pod's volumes and claimed devices ready, and keeps them up to date with the objects that they show. */
 import type { Timer } from "../base/clock.ts";
 import { ensureImage } from "./image-puller.ts";
 import { fieldFacts, type PodDesk, pullSecrets } from "./pod-desk.ts";
@@ -48,6 +48,16 @@ export class PodVolumeKeeper {
   }
 
   async prepare(): Promise<void> {
+    try {
+      const { claims, signal } = this.#pod.node;
+      await claims?.prepare(this.#pod.state.pod, signal);
+    } catch (error) {
+      const { message } = error as Error;
+      const told = `Failed to prepare dynamic resources: ${message}`;
+      this.#pod.record(undefined, "Warning", "FailedPrepareDynamicResources", told);
+      this.#pod.dispatch({ kind: "volumesFailed", message });
+      return;
+    }
     try {
       const context = this.#volumeContext();
       this.#volumes = this.#pod.node.runtime.withoutFiles

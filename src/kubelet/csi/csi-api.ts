@@ -1,4 +1,4 @@
-/** The Container Storage Interface's node side and the kubelet's plugin registration, by their field numbers: what this kubelet uses of them. */
+/** The Container Storage Interface's node side, by its field numbers: what this kubelet uses of it. */
 import type { Method } from "../grpc/channel.ts";
 import { flag, int, list, type Message, map, message, part, text } from "../grpc/message.ts";
 
@@ -70,17 +70,4 @@ export const csi = {
     empty,
   ),
   unpublishVolume: nodeMethod("NodeUnpublishVolume", message({ volume_id: text(1), target_path: text(2) }), empty),
-};
-
-export const registration = {
-  getInfo: {
-    path: "/pluginregistration.Registration/GetInfo",
-    request: empty,
-    response: message({ type: text(1), name: text(2), endpoint: text(3), supported_versions: list(text(4)) }),
-  },
-  notify: {
-    path: "/pluginregistration.Registration/NotifyRegistrationStatus",
-    request: message({ plugin_registered: flag(1), error: text(2) }),
-    response: empty,
-  },
 };

@@ -15,10 +15,10 @@ import type { Client } from "../../client/client.ts";
 import type { PodObject } from "../pod-state.ts";
 import { unmount } from "../volumes/mount.ts";
 import { accessModes, csi } from "./csi-api.ts";
-import { type CsiDriver, type PluginRegistry, stages } from "./plugin-registry.ts";
+import { type CsiDriver, type CsiDrivers, stages } from "./csi-drivers.ts";
 
 export interface CsiVolumesOptions {
-  plugins: PluginRegistry;
+  plugins: CsiDrivers;
   client: Client;
   nodeName: string;
   /** The node's folder, below which volumes are staged and the pods' folders lie. */

@@ -190,6 +190,30 @@ export function map(number: number): Field<Readonly<Record<string, string>>, Rec
   };
 }
 
+/** Text to messages. */
+export function mapOf<F extends Fields>(
+  number: number,
+  type: Message<F>,
+): Field<Readonly<Record<string, Written<F>>>, Record<string, Read<F>>> {
+  const entry = partOf(message({ key: text(1), value: part(2, type) }));
+  return {
+    number,
+    initial: () => ({}),
+    write(writer, values) {
+      for (const [key, value] of Object.entries(values).reverse()) {
+        const { mark } = writer;
+        entry.write(writer, { key, value });
+        writer.length(mark);
+        writer.tag(number, wireBytes);
+      }
+    },
+    read(reader, _wire, before) {
+      const { key, value } = entry.read(reader.message());
+      return { ...before, [key]: value ?? type.decode(new Uint8Array()) };
+    },
+  };
+}
+
 /** A number that may be absent: protobuf's Int64Value and UInt64Value. */
 export function wrapped(number: number): Field<number, number | undefined> {
   const inner = partOf(message({ value: int(1) }));

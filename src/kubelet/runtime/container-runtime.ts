@@ -171,6 +171,8 @@ export interface ContainerConfig {
   env?: readonly { name: string; value: string }[];
   mounts?: readonly Mount[];
   devices?: readonly { hostPath: string; containerPath: string; permissions: string }[];
+  /** Devices by the Container Device Interface, fully qualified: `vendor.example.com/gpu=gpu0`. */
+  cdiDevices?: readonly string[];
   resources?: Resources;
   security?: SecurityContext;
   /** See the processes of this container of the pod, and be seen by them: for debugging. */

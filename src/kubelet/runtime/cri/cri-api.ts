@@ -105,6 +105,7 @@ export const containerConfig = message({
   stdin_once: flag(13),
   tty: flag(14),
   linux: part(15, linuxContainer),
+  CDI_devices: list(part(17, message({ name: text(1) }))),
 });
 
 const podIP = message({ ip: text(1) });

@@ -79,6 +79,7 @@ export function criContainer(config: ContainerConfig, sandbox: SandboxConfig): C
       container_path: device.containerPath,
       permissions: device.permissions,
     })),
+    CDI_devices: (config.cdiDevices ?? []).map((name) => ({ name })),
     labels: config.labels ?? {},
     annotations: { ...config.annotations, [configAnnotation]: JSON.stringify(config) },
     ...(config.logPath ? { log_path: config.logPath.replace(/^\/+/, "") } : {}),

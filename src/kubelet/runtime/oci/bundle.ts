@@ -8,6 +8,7 @@ import {
   type SandboxConfig,
 } from "../container-runtime.ts";
 import { containerCapabilities } from "./capabilities.ts";
+import type { ContainerEdits } from "./cdi.ts";
 import { defaultSeccompProfile, type SeccompProfile } from "./seccomp-default.ts";
 import type { ContainerUser } from "./users.ts";
 
@@ -31,6 +32,8 @@ export interface BundleInputs {
   sandboxFiles: readonly Mount[];
   /** Devices of the machine, for privileged containers. */
   machineDevices?: readonly Device[];
+  /** What the container's devices ask for. */
+  edits?: ContainerEdits | undefined;
   /** The content of a Localhost profile. */
   localhostSeccomp?: SeccompProfile;
   openFilesLimit: number;
@@ -69,7 +72,7 @@ export function compileBundle(inputs: BundleInputs): Bundle {
     ociVersion: "1.0.2",
     process: {
       terminal: config.tty ?? false,
-      user: inputs.user,
+      user: withGroups(inputs.user, inputs.edits),
       args: processArgs(config, inputs.image),
       env: environment(inputs),
       cwd: config.workingDir || inputs.image.workingDir || "/",
@@ -88,6 +91,7 @@ export function compileBundle(inputs: BundleInputs): Bundle {
     root: { path: inputs.rootfs, readonly: security?.readOnlyRootFilesystem ?? false },
     mounts: mounts(inputs),
     annotations: config.annotations ?? {},
+    ...(inputs.edits ? { hooks: inputs.edits.hooks } : {}),
     linux: {
       resources: { ...resources(config.resources), devices: deviceRules(inputs) },
       cgroupsPath: inputs.cgroupPath,
@@ -100,6 +104,11 @@ export function compileBundle(inputs: BundleInputs): Bundle {
       ...(security?.privileged || security?.procMount === "Unmasked" ? {} : { maskedPaths, readonlyPaths }),
     },
   };
+}
+
+function withGroups(user: ContainerUser, edits: ContainerEdits | undefined): ContainerUser {
+  if (!edits?.additionalGids.length) return user;
+  return { ...user, additionalGids: [...new Set([...user.additionalGids, ...edits.additionalGids])] };
 }
 
 /** Kubernetes' `command` replaces ENTRYPOINT and drops CMD; `args` replaces CMD. */
@@ -122,6 +131,7 @@ function environment(inputs: BundleInputs): string[] {
     if (at > 0) variables.set(entry.slice(0, at), entry.slice(at + 1));
   }
   for (const { name, value } of inputs.config.env ?? []) variables.set(name, value);
+  for (const { name, value } of inputs.edits?.env ?? []) variables.set(name, value);
   if (!variables.has("HOME")) variables.set("HOME", inputs.home ?? "/");
   return [...variables].map(([name, value]) => `${name}=${value}`);
 }
@@ -168,7 +178,7 @@ function mounts(inputs: BundleInputs): OciMount[] {
   ].filter((mount) => !taken.has(mount.destination));
   // Outer folders before the ones inside them.
   given.sort((a, b) => depth(a.containerPath) - depth(b.containerPath));
-  return [...base, ...given.map(bindMount)];
+  return [...base, ...given.map(bindMount), ...(inputs.edits?.mounts ?? [])];
 }
 
 function bindMount(mount: Mount): OciMount {
@@ -229,7 +239,13 @@ function resources(limits: Resources | undefined): object {
 }
 
 function devices(inputs: BundleInputs): object[] {
-  return (inputs.machineDevices ?? []).map(({ permissions: _, ...device }) => device);
+  return allDevices(inputs).map(({ permissions: _, ...device }) => device);
+}
+
+function allDevices({ machineDevices = [], edits }: BundleInputs): Device[] {
+  const given = edits?.devices ?? [];
+  const paths = new Set(given.map(({ path }) => path));
+  return [...machineDevices.filter(({ path }) => !paths.has(path)), ...given];
 }
 
 /** The runtime itself allows /dev/null and its like; everything else is refused but for what is named here. */
@@ -237,7 +253,7 @@ function deviceRules(inputs: BundleInputs): object[] {
   if (inputs.config.security?.privileged) return [{ allow: true, access: "rwm" }];
   return [
     { allow: false, access: "rwm" },
-    ...(inputs.machineDevices ?? []).map((device) => ({
+    ...allDevices(inputs).map((device) => ({
       allow: true,
       type: device.type,
       major: device.major,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { ImageConfig, ImageRootfs } from "../../images/image-service.ts";
 import { type ContainerConfig, type Mount, RuntimeError } from "../container-runtime.ts";
 import { type Bundle, compileBundle, type Device } from "./bundle.ts";
+import { editsOf } from "./cdi.ts";
 import { deviceAt, machineDevices } from "./devices.ts";
 import type { ContainerFolder, SandboxRecord } from "./folders.ts";
 import type { OciMachine } from "./machine.ts";
@@ -70,6 +71,7 @@ export class ContainerBundles {
       shm: ipc === "node" ? undefined : sandbox.folder.shm,
       sandboxFiles: sandboxFiles(sandbox),
       machineDevices: devicesFor(config),
+      edits: editsOf(config.cdiDevices ?? [], machine.cdiFolders),
       localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
       openFilesLimit: machine.openFilesLimit,
       availableCapabilities: machine.capabilities,

@@ -27,9 +27,14 @@ export interface OciMachineOptions {
   logger: Logger;
   /** Default: crun, else runc. */
   runtime?: "crun" | "runc";
+  /** Where drivers describe their devices. Default: /etc/cdi and /var/run/cdi. */
+  cdiFolders?: readonly string[];
   /** A container's start that takes longer has hung, and is given up. Default: two minutes, upstream's. */
   startTimeoutMs?: number;
 }
+
+/** What stands in a later folder goes before. */
+const defaultCdiFolders = ["/etc/cdi", "/var/run/cdi"];
 
 export class OciMachine {
   readonly #options: OciMachineOptions;
@@ -96,6 +101,10 @@ export class OciMachine {
       /Max open files\s+\S+\s+(\d+)/.exec(readFileSync("/proc/self/limits", "utf8"))?.[1] ?? 1024,
     );
     return Math.min(1_048_576, this.#openFilesLimit);
+  }
+
+  get cdiFolders(): readonly string[] {
+    return this.#options.cdiFolders ?? defaultCdiFolders;
   }
 
   get startTimeoutMs(): number {

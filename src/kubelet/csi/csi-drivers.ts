@@ -1,19 +1,14 @@
-/**
- * CSI drivers on the node: each puts a socket into the registration folder, is asked who it is, and from then on stands in
- * the CSINode object (upstream's plugin watcher and CSI node info manager).
- */
-import { type FSWatcher, mkdirSync, watch } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+/** CSI drivers on the node: each stands in the CSINode object from its registration on (upstream's CSI node info manager). */
 import { CSINodes, Nodes } from "../../api/resources.ts";
 import type { CSINodeDriver, CSINodeSpec } from "../../api/storage/v1.ts";
 import { isAlreadyExists, isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import { backoffDelayMs } from "../../base/backoff.ts";
-import { type Clock, sleep, type Timer } from "../../base/clock.ts";
+import { type Clock, sleep } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Client } from "../../client/client.ts";
 import { GrpcChannel } from "../grpc/channel.ts";
-import { csi, nodeCapability, registration } from "./csi-api.ts";
+import type { PluginHandler, PluginInfo } from "../plugin-registration.ts";
+import { csi, nodeCapability } from "./csi-api.ts";
 
 export interface CsiDriver {
   name: string;
@@ -21,9 +16,7 @@ export interface CsiDriver {
   capabilities: ReadonlySet<number>;
 }
 
-export interface PluginRegistryOptions {
-  /** Made when it is not there. */
-  folder: string;
+export interface CsiDriversOptions {
   nodeName: string;
   /** The Node object's; empty while it is not registered. */
   nodeUid(): string;
@@ -33,38 +26,17 @@ export interface PluginRegistryOptions {
   signal: AbortSignal;
 }
 
-const settleMs = 50;
 const answerMs = 15_000;
 const annotation = "csi.volume.kubernetes.io/nodeid";
 
-export class PluginRegistry {
-  readonly #options: PluginRegistryOptions;
-  /** By the path of the registration socket, with its inode: a driver that starts anew makes another. */
-  readonly #sockets = new Map<string, { inode: number; driver?: string }>();
+export class CsiDrivers implements PluginHandler {
+  readonly type = "CSIPlugin";
+  readonly #options: CsiDriversOptions;
   readonly #drivers = new Map<string, CsiDriver>();
-  #watcher: FSWatcher | undefined;
-  #timer: Timer | undefined;
-  #work: Promise<void> = Promise.resolve();
 
-  constructor(options: PluginRegistryOptions) {
+  constructor(options: CsiDriversOptions) {
     this.#options = options;
-  }
-
-  start(): void {
-    const { folder, clock, signal, log } = this.#options;
-    mkdirSync(folder, { recursive: true });
-    this.#watcher = watch(folder, { persistent: false }, () => {
-      this.#timer?.[Symbol.dispose]();
-      this.#timer = clock.setTimer(settleMs, () => this.look(), { background: true });
-    });
-    this.#watcher.on("error", (error) => log.warn("watching for CSI drivers failed", { folder, error: error.message }));
-    signal.addEventListener("abort", () => this.#close(), { once: true });
-    this.look();
-  }
-
-  /** Registers what is new and forgets what is gone. */
-  look(): void {
-    this.#work = this.#work.then(() => this.#look());
+    options.signal.addEventListener("abort", () => this.#close(), { once: true });
   }
 
   /** Rejects in upstream's words when there is no such driver. */
@@ -74,55 +46,10 @@ export class PluginRegistry {
     return driver;
   }
 
-  async #look(): Promise<void> {
-    const { folder, log, signal } = this.#options;
-    if (signal.aborted) return;
-    const names = (await readdir(folder).catch(() => [])).filter((name) => !name.startsWith("."));
-    const present = new Set<string>();
-    for (const name of names) {
-      const path = join(folder, name);
-      const found = await stat(path).catch(() => undefined);
-      if (!found?.isSocket()) continue;
-      present.add(path);
-      if (this.#sockets.get(path)?.inode === found.ino) continue;
-      try {
-        const driver = await this.#register(path);
-        this.#sockets.set(path, { inode: found.ino, driver });
-      } catch (error) {
-        log.warn("registering a CSI driver failed", { path, error: (error as Error).message });
-      }
-    }
-    for (const [path, { driver }] of this.#sockets) {
-      if (present.has(path)) continue;
-      this.#sockets.delete(path);
-      if (driver) await this.#deregister(driver);
-    }
-  }
-
-  async #register(path: string): Promise<string> {
-    const { clock, log } = this.#options;
-    const plugin = new GrpcChannel(path, clock);
-    try {
-      const info = await plugin.call(registration.getInfo, {}, { timeoutMs: answerMs });
-      try {
-        if (info.type !== "CSIPlugin")
-          throw new Error(`no handler registered for plugin type: ${info.type} at socket ${path}`);
-        if (!info.supported_versions.some((version) => /^v?1\./.test(version)))
-          throw new Error(
-            `none of the CSI versions reported by this driver are supported: ${info.supported_versions.join(" ")}`,
-          );
-        await this.#welcome(info.name, info.endpoint || path);
-      } catch (error) {
-        const status = { plugin_registered: false, error: (error as Error).message };
-        await plugin.call(registration.notify, status, { timeoutMs: answerMs });
-        throw error;
-      }
-      await plugin.call(registration.notify, { plugin_registered: true }, { timeoutMs: answerMs });
-      log.info("a CSI driver registered", { driver: info.name });
-      return info.name;
-    } finally {
-      plugin.close();
-    }
+  async register({ name, endpoint, versions }: PluginInfo): Promise<void> {
+    if (!versions.some((version) => /^v?1\./.test(version)))
+      throw new Error(`none of the CSI versions reported by this driver are supported: ${versions.join(" ")}`);
+    await this.#welcome(name, endpoint);
   }
 
   async #welcome(name: string, endpoint: string): Promise<void> {
@@ -151,7 +78,7 @@ export class PluginRegistry {
     }
   }
 
-  async #deregister(name: string): Promise<void> {
+  async deregister({ name }: PluginInfo): Promise<void> {
     this.#drivers.get(name)?.channel.close();
     this.#drivers.delete(name);
     await this.#tell(name, {}, undefined).catch((error: Error) =>
@@ -198,8 +125,6 @@ export class PluginRegistry {
   }
 
   #close(): void {
-    this.#watcher?.close();
-    this.#timer?.[Symbol.dispose]();
     for (const { channel } of this.#drivers.values()) channel.close();
   }
 }
