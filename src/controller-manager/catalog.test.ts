@@ -14,6 +14,16 @@ test("an unknown controller is an error that names it", () => {
   expect(() => names(["*", "-jobs"])).toThrow("unknown controllers: jobs");
 });
 
-test("no name is given twice", () => {
-  expect(new Set(catalog.map(({ name }) => name)).size).toBe(catalog.length);
+test("upstream's other names, and its older ones, may be given to turn controllers off, but not on", () => {
+  expect(names(["*", "bootstrapsigner", "tokencleaner"])).toHaveLength(catalog.length);
+  expect(names(["*", "-nodelifecycle"])).not.toContain("node-lifecycle-controller");
+  expect(names(["*", "-selinux-warning-controller", "-route"])).toHaveLength(catalog.length);
+  expect(() => names(["*", "selinux-warning-controller"])).toThrow(
+    "controllers that are not part of this cluster: selinux-warning-controller",
+  );
+});
+
+test("no name is given twice, but for the two halves of one controller", () => {
+  const all = catalog.map(({ name }) => name);
+  expect(all.filter((name, i) => all.indexOf(name) !== i)).toEqual(["disruption-controller"]);
 });

@@ -1,5 +1,6 @@
 /** Every controller by the name that `--controllers` takes, with what each needs from outside. */
 import type { AnyController } from "../controller-runtime/controller.ts";
+import { olderNames, upstreamNames } from "./controller-names.ts";
 import { attachDetachController } from "./controllers/attachdetach-controller.ts";
 import { bootstrapSignerController } from "./controllers/bootstrap-signer-controller.ts";
 import {
@@ -13,6 +14,7 @@ import { clusterRoleAggregationController } from "./controllers/clusterrole-aggr
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
 import { deploymentController } from "./controllers/deployment-controller.ts";
+import { staleDisruptionController } from "./controllers/disruption/stale-disruptions.ts";
 import { disruptionController } from "./controllers/disruption-controller.ts";
 import { endpointsController } from "./controllers/endpoints-controller.ts";
 import { endpointSliceController } from "./controllers/endpointslice-controller.ts";
@@ -82,6 +84,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     validatingAdmissionPolicyStatusController,
     resourceQuotaController(options.discover),
     disruptionController(options.discover),
+    staleDisruptionController,
     ttlAfterFinishedController,
     statefulSetController,
     replicationControllerController,
@@ -124,15 +127,31 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
   ];
 }
 
-/** The controllers that a `--controllers` value asks for: `*` all, `name` on, `-name` off. Throws on an unknown name. */
+/**
+ * The controllers that a `--controllers` value asks for: `*` all, `name` on, `-name` off; older short names too. Throws on a name that
+ * upstream does not know either, and on one turned on that is not here.
+ */
 export function selectControllers(
   catalog: readonly AnyController[],
   wanted: readonly string[] = ["*"],
 ): AnyController[] {
-  const known = new Set(catalog.map(({ name }) => name));
-  const unknown = wanted.map((name) => name.replace(/^-/, "")).filter((name) => name !== "*" && !known.has(name));
+  const present = new Set(catalog.map(({ name }) => name));
+  const known = new Set([...present, ...upstreamNames]);
+  const asked = wanted.map((text) => {
+    const isOff = text.startsWith("-");
+    const name = isOff ? text.slice(1) : text;
+    return { isOff, name: olderNames[name] ?? name };
+  });
+  const unknown = asked.map(({ name }) => name).filter((name) => name !== "*" && !known.has(name));
   if (unknown.length > 0) {
     throw new Error(`unknown controllers: ${unknown.join(", ")}; known are ${[...known].sort().join(", ")}`);
   }
-  return catalog.filter(({ name }) => !wanted.includes(`-${name}`) && (wanted.includes(name) || wanted.includes("*")));
+  const on = new Set(asked.filter(({ isOff }) => !isOff).map(({ name }) => name));
+  const absent = [...on].filter((name) => name !== "*" && !present.has(name));
+  if (absent.length > 0) throw new Error(`controllers that are not part of this cluster: ${absent.join(", ")}`);
+  // What is said first of a controller holds.
+  return catalog.filter(({ name }) => {
+    const said = asked.find((one) => one.name === name);
+    return said ? !said.isOff : on.has("*");
+  });
 }

@@ -14,7 +14,7 @@ export const boundByController = "pv.kubernetes.io/bound-by-controller";
 export const selectedNode = "volume.kubernetes.io/selected-node";
 export const provisionedBy = "pv.kubernetes.io/provisioned-by";
 
-const classAnnotation = "volume.beta.kubernetes.io/storage-class";
+export const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 
 export function classNameOf({
   metadata,
@@ -48,8 +48,11 @@ export function isReachable({ spec }: ReadVolume, node: NodeIdentity): boolean {
 
 /** Why a volume that a claim asks for by name will not do, in upstream's words; undefined when it will. */
 export function mismatch(volume: ReadVolume, claim: ReadClaim): string | undefined {
+  const { name, deletionTimestamp } = volume.metadata;
+  if (deletionTimestamp) return `the volume is marked for deletion ${JSON.stringify(name)}`;
   if (compareQuantities(capacityOf(volume), requestedStorage(claim)) < 0) return "requested PV is too small";
   if (classNameOf(volume) !== classNameOf(claim)) return "storageClassName does not match";
+  if (attributesClassOf(volume) !== attributesClassOf(claim)) return "volumeAttributesClassName does not match";
   if (modeOf(volume) !== modeOf(claim)) return "incompatible volumeMode";
   return hasModes(volume, claim) ? undefined : "incompatible accessMode";
 }
@@ -63,7 +66,10 @@ export interface MatchOptions {
   isTaken?(volume: ReadVolume): boolean;
 }
 
-/** One that names the claim, else the smallest free one that is large enough. */
+/**
+ * One that names the claim, else the smallest free one that is large enough. Without a Node, one that offers fewer access modes
+ * goes before one that offers more, however large it is.
+ */
 export function findVolume(
   volumes: readonly ReadVolume[],
   claim: ReadClaim,
@@ -74,22 +80,35 @@ export function findVolume(
   let best: ReadVolume | undefined;
   for (const volume of volumes) {
     if (volume.metadata.deletionTimestamp || modeOf(volume) !== modeOf(claim)) continue;
-    if (node && !isReachable(volume, node)) continue;
-    const isLarge = compareQuantities(capacityOf(volume), request) >= 0;
+    if (attributesClassOf(volume) !== attributesClassOf(claim)) continue;
+    if (compareQuantities(capacityOf(volume), request) < 0) continue;
+    const isWithinReach = !node || isReachable(volume, node);
     if (isReservedFor(volume, claim)) {
-      if (isLarge) return volume;
+      if (!isWithinReach) return undefined;
+      if (node || hasModes(volume, claim)) return volume;
       continue;
     }
-    if (onlyReserved || !isLarge || volume.spec.claimRef || volume.status?.phase !== "Available") continue;
+    if (!isWithinReach || onlyReserved || volume.spec.claimRef || volume.status?.phase !== "Available") continue;
     if (classNameOf(volume) !== classNameOf(claim) || !hasModes(volume, claim) || isTaken(volume)) continue;
-    if ((volume.spec.volumeAttributesClassName ?? "") !== (claim.spec.volumeAttributesClassName ?? "")) continue;
     if (selector && !selector.matches(volume.metadata.labels)) continue;
-    if (!best || compareQuantities(capacityOf(volume), capacityOf(best)) < 0) best = volume;
+    if (!best || (node ? bySize(volume, best) : byModes(volume, best) || bySize(volume, best)) < 0) best = volume;
   }
   return best;
 }
 
-function modeOf({ spec }: ReadVolume | ReadClaim): string {
+function bySize(a: ReadVolume, b: ReadVolume): number {
+  return compareQuantities(capacityOf(a), capacityOf(b));
+}
+
+function byModes(a: ReadVolume, b: ReadVolume): number {
+  return (a.spec.accessModes?.length ?? 0) - (b.spec.accessModes?.length ?? 0);
+}
+
+function attributesClassOf({ spec }: ReadVolume | ReadClaim): string {
+  return spec.volumeAttributesClassName ?? "";
+}
+
+export function modeOf({ spec }: ReadVolume | ReadClaim): string {
   return spec.volumeMode ?? "Filesystem";
 }
 

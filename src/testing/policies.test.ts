@@ -21,7 +21,7 @@ import {
   Services,
 } from "../api/resources.ts";
 import { isNotFound } from "../apimachinery/status-error.ts";
-import { hastyClock, runningPods, startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
+import { leapingClock, runningPods, startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
 
 const namespace = "default";
 const labels = { app: "x" };
@@ -389,8 +389,14 @@ test("a budget tells how many Pods may go, and refuses an eviction until it allo
   });
   await cluster.edit(PodDisruptionBudgets, "budget", ({ spec }) => void (spec!.minAvailable = "60%"));
   await cluster.until(() => budget()?.disruptionsAllowed === 1 && budget()?.desiredHealthy === 2);
+  const said = new Set<string | undefined>();
+  using _ = cluster.observe(() => {
+    const condition = cluster.get(Pods, first!)?.status?.conditions?.find(({ type }) => type === "DisruptionTarget");
+    if (condition) said.add(`${condition.reason}: ${condition.message}`);
+  });
   await evict(cluster, first!);
   await cluster.until(() => cluster.get(Pods, first!) === undefined);
+  expect([...said]).toEqual(["EvictionByEvictionAPI: Eviction API: evicting"]);
   await cluster.until(() => budget()?.disruptionsAllowed === 1 && runningPods(cluster).length === 3);
 });
 
@@ -423,7 +429,7 @@ test("a budget's share is of what any kind with a Scale wants; Pods that nobody 
 });
 
 test("Pods leave a tainted Node when the time that they tolerate is over, and stay when the taint is taken off in time", async () => {
-  const clock = hastyClock(50, Date.now());
+  const clock = leapingClock(Date.now());
   await using cluster = await startTestControlPlane({ watched, clock, controllers: { nodeMonitorGracePeriodMs: 1e9 } });
   await cluster.addNode("worker");
   const tolerating = (name: string, tolerationSeconds?: number) =>
@@ -452,13 +458,25 @@ test("Pods leave a tainted Node when the time that they tolerate is over, and st
       .map(({ metadata }) => metadata.name)
       .sort()
       .join();
+  const told = () =>
+    cluster
+      .list(Events, namespace)
+      .filter(({ reason }) => reason === "TaintManagerEviction")
+      .map(({ message }) => message)
+      .sort();
   await cluster.until(() => left() === "forever,long,short");
+  clock.leap(11_000);
   await cluster.until(() => left() === "forever,long");
   await cluster.edit(Nodes, "worker", ({ spec }) => void delete spec.taints);
-  await settled(2500); // Two minutes of the cluster's.
+  await cluster.until(() => told().length === 3);
+  clock.leap(120_000);
+  await settled(300);
   expect(left()).toBe("forever,long");
-  const evicted = cluster.list(Events, namespace).filter(({ reason }) => reason === "TaintManagerEviction");
-  expect(evicted.map(({ involvedObject }) => involvedObject.name).sort()).toEqual(["not-at-all", "short"]);
+  expect(told()).toEqual([
+    "Cancelling deletion of Pod default/long",
+    "Marking for deletion Pod default/not-at-all",
+    "Marking for deletion Pod default/short",
+  ]);
 });
 
 test("hand-made Endpoints are mirrored into slices as they come, change and go", async () => {

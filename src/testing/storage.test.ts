@@ -49,6 +49,12 @@ const claim = (name: string, spec: Partial<PersistentVolumeClaim["spec"]> = {}):
   spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } }, ...spec },
 });
 
+const told = (cluster: TestControlPlane, wanted: string) =>
+  cluster
+    .list(Events, "default")
+    .filter(({ reason }) => reason === wanted)
+    .map(({ message }) => message);
+
 const podWith = (name: string, volumes: NonNullable<Pod["spec"]["volumes"]>): New<Pod> => ({
   metadata: { name, namespace: "default" },
   spec: { containers: [{ name: "main", image: "app:1" }], volumes },
@@ -140,6 +146,40 @@ test("a claim takes the smallest volume that will do; a released one that is ret
   await client.delete(PersistentVolumes, { name: "large" });
   await cluster.edit(PersistentVolumes, "large", ({ metadata }) => (metadata.finalizers = []));
   await cluster.until(() => cluster.get(PersistentVolumeClaims, "second")?.status?.phase === "Lost");
+});
+
+test("a claim that named no class gets the default one when that comes; one without any class is left alone", async () => {
+  await using cluster = await startTestControlPlane({ watched });
+  const { client } = cluster;
+  await client.create(PersistentVolumeClaims, claim("patient"));
+  await client.create(PersistentVolumeClaims, claim("none", { storageClassName: "" }));
+  await cluster.until(() => told(cluster, "FailedBinding").length > 0);
+  const isDefault = { "storageclass.kubernetes.io/is-default-class": "true" };
+  const provisioner = "kubernetes.io/no-provisioner";
+  await client.create(StorageClasses, { metadata: { name: "late", annotations: isDefault }, provisioner });
+  await cluster.until(() => cluster.get(PersistentVolumeClaims, "patient")?.spec.storageClassName === "late");
+  await cluster.until(() =>
+    told(cluster, "ProvisioningFailed").includes(`no volume plugin matched name: ${provisioner}`),
+  );
+  expect(cluster.get(PersistentVolumeClaims, "none")?.spec.storageClassName).toBe("");
+});
+
+test("a claim that asks for one volume by name waits for it, says what does not fit, and tells which Pod it waits for", async () => {
+  await using cluster = await start();
+  const { client } = cluster;
+  await cluster.addNode("worker", { spec: { unschedulable: true } });
+  const named = { storageClassName: "manual", volumeName: "big" };
+  await client.create(PersistentVolumeClaims, claim("early", named));
+  await client.create(PersistentVolumes, volume("big", "500Mi"));
+  await cluster.until(() =>
+    told(cluster, "VolumeMismatch").includes('Cannot bind to requested volume "big": requested PV is too small'),
+  );
+  await cluster.edit(PersistentVolumes, "big", ({ spec }) => (spec!.capacity = { storage: "2Gi" }));
+  await cluster.until(() => cluster.get(PersistentVolumeClaims, "early")?.status?.phase === "Bound");
+
+  await client.create(PersistentVolumeClaims, claim("lazy"));
+  await client.create(Pods, podWith("user", [{ name: "data", persistentVolumeClaim: { claimName: "lazy" } }]));
+  await cluster.until(() => told(cluster, "WaitForPodScheduled").includes("waiting for pod user to be scheduled"));
 });
 
 test("a Pod says why its claims keep it waiting, and its ephemeral claim comes and goes with it", async () => {

@@ -22,16 +22,48 @@ export const podEviction: ObjectSubresource = {
     const dryRun = eviction?.deleteOptions?.dryRun?.includes("All") ?? false;
     if (needsBudget(pod)) await takeFromBudget(request, pod, dryRun);
     const { gracePeriodSeconds, preconditions, propagationPolicy } = eviction?.deleteOptions ?? {};
+    const isOther = preconditions?.uid !== undefined && preconditions.uid !== pod.metadata.uid;
+    const isOlder = preconditions?.resourceVersion && preconditions.resourceVersion !== pod.metadata.resourceVersion;
+    // What the caller does not mean is left to the deletion to refuse.
+    const isMeant = !isOther && !isOlder;
+    if (isMeant && !dryRun) await announce(request);
+    // The announcement has made the version that the caller knows an old one.
+    const { resourceVersion: _known, ...stillWanted } = preconditions ?? {};
+    const conditional = isMeant ? stillWanted : preconditions!;
     await request.objects.delete(request.context, request.resource, request.namespace, request.name, {
       ...defaultDeleteOptions,
       dryRun,
       ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
-      ...(preconditions === undefined ? {} : { preconditions }),
+      ...(preconditions === undefined ? {} : { preconditions: conditional }),
       ...(propagationPolicy === undefined ? {} : { propagationPolicy: propagationPolicy as "Background" }),
     });
     return success(201);
   },
 };
+
+/** Says in the pod's status why it goes: what ends for that reason is not its own failure. */
+async function announce({ objects, context, resource, namespace, name }: SubresourceRequest): Promise<void> {
+  await objects.update(context, {
+    resource,
+    namespace,
+    name,
+    subresource: "status",
+    dryRun: false,
+    unconditional: true,
+    admitted: true,
+    transform: (previous) => {
+      const pod = structuredClone(previous) as unknown as Pod;
+      const type = "DisruptionTarget";
+      const present = pod.status.conditions?.find((condition) => condition.type === type);
+      const now = rfc3339(objects.services.clock.now());
+      const lastTransitionTime = present?.status === "True" ? (present.lastTransitionTime ?? now) : now;
+      const announced = { reason: "EvictionByEvictionAPI", message: "Eviction API: evicting", lastTransitionTime };
+      const others = pod.status.conditions?.filter((condition) => condition.type !== type) ?? [];
+      pod.status.conditions = [...others, { type, status: "True", ...announced }];
+      return pod as unknown as KubeObject;
+    },
+  });
+}
 
 /** A pod that has ended, has not begun, or is going already takes nothing from anybody's budget. */
 function needsBudget(pod: DeepReadonly<Pod>): boolean {

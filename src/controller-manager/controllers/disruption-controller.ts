@@ -68,6 +68,12 @@ export const disruptionController = (discover: Discover): ControllerDefinition =
       if (unmanaged) events.event(budget, "Warning", "UnmanagedPods", unmanagedMessage(selectorText(budget)));
       const others = isShare(budget) ? await scalesOfOtherKinds(pods, discover, api) : new Map<string, number>();
       const scale = (pod: ReadPod) => scaleOf(pod, cache) ?? otherScaleOf(pod, others);
+      for (const pod of pods) {
+        if (!isOverdue(budget.status?.disruptedPods?.[pod.metadata.name], pod, clock.now())) continue;
+        const { namespace, name } = budget.metadata;
+        const message = `Pod was expected by PDB ${namespace}/${name} to be deleted but it wasn't`;
+        events.event(pod, "Warning", "NotDeleted", message);
+      }
       const status = planBudget(budget, pods, scale, clock.now());
       if (typeof status === "string")
         events.event(
@@ -85,12 +91,19 @@ export const disruptionController = (discover: Discover): ControllerDefinition =
           throw error;
         }
       }
+      // The owner may be about to be known: upstream retries with back-off, too.
+      if (typeof status === "string") throw new Error(status);
       const granted = Object.values(next.disruptedPods ?? {}).map((time) => Date.parse(time) + grantedMs - clock.now());
       // Nobody tells when another kind is scaled.
       const waits = [...granted, ...(others.size > 0 ? [rescaleMs] : [])];
       return waits.length > 0 ? { afterMs: Math.max(1000, Math.min(...waits)) } : undefined;
     },
   });
+
+/** Its eviction was granted two minutes ago, and it is still there. */
+function isOverdue(grantedAt: string | undefined, { metadata }: ReadPod, nowMs: number): boolean {
+  return grantedAt !== undefined && !metadata.deletionTimestamp && Date.parse(grantedAt) + grantedMs <= nowMs;
+}
 
 /** How often the size of owners is asked for that are no built-in kind. */
 const rescaleMs = 30_000;

@@ -199,7 +199,9 @@ class GarbageCollector {
   }
 
   async #exists(node: GraphNode, owner: DeepReadonly<OwnerReference>): Promise<boolean> {
-    const known = this.#graph.get(owner.uid);
+    const candidate = this.#graph.get(owner.uid);
+    // A reference with somebody's uid but another name or kind leads to nobody.
+    const known = candidate && isNamedBy(candidate, owner) ? candidate : undefined;
     const resource = known?.resource ?? this.#resourceOf(owner);
     if (!resource) {
       throw new Error(
@@ -235,10 +237,9 @@ class GarbageCollector {
   }
 
   #warnOfNamespace(node: GraphNode, owner: DeepReadonly<OwnerReference>, namespace: string | undefined): void {
-    const message =
-      namespace === undefined
-        ? `cluster-scoped object cannot have namespaced owner: ${owner.apiVersion}/${owner.kind}, name: ${owner.name}, uid: ${owner.uid}`
-        : `ownerRef [${owner.apiVersion}/${owner.kind}, namespace: ${namespace}, name: ${owner.name}, uid: ${owner.uid}] does not exist in namespace "${namespace}"`;
+    const { apiVersion, kind, name, uid } = owner;
+    const place = namespace ?? "";
+    const message = `ownerRef [${apiVersion}/${kind}, namespace: ${place}, name: ${name}, uid: ${uid}] does not exist in namespace "${place}"`;
     this.#context.events.event(node.object, "Warning", "OwnerRefInvalidNamespace", message);
   }
 
@@ -300,6 +301,12 @@ class GarbageCollector {
     await Promise.all(dependents.map((dependent) => this.#removeOwners(dependent, new Set([uid]))));
     await this.#removeFinalizer(node, orphanFinalizer);
   }
+}
+
+function isNamedBy({ resource, object }: GraphNode, { apiVersion, kind, name }: DeepReadonly<OwnerReference>): boolean {
+  return (
+    object.metadata.name === name && resource.kind === kind && resource.group === parseApiVersion(apiVersion)?.group
+  );
 }
 
 function resourceKey({ plural, group }: Resource): string {

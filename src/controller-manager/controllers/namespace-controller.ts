@@ -134,7 +134,13 @@ async function deleteAll(api: Client, served: ServedResource, namespace: string)
         await api.delete(resource, refOf(item), { propagationPolicy }).catch(ignoreNotFound);
       }
     }
-    return { served, items: (await api.list(resource, { namespace })).items };
+    const { items } = await api.list(resource, { namespace });
+    // Pods take their grace period, and finalizers what they take; whatever else is still there should not be.
+    const isExpected = resource.plural === "pods" || items.some(({ metadata }) => metadata.finalizers?.length);
+    if (items.length === 0 || isExpected) return { served, items };
+    const { group, version, plural } = resource;
+    const error = `unexpected items still remain in namespace: ${namespace} for gvr: ${group}/${version}, Resource=${plural}`;
+    return { served, items, error: new Error(error) };
   } catch (error) {
     // The resource itself went away: so did what it held.
     return isNotFound(error) ? { served, items: [] } : { served, items: [], error };
@@ -155,12 +161,14 @@ export function deletionConditions(
   nowMs: number,
 ): Conditions {
   const errors = leftovers.filter(({ error }) => error !== undefined).map(({ error }) => messageOf(error));
+  const problems = errors.length > 1 ? `[${errors.join(", ")}]` : errors[0];
   const remaining = leftovers
     .filter(({ items }) => items.length > 0)
     .map(
       ({ served: { resource }, items }) =>
         `${resource.plural}.${resource.group} has ${items.length} resource instances`,
-    );
+    )
+    .sort();
   const finalizers = new Map<string, number>();
   for (const { items } of leftovers) {
     for (const item of items) {
@@ -194,7 +202,7 @@ export function deletionConditions(
           type: "NamespaceDeletionContentFailure",
           status: "True",
           reason: "ContentDeletionFailed",
-          message: `Failed to delete all resource types, ${errors.length} remaining: ${errors.join(", ")}`,
+          message: `Failed to delete all resource types, ${errors.length} remaining: ${problems}`,
         }
       : {
           type: "NamespaceDeletionContentFailure",

@@ -76,10 +76,16 @@ describe("a Pod must leave a tainted Node", () => {
     ["at once with 0 seconds", [noExecute], [tolerates({ tolerationSeconds: 0 })], nowMs],
     ["at once with negative seconds", [noExecute], [tolerates({ tolerationSeconds: -5 })], nowMs],
     [
-      "after the least of several",
+      "after the first of several that fit",
       [noExecute],
       [tolerates({ tolerationSeconds: 300 }), tolerates({ tolerationSeconds: 30 })],
-      nowMs + 30_000,
+      nowMs + 300_000,
+    ],
+    [
+      "never when the first of several is for ever",
+      [noExecute],
+      [tolerates(), tolerates({ tolerationSeconds: 5 })],
+      undefined,
     ],
     [
       "when the first of several taints is over",

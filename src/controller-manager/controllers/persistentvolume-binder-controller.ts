@@ -4,9 +4,9 @@
  * Claims and volumes are looked at one at a time, so that no two claims take one volume: a key with a slash is a claim's, one
  * without is a volume's. Making volumes is a provisioner's work; this controller only calls for it.
  */
-import type { PersistentVolume, PersistentVolumeClaim } from "../../api/core/v1.ts";
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
-import { PersistentVolumeClaims, PersistentVolumes, StorageClasses } from "../../api/resources.ts";
+import { PersistentVolumeClaims, PersistentVolumes, Pods, StorageClasses } from "../../api/resources.ts";
 import type { StorageClass } from "../../api/storage/v1.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
@@ -15,20 +15,27 @@ import { defineController, index, type Reconcile, statusOf, wake } from "../../c
 import {
   bindCompleted,
   boundByController,
+  classAnnotation,
   classNameOf,
   findVolume,
   isReservedFor,
   mismatch,
+  modeOf,
   provisionedBy,
   type ReadClaim,
   type ReadVolume,
   selectedNode,
 } from "../../controller-runtime/volume-matching.ts";
 
+import { claimKeysOf, isPodActive } from "../pod-facts.ts";
+
 const storageProvisioner = "volume.kubernetes.io/storage-provisioner";
 const oldStorageProvisioner = "volume.beta.kubernetes.io/storage-provisioner";
-const noProvisioner = "kubernetes.io/no-provisioner";
+/** Provisioners that upstream once had built in, and that drivers have taken over: their volumes are made elsewhere. */
+const migrated = /^kubernetes\.io\/(aws-ebs|gce-pd|azure-disk|azure-file|cinder|vsphere-volume|portworx-volume)$/;
 const byClaim = "claim";
+const byVolume = "volume";
+const podsByClaim = "claims";
 
 export const persistentVolumeBinderController = defineController<PersistentVolumeClaim>({
   name: "persistentvolume-binder-controller",
@@ -43,11 +50,25 @@ export const persistentVolumeBinderController = defineController<PersistentVolum
         const { claimRef } = volume.spec;
         if (claimRef) yield objectKey(claimRef.name ?? "", claimRef.namespace);
         else if (volume.status?.phase === "Available") yield* unboundClaims(cache, classNameOf(volume));
+        // Those that ask for it by name, or miss it.
+        for (const claim of cache.byIndex(PersistentVolumeClaims, byVolume, volume.metadata.name)) yield keyOf(claim);
       },
+    }),
+    // A claim that waits for a Pod says which, once that cannot be placed at once.
+    wake<Pod>({
+      resource: Pods,
+      when: ({ type, object, previous }) =>
+        type !== "DELETED" && isUnplaced(object) && !(previous && isUnplaced(previous)),
+      keys: (pod) => claimKeysOf(pod),
     }),
     wake<StorageClass>({
       resource: StorageClasses,
-      keys: ({ metadata }, cache) => unboundClaims(cache, metadata.name),
+      *keys(storageClass, cache) {
+        yield* unboundClaims(cache, storageClass.metadata.name);
+        if (!isDefaultClass(storageClass)) return;
+        for (const claim of cache.list(PersistentVolumeClaims))
+          if (!isBound(claim) && isClassless(claim)) yield keyOf(claim);
+      },
     }),
   ],
   indexes: [
@@ -55,6 +76,16 @@ export const persistentVolumeBinderController = defineController<PersistentVolum
       resource: PersistentVolumes,
       name: byClaim,
       values: ({ spec: { claimRef } }) => (claimRef ? objectKey(claimRef.name ?? "", claimRef.namespace) : undefined),
+    }),
+    index<PersistentVolumeClaim>({
+      resource: PersistentVolumeClaims,
+      name: byVolume,
+      values: ({ spec }) => spec.volumeName,
+    }),
+    index<Pod>({
+      resource: Pods,
+      name: podsByClaim,
+      values: (pod) => (pod.spec.nodeName ? undefined : claimKeysOf(pod)),
     }),
   ],
   writes: [PersistentVolumeClaims, statusOf(PersistentVolumeClaims), PersistentVolumes, statusOf(PersistentVolumes)],
@@ -74,6 +105,34 @@ function* unboundClaims(cache: ReadCache, className: string): Iterable<ObjectKey
   for (const claim of cache.list(PersistentVolumeClaims)) {
     if (!isBound(claim) && classNameOf(claim) === className) yield keyOf(claim);
   }
+}
+
+/** Nobody has said which class: the default one is given to it, also when that comes later. */
+function isClassless({ metadata, spec }: ReadClaim): boolean {
+  return spec.storageClassName === undefined && metadata.annotations?.[classAnnotation] === undefined;
+}
+
+function isDefaultClass({ metadata }: DeepReadonly<StorageClass>): boolean {
+  return ["", "beta."].some(
+    (version) => metadata.annotations?.[`storageclass.${version}kubernetes.io/is-default-class`] === "true",
+  );
+}
+
+/** The newest of several. */
+function defaultClass(cache: ReadCache): DeepReadonly<StorageClass> | undefined {
+  const [newest] = cache
+    .list(StorageClasses)
+    .filter(isDefaultClass)
+    .sort((a, b) => {
+      const [earlier, later] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];
+      if (earlier === later) return a.metadata.name < b.metadata.name ? -1 : 1;
+      return earlier > later ? -1 : 1;
+    });
+  return newest;
+}
+
+function isUnplaced({ status }: DeepReadonly<Pod>): boolean {
+  return status?.conditions?.some((one) => one.type === "PodScheduled" && one.status === "False") === true;
 }
 
 const isBound = ({ metadata }: ReadClaim) => metadata.annotations?.[bindCompleted] !== undefined;
@@ -126,7 +185,16 @@ async function settleNamedVolume(context: Reconcile, claim: ReadClaim): Promise<
 }
 
 async function settleFreeClaim(context: Reconcile, claim: ReadClaim): Promise<void> {
-  const { cache, events } = context;
+  const { cache, events, api } = context;
+  const fallback = isClassless(claim) ? defaultClass(cache) : undefined;
+  if (fallback && !findVolume(cache.list(PersistentVolumes), claim)) {
+    // The write wakes us.
+    await api.update(PersistentVolumeClaims, {
+      ...claim,
+      spec: { ...claim.spec, storageClassName: fallback.metadata.name },
+    });
+    return;
+  }
   const className = classNameOf(claim);
   const storageClass = className ? cache.get(StorageClasses, objectKey(className)) : undefined;
   const waits =
@@ -134,8 +202,17 @@ async function settleFreeClaim(context: Reconcile, claim: ReadClaim): Promise<vo
   const volume = findVolume(cache.list(PersistentVolumes), claim, { onlyReserved: waits });
   if (volume) return bind(context, volume, claim);
   if (waits) {
-    const message = "waiting for first consumer to be created before binding";
-    events.event(claim, "Normal", "WaitForFirstConsumer", message);
+    const [first, ...more] = cache
+      .byIndex(Pods, podsByClaim, keyOf(claim))
+      .filter((pod) => isPodActive(pod))
+      .map(({ metadata }) => metadata.name);
+    if (first === undefined) {
+      const message = "waiting for first consumer to be created before binding";
+      events.event(claim, "Normal", "WaitForFirstConsumer", message);
+    } else {
+      const pods = more.length > 0 ? `pods ${[first, ...more].join(",")}` : `pod ${first}`;
+      events.event(claim, "Normal", "WaitForPodScheduled", `waiting for ${pods} to be scheduled`);
+    }
   } else if (className) await callForVolume(context, claim, storageClass);
   else {
     const message = "no persistent volumes available for this claim and no storage class is set";
@@ -156,9 +233,8 @@ async function callForVolume(
     return;
   }
   const { provisioner } = storageClass;
-  if (provisioner === noProvisioner) {
-    const message = "no persistent volumes available for this claim and no storage class is set";
-    events.event(claim, "Normal", "FailedBinding", message);
+  if (provisioner.startsWith("kubernetes.io/") && !migrated.test(provisioner)) {
+    events.event(claim, "Warning", "ProvisioningFailed", `no volume plugin matched name: ${provisioner}`);
     return;
   }
   if (claim.metadata.annotations?.[storageProvisioner] !== provisioner) {
@@ -203,7 +279,14 @@ async function bind(context: Reconcile, volume: ReadVolume, claim: ReadClaim): P
   }
   // A bound claim's capacity is told by whoever enlarges it.
   const capacity = bound.status?.phase === "Bound" ? bound.status.capacity : volume.spec.capacity;
-  const status = { ...bound.status, phase: "Bound", accessModes: volume.spec.accessModes, capacity };
+  const attributes = bound.status?.currentVolumeAttributesClassName ?? volume.spec.volumeAttributesClassName;
+  const status = {
+    ...bound.status,
+    phase: "Bound",
+    accessModes: volume.spec.accessModes,
+    capacity,
+    ...(attributes === undefined ? {} : { currentVolumeAttributesClassName: attributes }),
+  };
   if (semanticEqual(status, bound.status)) return;
   await api.updateStatus(PersistentVolumeClaims, { ...bound, status } as ReadClaim);
 }
@@ -235,7 +318,21 @@ async function settleVolume(context: Reconcile, volume: ReadVolume): Promise<voi
     return reclaim(context, volume);
   }
   if (claim.spec.volumeName === volume.metadata.name) return setPhase(context, volume, "Bound");
-  if (!claim.spec.volumeName) return;
+  if (!claim.spec.volumeName) {
+    if (modeOf(claim) === modeOf(volume)) return;
+    const { events } = context;
+    const because = "due to incompatible volumeMode.";
+    const asked = `PersistentVolumeClaim ${JSON.stringify(claim.metadata.name)}`;
+    events.event(volume, "Warning", "VolumeMismatch", `Cannot bind PersistentVolume to requested ${asked} ${because}`);
+    const offered = `PersistentVolume ${JSON.stringify(volume.metadata.name)}`;
+    events.event(
+      claim,
+      "Warning",
+      "VolumeMismatch",
+      `Cannot bind ${offered} to requested PersistentVolumeClaim ${because}`,
+    );
+    return;
+  }
   // The claim has found another volume.
   if (volume.metadata.annotations?.[provisionedBy] && volume.spec.persistentVolumeReclaimPolicy === "Delete") {
     return setPhase(context, volume, "Released");
@@ -263,6 +360,8 @@ async function reclaim(context: Reconcile, volume: ReadVolume): Promise<void> {
     await setFailed(context, volume, "VolumeFailedDelete", message);
   } else if (policy === "Recycle") {
     await setFailed(context, volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!");
+  } else if (policy && policy !== "Delete" && policy !== "Retain") {
+    await setFailed(context, volume, "VolumeUnknownReclaimPolicy", "Volume has unrecognized reclaim policy");
   }
 }
 

@@ -55,7 +55,10 @@ export function podGarbageCollectorController(options: PodGarbageCollectorOption
       const { nodeName } = pod.spec;
       if (!nodeName) {
         // Never scheduled: there is no kubelet to confirm the end.
-        if (pod.metadata.deletionTimestamp) await forceDelete(api, pod);
+        if (pod.metadata.deletionTimestamp) {
+          await markFailed(api, pod);
+          await forceDelete(api, pod);
+        }
       } else if (!cache.get(Nodes, objectKey(nodeName))) {
         const since = missingSinceMs.get(nodeName) ?? clock.now();
         missingSinceMs.set(nodeName, since);
@@ -125,8 +128,15 @@ async function forceDelete(api: Client, pod: DeepReadonly<Pod>): Promise<void> {
 async function trim(api: Client, cache: ReadCache, threshold: number): Promise<void> {
   const excess = cache.countByIndex(Pods, terminatedPods.name, "true") - threshold;
   if (excess <= 0) return;
-  const oldestFirst = cache
-    .byIndex(Pods, terminatedPods.name, "true")
-    .toSorted((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? -1 : 1));
-  for (const pod of oldestFirst.slice(0, excess)) await forceDelete(api, pod);
+  const pods = cache.byIndex(Pods, terminatedPods.name, "true").toSorted(evictedAndOldestFirst);
+  for (const pod of pods.slice(0, excess)) await forceDelete(api, pod);
+}
+
+/** Evicted Pods go before all others: nobody asks for what they said. */
+export function evictedAndOldestFirst(a: DeepReadonly<Pod>, b: DeepReadonly<Pod>): number {
+  const wasEvicted = ({ status }: DeepReadonly<Pod>) => status?.phase === "Failed" && status.reason === "Evicted";
+  if (wasEvicted(a) !== wasEvicted(b)) return wasEvicted(a) ? -1 : 1;
+  const [before, after] = [a.metadata.creationTimestamp, b.metadata.creationTimestamp];
+  if (before === after) return a.metadata.name < b.metadata.name ? -1 : 1;
+  return before < after ? -1 : 1;
 }

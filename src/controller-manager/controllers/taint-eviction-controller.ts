@@ -14,6 +14,8 @@ import { podsByNode } from "./node-lifecycle-controller.ts";
 export function taintEvictionController(): ControllerDefinition {
   /** When a taint that carries no time was first seen, and who waits for it. */
   const firstSeenMs = new Map<string, number>();
+  /** Uids of Pods that have been given a time to go. */
+  const waiting = new Set<string>();
   return defineController<Pod>({
     name: "taint-eviction-controller",
     reconciles: Pods,
@@ -35,7 +37,11 @@ export function taintEvictionController(): ControllerDefinition {
     writes: [Pods],
     async reconcile({ key, cache, api, clock, events }) {
       const pod = cache.get(Pods, key);
-      if (!pod?.spec.nodeName || pod.metadata.deletionTimestamp) return;
+      if (!pod?.spec.nodeName || pod.metadata.deletionTimestamp) {
+        if (pod) waiting.delete(pod.metadata.uid);
+        return;
+      }
+      const { uid } = pod.metadata;
       const node = cache.get(Nodes, objectKey(pod.spec.nodeName));
       const taints = node ? noExecuteTaints(node) : [];
       const since = (taint: DeepReadonly<Taint>): number => {
@@ -46,9 +52,17 @@ export function taintEvictionController(): ControllerDefinition {
         return seen;
       };
       const dueMs = evictionTime(taints, pod.spec.tolerations ?? [], since);
-      if (dueMs === undefined) return;
+      if (dueMs === undefined) {
+        if (!waiting.delete(uid)) return;
+        events.event(pod, "Normal", "TaintManagerEviction", `Cancelling deletion of Pod ${key}`);
+        return;
+      }
       const afterMs = dueMs - clock.now();
-      if (afterMs > 0) return { afterMs };
+      if (afterMs > 0) {
+        waiting.add(uid);
+        return { afterMs };
+      }
+      waiting.delete(uid);
 
       events.event(pod, "Normal", "TaintManagerEviction", `Marking for deletion Pod ${key}`);
       const condition = {
@@ -58,7 +72,6 @@ export function taintEvictionController(): ControllerDefinition {
         message: "Taint manager: deleting due to NoExecute taint",
         lastTransitionTime: rfc3339(clock.now()),
       };
-      const { uid } = pod.metadata;
       try {
         await api.patch(
           Pods,
@@ -86,11 +99,12 @@ export function evictionTime(
 ): number | undefined {
   let due: number | undefined;
   for (const taint of taints) {
-    const tolerating = tolerations.filter((toleration) => tolerates(toleration, taint));
-    if (tolerating.length === 0) return 0;
-    const seconds = tolerating.map(({ tolerationSeconds }) => tolerationSeconds).filter((s) => s !== undefined);
-    if (seconds.length === 0) continue;
-    const at = since(taint) + Math.max(0, Math.min(...seconds)) * 1000;
+    // Of several tolerations that fit, the first holds.
+    const tolerating = tolerations.find((toleration) => tolerates(toleration, taint));
+    if (!tolerating) return 0;
+    const { tolerationSeconds } = tolerating;
+    if (tolerationSeconds === undefined) continue;
+    const at = since(taint) + Math.max(0, tolerationSeconds) * 1000;
     due = due === undefined ? at : Math.min(due, at);
   }
   return due;
