@@ -1,7 +1,11 @@
 /** What the HTTPS door does with clients that are slow, wrong or hostile, and with what well-behaved ones send. */
+import type { IncomingMessage } from "node:http";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { request as httpsRequest } from "node:https";
+import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -64,6 +68,19 @@ const json = { "content-type": "application/json" };
 const configMap = (name: string, data: Record<string, string> = {}) =>
   JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data });
 
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What is still held once connections have closed and garbage is collected, in bytes, in and beside the heap. */
+async function memoryInUse(): Promise<number> {
+  for (let i = 0; i < 5; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    collectGarbage();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
 describe("bodies", () => {
   test.each([
     ["truncated", '{"apiVersion":"v1",', 400],
@@ -115,6 +132,40 @@ describe("bodies", () => {
       request.write('{"metadata":{"name":"half"}');
     });
     expect((await send("GET", `${maps}/half`)).status).toBe(404);
+  });
+
+  test("a hundred large uploads that stop half way, and floods of headers, leave no memory behind", async () => {
+    const port = Number(new URL(api.url).port);
+    const { ca, cert, key } = tls;
+    const assault = (start: string, more: Buffer) =>
+      new Promise<void>((resolve) => {
+        const socket = connectTls({ host: "127.0.0.1", port, ca, cert, key }, () => {
+          socket.write(start);
+          socket.write(more, () => socket.destroy());
+        });
+        socket.on("error", () => {});
+        socket.once("close", () => resolve());
+      });
+    const upload = `POST ${maps} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n{"metadata":{"name":"`;
+    const flood = `GET ${maps} HTTP/1.1\r\nHost: x\r\n`;
+    const half = Buffer.alloc(1_000_000, "x");
+    const headers = Buffer.from(
+      Array.from({ length: 10_000 }, (_, i) => `x-flood-${i}: ${"y".repeat(80)}\r\n`).join(""),
+    );
+    const round = async () => {
+      for (let i = 0; i < 3; i++) {
+        await Promise.all(
+          Array.from({ length: 12 }, (_, j) => (j % 2 ? assault(upload, half) : assault(flood, headers))),
+        );
+      }
+    };
+    await round();
+    const before = await memoryInUse();
+    await round();
+    await round();
+    // A sixth of what was sent.
+    expect((await memoryInUse()) - before).toBeLessThan(10 * 1024 * 1024);
+    expect((await send("GET", "/healthz")).text).toBe("ok");
   });
 });
 
@@ -180,12 +231,35 @@ describe("who asks", () => {
 
 describe("answers", () => {
   test("lists beyond 128 KB come compressed to those who can read that", async () => {
-    for (let i = 0; i < 100; i++) await send("POST", maps, configMap(`big-${i}`, { x: "y".repeat(2000) }), json);
+    for (let i = 0; i < 100; i++) {
+      const metadata = { name: `big-${i}`, namespace: "default" };
+      await api.client.create(ConfigMaps, { metadata, data: { x: "y".repeat(2000) } });
+    }
     const plain = await send("GET", maps);
     const zipped = await send("GET", maps, undefined, { "accept-encoding": "gzip" });
     expect(zipped.headers["content-encoding"]).toBe("gzip");
     expect(zipped.json["items"]).toEqual(plain.json["items"]);
     expect(plain.headers["content-encoding"]).toBeUndefined();
+  });
+
+  test.each([
+    ["as a Table", "application/json;as=Table;v=v1;g=meta.k8s.io"],
+    ["as metadata", "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"],
+    ["as YAML", "application/yaml"],
+    ["as protobuf", "application/vnd.kubernetes.protobuf"],
+  ])("a long list %s comes compressed too, and a short one does not", async (_, accept) => {
+    const headers = { accept, "accept-encoding": "gzip" };
+    // Whole objects in the Table's rows, so that it is long.
+    const all = await send("GET", `${maps}?includeObject=Object`, undefined, headers);
+    expect([all.status, all.headers["content-encoding"]]).toEqual([
+      200,
+      accept.includes("Partial") ? undefined : "gzip",
+    ]);
+    expect(all.text.replace(/ago|\d+s/g, "")).toBe(
+      (await send("GET", `${maps}?includeObject=Object`, undefined, { accept })).text.replace(/ago|\d+s/g, ""),
+    );
+    const few = await send("GET", `${maps}?limit=2`, undefined, headers);
+    expect(few.headers["content-encoding"]).toBeUndefined();
   });
 
   test("one object beyond 128 KB comes compressed too, and a smaller one does not", async () => {
@@ -265,7 +339,7 @@ describe("watches", () => {
     socket.close();
   });
 
-  test("a watcher that never reads does not hold up the others, and is dropped in the end", async () => {
+  test("watchers that never read do not hold up the others, and are dropped in the end: over HTTP/2, HTTP/1.1 and WebSocket", async () => {
     const session = await new Promise<ClientHttp2Session>((resolve) => {
       const opened = connectHttp2(api.url, { ...tls, settings: { initialWindowSize: 1024 } });
       opened.once("connect", () => resolve(opened));
@@ -274,6 +348,13 @@ describe("watches", () => {
     stuck.on("error", () => {});
     await new Promise((resolve) => stuck.once("response", resolve));
     stuck.pause();
+    const chunked = await new Promise<IncomingMessage>((resolve) =>
+      httpsRequest(`${api.url}${maps}?watch=1`, { ...tls, agent: false }, resolve).end(),
+    );
+    chunked.pause();
+    const socket = new WebSocket(`${api.url.replace("https", "wss")}${maps}?watch=1`, tls);
+    await new Promise((resolve) => socket.once("open", resolve));
+    socket.pause();
     let seen = 0;
     const all = new Promise<void>((resolve) => {
       void api.client.watch(ConfigMaps, { namespace: "default" }, (events) => {
@@ -281,7 +362,8 @@ describe("watches", () => {
         if (seen === 300) resolve();
       });
     });
-    const data = { n: "1", x: "y".repeat(1000) };
+    // Enough to fill what the kernel keeps for those who do not read, and then what the server does.
+    const data = { n: "1", x: "y".repeat(3000) };
     for (let i = 0; i < 300; i++)
       await api.client.create(ConfigMaps, { metadata: { name: `flood-${i}`, namespace: "default" }, data });
     await all;
@@ -293,6 +375,11 @@ describe("watches", () => {
     }
     await dropped;
     session.destroy();
+    // These learn of it when they read on: what the kernel had taken comes first, and then the end.
+    const ends = [chunked, socket].map((one) => new Promise((resolve) => one.once("close", resolve)));
+    for (const one of [chunked, socket]) one.on("error", () => {}).resume();
+    chunked.resume();
+    await Promise.all(ends);
   });
 
   test("one that asks for an impossible state is told so", async () => {
@@ -303,16 +390,27 @@ describe("watches", () => {
 });
 
 describe("crowds", () => {
-  test("hundreds of idle connections and two thousand idle watches keep nobody else from being served", async () => {
+  test("thousands of idle connections and two thousand idle watches keep nobody else from being served", async () => {
     const idle = await Promise.all(
       Array.from(
-        { length: 200 },
+        { length: 50 },
         () =>
           new Promise<ReturnType<typeof connectTls>>((resolve, reject) => {
             const socket = connectTls({ host: "127.0.0.1", port: Number(new URL(api.url).port), ca: tls.ca }, () =>
               resolve(socket),
             );
             socket.once("error", reject);
+          }),
+      ),
+    );
+    // Those who never say a word are not even owed a handshake.
+    const silent = await Promise.all(
+      Array.from(
+        { length: 2000 },
+        () =>
+          new Promise<Socket>((resolve, reject) => {
+            const socket = connectTcp(Number(new URL(api.url).port), "127.0.0.1", () => resolve(socket));
+            socket.on("error", reject);
           }),
       ),
     );
@@ -335,7 +433,7 @@ describe("crowds", () => {
     expect((await send("POST", maps, body, json)).status).toBe(201);
     for (const event of await Promise.all(seen)) expect(event).toContain('"type":"ADDED"');
     for (const session of sessions) session.destroy();
-    for (const socket of idle) socket.destroy();
+    for (const socket of [...idle, ...silent]) socket.destroy();
     expect((await send("GET", `${maps}/crowd`)).status).toBe(200);
   });
 });

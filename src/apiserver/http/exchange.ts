@@ -30,6 +30,8 @@ export interface Exchange {
   /** Returns false when the client does not keep up: wait for `onDrain`. */
   write(chunk: Uint8Array | string): boolean;
   onDrain(callback: () => void): void;
+  /** As `onDrain`, whenever it happens: a stream that writes for hours need not ask each time. */
+  onEveryDrain(callback: () => void): void;
   end(): void;
   /** Cuts the response off, so that the client sees it is not complete. */
   abort(): void;
@@ -101,6 +103,10 @@ export class Http2Exchange implements Exchange {
 
   onDrain(callback: () => void): void {
     this.#stream.once("drain", callback);
+  }
+
+  onEveryDrain(callback: () => void): void {
+    this.#stream.on("drain", callback);
   }
 
   end(): void {
@@ -179,6 +185,10 @@ export class Http1Exchange implements Exchange {
 
   onDrain(callback: () => void): void {
     this.#response.once("drain", callback);
+  }
+
+  onEveryDrain(callback: () => void): void {
+    this.#response.on("drain", callback);
   }
 
   end(): void {
@@ -285,6 +295,10 @@ export class SocketExchange implements Exchange {
 
   onDrain(callback: () => void): void {
     this.#raw.once("drain", callback);
+  }
+
+  onEveryDrain(callback: () => void): void {
+    this.#raw.on("drain", callback);
   }
 
   end(): void {

@@ -153,6 +153,40 @@ export function* deflatedListChunks(resource: ServedResource, entries: Entries, 
   yield trailer.end();
 }
 
+/** Pieces that a list made for one answer is compressed in: large enough to compress well, small enough that nobody waits for one. */
+const leastPieceBytes = 32 * 1024;
+
+/** The parts, as one gzip stream once they turn out to be a large answer; `headers` say so before the first of them comes out. */
+export function* zippedWhenLarge(parts: Parts, headers: ResponseHeaders): Parts {
+  let gathered: Uint8Array[] = [];
+  let length = 0;
+  let trailer: GzipTrailer | undefined;
+  const piece = () => {
+    const deflated = deflatePiece(Buffer.concat(gathered, length));
+    trailer?.add(deflated);
+    gathered = [];
+    length = 0;
+    return deflated.bytes;
+  };
+  for (const part of parts) {
+    gathered.push(part);
+    length += part.length;
+    if (!trailer && length > leastCompressedBytes) {
+      trailer = new GzipTrailer();
+      headers["content-encoding"] = "gzip";
+      headers["vary"] = "Accept-Encoding";
+      yield gzipHead;
+    }
+    // Nothing as long as nobody knows: what makes the parts must not go on for longer than a slice either.
+    yield trailer && length >= leastPieceBytes ? piece() : nothing;
+  }
+  if (!trailer) return yield* gathered;
+  if (length > 0) yield piece();
+  yield trailer.end();
+}
+
+const nothing = new Uint8Array(0);
+
 const deflatedEncoders = new WeakMap<ServedResource, Encoder<KubeObject>>();
 
 function deflatedItemEncoder(resource: ServedResource): Encoder<KubeObject> {

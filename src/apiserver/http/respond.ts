@@ -29,6 +29,7 @@ import {
   prettyChunks,
   sendChunks,
   yamlChunks,
+  zippedWhenLarge,
 } from "./list-body.ts";
 
 /** How the client wants to be answered. */
@@ -140,7 +141,7 @@ async function encodeObject(
 
 /** A Table or metadata alone. */
 async function sendTransformed(context: AnswerContext, answer: Answer): Promise<void> {
-  const { exchange, wanted, auditId, warnings, clock } = context;
+  const { wanted, auditId, warnings, clock } = context;
   const { as, version, mediaType } = wanted.rendering;
   // A Status or a Scale has no columns and stays what it is.
   if (answer.kind === "object" && !answer.resource) return sendObject(context, answer.code, answer.object);
@@ -182,8 +183,7 @@ async function sendTransformed(context: AnswerContext, answer: Answer): Promise<
     if (isTable) return sendObject(context, 200, { ...frame, rows: items.map(render) });
     const { protobufMetadataList } = await import("../negotiation/protobuf-encoder.ts");
     const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
-    const pieces = protobufMetadataList(version, frame.metadata, made(items, render));
-    return sendChunks(exchange, headers, pieces, clock);
+    return sendParts(context, headers, protobufMetadataList(version, frame.metadata, made(items, render)));
   }
   return sendMade(context, frame, isTable ? "rows" : "items", items, render);
 }
@@ -196,20 +196,30 @@ function* made(stored: readonly Stored[], render: (object: Stored) => object): G
 
 /** A list as text, whose items are rendered as fast as they are sent. */
 async function sendMade(
-  { exchange, wanted, auditId, warnings, clock }: AnswerContext,
+  context: AnswerContext,
   frame: object,
   member: MadeList["member"],
   stored: readonly Stored[],
   render: (object: Stored) => object,
 ): Promise<void> {
+  const { wanted, auditId, warnings } = context;
   const list: MadeList = { frame, member, count: stored.length, items: made(stored, render) };
   const { mediaType } = wanted.rendering;
   const headers = baseHeaders(auditId, contentTypes[mediaType], warnings);
   if (mediaType === "yaml") {
     const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
-    return sendChunks(exchange, headers, yamlChunks(list, encodeYaml), clock);
+    return sendParts(context, headers, yamlChunks(list, encodeYaml));
   }
-  return sendChunks(exchange, headers, wanted.pretty ? prettyChunks(list) : madeChunks(list), clock);
+  return sendParts(context, headers, wanted.pretty ? prettyChunks(list) : madeChunks(list));
+}
+
+/** What was made for this answer, compressed when it is large and the client can read that. */
+function sendParts(
+  { exchange, wanted, clock }: AnswerContext,
+  headers: ResponseHeaders,
+  parts: Generator<Uint8Array, void>,
+): Promise<void> {
+  return sendChunks(exchange, headers, wanted.gzip ? zippedWhenLarge(parts, headers) : parts, clock);
 }
 
 function packageOf(resource: ServedResource): string {
@@ -256,7 +266,7 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   if (mediaType === "protobuf") {
     const { protobufList } = await import("../negotiation/protobuf-encoder.ts");
     const headers = baseHeaders(auditId, contentTypes.protobuf, warnings);
-    return sendChunks(exchange, headers, protobufList(resource, answer, metadata), clock);
+    return sendParts(context, headers, protobufList(resource, answer, metadata));
   }
   if (mediaType !== "json" || wanted.pretty) {
     const render = (stored: Stored) => {

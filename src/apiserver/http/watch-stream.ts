@@ -106,7 +106,6 @@ class WatchStream implements WatchReceiver, RoundMember {
   readonly #format: StreamFormat;
   readonly #rounds: WatchRounds;
   readonly #sendHead: () => void;
-  readonly #onDrain = () => this.#resume();
   #watch: OpenWatch | undefined;
   #begun = false;
   #waiting: WatchBatch<KubeObject>[] = [];
@@ -130,6 +129,7 @@ class WatchStream implements WatchReceiver, RoundMember {
       this.#forget();
       watch.stop();
     });
+    this.#exchange.onEveryDrain(() => this.#resume());
     this.#begin();
     watch.resume();
   }
@@ -168,10 +168,8 @@ class WatchStream implements WatchReceiver, RoundMember {
 
   write(bytes: Buffer): void {
     this.#begin();
-    if (!this.#exchange.write(bytes)) {
-      this.#draining = true;
-      this.#exchange.onDrain(this.#onDrain);
-    } else if (this.#held) this.#resume();
+    if (!this.#exchange.write(bytes)) this.#draining = true;
+    else if (this.#held) this.#resume();
   }
 
   #resume(): void {
