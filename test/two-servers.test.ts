@@ -42,6 +42,8 @@ beforeAll(async () => {
     etcdProgram,
     [
       ...["--name", "pnt", "--data-dir", join(folder, "etcd"), "--unsafe-no-fsync"],
+      // The only member need not wait long for others to stand for election.
+      ...["--heartbeat-interval", "10", "--election-timeout", "100"],
       ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
       ...["--client-cert-auth", "--trusted-ca-file", caFile, "--cert-file", serverCert, "--key-file", serverKey],
       ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
@@ -63,7 +65,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const store = `store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
+/** A failover is to be waited for here. */
+const election = "leaderElection: { leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms }\n";
+const store = `${election}store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
 
 /** As kube-apiserver's flags. */
 const etcdFlags = [
@@ -71,7 +75,7 @@ const etcdFlags = [
   ...["--etcd-certfile", certFile, "--etcd-keyfile", keyFile],
 ];
 
-/** Each Pod of the Job takes two seconds on a simulated node. */
+/** Each Pod of the Job takes a second on a simulated node. */
 const work = (replicas: number) => `
 apiVersion: apps/v1
 kind: Deployment
@@ -90,7 +94,7 @@ spec:
   completions: 12
   parallelism: 3
   template:
-    metadata: { annotations: { pinnace.local/run-seconds: "2" } }
+    metadata: { annotations: { pinnace.local/run-seconds: "1" } }
     spec: { restartPolicy: Never, containers: [{ name: main, image: "nowhere.invalid/any:1" }] }
 `;
 
@@ -130,7 +134,7 @@ else
       const certificates = join(first.home, "clusters", first.name, "pki");
       writeFileSync(
         config,
-        `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\nnodes: [{ name: n1, kind: simulated }]\ncertificates: ${certificates}\n`,
+        `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\nnodes: [{ name: n1, kind: simulated }]\ncertificates: ${certificates}\n${election}`,
       );
       await pinnace("up", "--config", config, ...etcdFlags);
     });

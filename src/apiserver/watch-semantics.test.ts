@@ -173,6 +173,8 @@ beforeAll(async () => {
   const peers = `http://127.0.0.1:${await freePort()}`;
   const args = [
     ...["--name", "pnt", "--data-dir", join(folder, "etcd"), "--unsafe-no-fsync"],
+    // The only member need not wait long for others to stand for election.
+    ...["--heartbeat-interval", "10", "--election-timeout", "100"],
     ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
     ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
   ];

@@ -146,7 +146,8 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
           log: log.with({ component: "kube-scheduler" }),
         });
-      if (store.isShared) elect("kube-scheduler", control, surroundings, owner, (signal) => startHere(signal).done);
+      if (store.isShared)
+        elect("kube-scheduler", control, plan.leaderElection, surroundings, owner, (signal) => startHere(signal).done);
       else startHere(abort.signal);
     }
     await lan;
@@ -283,6 +284,7 @@ async function listen(control: ControlPlane, plan: ClusterPlan): Promise<void> {
 function elect(
   component: string,
   control: ControlPlane,
+  durations: ClusterPlan["leaderElection"],
   surroundings: Surroundings,
   owner: Owner,
   lead: (signal: AbortSignal) => Promise<void>,
@@ -290,6 +292,7 @@ function elect(
   const running = runWhenLeader(
     {
       ...surroundings,
+      ...durations,
       log: surroundings.log.with({ component }),
       client: control.clientOf(component),
       lease: { name: component, namespace: "kube-system" },
@@ -349,7 +352,14 @@ async function startControllers(
       log: log.with({ component: "kube-controller-manager" }),
     });
   if (store.isShared) {
-    elect("kube-controller-manager", control, surroundings, owner, (signal) => startHere(signal).done);
+    elect(
+      "kube-controller-manager",
+      control,
+      plan.leaderElection,
+      surroundings,
+      owner,
+      (signal) => startHere(signal).done,
+    );
     return;
   }
   const running = startHere(surroundings.signal);

@@ -44,6 +44,8 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
     const peers = `http://127.0.0.1:${peer}`;
     const args = [
       ...["--name", "pnt", "--data-dir", join(folder, "data")],
+      // The only member need not wait long for others to stand for election.
+      ...["--heartbeat-interval", "10", "--election-timeout", "100"],
       ...["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint],
       ...["--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", `pnt=${peers}`],
     ];

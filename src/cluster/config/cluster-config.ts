@@ -31,6 +31,7 @@ export interface ClusterConfig {
   images?: ImagesConfig;
   ingress?: IngressProvider;
   kubelet?: KubeletConfig;
+  leaderElection?: LeaderElectionConfig;
   loadBalancer?: LoadBalancerProvider;
   scheduler?: SchedulerConfig;
   store?: StoreConfig;
@@ -47,6 +48,16 @@ export interface KubeletConfig {
   /** The part of it that is kept for critical pods. */
   shutdownGracePeriodCriticalPods?: string;
   shutdownGracePeriodByPodPriority?: { priority: number; shutdownGracePeriodSeconds: number }[];
+}
+
+/** How soon another server takes over from one that is gone, by the names of upstream's LeaderElectionConfiguration. Go durations. */
+export interface LeaderElectionConfig {
+  /** Others take over when a Lease was not renewed for so long. Default: 15s. */
+  leaseDuration?: string;
+  /** Who could not renew for so long gives up. Default: 10s. */
+  renewDeadline?: string;
+  /** Between two attempts. Default: 2s. */
+  retryPeriod?: string;
 }
 
 /** Where the state is kept. */
@@ -201,6 +212,8 @@ export interface ClusterPlan {
   shutdown?: ShutdownSettings;
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;
+  /** Absent: upstream's durations. */
+  leaderElection?: { leaseDurationMs: number; renewDeadlineMs: number; retryPeriodMs: number };
   /** Absent: lmdb. */
   store?: StoreConfig;
   /** Absent: authorities of its own. */

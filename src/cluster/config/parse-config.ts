@@ -2,6 +2,7 @@
 import type { ErrorObject } from "ajv";
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
+import { parseDuration } from "../../apimachinery/cel/time.ts";
 import { FieldPath } from "../../apimachinery/field-error.ts";
 import { admissionSelectionErrors } from "../../apiserver-plugins/admission/catalog.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
@@ -10,7 +11,7 @@ import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../
 import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
-import type { ClusterConfig, StoreConfig } from "./cluster-config.ts";
+import type { ClusterConfig, ClusterPlan, LeaderElectionConfig, StoreConfig } from "./cluster-config.ts";
 
 export interface ConfigMistake {
   /** Counted from 1; undefined when the mistake concerns the file as a whole. */
@@ -145,8 +146,32 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
     ...portRangeMistakes(config),
     ...apiServerMistakes(config),
   );
-  mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store));
+  mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store), ...leaderElectionMistakes(config));
   return mistakes;
+}
+
+/** Upstream's defaults where nothing is said. */
+export function leaderElectionMs({
+  leaseDuration = "15s",
+  renewDeadline = "10s",
+  retryPeriod = "2s",
+}: LeaderElectionConfig): NonNullable<ClusterPlan["leaderElection"]> {
+  const ms = (text: string) => Number(parseDuration(text)! / 1_000_000n);
+  return {
+    leaseDurationMs: ms(leaseDuration),
+    renewDeadlineMs: ms(renewDeadline),
+    retryPeriodMs: ms(retryPeriod),
+  };
+}
+
+/** As client-go's: who leads must have given up before another begins. */
+function leaderElectionMistakes({ leaderElection }: ClusterConfig): { path: Path; message: string }[] {
+  if (!leaderElection) return [];
+  const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = leaderElectionMs(leaderElection);
+  const at = (field: string, message: string) => [{ path: ["leaderElection", field], message }];
+  if (leaseDurationMs <= renewDeadlineMs) return at("leaseDuration", "must be greater than renewDeadline");
+  if (renewDeadlineMs <= retryPeriodMs * 1.2) return at("renewDeadline", "must be greater than 1.2 times retryPeriod");
+  return [];
 }
 
 export function storeMistakes(store: StoreConfig | undefined): { path: Path; message: string }[] {

@@ -9,7 +9,7 @@ import {
   type NodeConfig,
   type NodePlan,
 } from "./cluster-config.ts";
-import { lanOfNodes } from "./parse-config.ts";
+import { lanOfNodes, leaderElectionMs } from "./parse-config.ts";
 
 /** What the machine already uses. */
 export interface MachineFacts {
@@ -72,6 +72,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     },
     ...shutdownOf(config),
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
+    ...(config.leaderElection ? { leaderElection: leaderElectionMs(config.leaderElection) } : {}),
     ...(config.store ? { store: config.store } : {}),
     ...(config.certificates ? { certificates: config.certificates } : {}),
     ...(config.certificateValidityPeriod
