@@ -5,6 +5,33 @@ export interface HealthCheck {
   name: string;
   /** Rejects or throws when unhealthy. */
   check(): void | Promise<void>;
+  /** Asked by /readyz alone: its failure is no reason to restart the server. */
+  isOfReadiness?: boolean;
+}
+
+/** Upstream's start-up hooks as checks: each fails until what it names has come about. */
+export class StartUpChecks {
+  readonly checks: readonly HealthCheck[];
+  readonly #pending: Set<string>;
+
+  constructor(names: readonly string[]) {
+    this.#pending = new Set(names);
+    this.checks = names.map((name) => ({
+      name,
+      isOfReadiness: !name.startsWith("poststarthook/"),
+      check: () => {
+        if (this.#pending.has(name)) throw new Error(`${name} is not done`);
+      },
+    }));
+  }
+
+  /** The checks of these names pass from now on. Throws for a name that there is no check of. */
+  pass(...names: readonly string[]): void {
+    for (const name of names) {
+      if (!this.checks.some((check) => check.name === name)) throw new Error(`there is no check ${name}`);
+      this.#pending.delete(name);
+    }
+  }
 }
 
 export interface HealthAnswer {

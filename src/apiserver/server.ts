@@ -51,10 +51,8 @@ export interface ApiServerOptions {
   virtualResources?: readonly VirtualResource[] | ((server: ServerAccess) => readonly VirtualResource[]);
   /** Exact paths outside the resource tree, such as `/openid/v1/jwks`. */
   paths?: ReadonlyMap<string, NonResourceHandler>;
-  /** Beside `ping` and the store's own. */
+  /** Beside `ping`, the store's own and `shutdown`. */
   healthChecks?: readonly HealthCheck[];
-  /** What must hold before clients should come. */
-  readyChecks?: readonly HealthCheck[];
   /** Shared by all watch caches. */
   encodingBudget?: EncodingBudget;
   metrics?(): string | Promise<string>;
@@ -76,6 +74,7 @@ export class ApiServer implements ServerAccess {
   readonly #door: HttpDoor;
   readonly #listeners: Listener[] = [];
   #address = "";
+  #isClosing = false;
 
   constructor(options: ApiServerOptions) {
     this.clock = options.clock;
@@ -106,11 +105,20 @@ export class ApiServer implements ServerAccess {
     services.admission = typeof admission === "function" ? admission(this) : admission;
     const { virtualResources = [] } = options;
     this.registry.addVirtual(...(typeof virtualResources === "function" ? virtualResources(this) : virtualResources));
+    const storeAnswers = async () => void (await options.store.get("/registry/health"));
     const healthChecks: HealthCheck[] = [
       { name: "ping", check() {} },
       { name: "log", check() {} },
-      { name: "etcd", check: async () => void (await options.store.get("/registry/health")) },
+      { name: "etcd", check: storeAnswers },
+      { name: "etcd-readiness", isOfReadiness: true, check: storeAnswers },
       ...(options.healthChecks ?? []),
+      {
+        name: "shutdown",
+        isOfReadiness: true,
+        check: () => {
+          if (this.#isClosing) throw new Error("the server is being closed");
+        },
+      },
     ];
     this.#door = new HttpDoor(
       this.pipeline,
@@ -118,7 +126,6 @@ export class ApiServer implements ServerAccess {
         registry: this.registry,
         serverAddress: () => this.#address,
         healthChecks,
-        readyChecks: options.readyChecks ?? [],
         metrics: options.metrics ?? (() => processMetrics(this.#door) + (options.flowControl?.metrics() ?? "")),
         extra: options.paths ?? new Map(),
         clock: options.clock,
@@ -153,6 +160,7 @@ export class ApiServer implements ServerAccess {
 
   /** Closes the doors and ends all watches. The store stays open. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     this.registry.close();
     await Promise.all(this.#listeners.map((listener) => listener.close()));
   }

@@ -7,6 +7,7 @@ import { ServiceCIDRs, Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Auditor } from "../apiserver/audit.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
+import { StartUpChecks } from "../apiserver/health.ts";
 import type { ListenOptions } from "../apiserver/http/listener.ts";
 import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
@@ -127,6 +128,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   const webhooks = new WebhookCaller({ router, clock });
   const auditLogs = await openAuditLogs(options, webhooks);
+  const startUp = new StartUpChecks(startUpHooks);
   const server: ApiServer = new ApiServer({
     auditor: plan.apiServer.audit && auditorInto(auditLogs, plan.apiServer.audit.policy, clock),
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
@@ -143,6 +145,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...(await configuredAuthenticators(authentication, { caller: webhooks, clock, log })),
     ],
     flowControl,
+    healthChecks: startUp.checks,
     allowsAnonymous: anonymousPaths(authentication.configuration),
     authorizers: [
       alwaysAllowPathsAuthorizer,
@@ -210,6 +213,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const services = informers().informer(Services);
     services.addHandler(followServices(allocators, () => services.list()));
   }
+  startUp.pass("poststarthook/start-service-ip-repair-controllers");
   const control: Omit<ControlPlane, "listen"> = {
     server,
     tokens,
@@ -238,7 +242,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   const serving = customResources.start();
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options, trust);
+  startUp.pass(...bootstrapHooks);
   await Promise.all([following, serving]);
+  startUp.pass(...extensionHooks);
   startAggregator({
     registry: server.registry,
     cache: informers(),
@@ -249,6 +255,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     log: log.with({ component: "kube-aggregator" }),
     signal: options.signal,
   });
+  void informers()
+    .synced()
+    .then(() =>
+      startUp.pass("informer-sync", "poststarthook/priority-and-fairness-config-consumer", ...aggregatorHooks),
+    );
   keeper.follow((pki, before) => {
     server.renewCertificates(
       tlsOf(pki, trust),
@@ -263,6 +274,37 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 }
 
 const claimed = Buffer.from("claimed");
+
+/** Done when the objects every cluster has are there. */
+const bootstrapHooks = [
+  "poststarthook/start-system-namespaces-controller",
+  "poststarthook/start-cluster-authentication-info-controller",
+  "poststarthook/rbac/bootstrap-roles",
+  "poststarthook/scheduling/bootstrap-system-priority-classes",
+  "poststarthook/priority-and-fairness-config-producer",
+  "poststarthook/bootstrap-controller",
+  "poststarthook/start-kubernetes-service-cidr-controller",
+];
+/** Done when what CustomResourceDefinitions define is served. */
+const extensionHooks = [
+  "poststarthook/start-apiextensions-informers",
+  "poststarthook/start-apiextensions-controllers",
+  "poststarthook/crd-informer-synced",
+];
+/** Done when the APIServices there are have been looked at. */
+const aggregatorHooks = [
+  "poststarthook/start-kube-aggregator-informers",
+  "poststarthook/apiservice-registration-controller",
+];
+/** In the order of upstream's report; those of its hooks that have a counterpart here. */
+const startUpHooks = [
+  "informer-sync",
+  "poststarthook/priority-and-fairness-config-consumer",
+  ...extensionHooks,
+  "poststarthook/start-service-ip-repair-controllers",
+  ...bootstrapHooks,
+  ...aggregatorHooks,
+];
 
 /** Takes an audit event as a line of JSON. */
 interface AuditLog {

@@ -24,7 +24,6 @@ export interface NonResourceOptions {
   /** `host:port` that /api tells clients. */
   serverAddress(): string;
   healthChecks: readonly HealthCheck[];
-  readyChecks: readonly HealthCheck[];
   /** Prometheus text. */
   metrics(): string | Promise<string>;
   /** Exact paths served beside the API's own: `/openid/v1/jwks`. */
@@ -162,8 +161,8 @@ export class NonResourceRoutes {
   }
 
   async #health(exchange: Exchange, info: RequestInfo, auditId: string, root: string): Promise<void> {
-    const { healthChecks, readyChecks } = this.#options;
-    const checks = root === "readyz" ? [...healthChecks, ...readyChecks] : healthChecks;
+    const { healthChecks } = this.#options;
+    const checks = root === "readyz" ? healthChecks : healthChecks.filter(({ isOfReadiness }) => !isOfReadiness);
     const name = info.path.slice(root.length + 2);
     const one = checks.find((check) => check.name === name);
     if (info.path !== `/${root}` && !one) return sendText(exchange, auditId, 404, "404 page not found\n");
@@ -184,8 +183,10 @@ export class NonResourceRoutes {
       if (group === "") continue;
       paths.push(`/apis/${group}`, ...versions.map((version) => `/apis/${group}/${version}`));
     }
-    for (const { name } of this.#options.healthChecks)
-      paths.push(`/healthz/${name}`, `/livez/${name}`, `/readyz/${name}`);
+    for (const { name, isOfReadiness } of this.#options.healthChecks) {
+      paths.push(`/readyz/${name}`);
+      if (!isOfReadiness) paths.push(`/healthz/${name}`, `/livez/${name}`);
+    }
     paths.push(
       "/healthz",
       "/livez",
