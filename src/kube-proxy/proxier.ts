@@ -67,7 +67,7 @@ export class Proxier {
     const { node, source, netnsPath, clock, log } = this.#options;
     await Promise.race([source.synced(), aborted(signal)]);
     if (signal.aborted) return;
-    const open = () => ({ nft: openNft(), conntrack: new Conntrack() });
+    const open = () => ({ nft: openNft(netnsPath), conntrack: new Conntrack() });
     const { nft, conntrack } = netnsPath ? inNetns(netnsPath, open) : open();
     const forgetter = new Forgetter(conntrack, clock, log, signal);
     try {

@@ -40,3 +40,30 @@ describe.each([
     expect(JSON.stringify(await nft.list("list chains"))).toContain('"name":"c19"');
   });
 });
+
+test("long scripts for several namespaces at the same time arrive each in its own", async () => {
+  const names = ["a", "b", "c"].map((each) => `${name}-${each}`);
+  for (const each of names) createNetns(each, () => {});
+  try {
+    const addresses = Array.from({ length: 10_000 }, (_, i) => `10.0.${i >> 8}.${i & 255}`);
+    const elements = addresses.map((address) => `${address} comment "${"long ".repeat(24)}"`);
+    const opened = names.map((each) => openNft(netnsPath(each)));
+    await Promise.all(
+      opened.map(async (nft, i) => {
+        const first = nft.run(
+          `add table ip t${i}; add set ip t${i} s { type ipv4_addr; }; add element ip t${i} s { ${elements.join(", ")} }`,
+        );
+        const second = nft.run(`delete element ip t${i} s { ${addresses.slice(1).join(", ")} }`); // In the order given.
+        await Promise.all([first, second]);
+        const listing = JSON.stringify(await nft.list("list ruleset"));
+        expect([listing.match(/"table":{[^}]*"name":"([^"]+)"/)?.[1], listing.split("10.0.0.").length]).toEqual([
+          `t${i}`,
+          2,
+        ]);
+      }),
+    );
+    for (const nft of opened) nft.close();
+  } finally {
+    for (const each of names) deleteNetns(each);
+  }
+});

@@ -31,7 +31,7 @@ export class NftError extends Error {
 export function openNft(netnsPath?: string): Nft {
   const library = loadLibrary();
   if (!library) return new NftProgram(netnsPath);
-  const open = () => new NftLibrary(library);
+  const open = () => new NftLibrary(library, netnsPath);
   return netnsPath ? inNetns(netnsPath, open) : open();
 }
 
@@ -124,35 +124,62 @@ function loadLibrary(): Library | null {
 
 /** The library keeps state of its own between contexts, so that one script of this process runs at a time. */
 let turn: Promise<unknown> = Promise.resolve();
+let waitingForTurn = 0;
+
+/** A script that takes the library a tenth of a second and more: beyond it a process beside is quicker than waiting in line. */
+const longScript = 1 << 20;
 
 class NftLibrary implements Nft {
   readonly #library: Library;
   readonly #context: unknown;
+  /** Only where the namespace can be found again. */
+  readonly #program: NftProgram | undefined;
+  #last: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
-  constructor(library: Library) {
+  constructor(library: Library, netnsPath: string | undefined) {
     this.#library = library;
     this.#context = library.newContext(0);
+    this.#program = netnsPath === undefined ? undefined : new NftProgram(netnsPath);
     library.bufferErrors(this.#context);
     library.bufferOutput(this.#context);
   }
 
-  async run(script: string): Promise<void> {
-    await this.#inTurn(0, script);
+  /** Several nodes that are programmed from the ground up at the same time use several cores. */
+  run(script: string): Promise<void> {
+    return this.#afterLast(async () => {
+      if (this.#program && script.length >= longScript && waitingForTurn > 0) {
+        try {
+          return await this.#program.run(script);
+        } catch (error) {
+          if (error instanceof NftError) throw error; // Without the program there is the library.
+        }
+      }
+      await this.#inTurn(0, script);
+    });
   }
 
-  async list(command: string, { terse = false } = {}): Promise<unknown> {
-    return JSON.parse(await this.#inTurn(jsonOutput | (terse ? terseOutput : 0), command));
+  list(command: string, { terse = false } = {}): Promise<unknown> {
+    return this.#afterLast(async () => JSON.parse(await this.#inTurn(jsonOutput | (terse ? terseOutput : 0), command)));
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    turn = turn.then(() => this.#library.freeContext(this.#context));
+    void this.#last.then(() => {
+      turn = turn.then(() => this.#library.freeContext(this.#context));
+    });
+  }
+
+  #afterLast<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
   }
 
   #inTurn(outputFlags: number, script: string): Promise<string> {
-    const result = turn.then(() => this.#runNow(outputFlags, script));
+    waitingForTurn++;
+    const result = turn.then(() => this.#runNow(outputFlags, script)).finally(() => waitingForTurn--);
     turn = result.catch(() => {});
     return result;
   }
