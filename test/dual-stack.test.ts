@@ -1,5 +1,5 @@
 /** A cluster of both families: nodes, pods, Services, names, policies and announced addresses, seen by who answers and on the wire. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { capturing, podNetns } from "../src/testing/packets.ts";
 
@@ -66,8 +66,8 @@ describeCluster("a dual-stack cluster", { config }, (cluster) => {
   const url = (address: string, port = 80) => `http://${address.includes(":") ? `[${address}]` : address}:${port}/`;
   const get = ["curl", "-sg", "-m", "2", "--noproxy", "*"];
   const ask = (address: string, port?: number) => cluster.host(get[0]!, ...get.slice(1), url(address, port));
-  const askFrom = async (name: string, address: string, port?: number) =>
-    cluster.host("ip", "netns", "exec", await podNetns(cluster, name), ...get, url(address, port));
+  const askFrom = async (name: string, address: string, port?: number, patience = "2") =>
+    cluster.host("ip", "netns", "exec", await podNetns(cluster, name), ...get, "-m", patience, url(address, port));
   const answerers = async (from: string, address: string, times = 12) => {
     const script = `for i in $(seq ${times}); do curl -sg -m 2 --noproxy '*' '${url(address)}'; done`;
     const text = await cluster.host("ip", "netns", "exec", await podNetns(cluster, from), "sh", "-c", script);
@@ -82,6 +82,7 @@ describeCluster("a dual-stack cluster", { config }, (cluster) => {
         pod("c", "node2"),
         service("both", "type: NodePort, ipFamilyPolicy: PreferDualStack"),
         service("six", "ipFamilies: [IPv6]"),
+        service("changing", "ipFamilyPolicy: PreferDualStack"),
         service("headless", "clusterIP: None, ipFamilyPolicy: RequireDualStack"),
         pool,
         service("lb", "type: LoadBalancer, ipFamilyPolicy: RequireDualStack"),
@@ -99,119 +100,122 @@ describeCluster("a dual-stack cluster", { config }, (cluster) => {
     expect(six).toMatch(/^fd00:10:244:2::/);
   });
 
-  test("a pod reaches pods on its own node and on others by IPv6, and is seen with its own address", async () => {
-    const [, own] = await ipsOf("a");
-    for (const to of ["b", "c"]) {
-      const [, six] = await ipsOf(to);
-      const wanted = `IP6 ${own}.`;
-      await capturing(
-        { netns: netns(to === "b" ? "node1" : "node2"), link: "cni0", filter: "ip6 and tcp" },
-        async (seen) => {
-          await eventually(
-            () => askFrom("a", six!, 8080),
-            (answer) => {
-              expect(answer).toBe(`Hello, ${to}\n`);
-              expect(seen()).toContain(wanted);
-            },
-          );
-        },
-      );
-    }
-  });
+  describe.concurrent("with its pods ready", () => {
+    test("a pod reaches pods on its own node and on others by IPv6, and is seen with its own address", async () => {
+      const [, own] = await ipsOf("a");
+      for (const to of ["b", "c"]) {
+        const [, six] = await ipsOf(to);
+        const wanted = `IP6 ${own}.`;
+        await capturing(
+          { netns: netns(to === "b" ? "node1" : "node2"), link: "cni0", filter: "ip6 and tcp" },
+          async (seen) => {
+            await eventually(
+              () => askFrom("a", six!, 8080),
+              (answer) => {
+                expect(answer).toBe(`Hello, ${to}\n`);
+                expect(seen()).toContain(wanted);
+              },
+            );
+          },
+        );
+      }
+    });
 
-  test("Services have addresses of the families that they ask for, with endpoints of each", async () => {
-    const both = (await json("service/both")).spec;
-    expect(both.ipFamilies).toEqual(["IPv4", "IPv6"]);
-    expect(both.clusterIPs[1]).toMatch(/^fd00:10:96::/);
-    const six = (await json("service/six")).spec;
-    expect([six.ipFamilies, six.ipFamilyPolicy]).toEqual([["IPv6"], "SingleStack"]);
-    for (const address of [...both.clusterIPs, ...six.clusterIPs]) {
+    test("Services have addresses of the families that they ask for, with endpoints of each", async () => {
+      const both = (await json("service/both")).spec;
+      expect(both.ipFamilies).toEqual(["IPv4", "IPv6"]);
+      expect(both.clusterIPs[1]).toMatch(/^fd00:10:96::/);
+      const six = (await json("service/six")).spec;
+      expect([six.ipFamilies, six.ipFamilyPolicy]).toEqual([["IPv6"], "SingleStack"]);
+      for (const address of [...both.clusterIPs, ...six.clusterIPs]) {
+        await eventually(
+          () => answerers("a", address),
+          (names) => expect(names).toEqual(["a", "b", "c"]),
+        );
+      }
+      const slices = (await cluster.kubectl`get endpointslices -l kubernetes.io/service-name=both`).split("\n");
+      expect(slices.filter((line) => /IPv[46] +8080 +\S+,\S+,\S+/.test(line)).length).toBe(2);
+    });
+
+    test("a Service gains and loses its second address, and packets with it", async () => {
+      const patch = (spec: object) =>
+        cluster.kubectl`patch service changing --type=merge -p ${JSON.stringify({ spec })}`;
+      const [, second] = await clusterIPsOf("changing");
+      await patch({ ipFamilyPolicy: "SingleStack" });
+      expect(await clusterIPsOf("changing")).toHaveLength(1);
+      await expect(askFrom("a", second!, 80, "0.7")).rejects.toThrow();
+      await patch({ ipFamilyPolicy: "RequireDualStack" });
+      const [, third] = await clusterIPsOf("changing");
       await eventually(
-        () => answerers("a", address),
-        (names) => expect(names).toEqual(["a", "b", "c"]),
-      );
-    }
-    const slices = (await cluster.kubectl`get endpointslices -l kubernetes.io/service-name=both`).split("\n");
-    expect(slices.filter((line) => /IPv[46] +8080 +\S+,\S+,\S+/.test(line)).length).toBe(2);
-  });
-
-  test("a Service gains and loses its second address, and packets with it", async () => {
-    const patch = (spec: object) => cluster.kubectl`patch service both --type=merge -p ${JSON.stringify({ spec })}`;
-    const [, second] = await clusterIPsOf("both");
-    await patch({ ipFamilyPolicy: "SingleStack" });
-    expect(await clusterIPsOf("both")).toHaveLength(1);
-    await expect(askFrom("a", second!)).rejects.toThrow();
-    await patch({ ipFamilyPolicy: "RequireDualStack" });
-    const [, third] = await clusterIPsOf("both");
-    await eventually(
-      () => askFrom("a", third!),
-      (answer) => expect(answer).toContain("Hello"),
-    );
-    await expect(patch({ ipFamilies: ["IPv6", "IPv4"] })).rejects.toThrow(
-      "expected an IPv6 value as indicated by `ipFamilies[0]`",
-    );
-  });
-
-  test("every node answers on its node port by both families; the destination is rewritten to pods' IPv6 addresses", async () => {
-    const { nodePort } = (await json("service/both")).spec.ports[0];
-    for (const node of ["192.168.116.5", `${lan}:4`, `${lan}:5`, `${lan}:6`]) {
-      await eventually(
-        () => ask(node, nodePort),
+        () => askFrom("a", third!),
         (answer) => expect(answer).toContain("Hello"),
       );
-    }
-    const targets = await Promise.all(["a", "b", "c"].map(async (name) => (await ipsOf(name))[1]!));
-    await capturing({ netns: netns("master"), link: "any", filter: "ip6 and tcp" }, (seen) =>
-      eventually(
-        () => ask(`${lan}:4`, nodePort),
-        () => {
-          expect(seen()).toContain(`> ${lan}:4.${nodePort}: Flags [S]`);
-          for (const target of targets) expect(seen()).toContain(`> ${target}.8080: Flags [S]`);
-        },
-      ),
-    );
-  });
-
-  test("names have AAAA records, and addresses their names", async () => {
-    const dig = async (...words: string[]) =>
-      (await cluster.host("ip", "netns", "exec", netns("node1"), "dig", "+short", "@10.96.0.10", ...words)).trim();
-    const [four, six] = await clusterIPsOf("both");
-    expect(await dig("A", "both.default.svc.cluster.local")).toBe(four);
-    expect(await dig("AAAA", "both.default.svc.cluster.local")).toBe(six);
-    expect(await dig("-x", six!)).toBe("both.default.svc.cluster.local.");
-    expect(await dig("A", "six.default.svc.cluster.local")).toBe("");
-    const pods = await Promise.all(["a", "b", "c"].map(async (name) => (await ipsOf(name))[1]!));
-    expect((await dig("AAAA", "headless.default.svc.cluster.local")).split("\n").sort()).toEqual(pods.sort());
-  });
-
-  test("a policy isolates a pod in both families", async () => {
-    await cluster.apply(policy);
-    const addresses = await ipsOf("c");
-    for (const address of addresses) {
-      await eventually(
-        () => askFrom("b", address, 8080).catch(() => "refused"),
-        (answer) => expect(answer).toBe("refused"),
+      await expect(patch({ ipFamilies: ["IPv6", "IPv4"] })).rejects.toThrow(
+        "expected an IPv6 value as indicated by `ipFamilies[0]`",
       );
-      expect(await askFrom("a", address, 8080)).toBe("Hello, c\n");
-    }
-    await cluster.kubectl`delete networkpolicy only-a`;
-    for (const address of addresses) {
-      await eventually(
-        () => askFrom("b", address, 8080),
-        (answer) => expect(answer).toBe("Hello, c\n"),
-      );
-    }
-  });
+    });
 
-  test("an Ingress answers by both families", async () => {
-    await cluster.apply(ingress);
-    for (const node of ["192.168.116.5", `${lan}:5`]) {
-      await eventually(
-        () => ask(node),
-        (answer) => expect(answer).toContain("Hello"),
+    test("every node answers on its node port by both families; the destination is rewritten to pods' IPv6 addresses", async () => {
+      const { nodePort } = (await json("service/both")).spec.ports[0];
+      for (const node of ["192.168.116.5", `${lan}:4`, `${lan}:5`, `${lan}:6`]) {
+        await eventually(
+          () => ask(node, nodePort),
+          (answer) => expect(answer).toContain("Hello"),
+        );
+      }
+      const targets = await Promise.all(["a", "b", "c"].map(async (name) => (await ipsOf(name))[1]!));
+      await capturing({ netns: netns("master"), link: "any", filter: "ip6 and tcp" }, (seen) =>
+        eventually(
+          () => ask(`${lan}:4`, nodePort),
+          () => {
+            expect(seen()).toContain(`> ${lan}:4.${nodePort}: Flags [S]`);
+            for (const target of targets) expect(seen()).toContain(`> ${target}.8080: Flags [S]`);
+          },
+        ),
       );
-    }
-    await cluster.kubectl`delete ingress web`;
+    });
+
+    test("names have AAAA records, and addresses their names", async () => {
+      const dig = async (...words: string[]) =>
+        (await cluster.host("ip", "netns", "exec", netns("node1"), "dig", "+short", "@10.96.0.10", ...words)).trim();
+      const [four, six] = await clusterIPsOf("both");
+      expect(await dig("A", "both.default.svc.cluster.local")).toBe(four);
+      expect(await dig("AAAA", "both.default.svc.cluster.local")).toBe(six);
+      expect(await dig("-x", six!)).toBe("both.default.svc.cluster.local.");
+      expect(await dig("A", "six.default.svc.cluster.local")).toBe("");
+      const pods = await Promise.all(["a", "b", "c"].map(async (name) => (await ipsOf(name))[1]!));
+      expect((await dig("AAAA", "headless.default.svc.cluster.local")).split("\n").sort()).toEqual(pods.sort());
+    });
+
+    test("a policy isolates a pod in both families", async () => {
+      await cluster.apply(policy);
+      const addresses = await ipsOf("c");
+      for (const address of addresses) {
+        await eventually(
+          () => askFrom("b", address, 8080, "0.7").catch(() => "refused"),
+          (answer) => expect(answer).toBe("refused"),
+        );
+        expect(await askFrom("a", address, 8080)).toBe("Hello, c\n");
+      }
+      await cluster.kubectl`delete networkpolicy only-a`;
+      for (const address of addresses) {
+        await eventually(
+          () => askFrom("b", address, 8080),
+          (answer) => expect(answer).toBe("Hello, c\n"),
+        );
+      }
+    });
+
+    test("an Ingress answers by both families", async () => {
+      await cluster.apply(ingress);
+      for (const node of ["192.168.116.5", `${lan}:5`]) {
+        await eventually(
+          () => ask(node),
+          (answer) => expect(answer).toContain("Hello"),
+        );
+      }
+      await cluster.kubectl`delete ingress web`;
+    });
   });
 
   test("MetalLB gives a Service both addresses; one node answers NDP, and another when it is cut off", async () => {
