@@ -1,4 +1,4 @@
-// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,replace,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -8,6 +8,7 @@ import { BenchCluster } from "./cluster.mjs";
 import { benchDns } from "./dns.mjs";
 import { benchImages } from "./images.mjs";
 import { benchPods } from "./pods.mjs";
+import { benchReplace } from "./replace.mjs";
 import { benchScale } from "./scale.mjs";
 import { benchServiceRules } from "./service-rules.mjs";
 import { benchStart } from "./start.mjs";
@@ -59,6 +60,14 @@ try {
     await cluster.up();
     try {
       await benchDns(cluster, results, { runs });
+    } finally {
+      await cluster.down();
+    }
+  }
+  if (parts.includes("replace")) {
+    await cluster.up();
+    try {
+      await benchReplace(cluster, results);
     } finally {
       await cluster.down();
     }

@@ -1,5 +1,8 @@
 /** A cluster of both families: nodes, pods, Services, names, policies and announced addresses, seen by who answers and on the wire. */
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { findProgram } from "../src/base/node/find-program.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { capturing, podNetns } from "../src/testing/packets.ts";
 
@@ -56,6 +59,60 @@ spec:
   podSelector: { matchLabels: { name: c } }
   ingress: [{ from: [{ podSelector: { matchLabels: { name: a } } }] }]
 `;
+
+/** Says the addresses of each name of its first argument, by the C library's own resolver. */
+const resolveProgram = `
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+static int compare(const void *a, const void *b) { return strcmp(a, b); }
+int main(int argc, char **argv) {
+  for (char *name = strtok(argv[1], " "); name; name = strtok(NULL, " ")) {
+    struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+    static char texts[64][INET6_ADDRSTRLEN];
+    int count = 0;
+    if (getaddrinfo(name, "80", &hints, &found) != 0) { printf("%s: none\\n", name); continue; }
+    for (struct addrinfo *each = found; each && count < 64; each = each->ai_next) {
+      void *address = each->ai_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)each->ai_addr)->sin6_addr
+                                                  : (void *)&((struct sockaddr_in *)each->ai_addr)->sin_addr;
+      inet_ntop(each->ai_family, address, texts[count++], INET6_ADDRSTRLEN);
+    }
+    qsort(texts, count, sizeof texts[0], compare);
+    printf("%s:", name);
+    for (int i = 0; i < count; i++) printf(" %s", texts[i]);
+    printf("\\n");
+  }
+  return 0;
+}
+`;
+
+/** With this machine's glibc, for the program that is linked to it. */
+const resolverPod = (folder: string) => {
+  const libraries = ["/lib", "/lib64"].filter((path) => existsSync(path));
+  const mounts = [["/resolvers", folder], ...libraries.map((path) => [path, path])];
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "resolver" },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      containers: [
+        {
+          name: "sh",
+          image: "busybox",
+          imagePullPolicy: "IfNotPresent",
+          command: ["sleep", "3600"],
+          volumeMounts: mounts.map(([mountPath], i) => ({ name: `v${i}`, mountPath, readOnly: true })),
+        },
+      ],
+      volumes: mounts.map(([, path], i) => ({ name: `v${i}`, hostPath: { path } })),
+    },
+  });
+};
+
+const hasCompilers = ["gcc", "musl-gcc"].every((compiler) => findProgram(compiler) !== undefined);
 
 describeCluster("a dual-stack cluster", { config }, (cluster) => {
   const netns = (node: string) => `pinnace-${cluster.name}.${node}`;
@@ -186,6 +243,35 @@ describeCluster("a dual-stack cluster", { config }, (cluster) => {
       const pods = await Promise.all(["a", "b", "c"].map(async (name) => (await ipsOf(name))[1]!));
       expect((await dig("AAAA", "headless.default.svc.cluster.local")).split("\n").sort()).toEqual(pods.sort());
     });
+
+    test.skipIf(!hasCompilers)(
+      "the resolvers of glibc and of musl, in pods, find names short and long, in both families (needs gcc and musl-tools)",
+      async () => {
+        const folder = join(cluster.home, "resolvers");
+        mkdirSync(folder, { mode: 0o755 });
+        writeFileSync(join(folder, "resolve.c"), resolveProgram);
+        const compile = (compiler: string, ...more: string[]) =>
+          cluster.host(compiler, ...more, "-o", join(folder, compiler), join(folder, "resolve.c"));
+        await Promise.all([compile("gcc"), compile("musl-gcc", "-static")]);
+        await cluster.apply(resolverPod(folder));
+        await cluster.kubectl`wait --for=condition=Ready pod/resolver --timeout=60s`;
+        const names = ["both", "both.default", "both.default.svc.cluster.local.", "headless", "kubernetes", "absent"];
+        const resolve = (compiler: string) =>
+          cluster.kubectl`exec resolver -- /resolvers/${compiler} ${names.join(" ")}`;
+        const both = [...(await clusterIPsOf("both"))].sort().join(" ");
+        const pods = (await Promise.all(["a", "b", "c"].map(ipsOf))).flat().sort().join(" ");
+        const [kubernetes] = await clusterIPsOf("kubernetes");
+        const wanted = [both, both, both, pods, kubernetes, "none"].map(
+          (addresses, i) => `${names[i]}: ${addresses}\n`,
+        );
+        for (const compiler of ["gcc", "musl-gcc"]) {
+          await eventually(
+            () => resolve(compiler),
+            (answers) => expect(answers, compiler).toBe(wanted.join("")),
+          );
+        }
+      },
+    );
 
     test("a policy isolates a pod in both families", async () => {
       await cluster.apply(policy);

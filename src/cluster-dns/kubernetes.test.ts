@@ -245,6 +245,72 @@ test.each<[string, keyof typeof RecordType, string[]]>([
   ["web.default.svc.cluster.local.example", "A", ["NXDOMAIN"]],
 ])("%s %s", async (name, type, expected) => expect(await dig(name, type)).toEqual(expected));
 
+put("six", { clusterIP: "fd00::66", clusterIPs: ["fd00::66"], ports: [{ name: "http", port: 80 }] });
+put("twins", { clusterIP: "None", clusterIPs: ["None"], ports: [{ name: "http", port: 80 }] }, [
+  { addresses: ["10.244.4.2"], conditions: ready },
+  { addresses: ["10.244.4.4"], hostname: "twin", conditions: ready },
+  { addresses: ["10.244.4.5"], hostname: "twin", conditions: ready },
+  { addresses: ["fd00:44::1"], conditions: ready },
+  { addresses: ["fd00:44::2"], conditions: ready },
+]);
+
+/** What CoreDNS' own tests ask its kubernetes plugin, asked of Services of ours. */
+const twins = "twins.shop.svc.cluster.local";
+const six = "six.shop.svc.cluster.local";
+test.each<[question: string, answer: string[]]>([
+  [`A ${twins}`, ["NOERROR", ...["2", "4", "5"].map((last) => `${twins} 30 A 10.244.4.${last}`)]],
+  [`AAAA ${twins}`, ["NOERROR", `${twins} 30 AAAA fd00:44::1`, `${twins} 30 AAAA fd00:44::2`]],
+  [`A twin.${twins}`, ["NOERROR", `twin.${twins} 30 A 10.244.4.4`, `twin.${twins} 30 A 10.244.4.5`]],
+  [`AAAA twin.${twins}`, nodata],
+  [`AAAA fd00-44--2.${twins}`, ["NOERROR", `fd00-44--2.${twins} 30 AAAA fd00:44::2`]],
+  [`A portless.shop.svc.cluster.local`, ["NOERROR", "portless.shop.svc.cluster.local 30 A 10.244.1.9"]],
+  [
+    "A 10-244-1-9.portless.shop.svc.cluster.local",
+    ["NOERROR", "10-244-1-9.portless.shop.svc.cluster.local 30 A 10.244.1.9"],
+  ],
+  [
+    `SRV _http._tcp.${twins}`,
+    [
+      "NOERROR",
+      ...["10-244-4-2", "fd00-44--1", "fd00-44--2", "twin"].map(
+        (host) => `_http._tcp.${twins} 30 SRV 0 20 8080 ${host}.${twins}`,
+      ),
+      `additional 10-244-4-2.${twins} 30 A 10.244.4.2`,
+      `additional fd00-44--1.${twins} 30 AAAA fd00:44::1`,
+      `additional fd00-44--2.${twins} 30 AAAA fd00:44::2`,
+      `additional twin.${twins} 30 A 10.244.4.4`,
+      `additional twin.${twins} 30 A 10.244.4.5`,
+    ],
+  ],
+  [`A nobody.${twins}`, nxdomain],
+  [`A nobody.nothing.shop.svc.cluster.local`, nxdomain],
+  [`AAAA ${six}`, ["NOERROR", `${six} 30 AAAA fd00::66`]],
+  [`A ${six}`, nodata],
+  [`SRV ${six}`, ["NOERROR", `${six} 30 SRV 0 100 80 ${six}`, `additional ${six} 30 AAAA fd00::66`]],
+  [
+    `SRV _http._tcp.${six}`,
+    ["NOERROR", `_http._tcp.${six} 30 SRV 0 100 80 ${six}`, `additional ${six} 30 AAAA fd00::66`],
+  ],
+  ["SOA web.shop.svc.cluster.local", nodata],
+  ["TXT web.shop.svc.cluster.local", nodata],
+  ["NS svc.cluster.local", nodata],
+  ["NS shop.svc.cluster.local", nodata],
+  ["A shop.pod.cluster.local", nodata],
+  ["NS foo.cluster.local", nxdomain],
+  ["CNAME endpoint.outside.shop.svc.cluster.local", nxdomain],
+  ["CNAME web.shop.svc.cluster.local", nodata],
+  // Wildcards have been answered once, and are no more.
+  ["A *.shop.svc.cluster.local", nxdomain],
+  ["A web.*.svc.cluster.local", nxdomain],
+  ["SRV _http._*.web.shop.svc.cluster.local", nxdomain],
+  ["SRV _*._tcp.web.shop.svc.cluster.local", nxdomain],
+  [`A *.${twins}`, nxdomain],
+  ["SRV _tcp.web.shop.svc.cluster.local", nxdomain],
+])("%s", async (question, answer) => {
+  const [type, name] = question.split(" ");
+  expect(await dig(name!, type as keyof typeof RecordType)).toEqual(answer);
+});
+
 test("an address leads back to its Service, or to its endpoint's names; others are asked outside", async () => {
   expect(await dig("20.0.96.10.in-addr.arpa", "PTR")).toEqual([
     "NOERROR",
