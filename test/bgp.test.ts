@@ -51,7 +51,7 @@ spec: { receiveInterval: 300 }
 apiVersion: metallb.io/v1beta2
 kind: BGPPeer
 metadata: { name: router, namespace: metallb-system }
-spec: { myASN: 4200000000, peerASN: 64513, peerAddress: ${router}, holdTime: 9s, bfdProfile: fast }
+spec: { myASN: 4200000000, peerASN: 64513, peerAddress: ${router}, holdTime: 9s, password: shared, bfdProfile: fast }
 `;
 
 const hasBird = findProgram("bird") !== undefined;
@@ -93,7 +93,7 @@ describeCluster("MetalLB's BGP mode", { nodes: 2, config: "loadBalancer: metallb
       for (const link of ["lo", "eth0"]) await cluster.host("ip", "-n", netns, "link", "set", link, "up");
       const sessions = nodes.map(
         (node, i) =>
-          `protocol bgp node${i} { local ${router} as 64513; neighbor ${node} as 4200000000; ipv4 { import all; export none; }; error wait time 1, 2; }`,
+          `protocol bgp node${i} { local ${router} as 64513; neighbor ${node} as 4200000000; password "shared"; ipv4 { import all; export none; }; error wait time 1, 2; }`,
       );
       const config = join(cluster.home, "bird.conf");
       writeFileSync(
@@ -155,8 +155,19 @@ describeCluster("MetalLB's BGP mode", { nodes: 2, config: "loadBalancer: metallb
   });
 
   test.skipIf(!hasBird)(
-    "a peer that is taken away hears so, and another AS number is refused with an event",
+    "a peer that is taken away hears so; another AS number is refused with an event, and another password with silence",
     async () => {
+      const change = (spec: object) =>
+        cluster.kubectl`patch bgppeer router -n metallb-system --type=merge -p ${JSON.stringify({ spec })}`;
+      const hasRoute = (is: boolean) =>
+        eventually(
+          () => birdc("show", "route"),
+          (text) => expect(text.includes(address)).toBe(is),
+        );
+      await change({ password: "wrong" });
+      await hasRoute(false);
+      await change({ password: "shared" });
+      await hasRoute(true);
       await cluster.kubectl`patch bgppeer router -n metallb-system --type=merge -p ${'{"spec":{"peerASN":64999}}'}`;
       await eventually(
         () => birdc("show", "route"),

@@ -1,6 +1,10 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { createNetns, deleteNetns, netnsPath } from "../base/node/netns.ts";
+import { createNetns, deleteNetns, netnsPath, spawnIn } from "../base/node/netns.ts";
 import { diffRules, printChange } from "./diff.ts";
 import { type Nft, openNft } from "./nft.ts";
 import { match, type Rules, type SetDeclaration, verdict, verdictMap } from "./ruleset.ts";
@@ -20,7 +24,8 @@ afterAll(() => {
   deleteNetns(name);
 });
 
-const kernelRules = () => execFileSync("ip", ["netns", "exec", name, "nft", "list", "ruleset"]).toString();
+const kernelRules = () =>
+  execFileSync("ip", ["netns", "exec", name, "nft", "list", "ruleset"], { maxBuffer: 16 << 20 }).toString();
 
 const ports: SetDeclaration = { kind: "map", body: "type inet_service : verdict;" };
 const seen: SetDeclaration = {
@@ -171,4 +176,44 @@ test("a refused change leaves the old rules, and the next apply repairs", async 
   expect(kernelRules()).toContain("10.0.0.5");
   await table.remove();
   expect(kernelRules()).toBe("");
+});
+
+test("whoever is killed in the middle of a transaction leaves all of the old rules or all of the new; the next states the table anew", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pnt-table-"));
+  try {
+    const addresses = (generation: number) =>
+      Array.from({ length: 5000 }, (_, i) => `10.${generation}.${i >> 8}.${i & 255}`);
+    const script = join(folder, "script.nft");
+    /** Replaces all elements; killed after so many milliseconds. Returns how long it ran. */
+    const replace = async (generation: number, killAfterMs?: number): Promise<number> => {
+      writeFileSync(script, `flush set ip t s\nadd element ip t s { ${addresses(generation).join(", ")} }\n`);
+      const since = performance.now();
+      const child = spawnIn(netnsPath(name), "nft", ["-f", script], { stdio: "ignore" });
+      const timer = setTimeout(() => child.kill("SIGKILL"), killAfterMs ?? 60_000);
+      await once(child, "exit");
+      clearTimeout(timer);
+      return performance.now() - since;
+    };
+    const generations = () => {
+      const counts = new Map<string, number>();
+      for (const [, generation] of kernelRules().matchAll(/\b10\.(\d+)\.\d+\.\d+/g))
+        counts.set(generation!, (counts.get(generation!) ?? 0) + 1);
+      return Object.fromEntries(counts);
+    };
+    await nft.run("add table ip t; add set ip t s { type ipv4_addr; }");
+    const wholeMs = await replace(1);
+    expect(generations()).toEqual({ 1: 5000 });
+    for (let attempt = 2; attempt < 12; attempt++) {
+      const [before] = Object.keys(generations());
+      await replace(attempt, (wholeMs * attempt) / 11);
+      expect([{ [before!]: 5000 }, { [attempt]: 5000 }]).toContainEqual(generations());
+    }
+    const next = new Table(nft, tableName);
+    next.contents.state("base", base);
+    next.contents.state("a", service(80, "10.77.0.1"));
+    await next.apply();
+    expect(generations()).toEqual({ 77: 1 });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

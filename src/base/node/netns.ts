@@ -121,9 +121,22 @@ export function udpSocketOn(fd: number, family: ReturnType<typeof familyOf>): Pr
   });
 }
 
-/** A TCP connection from inside the namespace; it emits `connect` or `error` as one of `net.connect` would. `address` is no name. */
-export function connectIn(path: string, address: string, port: number): Socket {
-  const fd = inNetns(path, () => openSocket("tcp", address));
+/**
+ * A TCP connection from inside the namespace; it emits `connect` or `error` as one of `net.connect` would. `address` is no
+ * name. With `md5Key`, of 80 bytes at most, every segment is signed (RFC 2385), and unsigned ones are not heard.
+ */
+export function connectIn(path: string, address: string, port: number, { md5Key }: { md5Key?: string } = {}): Socket {
+  const fd = inNetns(path, () => {
+    const fd = openSocket("tcp", address);
+    if (md5Key === undefined) return fd;
+    try {
+      setBytes(fd, ipprotoTcp, tcpMd5sig, md5Signature(address, md5Key), "(TCP MD5)");
+      return fd;
+    } catch (error) {
+      libc().close(fd);
+      throw error;
+    }
+  });
   return new Socket({ fd }).connect({ host: address, port });
 }
 
@@ -183,7 +196,22 @@ function widenReceiveBuffer(fd: number, bytes: number): void {
 function setOption(fd: number, level: number, name: number, value: number): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
-  check(libc().setsockopt(fd, level, name, bytes, bytes.length), "setsockopt");
+  setBytes(fd, level, name, bytes);
+}
+
+function setBytes(fd: number, level: number, name: number, bytes: Buffer, subject?: string): void {
+  check(libc().setsockopt(fd, level, name, bytes, bytes.length), "setsockopt", subject);
+}
+
+/** A `struct tcp_md5sig`: whom it is for, and the key. */
+function md5Signature(address: string, key: string): Buffer {
+  const keyBytes = Buffer.from(key);
+  if (keyBytes.length > longestMd5Key) throw new RangeError(`a TCP MD5 key has ${longestMd5Key} bytes at most`);
+  const bytes = Buffer.alloc(136 + longestMd5Key);
+  socketAddress(address, 0).copy(bytes);
+  bytes.writeUInt16LE(keyBytes.length, 130);
+  keyBytes.copy(bytes, 136);
+  return bytes;
 }
 
 /** A `sockaddr_in` or `sockaddr_in6`. */
@@ -272,5 +300,8 @@ const soReuseaddr = 2;
 const soReuseport = 15;
 const soRcvbuf = 8;
 const soRcvbufforce = 33;
+const ipprotoTcp = 6;
+const tcpMd5sig = 14;
+const longestMd5Key = 80;
 const ipprotoIpv6 = 41;
 const ipv6V6only = 26;

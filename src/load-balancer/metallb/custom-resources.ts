@@ -53,6 +53,7 @@ const bgpPeer = object(
     routerID: text,
     nodeSelectors: listOf(labelSelector),
     password: text,
+    passwordSecret: object({ name: text, namespace: text }),
     bfdProfile: text,
     ebgpMultiHop: flag,
   },

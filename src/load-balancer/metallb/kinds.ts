@@ -64,7 +64,9 @@ export interface BGPPeer extends KubeObject {
     keepaliveTime?: string;
     routerID?: string;
     nodeSelectors?: LabelSelector[];
+    /** Signs the session's TCP segments (RFC 2385). */
     password?: string;
+    passwordSecret?: { name?: string; namespace?: string };
     ebgpMultiHop?: boolean;
   };
 }

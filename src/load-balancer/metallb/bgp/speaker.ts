@@ -162,7 +162,13 @@ class Speaker {
       routerId: spec.routerID ?? node.address,
       holdTimeSeconds: parseSeconds(spec.holdTime) ?? defaultHoldTimeSeconds,
       ...(keepaliveSeconds !== undefined ? { keepaliveSeconds } : {}),
-      connect: () => connectIn(node.netnsPath, spec.peerAddress, spec.peerPort ?? 179),
+      connect: () =>
+        connectIn(
+          node.netnsPath,
+          spec.peerAddress,
+          spec.peerPort ?? 179,
+          spec.password ? { md5Key: spec.password } : {},
+        ),
       clock,
       signal: AbortSignal.any([signal, stop.signal]),
       onState(isUp, reason) {
@@ -201,7 +207,8 @@ class Speaker {
 
 /** Why nobody speaks to a peer; undefined when somebody does. */
 function mistakeIn({ spec }: DeepReadonly<BGPPeer>): string | undefined {
-  if (spec.password) return "sessions with a password (TCP MD5) are not supported";
+  if (spec.passwordSecret?.name) return "passwords in Secrets are not supported: write spec.password";
+  if (Buffer.byteLength(spec.password ?? "") > 80) return "invalid password: must be no longer than 80 bytes";
   if (spec.peerAddress.includes(":")) return "peers with an IPv6 address are not supported";
   for (const [field, text] of [
     ["holdTime", spec.holdTime],
