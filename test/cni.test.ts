@@ -60,6 +60,10 @@ describe.skipIf(!plugins)("with CNI plugins (skipped where containernetworking-p
     const ipOf = (name: string) => cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.podIP}"}`;
 
     test("a pod waits, with an event that says why, until there is a configuration", async () => {
+      const ready = "jsonpath={.status.conditions[?(@.type=='Ready')]['status','reason','message']}";
+      expect(await cluster.kubectl`get node node1 -o ${ready}`).toBe(
+        "False KubeletNotReady container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady message:Network plugin returns error: cni plugin not initialized",
+      );
       await cluster.apply(pod("a", "node1"));
       await eventually(
         () => cluster.kubectl`describe pod a`,
@@ -71,7 +75,7 @@ describe.skipIf(!plugins)("with CNI plugins (skipped where containernetworking-p
         (text) => expect(text).toContain('failed to find plugin "no-such-plugin" in path ['),
       );
       writeFileSync(join(confDir, "10-lab.conflist"), conflist());
-      await cluster.kubectl`wait --for=condition=Ready pod/a --timeout=60s`;
+      await cluster.kubectl`wait --for=condition=Ready node/master node/node1 node/node2 pod/a --timeout=60s`;
     });
 
     test("pods have addresses of the plugin's, and reach each other on one node and across nodes", async () => {

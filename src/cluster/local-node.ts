@@ -211,6 +211,8 @@ function isolating(network: PodNetwork, { networkPolicy, signal }: NodeOptions):
     },
     detach: (podUid) => network.detach(podUid),
     list: () => network.list(),
+    problem: () => network.problem?.(),
+    onChange: (listener, signal) => network.onChange?.(listener, signal),
   };
 }
 

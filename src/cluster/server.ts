@@ -20,6 +20,7 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runWhenLeader } from "../controller-runtime/leader-election.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
+import { networkNotReady } from "../kubelet/node-object.ts";
 import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import type { Store } from "../storage/store.ts";
@@ -412,12 +413,12 @@ async function untilUsable(
   }
 }
 
-/** Undefined: it is Ready. */
+/** Undefined: it is Ready, or waits only for the network that its user is to give it: what does so runs in this cluster. */
 function whyNotReady(name: string, nodes: readonly DeepReadonly<Node>[]): string | undefined {
   const node = nodes.find(({ metadata }) => metadata.name === name);
   if (!node) return `${name} has not registered`;
   const ready = node.status.conditions?.find(({ type }) => type === "Ready");
-  if (ready?.status === "True") return undefined;
+  if (ready?.status === "True" || ready?.message?.startsWith(networkNotReady)) return undefined;
   return `${name} is not Ready${ready ? ` (${[ready.reason, ready.message].filter(Boolean).join(": ")})` : ""}`;
 }
 

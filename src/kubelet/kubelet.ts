@@ -303,7 +303,7 @@ class RunningKubelet {
   }
 
   async start(): Promise<void> {
-    const { node, machine, client, images, clock, log, signal, runtime } = this.#options;
+    const { node, machine, client, images, clock, log, signal, runtime, network } = this.#options;
     const version = await runtime.version();
     const registration = new NodeRegistration({
       config: { ...node, features: runtime.features },
@@ -317,6 +317,7 @@ class RunningKubelet {
       ...(this.#options.heartbeatMs ? { renewalMs: this.#options.heartbeatMs } : {}),
       pressures: () => this.#evictions.pressures,
       isShuttingDown: () => this.#isShuttingDown,
+      networkProblem: () => network.problem?.(),
       onTick: () => {
         if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
@@ -327,6 +328,7 @@ class RunningKubelet {
       },
     });
     this.#registration = registration;
+    network.onChange?.(() => void registration.tellStatus(), signal);
     const registered = registration.register();
     const exits = runtime.onContainerExit((status) => this.#executors.get(status.podUid)?.containerExited(status));
     signal.addEventListener("abort", () => exits[Symbol.dispose](), { once: true });

@@ -75,6 +75,8 @@ export function nodeAllocatable(config: NodeConfig, machine: MachineFacts): Reco
 export interface NodeHealth {
   pressures: ReadonlySet<PressureCondition>;
   isShuttingDown: boolean;
+  /** Why pods cannot have a network; undefined when they can. */
+  networkProblem: string | undefined;
 }
 
 export function nodeStatus(
@@ -119,6 +121,9 @@ export function nodeStatus(
   };
 }
 
+/** How a node begins to say that it waits for its pod network. */
+export const networkNotReady = "container runtime network not ready: NetworkReady=false";
+
 const pressureWords: Readonly<Record<PressureCondition, { reason: string; message: string }>> = {
   MemoryPressure: { reason: "KubeletHasInsufficientMemory", message: "kubelet has insufficient memory available" },
   DiskPressure: { reason: "KubeletHasDiskPressure", message: "kubelet has disk pressure" },
@@ -127,9 +132,14 @@ const pressureWords: Readonly<Record<PressureCondition, { reason: string; messag
 
 function conditions(
   previous: DeepReadonly<NodeStatus> | undefined,
-  { pressures, isShuttingDown }: NodeHealth,
+  { pressures, isShuttingDown, networkProblem }: NodeHealth,
   now: number,
 ): NodeCondition[] {
+  const notReady = isShuttingDown
+    ? "node is shutting down"
+    : networkProblem === undefined
+      ? undefined
+      : `${networkNotReady} reason:NetworkPluginNotReady message:Network plugin returns error: ${networkProblem}`;
   const told: Omit<NodeCondition, "lastHeartbeatTime" | "lastTransitionTime">[] = [
     {
       type: "MemoryPressure",
@@ -149,8 +159,8 @@ function conditions(
       reason: "KubeletHasSufficientPID",
       message: "kubelet has sufficient PID available",
     },
-    isShuttingDown
-      ? { type: "Ready", status: "False", reason: "KubeletNotReady", message: "node is shutting down" }
+    notReady !== undefined
+      ? { type: "Ready", status: "False", reason: "KubeletNotReady", message: notReady }
       : { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status" },
   ];
   return told.map((calm) => {

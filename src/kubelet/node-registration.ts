@@ -28,6 +28,8 @@ export interface NodeRegistrationOptions {
   pressures(): ReadonlySet<PressureCondition>;
   /** It takes no more pods. */
   isShuttingDown(): boolean;
+  /** Why pods cannot have a network; undefined when they can. */
+  networkProblem(): string | undefined;
   /** Called with every renewal: other work that must be done now and then rides along. */
   onTick(): void;
 }
@@ -47,6 +49,7 @@ export class NodeRegistration {
   #imagesTold = "";
   #pressuresTold = "";
   #wasShuttingDown = false;
+  #networkProblemTold: string | undefined;
 
   constructor(options: NodeRegistrationOptions) {
     this.#options = options;
@@ -118,15 +121,19 @@ export class NodeRegistration {
   }
 
   async #updateStatus(): Promise<void> {
-    const { clock, images, pressures, isShuttingDown } = this.#options;
-    const isDue = clock.now() - this.#statusAtMs >= statusMs || isShuttingDown() !== this.#wasShuttingDown;
+    const { clock, images, pressures, isShuttingDown, networkProblem } = this.#options;
+    const isDue =
+      clock.now() - this.#statusAtMs >= statusMs ||
+      isShuttingDown() !== this.#wasShuttingDown ||
+      networkProblem() !== this.#networkProblemTold;
     if (!isDue && pressureText(pressures()) === this.#pressuresTold && imagesText(images) === this.#imagesTold) return;
     await this.#patchStatus(this.#freshStatus());
   }
 
   #freshStatus(): NodeStatus {
-    const { config, machine, runtimeVersion, images, clock, pressures, isShuttingDown } = this.#options;
+    const { config, machine, runtimeVersion, images, clock, pressures, isShuttingDown, networkProblem } = this.#options;
     this.#wasShuttingDown = isShuttingDown();
+    this.#networkProblemTold = networkProblem();
     this.#imagesTold = imagesText(images);
     this.#pressuresTold = pressureText(pressures());
     return nodeStatus(
@@ -135,7 +142,7 @@ export class NodeRegistration {
       runtimeVersion,
       images.list(),
       this.#status,
-      { pressures: pressures(), isShuttingDown: this.#wasShuttingDown },
+      { pressures: pressures(), isShuttingDown: this.#wasShuttingDown, networkProblem: this.#networkProblemTold },
       clock.now(),
     );
   }

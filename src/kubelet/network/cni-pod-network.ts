@@ -4,7 +4,7 @@
  * The configuration is the first of a folder, read for every pod; its plugins run in the node's namespace. What they said of a
  * pod is kept in a file, for they want to be told it again when the pod goes.
  */
-import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { Links } from "../../base/node/links.ts";
@@ -52,6 +52,7 @@ interface Attached {
 }
 
 const podLink = "eth0";
+const noNetworks = "cni plugin not initialized: no networks found in";
 
 export class CniPodNetwork implements PodNetwork {
   readonly #config: CniPodNetworkConfig;
@@ -100,6 +101,27 @@ export class CniPodNetwork implements PodNetwork {
       rmSync(this.#fileOf(podUid), { force: true });
       deleteNetns(`${this.#config.node}_${podUid}`);
       this.#attached.delete(podUid);
+    }
+  }
+
+  problem(): string | undefined {
+    try {
+      readNetworkConfig(this.#config);
+      return undefined;
+    } catch (error) {
+      const { message } = error as Error;
+      // As upstream's runtimes tell it of a node that nobody has given a network yet.
+      return message.startsWith(noNetworks) ? "cni plugin not initialized" : message;
+    }
+  }
+
+  onChange(listener: () => void, signal: AbortSignal): void {
+    for (const folder of this.#config.confDirs) {
+      try {
+        watch(folder, { signal, persistent: false }, listener).on("error", () => {});
+      } catch {
+        // Not there yet: what comes into it is seen with the node's next report.
+      }
     }
   }
 
@@ -219,7 +241,7 @@ export function readNetworkConfig({
   podCIDR,
 }: Pick<CniPodNetworkConfig, "confDirs" | "podCIDR">): NetworkConfig {
   const file = confDirs.flatMap(configurationsIn)[0];
-  if (!file) throw new Error(`cni plugin not initialized: no networks found in ${confDirs.join(", ")}`);
+  if (!file) throw new Error(`${noNetworks} ${confDirs.join(", ")}`);
   const fail = (why: string): never => {
     throw new Error(`cni plugin not initialized: error loading CNI config file ${file}: ${why}`);
   };

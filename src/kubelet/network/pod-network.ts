@@ -20,6 +20,10 @@ export interface PodNetwork {
   detach(podUid: string): Promise<void>;
   /** The attachments that a server before this one left, to adopt or to detach. */
   list(): Promise<PodAttachment[]>;
+  /** Why no pod can be attached now; undefined when they can. Default: they can. */
+  problem?(): string | undefined;
+  /** Hears, until the signal fires, when `problem` may be another one. */
+  onChange?(listener: () => void, signal: AbortSignal): void;
 }
 
 /** By what a network may know a pod besides: CNI plugins are told. */
