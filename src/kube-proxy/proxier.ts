@@ -67,8 +67,8 @@ export class Proxier {
     const { node, source, netnsPath, clock, log } = this.#options;
     await Promise.race([source.synced(), aborted(signal)]);
     if (signal.aborted) return;
-    const open = () => ({ nft: openNft(netnsPath), conntrack: new Conntrack() });
-    const { nft, conntrack } = netnsPath ? inNetns(netnsPath, open) : open();
+    const nft = openNft(netnsPath);
+    const conntrack = netnsPath ? inNetns(netnsPath, () => new Conntrack()) : new Conntrack();
     const forgetter = new Forgetter(conntrack, clock, log, signal);
     try {
       const families = familiesOf(node).map((family) => {

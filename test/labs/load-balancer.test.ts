@@ -208,7 +208,37 @@ describeCluster("the LoadBalancer and MetalLB labs", { config }, (cluster) => {
     );
   });
 
-  test("an address outside every pool is refused in an event, and others are not touched", async () => {
+  test("an address outside every pool or of another Service, and a pool that overlaps, are refused in events; others are not touched", async () => {
+    await cluster.apply(`
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: { name: over, namespace: metallb-system }
+spec: { addresses: [192.168.108.90-192.168.108.105] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: second, annotations: { metallb.io/loadBalancerIPs: 192.168.108.100 } }
+spec: { type: LoadBalancer, ports: [{ port: 80 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: third, annotations: { metallb.io/address-pool: over } }
+spec: { type: LoadBalancer, ports: [{ port: 80 }] }
+`);
+    await eventually(
+      () => cluster.kubectl`describe ipaddresspool over -n metallb-system`,
+      (text) =>
+        expect(text).toMatch(
+          /Warning +ConfigError .*192\.168\.108\.90-192\.168\.108\.105.* overlaps with already defined/,
+        ),
+    );
+    await eventually(
+      () => cluster.kubectl`get events --field-selector reason=AllocationFailed`,
+      (text) => {
+        expect(text).toMatch(/service\/second +Failed to allocate IP for "default\/second"/);
+        expect(text).toMatch(/service\/third +Failed to allocate IP for "default\/third"/);
+      },
+    );
     await cluster.kubectl`create service loadbalancer elsewhere --tcp=80`;
     await cluster.kubectl`annotate svc elsewhere metallb.io/loadBalancerIPs=10.1.1.1`;
     await eventually(
@@ -220,7 +250,8 @@ describeCluster("the LoadBalancer and MetalLB labs", { config }, (cluster) => {
     );
     expect(await cluster.kubectl`get svc elsewhere`).toContain("<pending>");
     expect(await cluster.kubectl`get svc service-loadbalancer`).toContain("192.168.108.100");
-    await cluster.kubectl`delete svc elsewhere`;
+    await cluster.kubectl`delete svc elsewhere second third`;
+    await cluster.kubectl`delete ipaddresspool over -n metallb-system`;
   });
 
   test("a headless Service names the pods' own addresses", async () => {
