@@ -355,7 +355,7 @@ test("hints send to endpoints of the node's zone, or of the node itself, and to 
   source.zones.n1 = "a";
 });
 
-test("two hundred and fifty endpoints replaced one after another under load lose no request", async () => {
+test("one hundred endpoints replaced one after another under load lose no request", async () => {
   const pods: Pod[] = ["p1", "p2", "p3"];
   const terminating = { ready: false, serving: true, terminating: true };
   let isReplacing = true;
@@ -370,7 +370,7 @@ test("two hundred and fifty endpoints replaced one after another under load lose
   };
   await source.put("web", nodePort, [slice(["p1", "p2"])]);
   const clients = [client("client"), client("p2"), client("p2")];
-  for (let i = 0; i < 250; i++) {
+  for (let i = 0; i < 100; i++) {
     // One comes, one goes: first it terminates, then it is no more.
     const [leaving, ...staying] = [0, 1, 2].map((k) => pods[(i + k) % 3]!);
     await source.put("web", nodePort, [slice(staying), slice([leaving!], { conditions: terminating })]);
@@ -381,7 +381,7 @@ test("two hundred and fifty endpoints replaced one after another under load lose
   await Promise.all(clients);
   expect(outcomes.lost).toBe(0);
   expect(outcomes.answered).toBeGreaterThan(50);
-});
+}, 100_000);
 
 test("session affinity keeps a client at one pod, and another pod takes over when that one goes", async () => {
   const sticky = {

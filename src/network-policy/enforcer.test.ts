@@ -169,7 +169,7 @@ afterAll(async () => {
   for (const name of [...Object.values(names), ...Object.values(podNames)]) deleteNetns(name);
 });
 
-const patienceMs = { allowed: 5000, denied: 250 };
+const patienceMs = { allowed: 5000, denied: 120 };
 
 /** Whether an answer comes to a packet or connection of this place. */
 async function reaches(from: string, address: string, port: string, expected: "allowed" | "denied"): Promise<string> {
