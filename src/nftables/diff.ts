@@ -91,6 +91,24 @@ export function printChange({ family, name }: TableName, change: RulesChange): s
   return out.join("\n");
 }
 
+/** All of a table that is empty yet, as nft commands. */
+export function printWhole({ family, name }: TableName, { sets, chains, elements }: Rules): string {
+  const table = `${family} ${name}`;
+  const out: string[] = [];
+  for (const [set, declaration] of sets ?? [])
+    out.push(`add ${declaration.kind} ${table} ${set} ${printSet(declaration)}`);
+  for (const [chain, { hook }] of chains ?? [])
+    out.push(`add chain ${table} ${chain}${hook ? ` ${printHook(hook)}` : ""}`);
+  for (const [chain, contents] of chains ?? [])
+    for (const rule of printRules(contents)) out.push(`add rule ${table} ${chain} ${rule}`);
+  for (const [set, contents] of elements ?? []) {
+    const printed: string[] = [];
+    for (const [key, element] of contents) printed.push(printElement(key, element));
+    pushElements(out, `add element ${table} ${set}`, printed);
+  }
+  return out.join("\n");
+}
+
 function pushElements(out: string[], command: string, elements: readonly string[]): void {
   if (elements.length > 0) out.push(`${command} { ${elements.join(", ")} }`);
 }

@@ -66,4 +66,4 @@ test("long scripts for several namespaces at the same time arrive each in its ow
   } finally {
     for (const each of names) deleteNetns(each);
   }
-});
+}, 100_000);

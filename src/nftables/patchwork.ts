@@ -38,7 +38,9 @@ class Claims<T> {
   }
 
   all(): Map<string, T> {
-    return new Map([...this.#claims.keys()].map((key) => [key, this.#winner(key)!.value]));
+    const all = new Map<string, T>();
+    for (const [key, claim] of this.#claims) all.set(key, (claim instanceof Contest ? claim.winner : claim).value);
+    return all;
   }
 
   #winner(key: string): Claim<T> | undefined {
@@ -91,7 +93,8 @@ export class Patchwork {
   readonly #sets = new Claims<SetDeclaration>();
   readonly #chains = new Claims<Chain>();
   readonly #elements = new Map<string, Claims<Element>>();
-  #pending = noChange();
+  /** Undefined until somebody asks for changes: at first the table is wanted as a whole. */
+  #pending: RulesChange | undefined;
   /** By owner, what it stated when `settle` was called last, for those that stated something else since. */
   readonly #unsettled = new Map<string, StatedPart>();
 
@@ -100,18 +103,16 @@ export class Patchwork {
     const before = this.#parts.get(owner);
     if (!before && !part) return;
     if (!this.#unsettled.has(owner)) this.#unsettled.set(owner, { part: before, rank: this.#ranks.get(owner) });
-    const difference = diffRules(before ?? {}, part ?? {});
-    this.#claim(this.#sets, difference.sets, this.#pending.sets, owner, rank);
-    this.#claim(this.#chains, difference.chains, this.#pending.chains, owner, rank);
-    for (const [set, changes] of difference.elements) {
-      this.#claim(
-        getOrMake(this.#elements, set, () => new Claims<Element>()),
-        changes,
-        getOrMake(this.#pending.elements, set, () => new Map()),
-        owner,
-        rank,
-      );
-    }
+    const pending = this.#pending;
+    if (before || pending) {
+      const difference = diffRules(before ?? {}, part ?? {});
+      this.#claim(this.#sets, difference.sets, pending?.sets, owner, rank);
+      this.#claim(this.#chains, difference.chains, pending?.chains, owner, rank);
+      for (const [set, changes] of difference.elements) {
+        const pendingOfSet = pending && getOrMake(pending.elements, set, () => new Map());
+        this.#claim(this.#elementsOf(set), changes, pendingOfSet, owner, rank);
+      }
+    } else if (part) this.#add(part, owner, rank);
     if (part) this.#parts.set(owner, part);
     else this.#parts.delete(owner);
     if (part && rank !== owner) this.#ranks.set(owner, rank);
@@ -134,9 +135,9 @@ export class Patchwork {
     return taken;
   }
 
-  /** What changed since this was called last. */
+  /** What changed since this was called last. The first time: nothing. */
   takeChange(): RulesChange {
-    const change = this.#pending;
+    const change = this.#pending ?? noChange();
     this.#pending = noChange();
     return change;
   }
@@ -150,18 +151,32 @@ export class Patchwork {
     };
   }
 
+  /** The same as a claim to everything, by an owner that has claimed nothing yet. */
+  #add(part: Rules, owner: string, rank: string): void {
+    for (const [key, value] of part.sets ?? []) this.#sets.add(key, { owner, rank, value });
+    for (const [key, value] of part.chains ?? []) this.#chains.add(key, { owner, rank, value });
+    for (const [set, elements] of part.elements ?? []) {
+      const claims = this.#elementsOf(set);
+      for (const [key, value] of elements) claims.add(key, { owner, rank, value });
+    }
+  }
+
+  #elementsOf(set: string): Claims<Element> {
+    return getOrMake(this.#elements, set, () => new Claims<Element>());
+  }
+
   #claim<T>(
     claims: Claims<T>,
     changes: Map<string, Change<T>>,
-    pending: Map<string, Change<T>>,
+    pending: Map<string, Change<T>> | undefined,
     owner: string,
     rank: string,
   ): void {
     for (const [key, { after }] of changes) {
-      const before = pending.has(key) ? pending.get(key)!.before : claims.effective(key);
+      const before = pending?.has(key) ? pending.get(key)!.before : claims.effective(key);
       claims.remove(key, owner);
       if (after !== undefined) claims.add(key, { owner, rank, value: after });
-      pending.set(key, { before, after: claims.effective(key) });
+      pending?.set(key, { before, after: claims.effective(key) });
     }
   }
 }

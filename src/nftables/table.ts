@@ -1,5 +1,5 @@
 /** Keeps one table of a network namespace as its patchwork says. */
-import { diffRules, printChange } from "./diff.ts";
+import { printChange, printWhole } from "./diff.ts";
 import type { Nft } from "./nft.ts";
 import { Patchwork, type StatedPart } from "./patchwork.ts";
 import type { Rules, TableName } from "./ruleset.ts";
@@ -170,6 +170,6 @@ function printRestatement(tableName: TableName, present: Present, rules: Rules):
   for (const chain of present.chains) out.push(`delete chain ${table} ${chain}`);
   for (const [set, { kind }] of goingSets) out.push(`delete ${kind} ${table} ${set}`);
   const comingSets = new Map([...(rules.sets ?? [])].filter(([set]) => !keeps(set)));
-  out.push(printChange(tableName, diffRules({}, { ...rules, sets: comingSets })));
+  out.push(printWhole(tableName, { ...rules, sets: comingSets }));
   return out.join("\n");
 }
