@@ -8,7 +8,15 @@ const target = resolve("dist/types");
 const { config } = ts.readConfigFile("tsconfig.json", ts.sys.readFile);
 const { options } = ts.convertCompilerOptionsFromJson(
   // `npm run typecheck` checks.
-  { ...config.compilerOptions, noEmit: false, declaration: true, emitDeclarationOnly: true, noCheck: true },
+  {
+    ...config.compilerOptions,
+    incremental: false,
+    tsBuildInfoFile: undefined,
+    noEmit: false,
+    declaration: true,
+    emitDeclarationOnly: true,
+    noCheck: true,
+  },
   ".",
 );
 const program = ts.createProgram([join(source, "index.ts")], options);
