@@ -1,9 +1,10 @@
 /** Ways in that must be closed, tried on a whole cluster by a pod's token, a node's certificate and raw sockets; each is refused and logged. */
 import { generateKeyPairSync, sign } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import { beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeCluster } from "../src/testing/cluster-fixture.ts";
 import { clientCertificate } from "../src/testing/webhook-server.ts";
 
@@ -62,7 +63,7 @@ interface Attack {
   /** JSON; patches are merge patches. */
   body?: object;
   /** Who: the intruder's token unless said otherwise. */
-  as?: "node" | "master" | "stranger" | "nobody" | string[];
+  as?: "node" | "master" | "stranger" | "nobody" | { token: string };
 }
 
 const rbac = "/apis/rbac.authorization.k8s.io/v1";
@@ -240,7 +241,8 @@ const attacks: Record<string, Attack> = {
 describeCluster("an attack on a cluster is refused and logged", { config }, (cluster) => {
   let server: string;
   let token: string;
-  const identities: Record<string, string[]> = {};
+  const identities: Record<string, { certificatePem: string; privateKeyPem: string } | undefined> = {};
+  const agents = new Map<string, Agent>();
   const home = (...path: string[]) => join(cluster.home, "clusters", cluster.name, ...path);
 
   beforeAll(async () => {
@@ -258,12 +260,10 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
     };
     const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const foreign = await selfSigned(home("foreign"), privateKey.export({ type: "pkcs8", format: "pem" }).toString());
-    for (const [name, { certificatePem, privateKeyPem }] of Object.entries({ ...known, stranger: foreign })) {
-      writeFileSync(home(`${name}.crt`), certificatePem);
-      writeFileSync(home(`${name}.key`), privateKeyPem, { mode: 0o600 });
-      identities[name] = ["--cert", home(`${name}.crt`), "--key", home(`${name}.key`)];
-    }
-    identities["nobody"] = [];
+    Object.assign(identities, known, { stranger: foreign });
+  });
+  afterAll(() => {
+    for (const agent of agents.values()) agent.destroy();
   });
 
   /** Signed by itself, in the name of the masters. */
@@ -274,26 +274,36 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
     return { certificatePem: readFileSync(`${stem}.crt`, "utf8"), privateKeyPem: key };
   }
 
-  const proof = (who: Attack["as"]) =>
-    who === undefined ? ["-H", `Authorization: Bearer ${token}`] : Array.isArray(who) ? who : identities[who]!;
+  /** Connections of one user: a certificate is proved once for all that comes over it. */
+  function agentOf(who: string): Agent {
+    const identity = identities[who];
+    const proof = identity ? { cert: identity.certificatePem, key: identity.privateKeyPem } : {};
+    const agent = agents.get(who) ?? new Agent({ keepAlive: true, rejectUnauthorized: false, ...proof });
+    agents.set(who, agent);
+    return agent;
+  }
 
   /** The log is asked for it by the name of the program that `signature` lets it pretend to be. */
-  async function attempt(
-    { method = "GET", path, headers = [], body, as }: Attack,
+  function attempt(
+    { method = "GET", path, headers = [], body, as = { token } }: Attack,
     signature = "attack",
   ): Promise<{ code: number; text: string }> {
     const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
-    const answer = await cluster.host(
-      "curl",
-      ...["-sk", "--http1.1", "--path-as-is", "--max-time", "10", "-X", method, "-w", "\n%{http_code}"],
-      ...["-A", signature],
-      ...proof(as),
-      ...headers.flatMap((header) => ["-H", header]),
-      ...(body ? ["-H", `Content-Type: ${type}`, "-d", JSON.stringify(body)] : []),
-      server + path,
-    );
-    const [code = "", ...text] = answer.split("\n").reverse();
-    return { code: Number(code), text: text.reverse().join("\n") };
+    const sent: Record<string, string> = { "user-agent": signature };
+    if (typeof as === "object") sent["authorization"] = `Bearer ${as.token}`;
+    for (const header of headers) sent[header.slice(0, header.indexOf(":"))] = header.slice(header.indexOf(":") + 2);
+    if (body) sent["content-type"] = type;
+    const { hostname, port } = new URL(server);
+    const agent = agentOf(typeof as === "object" ? "nobody" : as);
+    return new Promise((resolve, reject) => {
+      const asking = request({ hostname, port, method, path, headers: sent, agent }, async (response) => {
+        let text = "";
+        for await (const chunk of response) text += chunk;
+        resolve({ code: response.statusCode ?? 0, text });
+      });
+      asking.once("error", reject);
+      asking.end(body && JSON.stringify(body));
+    });
   }
 
   test.each(Object.keys(attacks))("%s", async (name) => {
@@ -322,8 +332,7 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
     expect(text).toContain("system:masters group is not allowed");
   });
 
-  const bearer = (value: string) =>
-    attempt({ path: `${inDefault}/pods`, as: ["-H", `Authorization: Bearer ${value}`] }, "token/curl");
+  const bearer = (value: string) => attempt({ path: `${inDefault}/pods`, as: { token: value } }, "token/tried");
 
   test("a token that was changed, is for others, or has outlived what it stands for", async () => {
     expect((await bearer(token)).code).toBe(200);
@@ -419,9 +428,22 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
     const signatures = new Set(refused.map(({ userAgent }) => userAgent));
     expect(Object.keys(attacks).filter((name) => !signatures.has(`attack/${name}`))).toEqual([]);
     // Nobody is named whose token was none.
-    const tokens = refused.filter(({ userAgent }) => userAgent === "token/curl");
+    const tokens = refused.filter(({ userAgent }) => userAgent === "token/tried");
     const unproven = tokens.filter(({ responseStatus }) => responseStatus?.code === 401);
     expect(unproven.map(({ user }) => user.username)).toEqual(Array(6).fill(undefined));
     expect(new Set(refused.map(({ user }) => user.username))).toContain("system:node:n1");
+  });
+
+  test("no log tells a secret, a token or a key", () => {
+    const folder = home();
+    const logs = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(
+      (one) => one.isFile() && /\.log/.test(one.name),
+    );
+    expect(logs.map(({ name }) => name)).toEqual(expect.arrayContaining(["audit.log", "server.log"]));
+    const secret = ["opensesame", Buffer.from("opensesame").toString("base64"), token.split(".")[2]!, "PRIVATE KEY"];
+    for (const { parentPath, name } of logs) {
+      const text = readFileSync(join(parentPath, name), "utf8");
+      for (const one of secret) expect(text.includes(one), `${name} tells ${one.slice(0, 8)}…`).toBe(false);
+    }
   });
 });

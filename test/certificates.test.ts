@@ -1,10 +1,22 @@
-/** Certificates that users ask for, approve and use with the real kubectl; and controllers turned off. */
-import { webcrypto } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+/**
+ * Certificates that end soon are renewed by themselves while everything goes on; users ask for their own, approve and use them with the
+ * real kubectl; a new authority puts whoever the old one let in out; the server's doors and files are closed to others.
+ */
+import { webcrypto, X509Certificate } from "node:crypto";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { BlockList } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { type ConnectionOptions, connect } from "node:tls";
+import { beforeAll, expect, test } from "vitest";
 import { x509 } from "../src/base/node/x509.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+import { clientCertificate } from "../src/testing/webhook-server.ts";
+
+const config = `
+nodes: [{ name: n1, kind: local }]
+certificateValidityPeriod: 15s
+ingress: none
+`;
 
 const manifest = (name: string, request: string) => `
 apiVersion: certificates.k8s.io/v1
@@ -17,8 +29,47 @@ spec:
   usages: [client auth]
 `;
 
-describeCluster("certificates", { nodes: 0 }, (cluster) => {
+describeCluster("a cluster whose certificates end soon", { config }, (cluster) => {
   const { kubectl } = cluster;
+  const home = (...path: string[]) => join(cluster.home, "clusters", cluster.name, ...path);
+  let server: URL;
+  let nodeAddress: string;
+
+  /** What serves there, as whoever connects sees it. */
+  const served = (host: string, port: number) =>
+    new Promise<X509Certificate>((resolve, reject) => {
+      const socket = connect({ host, port, rejectUnauthorized: false }, () => {
+        const certificate = socket.getPeerX509Certificate()!;
+        socket.destroy();
+        resolve(certificate);
+      });
+      socket.once("error", reject);
+    });
+  const pid = async () => JSON.parse(await cluster.pinnace("status", "-o", "json")).server.pid as number;
+  const stored = () =>
+    JSON.parse(readFileSync(home("pki", "pki.json"), "utf8")) as {
+      ca: { certificatePem: string; privateKeyPem: string };
+      admin: { certificatePem: string };
+      frontProxy: { client: { certificatePem: string } };
+    };
+  const endOf = (pem: string) => Date.parse(new X509Certificate(pem).validTo);
+
+  let before: Awaited<ReturnType<typeof now>>;
+  let startedBy: number;
+  const now = async () => ({
+    onMachine: await served(server.hostname, Number(server.port)),
+    onNode: await served(nodeAddress, 6443),
+    kubelet: await served(nodeAddress, 10250),
+    ...stored(),
+  });
+
+  beforeAll(async () => {
+    server = new URL(await kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`);
+    nodeAddress = await kubectl`get node n1 -o jsonpath={.status.addresses[0].address}`;
+    before = await now();
+    startedBy = await pid();
+  });
+
   const requestFor = async (subject: string): Promise<string> => {
     const { Pkcs10CertificateRequestGenerator } = await x509();
     const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
@@ -58,6 +109,127 @@ describeCluster("certificates", { nodes: 0 }, (cluster) => {
     await expect(cluster.apply(manifest("root", await requestFor("O=system:masters, CN=root")))).rejects.toThrow(
       "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed",
     );
+  }, 60_000);
+
+  test("speaks TLS 1.2 and 1.3 with modern suites at every door, and nothing older", async () => {
+    const speaks = (host: string, port: number, options: ConnectionOptions) =>
+      new Promise<string>((resolve) => {
+        const socket = connect({ host, port, rejectUnauthorized: false, ...options }, () => {
+          resolve(`${socket.getProtocol()} ${socket.getCipher().name}`);
+          socket.destroy();
+        });
+        socket.once("error", () => resolve("refused"));
+      });
+    const doors: [host: string, port: number][] = [
+      [server.hostname, Number(server.port)],
+      [nodeAddress, 6443],
+      [nodeAddress, 10250],
+    ];
+    const lax = "@SECLEVEL=0";
+    for (const [host, port] of doors) {
+      expect(await speaks(host, port, {})).toMatch(/^TLSv1\.3 TLS_/);
+      const to12 = { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } as const;
+      expect(await speaks(host, port, to12)).toMatch(/^TLSv1\.2 ECDHE-.*(GCM|POLY1305)/);
+      for (const ciphers of ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES128-GCM-SHA256", "NULL"])
+        expect(await speaks(host, port, { ...to12, ciphers: `${ciphers}:${lax}` }), ciphers).toBe("refused");
+      for (const old of ["TLSv1", "TLSv1.1"] as const)
+        expect(await speaks(host, port, { minVersion: old, maxVersion: old, ciphers: `ALL:${lax}` }), old).toBe(
+          "refused",
+        );
+    }
+  });
+
+  test("listens on loopback and on the cluster's LAN alone", async () => {
+    const { network } = JSON.parse(readFileSync(home("plan.json"), "utf8")) as { network: { lan: string } };
+    const lan = new BlockList();
+    const [address = "", length] = network.lan.split("/");
+    lan.addSubnet(address, Number(length));
+    lan.addSubnet("127.0.0.0", 8);
+    for (const sort of ["-Hltnp", "-Hlunp"]) {
+      const lines = (await cluster.host("ss", sort)).split("\n").filter((line) => line.includes(`pid=${startedBy},`));
+      if (sort === "-Hltnp") expect(lines).not.toEqual([]);
+      for (const line of lines) {
+        const [, host = ""] = /(\S+):\d+\s+\S+:\*/.exec(line) ?? [];
+        expect(lan.check(host.replace(/%.*/, "")), line).toBe(true);
+      }
+    }
+  });
+
+  test("keeps its files to itself", () => {
+    const open: string[] = [];
+    const walk = (folder: string) => {
+      for (const one of readdirSync(folder, { withFileTypes: true })) {
+        const path = join(folder, one.name);
+        // What pods see of their images and volumes is theirs; nobody who may not pass a folder reads what lies in it.
+        if (one.isDirectory()) {
+          if ((statSync(path).mode & 0o011) !== 0) walk(path);
+        } else if (one.isFile() && (statSync(path).mode & 0o077) !== 0) open.push(path.slice(home().length + 1));
+      }
+    };
+    walk(home());
+    expect(open).toEqual([]);
+    for (const file of ["pki/pki.json", "pki/ca.key", "kubeconfig", "server.log"])
+      expect((statSync(home(file)).mode & 0o777).toString(8), file).toBe("600");
+  });
+
+  test("has every one of them renewed before it ends, without a restart", async () => {
+    const port = Number(server.port);
+    await eventually(
+      async () => [
+        (await served(server.hostname, port)).serialNumber !== before.onMachine.serialNumber,
+        (await served(nodeAddress, 6443)).serialNumber !== before.onNode.serialNumber,
+        (await served(nodeAddress, 10250)).serialNumber !== before.kubelet.serialNumber,
+        stored().admin.certificatePem !== before.admin.certificatePem,
+        stored().frontProxy.client.certificatePem !== before.frontProxy.client.certificatePem,
+      ],
+      (renewed) => expect(renewed).toEqual([true, true, true, true, true]),
+      60_000,
+    );
+    // The first ones have ended: with the user's own kubeconfig everything goes on.
+    const firstEnds = Math.max(endOf(before.admin.certificatePem), Date.parse(before.onMachine.validTo));
+    await eventually(
+      async () => Date.now(),
+      (now) => expect(now).toBeGreaterThan(firstEnds),
+      60_000,
+    );
+    await eventually(
+      () => kubectl`get nodes -o name`,
+      (text) => expect(text).toBe("node/n1\n"),
+    );
+    expect(await kubectl`get --raw /api/v1/nodes/n1/proxy/healthz`).toBe("ok");
+    expect(await pid()).toBe(startedBy);
+  }, 180_000);
+
+  test("lets nobody in whom its former authority vouched for", async () => {
+    const { ca } = stored();
+    const eve = await clientCertificate(ca, "eve", "system:masters");
+    writeFileSync(home("eve.crt"), eve.certificatePem);
+    writeFileSync(home("eve.key"), eve.privateKeyPem, { mode: 0o600 });
+    const asEve = (path: string) =>
+      cluster.host(
+        "curl",
+        ...["-sk", "-o", "/dev/null", "-w", "%{http_code}", "--cert", home("eve.crt"), "--key", home("eve.key")],
+        new URL(path, server).href,
+      );
+    expect(await asEve("/api/v1/secrets")).toBe("200");
+    const process = await pid();
+    await cluster.pinnace("certs", "rotate-ca");
+    await eventually(
+      () => asEve("/api/v1/secrets"),
+      (code) => expect(code).toBe("403"),
+    );
+    // Users have it in their kubeconfig, pods in their ConfigMap, joining machines in cluster-info.
+    await eventually(
+      () => kubectl`get configmap kube-root-ca.crt -o jsonpath={.data}`,
+      (text) => expect(JSON.parse(text)["ca.crt"].trim()).toBe(stored().ca.certificatePem.trim()),
+    );
+    const published = JSON.parse(
+      await kubectl`get configmap extension-apiserver-authentication -n kube-system -o jsonpath={.data}`,
+    );
+    expect(published["client-ca-file"].trim()).toBe(stored().ca.certificatePem.trim());
+    expect(published["requestheader-allowed-names"]).toBe('["front-proxy-client"]');
+    expect(await cluster.pinnace("certs", "check-expiration")).toMatch(/^apiserver +\d{4}-.*s$/m);
+    expect(await pid()).toBe(process);
   }, 60_000);
 
   test("controllers are turned off by upstream's flag, and a misspelt one is named", async () => {

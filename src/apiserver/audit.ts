@@ -9,6 +9,8 @@ export interface Auditor {
    * request whose proof was wrong has a user without a name. Undefined: nobody wants to know of it.
    */
   begin(exchange: Exchange, auditId: string, attributes: Attributes): AuditTrail | undefined;
+  /** In Prometheus' form. */
+  metrics?(): string;
 }
 
 export interface AuditTrail {

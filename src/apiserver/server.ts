@@ -126,7 +126,10 @@ export class ApiServer implements ServerAccess {
         registry: this.registry,
         serverAddress: () => this.#address,
         healthChecks,
-        metrics: options.metrics ?? (() => processMetrics(this.#door) + (options.flowControl?.metrics() ?? "")),
+        metrics:
+          options.metrics ??
+          (() =>
+            processMetrics(this.#door) + (options.flowControl?.metrics() ?? "") + (options.auditor?.metrics?.() ?? "")),
         extra: options.paths ?? new Map(),
         clock: options.clock,
       }),

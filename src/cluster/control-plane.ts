@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
 import { ServiceCIDRs, Services } from "../api/resources.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
-import type { Auditor } from "../apiserver/audit.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { StartUpChecks } from "../apiserver/health.ts";
 import type { ListenOptions } from "../apiserver/http/listener.ts";
@@ -16,7 +15,6 @@ import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts"
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
 import { followServiceRanges, openRanges } from "../apiserver-plugins/allocation/service-ranges.ts";
 import { claimsOfAll, followServices, serviceClaims } from "../apiserver-plugins/allocation/shared-allocations.ts";
-import type { AuditPolicy } from "../apiserver-plugins/audit/policy.ts";
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
 import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
 import { WebhookLog } from "../apiserver-plugins/audit/webhook-log.ts";
@@ -57,7 +55,6 @@ import { componentStatuses } from "../apiserver-plugins/virtual/component-status
 import { type ReadUsage, resourceMetrics } from "../apiserver-plugins/virtual/metrics.ts";
 import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
 import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
-import type { Clock } from "../base/clock.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitions } from "../resources/catalog.ts";
@@ -130,7 +127,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const auditLogs = await openAuditLogs(options, webhooks);
   const startUp = new StartUpChecks(startUpHooks);
   const server: ApiServer = new ApiServer({
-    auditor: plan.apiServer.audit && auditorInto(auditLogs, plan.apiServer.audit.policy, clock),
+    auditor: plan.apiServer.audit && policyAuditor({ policy: plan.apiServer.audit.policy, logs: auditLogs, clock }),
     definitions: definitions.map((definition) => withAllocation(definition, allocators)),
     store,
     clock,
@@ -306,26 +303,10 @@ const startUpHooks = [
   ...aggregatorHooks,
 ];
 
-/** Takes an audit event as a line of JSON. */
-interface AuditLog {
-  append(event: string): void;
-  close(): void | Promise<void>;
-}
-
-function auditorInto(logs: readonly AuditLog[], policy: AuditPolicy, clock: Clock): Auditor {
-  return policyAuditor({
-    policy,
-    clock,
-    write(line) {
-      for (const log of logs) log.append(line);
-    },
-  });
-}
-
 async function openAuditLogs(
   { plan, auditFolder, clock, log }: ControlPlaneOptions,
   caller: WebhookCaller,
-): Promise<AuditLog[]> {
+): Promise<(RotatedLog | WebhookLog)[]> {
   const { audit } = plan.apiServer;
   if (!audit) return [];
   const file = new RotatedLog({

@@ -33,7 +33,7 @@ const script = 'read -r _ || exec "$@"';
 
 /** Returns what ends the standby before the server ends in order. */
 export function keepDnsStandby({ paths, command }: DnsStandbyOptions, { udp, tcp }: DnsSockets): () => void {
-  const log = openSync(paths.serverLog, "a", 0o644);
+  const log = openSync(paths.serverLog, "a", 0o600);
   try {
     const { pid, writers } = spawnProcess({
       file: "/bin/sh",
@@ -45,7 +45,7 @@ export function keepDnsStandby({ paths, command }: DnsStandbyOptions, { udp, tcp
     const pipe = writers[0]!;
     pipe.on("error", () => {}); // It was ended by hand: its end of the pipe is gone.
     const identity = identityOf(pid);
-    if (identity) writeAtomically(paths.dnsStandby, JSON.stringify(identity), 0o644);
+    if (identity) writeAtomically(paths.dnsStandby, JSON.stringify(identity), 0o600);
     return () => void pipe.end("end\n");
   } finally {
     closeSync(log);

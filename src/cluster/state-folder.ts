@@ -72,7 +72,7 @@ export function readPlan(paths: ClusterPaths): ClusterPlan | undefined {
 
 export function writePlan(paths: ClusterPaths, plan: ClusterPlan): void {
   mkdirSync(paths.root, { recursive: true, mode: 0o711 });
-  writeAtomically(paths.plan, `${JSON.stringify(plan, null, 2)}\n`, 0o644);
+  writeAtomically(paths.plan, `${JSON.stringify(plan, null, 2)}\n`, 0o600);
 }
 
 export function readPki(paths: ClusterPaths): ClusterPki | undefined {
@@ -87,9 +87,9 @@ export function readPkiFrom(folder: string): ClusterPki | undefined {
 /** The PEM files under kubeadm's names for people and tools, and one JSON file for ourselves. */
 export function writePki(paths: ClusterPaths, pki: ClusterPki): void {
   mkdirSync(paths.pki, { recursive: true, mode: 0o700 });
-  writeAtomically(join(paths.pki, "ca.crt"), pki.ca.certificatePem, 0o644);
+  writeAtomically(join(paths.pki, "ca.crt"), pki.ca.certificatePem, 0o600);
   writeAtomically(join(paths.pki, "ca.key"), pki.ca.privateKeyPem, 0o600);
-  writeAtomically(join(paths.pki, "apiserver.crt"), pki.apiServer.certificatePem, 0o644);
+  writeAtomically(join(paths.pki, "apiserver.crt"), pki.apiServer.certificatePem, 0o600);
   writeAtomically(join(paths.pki, "apiserver.key"), pki.apiServer.privateKeyPem, 0o600);
   writeAtomically(join(paths.pki, "sa.key"), pki.serviceAccountKeyPem, 0o600);
   writeAtomically(join(paths.pki, "pki.json"), JSON.stringify(pki), 0o600);
@@ -133,7 +133,7 @@ export function inUse({ pid }: { pid: number }): ClusterInUseError {
 
 export function recordServer(paths: ClusterPaths, version: string, usable: boolean): void {
   const identity: ServerIdentity = { ...identityOf(process.pid)!, version, usable };
-  writeAtomically(paths.server, JSON.stringify(identity), 0o644);
+  writeAtomically(paths.server, JSON.stringify(identity), 0o600);
 }
 
 export function releaseServer(paths: ClusterPaths): void {

@@ -73,6 +73,7 @@ export const certificateRequester: AdmissionPlugin = {
     delete spec.uid;
     delete spec.extra;
     if (user.uid) spec.uid = user.uid;
+    if (user.extra) spec.extra = structuredClone(user.extra) as Record<string, string[]>;
     spec.groups = [...user.groups];
   },
 };

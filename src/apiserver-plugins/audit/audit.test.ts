@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -36,8 +37,12 @@ const policy: AuditPolicy = {
 let api: TestApiServer;
 const events: never[] = [];
 beforeAll(async () => {
-  const write = (line: string) => void events.push(JSON.parse(line) as never);
-  api = await startTestApiServer({ auditor: policyAuditor({ policy, clock: systemClock, write }) });
+  const log = {
+    plugin: "log",
+    lostEvents: 0,
+    append: (line: string) => void events.push(JSON.parse(line) as never),
+  };
+  api = await startTestApiServer({ auditor: policyAuditor({ policy, clock: systemClock, logs: [log] }) });
 });
 afterAll(() => api.close());
 
@@ -104,6 +109,41 @@ it("the log is put aside when it is full, and old ones go", async () => {
   expect(readdirSync(folder)).toHaveLength(3);
   log.close();
   rmSync(folder, { recursive: true });
+});
+
+it("a full disk loses events and counts them, requests go on, and the log too when there is room", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "pnt-policy-audit-full-"));
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+  const path = join(folder, "audit.log");
+  const log = new RotatedLog({ path, maximumSize: 1 << 20, maximumBackups: 2, clock: systemClock, log: silentLogger });
+  try {
+    const everything: AuditPolicy = { apiVersion: "audit.k8s.io/v1", kind: "Policy", rules: [{ level: "Metadata" }] };
+    const auditor = policyAuditor({ policy: everything, clock: systemClock, logs: [log] });
+    await using full = await startTestApiServer({ auditor });
+    const { pki } = full;
+    const connection = {
+      server: full.url,
+      ca: pki.ca.certificatePem,
+      certificate: pki.admin.certificatePem,
+      key: pki.admin.privateKeyPem,
+    };
+    const client = new HttpsClient({ connection, clock: systemClock, userAgent: "test/1" });
+    const lost = () => Number(/apiserver_audit_error_total\{plugin="log"\} (\d+)/.exec(auditor.metrics!())?.[1]);
+    for (let i = 0; lost() === 0 && i < 1000; i++) await client.list(ConfigMaps, { namespace: "default" });
+    for (let i = 0; i < 20; i++) await client.list(ConfigMaps, { namespace: "default" });
+    expect(lost()).toBeGreaterThan(0);
+    truncateSync(path, 0);
+    await client.create(ConfigMaps, { metadata: { name: "room", namespace: "default" } });
+    await vi.waitFor(() => {
+      const last = readFileSync(path, "utf8").trim().split("\n").at(-1)!;
+      expect(JSON.parse(last)).toMatchObject({ verb: "create", stage: "ResponseComplete" });
+    });
+    client.close();
+  } finally {
+    log.close();
+    execFileSync("umount", [folder]);
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it("events go to a webhook many at a time, again when it fails, and nobody waits for it", async () => {

@@ -12,12 +12,38 @@ const maximumBodyBytes = 1024 * 1024;
 export interface PolicyAuditorOptions {
   policy: AuditPolicy;
   clock: Clock;
-  /** Receives one JSON document an event. */
-  write(line: string): void;
+  /** Each receives one JSON document an event. */
+  logs: readonly AuditLog[];
 }
 
-export function policyAuditor({ policy, clock, write }: PolicyAuditorOptions): Auditor {
+/** Takes an audit event as a line of JSON, and keeps nobody waiting. */
+export interface AuditLog {
+  /** By upstream's name: `log` or `webhook`. */
+  readonly plugin: string;
+  /** Events that did not get where they were to go, since the start. */
+  readonly lostEvents: number;
+  append(event: string): void;
+}
+
+export function policyAuditor({ policy, clock, logs }: PolicyAuditorOptions): Auditor {
+  let events = 0;
+  const write = (line: string) => {
+    events++;
+    for (const log of logs) log.append(line);
+  };
   return {
+    metrics() {
+      const lost = logs.map(
+        ({ plugin, lostEvents }) => `apiserver_audit_error_total{plugin="${plugin}"} ${lostEvents}`,
+      );
+      return `# HELP apiserver_audit_event_total Audit events that were made.
+# TYPE apiserver_audit_event_total counter
+apiserver_audit_event_total ${events}
+# HELP apiserver_audit_error_total Audit events that were lost, by what was to take them.
+# TYPE apiserver_audit_error_total counter
+${lost.join("\n")}
+`;
+    },
     begin(exchange, auditId, attributes) {
       const decision = decide(policy, attributes);
       if (decision.level === "None") return undefined;

@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSy
 import { basename, dirname, join } from "node:path";
 import { type Clock, rfc3339Micro } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import type { AuditLog } from "./policy-auditor.ts";
 
 export interface RotatedLogOptions {
   path: string;
@@ -17,7 +18,8 @@ export interface RotatedLogOptions {
 /** Lines beyond this are lost and counted: requests never wait for whoever records them. */
 const maximumWaiting = 50_000;
 
-export class RotatedLog {
+export class RotatedLog implements AuditLog {
+  readonly plugin = "log";
   readonly #options: RotatedLogOptions;
   #file: number;
   #size: number;
@@ -25,6 +27,9 @@ export class RotatedLog {
   #isWriting = false;
   #isComplaining = false;
   #lost = 0;
+  #lostEvents = 0;
+  /** What was written last ends in the middle of a line. */
+  #isTorn = false;
 
   /** Opens the file, or throws. Readable by its owner only: it may hold Secrets. */
   constructor(options: RotatedLogOptions) {
@@ -34,10 +39,15 @@ export class RotatedLog {
     this.#size = statSync(options.path).size;
   }
 
+  get lostEvents(): number {
+    return this.#lostEvents;
+  }
+
   /** The line is written soon; nobody waits for it. */
   append(line: string): void {
     if (this.#waiting.length >= maximumWaiting) {
       this.#lost++;
+      this.#lostEvents++;
       return;
     }
     this.#waiting.push(line);
@@ -54,15 +64,23 @@ export class RotatedLog {
       return;
     }
     this.#isWriting = true;
-    const bytes = Buffer.from(this.#waiting.map((line) => `${line}\n`).join(""));
+    const lines = this.#waiting.map((line) => `${line}\n`);
+    const bytes = Buffer.from((this.#isTorn ? "\n" : "") + lines.join(""));
     this.#waiting = [];
     if (this.#lost > 0) this.#options.log.warn("audit events were lost: the disk is too slow", { events: this.#lost });
     this.#lost = 0;
     if (this.#size + bytes.length > this.#options.maximumSize && this.#size > 0) this.#rotate();
-    write(this.#file, bytes, (error) => {
-      if (error && !this.#isComplaining) this.#options.log.error("the audit log cannot be written", { error });
-      this.#isComplaining = error !== null;
-      if (!error) this.#size += bytes.length;
+    write(this.#file, bytes, (error, written) => {
+      const isShort = !error && written < bytes.length;
+      if ((error || isShort) && !this.#isComplaining)
+        this.#options.log.error("the audit log cannot be written", { error: error ?? "no space left on device" });
+      this.#isComplaining = error !== null || isShort;
+      if (error) this.#lostEvents += lines.length;
+      else {
+        this.#size += written;
+        this.#isTorn = isShort;
+        if (isShort) this.#lostEvents += linesCutOff(lines, bytes.length - written);
+      }
       this.#writeNext();
     });
   }
@@ -86,4 +104,11 @@ export class RotatedLog {
       log.warn("the audit log could not be rotated", { error });
     }
   }
+}
+
+/** How many of the lines lost something when the last `missing` bytes of them were not written. */
+function linesCutOff(lines: readonly string[], missing: number): number {
+  let count = 0;
+  for (let left = missing; left > 0 && count < lines.length; count++) left -= Buffer.byteLength(lines.at(-1 - count)!);
+  return count;
 }

@@ -3,6 +3,7 @@ import { backoffDelayMs } from "../../base/backoff.ts";
 import { type Clock, sleep, type Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { WebhookCaller, WebhookTarget } from "../webhooks/webhook-caller.ts";
+import type { AuditLog } from "./policy-auditor.ts";
 
 export interface WebhookLogOptions {
   target: WebhookTarget;
@@ -19,11 +20,13 @@ const timeoutMs = 30_000;
 const attempts = 5;
 const backoff = { initialMs: 10_000, maximumMs: 60_000, factor: 1.5 };
 
-export class WebhookLog {
+export class WebhookLog implements AuditLog {
+  readonly plugin = "webhook";
   readonly #options: WebhookLogOptions;
   readonly #ended = new AbortController();
   #waiting: string[] = [];
   #lost = 0;
+  #lostEvents = 0;
   #timer: Timer | undefined;
   #sending: Promise<void> | undefined;
 
@@ -31,10 +34,15 @@ export class WebhookLog {
     this.#options = options;
   }
 
+  get lostEvents(): number {
+    return this.#lostEvents;
+  }
+
   /** `event` is an audit.k8s.io/v1 Event as JSON. It is sent soon; nobody waits for it. */
   append(event: string): void {
     if (this.#waiting.length >= maximumWaiting) {
       this.#lost++;
+      this.#lostEvents++;
       return;
     }
     this.#waiting.push(event);
@@ -63,6 +71,7 @@ export class WebhookLog {
       const { waiting, lost } = this.#take();
       if (lost > 0) log.warn("audit events were lost: the webhook is too slow", { events: lost });
       await this.#deliver(waiting).catch((error: Error) => {
+        this.#lostEvents += waiting.length;
         if (!this.#ended.signal.aborted) {
           log.warn("audit events were lost", { events: waiting.length, error: error.message });
         }

@@ -10,6 +10,7 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from "node:tls";
+import { modernTls } from "../../base/node/modern-tls.ts";
 import { methodNotAllowed } from "../pipeline.ts";
 import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 
@@ -154,21 +155,8 @@ export class Listener {
   }
 }
 
-/** Forward secrecy and authenticated encryption throughout: what upstream's servers offer by default. */
-const suites = [
-  "TLS_AES_128_GCM_SHA256",
-  "TLS_AES_256_GCM_SHA384",
-  "TLS_CHACHA20_POLY1305_SHA256",
-  "ECDHE-ECDSA-AES128-GCM-SHA256",
-  "ECDHE-RSA-AES128-GCM-SHA256",
-  "ECDHE-ECDSA-AES256-GCM-SHA384",
-  "ECDHE-RSA-AES256-GCM-SHA384",
-  "ECDHE-ECDSA-CHACHA20-POLY1305",
-  "ECDHE-RSA-CHACHA20-POLY1305",
-].join(":");
-
 function secureContextOf({ key, cert, clientCa }: ListenerTls): SecureContextOptions {
-  return { key, cert, ca: clientCa, minVersion: "TLSv1.2", ciphers: suites };
+  return { key, cert, ca: clientCa, ...modernTls };
 }
 
 /** Methods that Node does not know never become requests: the parser refuses them. */

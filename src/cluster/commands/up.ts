@@ -335,7 +335,7 @@ function explainSimulation(print: (line: string) => void): void {
 
 function startServer(name: string, paths: ClusterPaths, options: UpOptions): ChildProcess {
   mkdirSync(paths.root, { recursive: true });
-  const log = openSync(paths.serverLog, "a", 0o644);
+  const log = openSync(paths.serverLog, "a", 0o600);
   try {
     return spawn(
       process.execPath,

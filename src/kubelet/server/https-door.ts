@@ -14,6 +14,7 @@ import { SubjectAccessReviews, TokenReviews } from "../../api/resources.ts";
 import { badRequestError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import { modernTls } from "../../base/node/modern-tls.ts";
 import type { Client } from "../../client/client.ts";
 import type { PodApi } from "../pod-api.ts";
 import { refuseUpgrade } from "../streaming/upgrade.ts";
@@ -93,14 +94,14 @@ interface Behind {
 
 function withCertificate({ clientCa }: KubeletDoorOptions, server: HttpsServer, tls: ServingCertificate): Behind {
   const ca = clientCa();
-  server.setSecureContext({ key: tls.key, cert: tls.cert, ca, minVersion: "TLSv1.2" });
+  server.setSecureContext({ key: tls.key, cert: tls.cert, ca, ...modernTls });
   return { server, renewAtMs: tls.renewAtMs, clientCa: ca };
 }
 
 async function httpsServer(options: KubeletDoorOptions): Promise<Behind> {
   const { cert, key, renewAtMs } = await options.certificate();
   const clientCa = options.clientCa();
-  const tls = { cert, key, ca: clientCa, minVersion: "TLSv1.2" } as const;
+  const tls = { cert, key, ca: clientCa, ...modernTls };
   const server = createHttpsServer({ ...tls, requestCert: true, rejectUnauthorized: false });
   server.on("request", (request, response) => {
     answer(options, request, response).catch((error: unknown) => refuse(response, error));
