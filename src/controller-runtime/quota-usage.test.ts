@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Pod, ResourceQuota, Service } from "../api/core/v1.ts";
-import { podInScopes, podUsage, serviceUsage, type Usage } from "./quota-usage.ts";
+import type { PersistentVolumeClaim, Pod, ResourceQuota, Service } from "../api/core/v1.ts";
+import { claimInScopes, podInScopes, podUsage, serviceUsage, type Usage } from "./quota-usage.ts";
 
 const metadata = { name: "x", namespace: "default", uid: "x", resourceVersion: "1", creationTimestamp: "" };
 const texts = (usage: Usage) => Object.fromEntries([...usage].map(([name, amount]) => [name, amount.toString()]));
@@ -64,6 +64,9 @@ test("Services use node ports as their type has them", () => {
 test.each<[ResourceQuota["spec"], Partial<Pod["spec"]>, boolean]>([
   [{ scopes: ["BestEffort"] }, { containers: [{ name: "a" }] }, true],
   [{ scopes: ["NotBestEffort"] }, { containers: [{ name: "a" }] }, false],
+  [{ scopes: ["BestEffort"] }, { containers: [{ name: "a", resources: { requests: { cpu: "0" } } }] }, true],
+  [{ scopes: ["BestEffort"] }, { containers: [{ name: "a" }], resources: { limits: { memory: "1Gi" } } }, false],
+  [{ scopes: ["VolumeAttributesClass"] }, {}, false],
   [{ scopes: ["Terminating"] }, { activeDeadlineSeconds: 5 }, true],
   [{ scopes: ["NotTerminating", "BestEffort"] }, { activeDeadlineSeconds: 5 }, false],
   [
@@ -79,4 +82,28 @@ test.each<[ResourceQuota["spec"], Partial<Pod["spec"]>, boolean]>([
 ])("scopes %j speak of a Pod with %j: %s", (spec, podSpec, expected) => {
   const quota: ResourceQuota = { apiVersion: "v1", kind: "ResourceQuota", metadata, spec, status: {} };
   expect(podInScopes(quota, pod(podSpec))).toBe(expected);
+});
+
+test.each<[object, string | undefined, boolean]>([
+  [{ scopes: ["VolumeAttributesClass"] }, "gold", true],
+  [{ scopes: ["VolumeAttributesClass"] }, undefined, false],
+  [{ scopes: ["BestEffort"] }, "gold", false],
+  ...[
+    ["In", "gold", true],
+    ["In", "lead", false],
+    ["In", undefined, false],
+    ["NotIn", "gold", false],
+    ["NotIn", "lead", true],
+    ["NotIn", undefined, true],
+    ["DoesNotExist", undefined, true],
+    ["DoesNotExist", "gold", false],
+  ].map(([operator, name, expected]): [object, string | undefined, boolean] => {
+    const values = /In$/.test(operator as string) ? { values: ["gold"] } : {};
+    const matchExpressions = [{ scopeName: "VolumeAttributesClass", operator, ...values }];
+    return [{ scopeSelector: { matchExpressions } }, name as string | undefined, expected as boolean];
+  }),
+])("scopes %j speak of a claim of the attributes %s: %s", (spec, volumeAttributesClassName, expected) => {
+  const quota = { apiVersion: "v1", kind: "ResourceQuota", metadata, spec, status: {} } as ResourceQuota;
+  const claim = { metadata, spec: { ...(volumeAttributesClassName ? { volumeAttributesClassName } : {}) } };
+  expect(claimInScopes(quota, claim as PersistentVolumeClaim)).toBe(expected);
 });

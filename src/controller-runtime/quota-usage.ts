@@ -97,6 +97,34 @@ export function claimUsage({ spec }: DeepReadonly<PersistentVolumeClaim>): Usage
   return usage;
 }
 
+export function isScoped({ spec }: DeepReadonly<ResourceQuota>): boolean {
+  return Boolean(spec?.scopes?.length || spec?.scopeSelector?.matchExpressions?.length);
+}
+
+/** Whether a quota with scopes speaks of the claim: by the classes of attributes that it has, or is to have. */
+export function claimInScopes(
+  { spec: quota }: DeepReadonly<ResourceQuota>,
+  { spec, status }: DeepReadonly<PersistentVolumeClaim>,
+): boolean {
+  const classes = [
+    spec.volumeAttributesClassName,
+    status?.currentVolumeAttributesClassName,
+    status?.modifyVolumeStatus?.targetVolumeAttributesClassName,
+  ].filter((name) => name !== undefined && name !== "") as string[];
+  const isIn = (scope: string, operator: string, values: readonly string[]): boolean => {
+    if (scope !== "VolumeAttributesClass") return false;
+    if (operator === "In") return classes.some((name) => values.includes(name));
+    if (operator === "NotIn") return classes.length === 0 || classes.some((name) => !values.includes(name));
+    return classes.length > 0 === (operator === "Exists");
+  };
+  return (
+    (quota?.scopes ?? []).every((scope) => isIn(scope, "Exists", [])) &&
+    (quota?.scopeSelector?.matchExpressions ?? []).every(({ scopeName, operator, values = [] }) =>
+      isIn(scopeName, operator, values),
+    )
+  );
+}
+
 /** Whether a quota with scopes speaks of the Pod. */
 export function podInScopes(quota: DeepReadonly<ResourceQuota>, pod: DeepReadonly<Pod>): boolean {
   const { scopes = [], scopeSelector } = quota.spec ?? {};
@@ -110,8 +138,10 @@ export function podInScopes(quota: DeepReadonly<ResourceQuota>, pod: DeepReadonl
 
 function isInScope(pod: DeepReadonly<Pod>, scope: string, operator: string, values: readonly string[]): boolean {
   const isTerminating = (pod.spec.activeDeadlineSeconds ?? -1) >= 0;
-  const isBestEffort = ![...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some(({ resources }) =>
-    Object.keys({ ...resources?.requests, ...resources?.limits }).some((name) => name === "cpu" || name === "memory"),
+  const isBestEffort = ![pod.spec, ...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some(({ resources }) =>
+    [...Object.entries(resources?.requests ?? {}), ...Object.entries(resources?.limits ?? {})].some(
+      ([name, amount]) => (name === "cpu" || name === "memory") && Quantity.parse(amount).sign() > 0,
+    ),
   );
   switch (scope) {
     case "Terminating":

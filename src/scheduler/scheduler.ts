@@ -3,7 +3,9 @@ import type { Namespace, Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import type { ResourceClaim } from "../api/resource/v1.ts";
 import {
+  CSIDrivers,
   CSINodes,
+  CSIStorageCapacities,
   DeviceClasses,
   Namespaces,
   Nodes,
@@ -135,7 +137,14 @@ class Scheduler {
     for (const resource of [ReplicaSets, StatefulSets, ReplicationControllers, PodDisruptionBudgets]) {
       cache.informer<never>(resource as never);
     }
-    for (const resource of [PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes]) {
+    for (const resource of [
+      PersistentVolumeClaims,
+      PersistentVolumes,
+      StorageClasses,
+      CSINodes,
+      CSIDrivers,
+      CSIStorageCapacities,
+    ]) {
       cache.informer<never>(resource as never).addHandler(() => {
         this.#queue.notify("StorageChanged");
         this.#volumeBinding.changed();

@@ -227,6 +227,27 @@ test("an autoscaler without its target says so in a condition", async () => {
   await expectCalm(cluster);
 });
 
+test("two autoscalers of the same Pods both say so, and scale nothing", async () => {
+  await using cluster = await start();
+  await cluster.client.create(Deployments, deployment({ replicas: 2 }));
+  const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: "bad" };
+  for (const name of ["one", "two"])
+    await cluster.client.create(HorizontalPodAutoscalers, {
+      metadata: { name, namespace },
+      spec: { maxReplicas: 5, scaleTargetRef },
+    });
+  const why = (name: string) =>
+    cluster
+      .get(HorizontalPodAutoscalers, name)
+      ?.status?.conditions?.find(({ type, reason }) => type === "ScalingActive" && reason === "AmbiguousSelector");
+  // The first to look sees the other one when it looks again.
+  await cluster.until(() => why("one") !== undefined || why("two") !== undefined);
+  const { message } = (why("one") ?? why("two"))!;
+  expect(message).toBe("pods by selector app=x are controlled by multiple HPAs: [{one default} {two default}]");
+  expect(hasEvent(cluster, "AmbiguousSelector")).toBe(true);
+  await expectCalm(cluster);
+});
+
 test("a daemon that fails as soon as it runs is replaced with a pause, and each failure is told", async () => {
   await using cluster = await start();
   await cluster.client.create(DaemonSets, { metadata, spec: { selector, template } });

@@ -63,7 +63,7 @@ const sizes = (cluster: TestControlPlane) =>
 const setImage = (cluster: TestControlPlane, version: string) =>
   cluster.edit(Deployments, "web", ({ spec }) => (spec.template.spec!.containers[0]!.image = version));
 
-test("an update whose Pods never become ready stays where it is, keeps serving, and says so when its time is over", async () => {
+test.concurrent("an update whose Pods never become ready stays where it is, keeps serving, and says so when its time is over", async () => {
   await using cluster = await start();
   await cluster.client.create(Deployments, web(3, { progressDeadlineSeconds: 1 }));
   await cluster.until(() => isRolledOut(cluster, 3));
@@ -121,7 +121,7 @@ test("only as many old ReplicaSets stay as the history limit says", async () => 
   await cluster.until(() => JSON.stringify(sizes(cluster)) === '{"app:2":0,"app:3":1}');
 });
 
-test("a Pod counts as available only after its minimum of ready seconds", async () => {
+test.concurrent("a Pod counts as available only after its minimum of ready seconds", async () => {
   await using cluster = await start();
   await cluster.client.create(Deployments, web(2, { minReadySeconds: 1 }));
   await cluster.until(() => deployment(cluster)?.status.readyReplicas === 2);
@@ -229,7 +229,7 @@ test.each([
   await cluster.until(() => failure() === undefined);
 });
 
-test("a failed creation is retried with back-off: a full quota sees few attempts", async () => {
+test.concurrent("a failed creation is retried with back-off: a full quota sees few attempts", async () => {
   await using cluster = await start();
   await cluster.client.create(ResourceQuotas, { metadata: { name: "none", namespace }, spec: { hard: { pods: "0" } } });
   await cluster.until(() => cluster.get(ResourceQuotas, "none")?.status?.used !== undefined);

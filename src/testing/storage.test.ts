@@ -4,6 +4,7 @@ import type { PersistentVolume, PersistentVolumeClaim, Pod } from "../api/core/v
 import type { New } from "../api/object.ts";
 import {
   CSIDrivers,
+  CSIStorageCapacities,
   Events,
   PersistentVolumeClaims,
   PersistentVolumes,
@@ -223,6 +224,34 @@ test("a claim that one Pod may use is not given to a second", async () => {
   await cluster.until(() => message().includes("ReadWriteOncePod access mode"));
   await client.delete(Pods, { name: "first", namespace: "default" });
   await cluster.until(() => cluster.get(Pods, "second")?.status.phase === "Running");
+});
+
+test("a claim waits for a Node on which its driver says that there is room", async () => {
+  await using cluster = await start();
+  const { client } = cluster;
+  const driver = "disks.example.com";
+  for (const zone of ["a", "b"]) await cluster.addNode(`node-${zone}`, { labels: { zone } });
+  await client.create(CSIDrivers, { metadata: { name: driver }, spec: { storageCapacity: true } });
+  await client.create(StorageClasses, {
+    metadata: { name: "disks" },
+    provisioner: driver,
+    volumeBindingMode: "WaitForFirstConsumer",
+  });
+  const room = (zone: string, capacity: string) =>
+    client.create(CSIStorageCapacities, {
+      metadata: { name: zone, namespace: "kube-system" },
+      storageClassName: "disks",
+      nodeTopology: { matchLabels: { zone } },
+      capacity,
+    });
+  await room("a", "500Mi");
+  await client.create(PersistentVolumeClaims, claim("data", { storageClassName: "disks" }));
+  await client.create(Pods, podWith("user", [{ name: "data", persistentVolumeClaim: { claimName: "data" } }]));
+  const why = "0/2 nodes are available: 2 node(s) did not have enough free storage.";
+  await cluster.until(() => told(cluster, "FailedScheduling").some((message) => message?.startsWith(why)));
+  await room("b", "2Gi");
+  const selected = "volume.kubernetes.io/selected-node";
+  await cluster.until(() => cluster.get(PersistentVolumeClaims, "data")?.metadata.annotations?.[selected] === "node-b");
 });
 
 test("a CSI volume is attached to the Node of the Pod that uses it, and detached when nobody does", async () => {

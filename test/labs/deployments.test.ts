@@ -141,13 +141,6 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
 
     const pods = async (app: string) => rows(await cluster.kubectl`get pod -l ${`app=${app}`}`);
     const replicaSets = async (app: string) => rows(await cluster.kubectl`get replicaset -l ${`app=${app}`}`);
-    const gone = (app: string) =>
-      eventually(
-        () => pods(app),
-        (list) => expect(list).toEqual([]),
-        // One that was told to end before it could hear it takes its whole grace period, as anywhere.
-        90_000,
-      );
     const answerOf = async (target: string) => {
       const forward = spawn("kubectl", ["port-forward", target, ":8080"], {
         env: { ...process.env, KUBECONFIG: cluster.kubeconfig },
@@ -218,8 +211,6 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
     }, 240_000);
 
     test("who asks the Service without pause gets every answer during a rolling update that keeps all available", async () => {
-      await cluster.kubectl`delete deployment nginx-deployment`;
-      await gone("nginx");
       const strategy = "{ type: RollingUpdate, rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }";
       // Long enough for the word of its end to have reached every proxy, on a busy machine as well.
       const update = { replicas: 3, strategy, preStopSeconds: 2, isProbed: true };
@@ -241,10 +232,8 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
           else failures.push(String(status));
         }
       });
-      for (const image of ["nginx:1.25.3", "nginx:1.26.0"]) {
-        await cluster.apply(nginx({ ...update, image }));
-        await cluster.kubectl`rollout status deployment/nginx-deployment --timeout=60s`;
-      }
+      await cluster.apply(nginx({ ...update, image: "nginx:1.25.3" }));
+      await cluster.kubectl`rollout status deployment/nginx-deployment --timeout=60s`;
       await eventually(
         () => pods("nginx"),
         (list) => expect(list).toHaveLength(3),
@@ -253,7 +242,7 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       await Promise.all(asking);
       expect(failures).toEqual([]);
       expect(answers).toBeGreaterThan(50);
-      await cluster.kubectl`delete deployment,service nginx-deployment`;
+      await cluster.kubectl`delete deployment,service nginx-deployment --wait=false`;
     });
 
     test("a deleted pod of a Deployment is replaced by a younger one", async () => {
@@ -318,7 +307,6 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       );
       expect(await answerOf("deployment/hello-server")).toBe("Hello, world! Let's learn Kubernetes!");
       expect(await cluster.kubectl`delete deployment hello-server`).toContain('deployment.apps "hello-server" deleted');
-      await gone("hello-server");
     });
   });
 });

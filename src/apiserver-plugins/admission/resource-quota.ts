@@ -11,8 +11,10 @@ import { isConflict } from "../../apimachinery/status-error.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../apiserver/admission.ts";
 import type { Client } from "../../client/client.ts";
 import {
+  claimInScopes,
   claimUsage,
   countUsage,
+  isScoped,
   podInScopes,
   podUsage,
   serviceUsage,
@@ -129,10 +131,16 @@ function count(quotas: readonly ReadQuota[], batch: readonly Waiting[]) {
 
 /** What of the usage the quota limits; empty when it does not speak of the object. */
 function concerns(quota: ReadQuota, request: AdmissionRequest, usage: Usage): Usage {
-  const { hard = {}, scopes, scopeSelector } = quota.spec ?? {};
-  const isScoped = Boolean(scopes?.length || scopeSelector?.matchExpressions?.length);
-  if (isPod(request) ? !podInScopes(quota, request.object as Pod) : isScoped) return new Map();
+  const { hard = {} } = quota.spec ?? {};
+  if (!isInScopes(quota, request)) return new Map();
   return new Map([...usage].filter(([name]) => hard[name] !== undefined));
+}
+
+function isInScopes(quota: ReadQuota, request: AdmissionRequest): boolean {
+  const { definition, object } = request;
+  if (isPod(request)) return podInScopes(quota, object as Pod);
+  const isClaim = definition.group === "" && definition.plural === "persistentvolumeclaims";
+  return isClaim ? claimInScopes(quota, object as PersistentVolumeClaim) : !isScoped(quota);
 }
 
 function isPod({ definition }: AdmissionRequest): boolean {

@@ -19,7 +19,7 @@ import { parseLabelSelector } from "../../apimachinery/selectors.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
-import type { ObjectKey } from "../../controller-runtime/cache.ts";
+import { type ObjectKey, splitKey } from "../../controller-runtime/cache.ts";
 import {
   type ControllerDefinition,
   defineController,
@@ -84,13 +84,15 @@ class MetricError extends Error {
 
 export function horizontalPodAutoscalerController(options: AutoscalerOptions): ControllerDefinition {
   const memories = new Map<ObjectKey, Memory>();
+  /** What each autoscaler's target selects. */
+  const selectors = new Map<ObjectKey, string>();
   const periodMs = options.autoscalerPeriodMs ?? 15_000;
   return defineController<HorizontalPodAutoscaler>({
     name: "horizontal-pod-autoscaler-controller",
     eventSource: "horizontal-pod-autoscaler",
     reconciles: HorizontalPodAutoscalers,
     // What this controller itself writes wakes it no earlier.
-    when: ({ object, previous }) => !previous || !semanticEqual(object.spec, previous.spec),
+    when: ({ type, object, previous }) => type === "DELETED" || !previous || !semanticEqual(object.spec, previous.spec),
     reads: [Pods],
     writes: [statusOf(HorizontalPodAutoscalers)],
     async reconcile(context) {
@@ -98,6 +100,7 @@ export function horizontalPodAutoscalerController(options: AutoscalerOptions): C
       const autoscaler = cache.get(HorizontalPodAutoscalers, key);
       if (!autoscaler || autoscaler.metadata.deletionTimestamp) {
         memories.delete(key);
+        selectors.delete(key);
         return;
       }
       let memory = memories.get(key);
@@ -105,7 +108,7 @@ export function horizontalPodAutoscalerController(options: AutoscalerOptions): C
         memory = { recommendations: [], scaleUps: [], scaleDowns: [] };
         memories.set(key, memory);
       }
-      await autoscale(context, autoscaler, memory, options);
+      await autoscale(context, autoscaler, memory, { ...options, selectors });
       return { afterMs: periodMs };
     },
   });
@@ -115,7 +118,7 @@ async function autoscale(
   context: Reconcile,
   autoscaler: ReadAutoscaler,
   memory: Memory,
-  options: AutoscalerOptions,
+  options: Surroundings,
 ): Promise<void> {
   const { api, clock, events } = context;
   const { spec, metadata } = autoscaler;
@@ -253,13 +256,17 @@ interface Wish {
   statuses: MetricStatus[];
 }
 
+interface Surroundings extends AutoscalerOptions {
+  selectors: Map<ObjectKey, string>;
+}
+
 /** What is known when metrics are asked for. */
 interface Question {
   context: Reconcile;
   autoscaler: ReadAutoscaler;
   target: Target;
   current: number;
-  options: AutoscalerOptions;
+  options: Surroundings;
 }
 
 interface Proposal {
@@ -269,7 +276,7 @@ interface Proposal {
 }
 
 async function wishOf(question: Question, conditions: Conditions): Promise<Wish> {
-  const { context, autoscaler, target, current } = question;
+  const { context, autoscaler, target, current, options } = question;
   const { events } = context;
   const { selector } = target.scale.status ?? {};
   if (!selector) {
@@ -277,6 +284,12 @@ async function wishOf(question: Question, conditions: Conditions): Promise<Wish>
     const message = "the HPA target's scale is missing a selector";
     conditions.set("ScalingActive", { status: "False", reason: "InvalidSelector", message });
     throw new Error("selector is required");
+  }
+  const problem = selectorProblem(context, autoscaler, selector, options.selectors);
+  if (problem) {
+    events.event(autoscaler, "Warning", problem.reason, problem.message);
+    conditions.set("ScalingActive", { status: "False", ...problem });
+    throw new Error(problem.message);
   }
   const specs = autoscaler.spec.metrics ?? [];
   const statuses: MetricStatus[] = [];
@@ -306,6 +319,34 @@ async function wishOf(question: Question, conditions: Conditions): Promise<Wish>
   const message = `the HPA was able to successfully calculate a replica count from ${metric}`;
   conditions.set("ScalingActive", { status: "True", reason: "ValidMetricFound", message });
   return { replicas, metric, statuses };
+}
+
+/** Why nobody can scale by this selector: it is none, or another autoscaler scales some of its Pods. */
+function selectorProblem(
+  context: Reconcile,
+  { metadata: { namespace } }: ReadAutoscaler,
+  selector: string,
+  selectors: Map<ObjectKey, string>,
+): { reason: string; message: string } | undefined {
+  let pods: readonly DeepReadonly<Pod>[];
+  try {
+    pods = podsOf(context, namespace, selector);
+  } catch (error) {
+    const message = `couldn't convert selector into a corresponding internal selector object: ${messageOf(error)}`;
+    return { reason: "InvalidSelector", message };
+  }
+  selectors.set(context.key, selector);
+  const scaling = [...selectors]
+    .filter(([key]) => splitKey(key).namespace === namespace)
+    .filter(([, other]) => {
+      const { matches } = matcherOf(other);
+      return pods.some(({ metadata }) => matches(metadata.labels));
+    })
+    .map(([key]) => `{${splitKey(key).name} ${namespace}}`)
+    .sort();
+  if (scaling.length < 2) return undefined;
+  const message = `pods by selector ${selector} are controlled by multiple HPAs: [${scaling.join(" ")}]`;
+  return { reason: "AmbiguousSelector", message };
 }
 
 async function proposalOf(question: Question, spec: DeepReadonly<MetricSpec>, selector: string): Promise<Proposal> {

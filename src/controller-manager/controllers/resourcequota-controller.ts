@@ -29,8 +29,10 @@ import {
 } from "../../controller-runtime/controller.ts";
 import {
   addUsage,
+  claimInScopes,
   claimUsage,
   countUsage,
+  isScoped,
   podInScopes,
   podUsage,
   serviceUsage,
@@ -80,7 +82,11 @@ export function resourceQuotaController(discover: Discover): ControllerDefinitio
           !semanticEqual(object.spec.containers, previous.spec.containers),
       ),
       allInNamespace(Services, ({ object, previous }) => !semanticEqual(object.spec, previous?.spec)),
-      allInNamespace(PersistentVolumeClaims, ({ object, previous }) => !semanticEqual(object.spec, previous?.spec)),
+      allInNamespace(
+        PersistentVolumeClaims,
+        ({ object, previous }) =>
+          !semanticEqual(object.spec, previous?.spec) || !semanticEqual(object.status, previous?.status),
+      ),
       ...counted
         .filter((resource) => resource !== (ResourceQuotas as Resource))
         .map((resource) => allInNamespace(resource, comesOrGoes)),
@@ -145,8 +151,11 @@ function namespaceUsage(quota: DeepReadonly<ResourceQuota>, cache: ReadCache): U
   const { namespace } = quota.metadata;
   const usage: Usage = new Map();
   for (const pod of cache.list(Pods, namespace)) if (podInScopes(quota, pod)) addUsage(usage, podUsage(pod));
+  for (const claim of cache.list(PersistentVolumeClaims, namespace)) {
+    if (claimInScopes(quota, claim)) addUsage(usage, claimUsage(claim));
+  }
+  if (isScoped(quota)) return usage;
   for (const service of cache.list(Services, namespace)) addUsage(usage, serviceUsage(service));
-  for (const claim of cache.list(PersistentVolumeClaims, namespace)) addUsage(usage, claimUsage(claim));
   for (const resource of counted) {
     const { length } = cache.list<KubeObject>(resource, namespace);
     addUsage(usage, countUsage(resource, Quantity.ofUnits(length)));

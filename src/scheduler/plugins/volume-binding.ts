@@ -1,10 +1,20 @@
 /** Nodes that reach a Pod's volumes; and, for claims that wait for a Node, its volume before the Pod is bound. */
 import type { Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
-import { PersistentVolumeClaims, PersistentVolumes, Pods, StorageClasses } from "../../api/resources.ts";
+import {
+  CSIDrivers,
+  CSIStorageCapacities,
+  PersistentVolumeClaims,
+  PersistentVolumes,
+  Pods,
+  StorageClasses,
+} from "../../api/resources.ts";
+import type { StorageClass } from "../../api/storage/v1.ts";
+import { compareQuantities } from "../../apimachinery/quantity.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Client, refOf } from "../../client/client.ts";
 import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
+import { selectorOf } from "../../controller-runtime/compiled-selector.ts";
 import {
   boundByController,
   classNameOf,
@@ -12,6 +22,7 @@ import {
   isReachable,
   type ReadClaim,
   type ReadVolume,
+  requestedStorage,
   selectedNode,
 } from "../../controller-runtime/volume-matching.ts";
 import { type NodeFilter, type Refusal, refusal, type SchedulerPlugin } from "../framework.ts";
@@ -21,6 +32,7 @@ import type { PodInfo } from "../pod-info.ts";
 
 const affinityConflict = refusal("node(s) didn't match PersistentVolume's node affinity", true);
 const nothingToBind = refusal("node(s) didn't find available persistent volumes to bind", true);
+const noSpace = refusal("node(s) did not have enough free storage", true);
 const volumeMissing = refusal("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)", true);
 const noProvisioner = "kubernetes.io/no-provisioner";
 const bindTimeoutMs = 600_000;
@@ -70,14 +82,17 @@ export class VolumeBinding implements SchedulerPlugin {
         if (!volume) return volumeMissing;
         if (!isReachable(volume, node)) return affinityConflict;
       }
-      return waiting.length === 0 || this.#place(waiting, node) ? undefined : nothingToBind;
+      if (waiting.length === 0) return undefined;
+      const placed = this.#place(waiting, node);
+      return "reasons" in placed ? placed : undefined;
     };
   }
 
   reserve({ pod, uid }: PodInfo, node: NodeInfo): void {
     const claims = this.#claimsOf(pod);
     if (claims === undefined || "reasons" in claims) return;
-    const placed = this.#place(claims.waiting, node) ?? [];
+    const placed = this.#place(claims.waiting, node);
+    if ("reasons" in placed) return;
     for (const [claim, volume] of placed) {
       this.#promised.set(claim.metadata.uid, { podUid: uid, node: node.name, volume });
     }
@@ -152,6 +167,8 @@ export class VolumeBinding implements SchedulerPlugin {
       const timer = clock.setTimer(bindTimeoutMs, () => end("timed out waiting for the condition"), {
         background: true,
       });
+      // It may have come while the claims were being written, and then is not told again.
+      if (signal.aborted) return aborted();
       signal.addEventListener("abort", aborted);
       this.#waiting.add(waiting);
       waiting.check();
@@ -195,8 +212,8 @@ export class VolumeBinding implements SchedulerPlugin {
     return { bound, waiting };
   }
 
-  /** What each claim would get on the Node; undefined when one of them would get nothing. */
-  #place(claims: readonly ReadClaim[], node: NodeInfo): (readonly [ReadClaim, ReadVolume | undefined])[] | undefined {
+  /** What each claim would get on the Node, or why one of them would get nothing. */
+  #place(claims: readonly ReadClaim[], node: NodeInfo): (readonly [ReadClaim, ReadVolume | undefined])[] | Refusal {
     const { cache } = this.#options;
     const placed: (readonly [ReadClaim, ReadVolume | undefined])[] = [];
     const taken = new Set<string>();
@@ -204,36 +221,54 @@ export class VolumeBinding implements SchedulerPlugin {
     for (const claim of claims) {
       const promised = this.#promised.get(claim.metadata.uid);
       if (promised) {
-        if (promised.node !== node.name) return undefined;
+        if (promised.node !== node.name) return nothingToBind;
         placed.push([claim, promised.volume]);
         continue;
       }
       const selected = claim.metadata.annotations?.[selectedNode];
       if (selected) {
-        if (selected !== node.name) return undefined;
+        if (selected !== node.name) return nothingToBind;
         placed.push([claim, undefined]);
         continue;
       }
       const isTaken = (volume: ReadVolume) => taken.has(volume.metadata.name);
       const volume = findVolume(cache.list(PersistentVolumes), claim, { node, isTaken });
       if (volume) taken.add(volume.metadata.name);
-      else if (!this.#canProvision(claim, node)) return undefined;
+      else {
+        const problem = this.#provisioningProblem(claim, node);
+        if (problem) return problem;
+      }
       placed.push([claim, volume]);
     }
     return placed;
   }
 
-  #canProvision(claim: ReadClaim, { labels }: NodeInfo): boolean {
+  #provisioningProblem(claim: ReadClaim, node: NodeInfo): Refusal | undefined {
     const storageClass = this.#classOf(claim);
-    if (!storageClass || storageClass.provisioner === noProvisioner) return false;
-    const { allowedTopologies } = storageClass;
-    if (!allowedTopologies?.length) return true;
-    return allowedTopologies.some((term) =>
-      (term.matchLabelExpressions ?? []).every(({ key, values }) => {
-        const value = labels[key];
-        return value !== undefined && values.includes(value);
-      }),
-    );
+    if (!storageClass || storageClass.provisioner === noProvisioner) return nothingToBind;
+    const { allowedTopologies = [] } = storageClass;
+    const isAllowed =
+      allowedTopologies.length === 0 ||
+      allowedTopologies.some((term) =>
+        (term.matchLabelExpressions ?? []).every(({ key, values }) => {
+          const value = node.labels[key];
+          return value !== undefined && values.includes(value);
+        }),
+      );
+    if (!isAllowed) return nothingToBind;
+    return this.#hasSpace(claim, storageClass, node) ? undefined : noSpace;
+  }
+
+  /** Drivers that keep book of their space are asked; of others it is taken for granted (CSIStorageCapacity). */
+  #hasSpace(claim: ReadClaim, { metadata, provisioner }: DeepReadonly<StorageClass>, { labels }: NodeInfo): boolean {
+    const { cache } = this.#options;
+    if (!cache.get(CSIDrivers, objectKey(provisioner))?.spec.storageCapacity) return true;
+    const wanted = requestedStorage(claim);
+    return cache.list(CSIStorageCapacities).some(({ storageClassName, capacity, maximumVolumeSize, nodeTopology }) => {
+      const limit = maximumVolumeSize ?? capacity;
+      if (storageClassName !== metadata.name || limit === undefined || nodeTopology === undefined) return false;
+      return compareQuantities(limit, wanted) >= 0 && selectorOf(nodeTopology).matches(labels);
+    });
   }
 
   #classOf(claim: ReadClaim) {
