@@ -14,12 +14,16 @@ const command = resolve("dist/bin/pinnace.mjs");
 const apiPort = Number(process.env.PINNACE_BENCH_PORT ?? 17443);
 
 export class BenchCluster {
-  constructor(name = "bench") {
+  /** `more` is added to the configuration. */
+  constructor(name = "bench", more = "") {
     this.name = name;
     this.home = process.env.PINNACE_BENCH_HOME ?? mkdtempSync(join(tmpdir(), "pinnace-bench-"));
     this.kubeconfig = join(this.home, "kubeconfig");
     this.config = join(this.home, "bench.yaml");
-    writeFileSync(this.config, `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\napiServer: { port: ${apiPort} }\n`);
+    writeFileSync(
+      this.config,
+      `apiVersion: pinnace.local/v1alpha1\nkind: Cluster\napiServer: { port: ${apiPort} }\n${more}`,
+    );
     this.environment = { ...process.env, PINNACE_HOME: this.home, KUBECONFIG: this.kubeconfig };
   }
 

@@ -1,4 +1,4 @@
-// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,replace,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,traffic,replace,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -11,6 +11,7 @@ import { benchPods } from "./pods.mjs";
 import { benchReplace } from "./replace.mjs";
 import { benchScale } from "./scale.mjs";
 import { benchServiceRules } from "./service-rules.mjs";
+import { benchServiceTraffic } from "./service-traffic.mjs";
 import { benchStart } from "./start.mjs";
 import { Results } from "./statistics.mjs";
 import { benchWorkload } from "./workload.mjs";
@@ -18,7 +19,7 @@ import { benchWorkload } from "./workload.mjs";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "start,workload,api,dns,services,scale,access" },
+    only: { type: "string", default: "start,workload,api,dns,services,traffic,scale,access" },
     cases: { type: "string" },
     runs: { type: "string", default: "5" },
     "idle-seconds": { type: "string", default: "20" },
@@ -62,6 +63,16 @@ try {
       await benchDns(cluster, results, { runs });
     } finally {
       await cluster.down();
+    }
+  }
+  if (parts.includes("traffic")) {
+    const balanced = new BenchCluster("bench", "loadBalancer: metallb\n");
+    await balanced.up();
+    try {
+      await benchServiceTraffic(balanced, results, { runs });
+    } finally {
+      await balanced.down();
+      balanced.remove();
     }
   }
   if (parts.includes("replace")) {

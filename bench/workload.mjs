@@ -124,7 +124,7 @@ async function firstAnswer(api, cluster, name) {
 }
 
 /** Another process asks every two milliseconds, so that this one's own work does not delay the asking. */
-function startProber(host, port) {
+export function startProber(host, port) {
   const source = `
     const net = require("node:net");
     const ask = () => {
