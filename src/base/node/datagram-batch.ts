@@ -6,7 +6,7 @@ import { koffi, libc } from "./libc.ts";
 /** What is taken at once. */
 const slots = 64;
 /** The longest datagram that is taken or sent whole. */
-export const longestDatagram = 4096;
+const longestDatagram = 4096;
 
 /**
  * A socket's datagrams in buffers that are made once. It does not say when there are any: Node's socket on the same
