@@ -36,7 +36,7 @@ const configMapKeyMessage = "a valid config key must consist of alphanumeric cha
 const httpHeaderNameMessage = "a valid HTTP header must consist of alphanumeric characters or '-'";
 
 /** `message (e.g. 'a',  or 'b', regex used for validation is '...')`; two spaces as upstream has them. */
-function regexMessage(message: string, format: string, ...examples: string[]): string {
+export function regexMessage(message: string, format: string, ...examples: string[]): string {
   if (examples.length === 0) return `${message} (regex used for validation is '${format}')`;
   return `${message} (e.g. ${examples.map((e) => `'${e}'`).join(",  or ")}, regex used for validation is '${format}')`;
 }

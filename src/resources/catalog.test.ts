@@ -108,7 +108,7 @@ describe("kinds refuse", () => {
     [
       "an autoscaler without a maximum",
       horizontalPodAutoscalers,
-      { spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 0 } },
+      { spec: { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" }, maxReplicas: 0 } },
       [
         "spec.maxReplicas: Required value: must be set and greater than 0",
         "spec.maxReplicas: Invalid value: 0: must be greater than or equal to `minReplicas`",

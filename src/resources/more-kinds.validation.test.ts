@@ -127,6 +127,16 @@ refuses(ingressClasses, { metadata: cluster, spec: { controller: "a.test/b" } },
     ],
   ],
   [
+    "with parameters that cannot be named",
+    { "spec.parameters": { apiGroup: "A", kind: "a/b", name: ".", scope: "Namespace", namespace: "A" } },
+    [
+      `spec.parameters.apiGroup: Invalid value: "A": ${subdomain}`,
+      "spec.parameters.kind: Invalid value: \"a/b\": may not contain '/'",
+      "spec.parameters.name: Invalid value: \".\": may not be '.'",
+      `spec.parameters.namespace: Invalid value: "A": ${label}`,
+    ],
+  ],
+  [
     "with parameters everywhere and somewhere",
     { "spec.parameters": { kind: "A", name: "b", scope: "Cluster", namespace: "c" } },
     ["spec.parameters.namespace: Forbidden: `parameters.scope` is set to 'Cluster'"],
@@ -425,7 +435,7 @@ refuses(leases, { metadata, spec: {} }, [
 const cpu = { type: "Resource", resource: { name: "cpu", target: { type: "Utilization", averageUtilization: 80 } } };
 const scaler = {
   metadata,
-  spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 5, metrics: [cpu] },
+  spec: { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" }, maxReplicas: 5, metrics: [cpu] },
 };
 refuses(horizontalPodAutoscalers, scaler, [
   [
@@ -434,7 +444,39 @@ refuses(horizontalPodAutoscalers, scaler, [
     [
       "spec.scaleTargetRef.kind: Required value",
       "spec.scaleTargetRef.name: Invalid value: \"a/b\": may not contain '/'",
+      'spec.scaleTargetRef.apiVersion: Invalid value: "": apiVersion must specify API group',
     ],
+  ],
+  [
+    "of a version that is none",
+    { "spec.scaleTargetRef.apiVersion": "a/b/c" },
+    ['spec.scaleTargetRef.apiVersion: Invalid value: "a/b/c": unexpected GroupVersion string: a/b/c'],
+  ],
+  [
+    "by containers and by things outside that cannot be",
+    {
+      "spec.metrics": [
+        {
+          type: "ContainerResource",
+          containerResource: { name: "cpu", container: "A", target: { type: "Utilization", averageUtilization: 1 } },
+        },
+        {
+          type: "External",
+          external: { metric: { name: "m" }, target: { type: "Value", value: "1", averageValue: "1" } },
+        },
+      ],
+    },
+    [
+      `spec.metrics[0].containerResource.container: Invalid value: "A": ${label}`,
+      "spec.metrics[1].external.target.value: Forbidden: may not set both a target value for metric and a per-pod target",
+    ],
+  ],
+  [
+    "with a tolerance below nothing",
+    {
+      "spec.behavior.scaleUp": { tolerance: "-0.1", policies: [{ type: "Pods", value: 1, periodSeconds: 1 }] },
+    },
+    ['spec.behavior.scaleUp.tolerance: Invalid value: "-0.1": must be greater than or equal to 0'],
   ],
   [
     "to fewer than it may",
@@ -487,7 +529,7 @@ refuses(horizontalPodAutoscalers, scaler, [
 ]);
 refuses(
   horizontalPodAutoscalersV1,
-  { metadata, spec: { scaleTargetRef: { kind: "Deployment", name: "web" }, maxReplicas: 5 } },
+  { metadata, spec: { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" }, maxReplicas: 5 } },
   [
     [
       "without a maximum",
@@ -514,8 +556,8 @@ refuses(certificateSigningRequests, request, [
     "for uses nobody knows, or twice",
     { "spec.usages": ["client auth", "client auth", "zz"] },
     [
-      'spec.usages[1]: Duplicate value: "client auth"',
       expect.stringMatching(/^spec\.usages\[2\]: Unsupported value: "zz": supported values: "any", "cert sign", /),
+      'spec.usages[1]: Duplicate value: "client auth"',
     ],
   ],
   ["for no use", { "spec.usages": [] }, ["spec.usages: Required value"]],
@@ -527,11 +569,85 @@ refuses(certificateSigningRequests, request, [
     ],
   ],
   [
+    "to the signer of old",
+    { "spec.signerName": "kubernetes.io/legacy-unknown" },
+    [
+      'spec.signerName: Invalid value: "kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version',
+    ],
+  ],
+  [
     "for too short a time",
     { "spec.expirationSeconds": 5 },
     ["spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)"],
   ],
 ]);
+const approved = { type: "Approved", status: "True" };
+const denied = { type: "Denied", status: "True" };
+const conditions = "status.conditions";
+refusesChanges(certificateSigningRequests, request, [
+  ["does not change what is asked for", { "spec.signerName": "b.test/c" }, []],
+  ["gives no verdict", { [conditions]: [] }, [], { [conditions]: [] }],
+  [
+    "may not give a verdict",
+    { [conditions]: [approved] },
+    ['status.conditions: Forbidden: updates may not add a condition of type "Approved"'],
+  ],
+]);
+refusesChanges(
+  certificateSigningRequests,
+  request,
+  [
+    ["may approve", { [conditions]: [approved] }, []],
+    [
+      "may not say two things, or nothing, or half of it",
+      { [conditions]: [approved, denied, { type: "", status: "" }, { type: "Failed", status: "False" }] },
+      [
+        'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
+        "status.conditions[2].type: Required value",
+        "status.conditions[2].status: Required value",
+        'status.conditions[3].status: Unsupported value: "False": supported values: "True"',
+      ],
+    ],
+    [
+      "may not bring a certificate",
+      { "status.certificate": "AAEC" },
+      [
+        'status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block',
+        "status.certificate: Forbidden: updates may not set certificate content",
+      ],
+    ],
+  ],
+  "approval",
+);
+refusesChanges(
+  certificateSigningRequests,
+  request,
+  [
+    [
+      "may not take a verdict back",
+      { [conditions]: [] },
+      ['status.conditions: Forbidden: updates may not remove a condition of type "Denied"'],
+      { [conditions]: [denied] },
+    ],
+    [
+      "may not give a verdict, or another",
+      { [conditions]: [{ ...approved, reason: "B" }, denied] },
+      [
+        'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
+        'status.conditions: Forbidden: updates may not modify a condition of type "Approved"',
+        'status.conditions: Forbidden: updates may not add a condition of type "Denied"',
+      ],
+      { [conditions]: [{ ...approved, reason: "A" }] },
+    ],
+    [
+      "may not change a certificate",
+      { "status.certificate": "" },
+      ["status.certificate: Forbidden: updates may not modify existing certificate content"],
+      { "status.certificate": "AAEC" },
+    ],
+  ],
+  "status",
+);
 
 // Storage
 
@@ -601,6 +717,18 @@ refuses(csiDrivers, { metadata: cluster, spec: {} }, [
       "spec.tokenRequests[0].expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
       'spec.tokenRequests[1].audience: Duplicate value: "a"',
     ],
+  ],
+  [
+    "with secrets for tokens that it does not ask for",
+    { "spec.serviceAccountTokenInSecrets": true },
+    [
+      "spec.serviceAccountTokenInSecrets: Invalid value: true: serviceAccountTokenInSecrets is set but no tokenRequests are specified",
+    ],
+  ],
+  [
+    "with a name longer than drivers may have",
+    { "metadata.name": "d".repeat(64) },
+    ["name: Too long: may not be more than 63 bytes"],
   ],
   [
     "that looks too often",
@@ -972,7 +1100,8 @@ refuses(
       "that says nothing",
       { "spec.validations": [] },
       [
-        "spec.validations: Required value: validations or auditAnnotations must be specified and contain at least one item",
+        "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+        "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
       ],
     ],
     [

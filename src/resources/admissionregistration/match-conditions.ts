@@ -1,14 +1,7 @@
 /** Names of conditions, which must be told apart when one of them decides. */
-import {
-  duplicate,
-  type FieldError,
-  type FieldPath,
-  invalid,
-  required,
-  tooMany,
-} from "../../apimachinery/field-error.ts";
+import { duplicate, type FieldError, type FieldPath, required, tooMany } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
-import { each } from "../validation/rules.ts";
+import { each, obeys } from "../validation/rules.ts";
 
 const maximumConditions = 64;
 
@@ -32,8 +25,7 @@ export function validMatchConditions(
       const expressionPath = at.child("expression");
       const found = expression?.trim() ? rule(expression, expressionPath) : [required(expressionPath)];
       if (!name) return [...found, required(at.child("name"))];
-      const problems = qualifiedNameProblems(name);
-      if (problems.length > 0) found.push(invalid(at.child("name"), name, problems.join(",")));
+      found.push(...obeys(name, qualifiedNameProblems, at.child("name")));
       if (names.has(name)) found.push(duplicate(at.child("name"), name));
       names.add(name);
       return found;

@@ -2,7 +2,6 @@
 import type {
   MutatingWebhook,
   MutatingWebhookConfiguration,
-  RuleWithOperations,
   ValidatingWebhook,
   ValidatingWebhookConfiguration,
 } from "../../api/admissionregistration/v1.ts";
@@ -16,6 +15,7 @@ import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, obeys, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { validMatchConditions } from "./match-conditions.ts";
+import { validRule } from "./operation-rules.ts";
 
 type Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration;
 type Webhook = ValidatingWebhook & Partial<Pick<MutatingWebhook, "reinvocationPolicy">>;
@@ -117,27 +117,6 @@ function validQualifiedName(value: string, path: FieldPath): FieldError[] {
   return [invalid(path, value, "should be a domain with at least three segments separated by dots")];
 }
 
-function validRule(rule: RuleWithOperations, path: FieldPath): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const field of ["operations", "apiGroups", "apiVersions", "resources"] as const) {
-    const values = rule[field] ?? [];
-    const at = path.child(field);
-    if (values.length === 0) errors.push(required(at));
-    if (field !== "resources" && values.length > 1 && values.includes("*")) {
-      const what = { operations: "operations", apiGroups: "API groups", apiVersions: "API versions" }[field];
-      errors.push(invalid(at, values, `if '*' is present, must not specify other ${what}`));
-    }
-    if (field === "operations") {
-      const known = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
-      errors.push(...each(values, at, (value, one) => oneOf(value, known, one)));
-    }
-    if (field === "apiVersions" || field === "resources") {
-      errors.push(...each(values, at, (value, one) => (value ? [] : [required(one)])));
-    }
-  }
-  return [...errors, ...optionalOneOf(rule.scope, ["*", "Cluster", "Namespaced"], path.child("scope"))];
-}
-
 function validClient(client: Webhook["clientConfig"] | undefined, path: FieldPath): FieldError[] {
   const { url, service } = client ?? {};
   if ((url === undefined) === (service === undefined)) {
@@ -153,6 +132,19 @@ function validClient(client: Webhook["clientConfig"] | undefined, path: FieldPat
       ...problem,
       message: problem.message.replace("must be between", "port is not valid: must be between"),
     });
+  }
+  return [...errors, ...validServicePath(service!.path, servicePath.child("path"))];
+}
+
+/** `/validate/pods`: steps that are names. */
+function validServicePath(urlPath: string | undefined, path: FieldPath): FieldError[] {
+  if (!urlPath || urlPath === "/") return [];
+  const refuse = (detail: string) => invalid(path, urlPath, detail);
+  if (urlPath === "//") return [refuse("segment[0] may not be empty")];
+  const errors = urlPath.startsWith("/") ? [] : [refuse("must start with a '/'")];
+  for (const [index, step] of urlPath.replace(/\/$/, "").slice(1).split("/").entries()) {
+    if (!step) errors.push(refuse(`segment[${index}] may not be empty`));
+    else errors.push(...dns1123SubdomainProblems(step).map((problem) => refuse(`segment[${index}]: ${problem}`)));
   }
   return errors;
 }

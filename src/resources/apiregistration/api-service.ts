@@ -1,11 +1,17 @@
 /** APIServices: which server answers for which group-version. */
 import type { APIService } from "../../api/apiregistration/v1.ts";
-import { type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
+import {
+  type FieldError,
+  invalid,
+  required,
+  spec as specPath,
+  status as statusPath,
+} from "../../apimachinery/field-error.ts";
 import { dns1035LabelProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { obeys, validDnsSubdomain } from "../validation/rules.ts";
+import { each, obeys, oneOf, validDnsSubdomain } from "../validation/rules.ts";
 
 export const apiServices = defineResource<APIService>({
   ...served("apiregistration.k8s.io/v1", "apiservices"),
@@ -21,6 +27,10 @@ export const apiServices = defineResource<APIService>({
   },
   beforeUpdate() {},
   validate: validApiService,
+  validateStatus: ({ status }) =>
+    each(status.conditions, statusPath.child("conditions"), (condition, at) =>
+      oneOf(condition.status, ["True", "False", "Unknown"], at.child("status")),
+    ),
   columns: [
     name,
     text("Service", ({ spec }) => (spec.service ? `${spec.service.namespace}/${spec.service.name}` : "Local")),

@@ -127,7 +127,6 @@ function validStatefulSet({ spec }: StatefulSet): FieldError[] {
   errors.push(...nonNegative(spec.replicas, specPath.child("replicas")));
   errors.push(...nonNegative(spec.minReadySeconds, specPath.child("minReadySeconds")));
   errors.push(...nonNegative(spec.ordinals?.start, specPath.child("ordinals", "start")));
-  errors.push(...nonNegative(spec.revisionHistoryLimit, specPath.child("revisionHistoryLimit")));
   errors.push(...validWorkloadSelector(spec.selector, "statefulset"));
   const matcher = matcherOrUndefined(spec.selector);
   if (!matcher) errors.push(invalid(selectorPath, spec.selector, ""));

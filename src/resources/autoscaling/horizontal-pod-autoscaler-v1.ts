@@ -29,6 +29,8 @@ export const horizontalPodAutoscalersV1 = defineResource<HorizontalPodAutoscaler
   beforeUpdate() {},
   validate: (next, previous, context) =>
     horizontalPodAutoscalers.validate!(toStored(next), previous && toStored(previous), context),
+  validateStatus: (next, previous, context) =>
+    horizontalPodAutoscalers.validateStatus!(toStored(next), toStored(previous), context),
   columns: horizontalPodAutoscalers.columns!.map((column) => ({
     ...column,
     cell: (autoscaler: HorizontalPodAutoscaler, now: number) => column.cell(toStored(autoscaler), now),

@@ -15,14 +15,16 @@ import {
   notSupported,
   required,
   spec as specPath,
+  status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { pathSegmentProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { nonNegativeCounts } from "../apps/workload.ts";
 import { age, name, none, text, unknown } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
-import { each, obeys, oneOf } from "../validation/rules.ts";
+import { each, nonNegativeMessage, obeys, oneOf, validDnsLabel } from "../validation/rules.ts";
 
 const longestWindow = 3600;
 const longestPeriod = 1800;
@@ -56,13 +58,15 @@ export const horizontalPodAutoscalers = defineResource<HorizontalPodAutoscaler>(
     autoscaler.status = { desiredReplicas: 0, currentMetrics: null as never };
   },
   beforeUpdate() {},
-  validate: ({ spec }) => [
+  validate: ({ spec }, previous) => [
     ...validReplicas(spec),
     ...validReference(spec.scaleTargetRef, specPath.child("scaleTargetRef")),
+    ...validTargetVersion(spec.scaleTargetRef, previous?.spec.scaleTargetRef),
     ...validMetrics(spec.metrics, spec.minReplicas, specPath.child("metrics")),
     ...validRules(spec.behavior?.scaleUp, specPath.child("behavior", "scaleUp")),
     ...validRules(spec.behavior?.scaleDown, specPath.child("behavior", "scaleDown")),
   ],
+  validateStatus: ({ status }) => nonNegativeCounts(status, ["currentReplicas", "desiredReplicas"], statusPath),
   columns: [
     name,
     text("Reference", ({ spec }) => `${spec.scaleTargetRef?.kind ?? ""}/${spec.scaleTargetRef?.name ?? ""}`),
@@ -96,6 +100,25 @@ function validReference(reference: CrossVersionObjectReference | undefined, path
     const value = reference?.[field] ?? "";
     return value ? obeys(value, pathSegmentProblems, path.child(field)) : [required(path.child(field))];
   });
+}
+
+const targetVersionPath = specPath.child("scaleTargetRef", "apiVersion");
+
+/** Of all that can be scaled, only ReplicationControllers have no group. What was let through before may stay. */
+function validTargetVersion(
+  reference: CrossVersionObjectReference | undefined,
+  previous: CrossVersionObjectReference | undefined,
+): FieldError[] {
+  if (previous && validTargetVersion(previous, undefined).length > 0) return [];
+  const { apiVersion = "", kind } = reference ?? {};
+  const problems = validApiVersion(apiVersion, targetVersionPath);
+  if (problems.length > 0 || kind === "ReplicationController" || /^[^/]+\//.test(apiVersion)) return problems;
+  return [invalid(targetVersionPath, apiVersion, "apiVersion must specify API group")];
+}
+
+function validApiVersion(apiVersion: string, path: FieldPath): FieldError[] {
+  if (apiVersion.split("/").length <= 2) return [];
+  return [invalid(path, apiVersion, `unexpected GroupVersion string: ${apiVersion}`)];
 }
 
 const sources = {
@@ -154,8 +177,10 @@ function validMetricSource(
     case "containerResource": {
       const given = metric[source]!;
       if (!given.name) errors.push(required(path.child("name"), "must specify a resource name"));
-      if (source === "containerResource" && !metric.containerResource!.container) {
-        errors.push(required(path.child("container"), "must specify a container"));
+      if (source === "containerResource") {
+        const { container } = metric.containerResource!;
+        const at = path.child("container");
+        errors.push(...(container ? validDnsLabel(container, at) : [required(at, "must specify a container")]));
       }
       errors.push(...validTarget(target, targetPath));
       if (target?.averageUtilization === undefined && target?.averageValue === undefined) {
@@ -170,6 +195,12 @@ function validMetricSource(
     }
     case "object":
       errors.push(...validReference(metric.object!.describedObject, path.child("describedObject")));
+      errors.push(
+        ...validApiVersion(
+          metric.object!.describedObject?.apiVersion ?? "",
+          path.child("describedObject", "apiVersion"),
+        ),
+      );
       break;
     default:
   }
@@ -189,6 +220,9 @@ function validMetricSource(
         ? "must set either a target value or averageValue"
         : "must set either a target value for metric or a per-pod target";
     errors.push(required(targetPath.child("averageValue"), detail));
+  } else if (source === "external" && target.value !== undefined && target.averageValue !== undefined) {
+    const detail = "may not set both a target value for metric and a per-pod target";
+    errors.push(forbidden(targetPath.child("value"), detail));
   }
   return errors;
 }
@@ -221,6 +255,9 @@ function validRules(rules: HPAScalingRules | undefined, path: FieldPath): FieldE
     errors.push(invalid(windowPath, window, "must be greater than or equal to zero"));
   if (window !== undefined && window > longestWindow) {
     errors.push(invalid(windowPath, window, `must be less than or equal to ${longestWindow}`));
+  }
+  if (rules.tolerance !== undefined && Quantity.parse(rules.tolerance).sign() < 0) {
+    errors.push(invalid(path.child("tolerance"), rules.tolerance, nonNegativeMessage));
   }
   if (rules.selectPolicy !== undefined) {
     errors.push(...oneOf(rules.selectPolicy, ["Disabled", "Max", "Min"], path.child("selectPolicy")));

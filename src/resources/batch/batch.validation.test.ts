@@ -182,6 +182,12 @@ refusesChanges(jobs, valid, [
     ["spec.completions: Invalid value: 4: can only be modified in tandem with spec.parallelism"],
     { ...indexed, "spec.parallelism": 3 },
   ],
+  [
+    "may ask for something else while it is suspended",
+    { "spec.template.spec.containers.0.resources": { requests: { cpu: "2" } } },
+    [],
+    { "spec.suspend": true },
+  ],
   ["may move while it is suspended", { "spec.template.spec.nodeSelector": { a: "b" } }, [], { "spec.suspend": true }],
 ]);
 refusesChanges(

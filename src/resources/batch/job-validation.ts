@@ -292,7 +292,7 @@ function validChange(next: JobSpec, previous: JobSpec): FieldError[] {
   ];
 }
 
-/** While a Job is suspended and has not begun, where its pods run may still change. */
+/** While a Job is suspended, where its pods will run and what they will ask for may still change. */
 function mutableTemplate(next: JobSpec, previous: JobSpec): JobSpec["template"] {
   if (!previous.suspend) return previous.template;
   const { metadata, spec } = next.template;
@@ -305,6 +305,12 @@ function mutableTemplate(next: JobSpec, previous: JobSpec): JobSpec["template"] 
     for (const field of placement) {
       if (spec[field] === undefined) delete template.spec[field];
       else (template.spec as unknown as Record<string, unknown>)[field] = spec[field];
+    }
+    for (const list of ["containers", "initContainers"] as const) {
+      for (const [index, container] of (template.spec[list] ?? []).entries()) {
+        const resources = spec[list]?.[index]?.resources;
+        if (resources) container.resources = resources;
+      }
     }
   }
   return template;

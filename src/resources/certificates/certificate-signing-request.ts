@@ -14,7 +14,8 @@ import { defineResource, type SubresourceDefinition } from "../../apimachinery/r
 import { rfc3339 } from "../../base/clock.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, oneOf, unchanged } from "../validation/rules.ts";
+import { each, oneOf } from "../validation/rules.ts";
+import { validDecision } from "./decision.ts";
 
 const shortestSeconds = 600;
 const usages = [
@@ -64,6 +65,8 @@ export const certificateSigningRequests = defineResource<CertificateSigningReque
     request.status = {};
   },
   beforeUpdate(next, previous, { now, subresource }) {
+    // What was asked for stands, whatever a writer says.
+    next.spec = previous.spec;
     if (subresource !== "approval") return;
     for (const condition of next.status?.conditions ?? []) {
       condition.lastUpdateTime ??= rfc3339(now);
@@ -71,10 +74,11 @@ export const certificateSigningRequests = defineResource<CertificateSigningReque
       condition.lastTransitionTime ??= before?.lastTransitionTime ?? rfc3339(now);
     }
   },
-  validate: (next, previous) => [
+  validate: (next, previous, { subresource }) => [
     ...validRequest(next),
-    ...(previous ? unchanged(next.spec, previous.spec, specPath) : []),
+    ...(previous ? validDecision(next.status, previous.status, subresource) : []),
   ],
+  validateStatus: (next, previous) => [...validRequest(next), ...validDecision(next.status, previous.status, "status")],
   fieldSelectors: { "spec.signerName": ({ spec }) => spec.signerName ?? "" },
   columns: [
     name,
@@ -105,16 +109,16 @@ function validRequest({ spec }: CertificateSigningRequest): FieldError[] {
   }
   const usagesPath = specPath.child("usages");
   if (!spec.usages?.length) errors.push(required(usagesPath));
-  const seen = new Set<string>();
+  errors.push(...each(spec.usages, usagesPath, (usage, at) => oneOf(usage, usages, at)));
   errors.push(
-    ...each(spec.usages, usagesPath, (usage, at) => {
-      const found = oneOf(usage, usages, at);
-      if (seen.has(usage)) found.push(duplicate(at, usage));
-      seen.add(usage);
-      return found;
-    }),
+    ...each(spec.usages, usagesPath, (usage, at, index) =>
+      spec.usages!.indexOf(usage) < index ? [duplicate(at, usage)] : [],
+    ),
   );
-  errors.push(...validSignerName(spec.signerName ?? "", specPath.child("signerName")));
+  const signerPath = specPath.child("signerName");
+  if (spec.signerName === "kubernetes.io/legacy-unknown") {
+    errors.push(invalid(signerPath, spec.signerName, "the legacy signerName is not allowed via this API version"));
+  } else errors.push(...validSignerName(spec.signerName ?? "", signerPath));
   if (spec.expirationSeconds !== undefined && spec.expirationSeconds < shortestSeconds) {
     const detail = `may not specify a duration less than ${shortestSeconds} seconds (10 minutes)`;
     errors.push(invalid(specPath.child("expirationSeconds"), spec.expirationSeconds, detail));

@@ -52,6 +52,22 @@ refuses(
       ['addressType: Unsupported value: "Road": supported values: "FQDN", "IPv4", "IPv6"'],
     ],
     [
+      "with hints for too many, twice, or for nobody",
+      {
+        "endpoints.0.hints": {
+          forZones: "abcdefghi".split("").map((name) => ({ name })),
+          forNodes: [{ name: "a" }, { name: "a" }, { name: "A" }],
+        },
+        "endpoints.0.deprecatedTopology": { "-": "x" },
+      },
+      [
+        `endpoints[0].deprecatedTopology: Invalid value: "-": ${namePart}`,
+        "endpoints[0].hints.forZones: Too many: 9: must have at most 8 items",
+        'endpoints[0].hints.forNodes[1].name: Duplicate value: "a"',
+        "endpoints[0].hints.forNodes[2].name: Invalid value: \"A\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+      ],
+    ],
+    [
       "with an endpoint that is nowhere",
       { "endpoints.0.addresses": [] },
       ["endpoints[0].addresses: Required value: must contain at least 1 address"],

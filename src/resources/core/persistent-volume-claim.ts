@@ -40,12 +40,12 @@ export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
     canonicalizeResourceList(spec.resources?.requests);
     canonicalizeResourceList(spec.resources?.limits);
     canonicalizeResourceList(status?.capacity);
+    // Sources that are neither claims nor snapshots need the newer field; those of other namespaces a feature that is off.
+    if (spec.dataSourceRef?.namespace) delete spec.dataSourceRef;
+    if (!spec.dataSourceRef && spec.dataSource && !isClaimOrSnapshot(spec.dataSource)) delete spec.dataSource;
     // Two names for one thing, the second from before references could cross namespaces.
     if (spec.dataSource && !spec.dataSourceRef) spec.dataSourceRef = { ...spec.dataSource };
-    else if (spec.dataSourceRef && !spec.dataSource && !spec.dataSourceRef.namespace) {
-      const { namespace: _, ...local } = spec.dataSourceRef;
-      spec.dataSource = local;
-    }
+    else if (spec.dataSourceRef && !spec.dataSource) spec.dataSource = { ...spec.dataSourceRef };
   },
   beforeCreate(claim) {
     claim.status = { phase: "Pending" };
@@ -68,6 +68,12 @@ export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
     wide(text("VolumeMode", ({ spec }) => spec.volumeMode ?? unset)),
   ],
 });
+
+function isClaimOrSnapshot({ apiGroup, kind }: NonNullable<PersistentVolumeClaimSpec["dataSource"]>): boolean {
+  return apiGroup
+    ? apiGroup === "snapshot.storage.k8s.io" && kind === "VolumeSnapshot"
+    : kind === "PersistentVolumeClaim";
+}
 
 function classText({ metadata, spec }: PersistentVolumeClaim): string {
   return metadata.annotations?.[classAnnotation] ?? spec.storageClassName ?? "";

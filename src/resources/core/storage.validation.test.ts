@@ -154,7 +154,7 @@ refuses(persistentVolumeClaims, claim, [
   ],
   [
     "filled from something that is no claim",
-    { "spec.dataSource": { kind: "Pod", name: "" } },
+    { "spec.dataSourceRef": { kind: "Pod", name: "" } },
     [
       "spec.dataSource.name: Required value",
       "spec.dataSource: Invalid value: \"Pod\": must be 'PersistentVolumeClaim' when referencing the default apiGroup",

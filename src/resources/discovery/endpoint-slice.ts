@@ -1,7 +1,12 @@
 /** EndpointSlices: the addresses behind a Service, in pieces. */
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/discovery/v1.ts";
 import { duplicate, type FieldError, FieldPath, invalid, required, tooMany } from "../../apimachinery/field-error.ts";
-import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import {
+  dns1123SubdomainProblems,
+  labelValueProblems,
+  qualifiedNameProblems,
+} from "../../apimachinery/name-validation.ts";
+import { validateLabels } from "../../apimachinery/object-meta-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
@@ -21,6 +26,8 @@ import { semanticallyEqual } from "../validation/semantic-equality.ts";
 const maximumShown = 3;
 const maximumEndpoints = 1000;
 const maximumAddresses = 100;
+const maximumHints = 8;
+const maximumTopology = 16;
 const maximumPorts = 20_000;
 const root = FieldPath.root;
 
@@ -97,14 +104,35 @@ function validAddresses(addresses: readonly string[] | undefined | null, type: s
   });
 }
 
-function validPlace({ hostname, nodeName, hints }: Endpoint, path: FieldPath): FieldError[] {
+function validPlace({ hostname, nodeName, hints, deprecatedTopology }: Endpoint, path: FieldPath): FieldError[] {
+  const hintsPath = path.child("hints");
   return [
-    ...(hostname === undefined ? [] : validDnsLabel(hostname, path.child("hostname"))),
     ...(nodeName === undefined ? [] : obeys(nodeName, dns1123SubdomainProblems, path.child("nodeName"))),
-    ...each(hints?.forZones, path.child("hints", "forZones"), ({ name: zone }, at) =>
-      zone ? [] : [required(at.child("name"))],
-    ),
+    ...validTopology(deprecatedTopology, path.child("deprecatedTopology")),
+    ...(hostname === undefined ? [] : validDnsLabel(hostname, path.child("hostname"))),
+    ...validHints(hints?.forZones, labelValueProblems, hintsPath.child("forZones")),
+    ...validHints(hints?.forNodes, dns1123SubdomainProblems, hintsPath.child("forNodes")),
   ];
+}
+
+function validTopology(topology: Endpoint["deprecatedTopology"], path: FieldPath): FieldError[] {
+  const labels = Object.keys(topology ?? {}).length;
+  const errors = labels > maximumTopology ? [tooMany(path, labels, maximumTopology)] : [];
+  return [...errors, ...validateLabels(topology, path)];
+}
+
+function validHints(
+  hints: readonly { name: string }[] | undefined,
+  rule: (value: string) => string[],
+  path: FieldPath,
+): FieldError[] {
+  if ((hints?.length ?? 0) > maximumHints) return [tooMany(path, hints!.length, maximumHints)];
+  const names = new Set<string>();
+  return each(hints, path, ({ name: hint = "" }, at) => {
+    const errors = names.has(hint) ? [duplicate(at.child("name"), hint)] : [];
+    names.add(hint);
+    return [...errors, ...obeys(hint, rule, at.child("name"))];
+  });
 }
 
 function validPorts(ports: readonly EndpointPort[] | undefined | null, path: FieldPath): FieldError[] {

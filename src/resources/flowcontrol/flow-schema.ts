@@ -8,11 +8,13 @@ import {
   notSupported,
   required,
   spec as specPath,
+  status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange, firstGeneration } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { distinctConditions } from "../validation/conditions.ts";
 import { each, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
 
 export const flowSchemas = defineResource<FlowSchema>({
@@ -24,6 +26,7 @@ export const flowSchemas = defineResource<FlowSchema>({
   beforeCreate: firstGeneration<FlowSchema>({}),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: ({ metadata, spec }) => validFlowSchema(metadata.name ?? "", spec),
+  validateStatus: ({ status }) => distinctConditions(status.conditions, statusPath.child("conditions")),
   columns: [
     name,
     text("PriorityLevel", ({ spec }) => spec.priorityLevelConfiguration?.name ?? ""),

@@ -12,11 +12,13 @@ import {
   notSupported,
   required,
   spec as specPath,
+  status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange, firstGeneration } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { distinctConditions } from "../validation/conditions.ts";
 
 export const priorityLevelConfigurations = defineResource<PriorityLevelConfiguration>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations"),
@@ -38,6 +40,7 @@ export const priorityLevelConfigurations = defineResource<PriorityLevelConfigura
   beforeCreate: firstGeneration<PriorityLevelConfiguration>({}),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: ({ metadata, spec }) => validLevel(metadata.name ?? "", spec),
+  validateStatus: ({ status }) => distinctConditions(status.conditions, statusPath.child("conditions")),
   columns: [
     name,
     text("Type", ({ spec }) => spec.type),

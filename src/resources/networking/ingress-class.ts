@@ -6,7 +6,8 @@ import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validDomainPrefixedPath } from "../validation/domain-prefixed-path.ts";
-import { oneOf, unchanged } from "../validation/rules.ts";
+import { oneOf, unchanged, validDnsLabel } from "../validation/rules.ts";
+import { validObjectReference } from "./object-reference.ts";
 
 const maximumControllerLength = 250;
 
@@ -41,15 +42,18 @@ function validClass({ controller = "", parameters }: IngressClass["spec"]): Fiel
   errors.push(...validDomainPrefixedPath(controller, path));
   if (!parameters) return errors;
   const parametersPath = specPath.child("parameters");
-  for (const field of ["kind", "name"] as const) {
-    if (!parameters[field]) errors.push(required(parametersPath.child(field)));
-  }
+  const namespacePath = parametersPath.child("namespace");
+  errors.push(...validObjectReference(parameters, parametersPath));
   errors.push(...oneOf(parameters.scope ?? "", ["Cluster", "Namespace"], parametersPath.child("scope")));
-  if (parameters.scope === "Namespace" && !parameters.namespace) {
-    errors.push(required(parametersPath.child("namespace"), "`parameters.scope` is set to 'Namespace'"));
+  if (parameters.scope === "Namespace") {
+    errors.push(
+      ...(parameters.namespace === undefined
+        ? [required(namespacePath, "`parameters.scope` is set to 'Namespace'")]
+        : validDnsLabel(parameters.namespace, namespacePath)),
+    );
   }
-  if (parameters.scope === "Cluster" && parameters.namespace) {
-    errors.push(forbidden(parametersPath.child("namespace"), "`parameters.scope` is set to 'Cluster'"));
+  if (parameters.scope === "Cluster" && parameters.namespace !== undefined) {
+    errors.push(forbidden(namespacePath, "`parameters.scope` is set to 'Cluster'"));
   }
   return errors;
 }

@@ -12,7 +12,6 @@ import {
 import {
   dns1035LabelProblems,
   dns1123SubdomainProblems,
-  pathSegmentProblems,
   portNameProblems,
   wildcardDns1123SubdomainProblems,
 } from "../../apimachinery/name-validation.ts";
@@ -23,10 +22,12 @@ import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validIp } from "../validation/ip.ts";
 import { each, obeys, validDnsSubdomain, validPort } from "../validation/rules.ts";
+import { validObjectReference } from "./object-reference.ts";
 
 const classAnnotation = "kubernetes.io/ingress.class";
 const pathTypes = ["Exact", "ImplementationSpecific", "Prefix"];
 const hostsShown = 3;
+const notAHost = "must be a DNS name, not an IP address";
 
 export const ingresses = defineResource<Ingress>({
   ...served("networking.k8s.io/v1", "ingresses"),
@@ -40,7 +41,8 @@ export const ingresses = defineResource<Ingress>({
   validateStatus: ({ status }) =>
     each(status.loadBalancer?.ingress, statusPath.child("loadBalancer", "ingress"), ({ ip, hostname }, at) => [
       ...(ip ? validIp(ip, at.child("ip")) : []),
-      ...(hostname ? validHost(hostname, at.child("hostname")) : []),
+      ...(hostname ? validDnsSubdomain(hostname, at.child("hostname")) : []),
+      ...(hostname && parseIp(hostname) ? [invalid(at.child("hostname"), hostname, notAHost)] : []),
     ]),
   columns: [
     name,
@@ -102,7 +104,7 @@ function validIngress({ spec }: Ingress): FieldError[] {
 const hostRule = (host: string) => (host.includes("*") ? wildcardDns1123SubdomainProblems : dns1123SubdomainProblems);
 
 function validHost(host: string, path: FieldPath): FieldError[] {
-  const errors = parseIp(host) ? [invalid(path, host, "must be a DNS name, not an IP address")] : [];
+  const errors = parseIp(host) ? [invalid(path, host, notAHost)] : [];
   return [...errors, ...obeys(host, hostRule(host), path)];
 }
 
@@ -139,14 +141,7 @@ function validPath({ path: value = "", pathType }: HTTPIngressPath, at: FieldPat
 function validBackend(backend: IngressBackend | undefined, path: FieldPath): FieldError[] {
   const { service, resource } = backend ?? {};
   if (service && resource) return [invalid(path, "", "cannot set both resource and service backends")];
-  if (resource) {
-    const resourcePath = path.child("resource");
-    return (["kind", "name"] as const).flatMap((field) =>
-      resource[field]
-        ? obeys(resource[field], pathSegmentProblems, resourcePath.child(field))
-        : [required(resourcePath.child(field))],
-    );
-  }
+  if (resource) return validObjectReference(resource, path.child("resource"));
   if (!service) return [invalid(path, "", "resource or service backend is required")];
   const servicePath = path.child("service");
   const errors = service.name

@@ -5,6 +5,7 @@ import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange, firstGeneration, nonNegativeCounts } from "../apps/workload.ts";
 import { age, integer, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
+import { validConditions } from "../validation/conditions.ts";
 import { atMostHundredPercent, validIntOrPercent } from "../validation/int-or-percent.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { optionalOneOf } from "../validation/rules.ts";
@@ -22,7 +23,10 @@ export const podDisruptionBudgets = defineResource<PodDisruptionBudget>({
   }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: validBudget,
-  validateStatus: ({ status }) => nonNegativeCounts(status, counts, statusPath),
+  validateStatus: ({ status }) => [
+    ...validConditions(status.conditions, statusPath.child("conditions")),
+    ...nonNegativeCounts(status, counts, statusPath),
+  ],
   columns: [
     name,
     text("Min Available", ({ spec }) => String(spec.minAvailable ?? "N/A")),

@@ -33,6 +33,8 @@ const shortestToken = 600;
 const longestToken = 2 ** 32;
 const shortestPeriod = 10;
 const maximumNodeId = 256;
+const tokenField = "serviceAccountTokenInSecrets";
+const tokenPath = specPath.child(tokenField);
 
 export const csiDrivers = defineResource<CSIDriver>({
   ...served("storage.k8s.io/v1", "csidrivers"),
@@ -49,7 +51,8 @@ export const csiDrivers = defineResource<CSIDriver>({
   beforeCreate(driver) {
     driver.metadata.generation = 1;
   },
-  validate: ({ spec }, previous) => [
+  validate: ({ metadata, spec }, previous) => [
+    ...(metadata.name ? validCsiDriverName(metadata.name, root.child("name")) : []),
     ...optionalOneOf(spec.fsGroupPolicy, ["File", "None", "ReadWriteOnceWithFSType"], specPath.child("fsGroupPolicy")),
     ...validTokenRequests(spec.tokenRequests, specPath.child("tokenRequests")),
     // Upstream reports these on the list.
@@ -57,6 +60,15 @@ export const csiDrivers = defineResource<CSIDriver>({
       oneOf(mode, ["Persistent", "Ephemeral"], specPath.child("volumeLifecycleModes")),
     ),
     ...validUpdatePeriod(spec.nodeAllocatableUpdatePeriodSeconds),
+    ...(spec.serviceAccountTokenInSecrets !== undefined && !spec.tokenRequests?.length
+      ? [
+          invalid(
+            tokenPath,
+            spec.serviceAccountTokenInSecrets,
+            `${tokenField} is set but no tokenRequests are specified`,
+          ),
+        ]
+      : []),
     ...(previous
       ? [
           ...unchanged(spec.attachRequired, previous.spec.attachRequired, specPath.child("attachedRequired")),

@@ -1,0 +1,94 @@
+/** What is decided about a CertificateSigningRequest: who may say what, and what stands once it is said. */
+import { X509Certificate } from "node:crypto";
+import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
+import {
+  duplicate,
+  type FieldError,
+  forbidden,
+  invalid,
+  notSupported,
+  required,
+  status as statusPath,
+} from "../../apimachinery/field-error.ts";
+import { each } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
+
+type Status = CertificateSigningRequest["status"] | undefined;
+
+const conditionsPath = statusPath.child("conditions");
+const certificatePath = statusPath.child("certificate");
+const verdicts = ["Approved", "Denied"];
+const lasting = [...verdicts, "Failed"];
+const exclusive = "Approved and Denied conditions are mutually exclusive";
+
+/** `subresource`: `approval` may give a verdict, `status` the certificate. */
+export function validDecision(next: Status, previous: Status, subresource: string): FieldError[] {
+  return [
+    ...validConditions(next, previous),
+    ...(next?.certificate === previous?.certificate ? [] : validCertificate(next?.certificate)),
+    ...validChange(next, previous, subresource),
+  ];
+}
+
+function validConditions(next: Status, previous: Status): FieldError[] {
+  const types = new Set<string>();
+  const bothStood = verdicts.every((verdict) => previous?.conditions?.some(({ type }) => type === verdict));
+  return each(next?.conditions, conditionsPath, ({ type = "", status = "" }, at) => {
+    const errors = type ? [] : [required(at.child("type"))];
+    const states = lasting.includes(type) ? ["True"] : ["False", "True", "Unknown"];
+    if (!status) errors.push(required(at.child("status")));
+    else if (!states.includes(status)) errors.push(notSupported(at.child("status"), status, states));
+    const others = verdicts.filter((verdict) => verdict !== type);
+    if (!bothStood && others.length === 1 && types.has(others[0]!)) {
+      errors.push(invalid(conditionsPath, type, exclusive));
+    }
+    if (types.has(type)) errors.push(duplicate(at.child("type"), type));
+    types.add(type);
+    return errors;
+  });
+}
+
+function validCertificate(encoded: string | undefined): FieldError[] {
+  if (!encoded) return [];
+  const problem = certificateProblem(Buffer.from(encoded, "base64").toString("latin1"));
+  return problem ? [invalid(certificatePath, "<certificate data>", problem)] : [];
+}
+
+function certificateProblem(pem: string): string | undefined {
+  const blocks = [...pem.matchAll(/^-----BEGIN ([^\n-]+)-----[ \t]*\r?\n([^-]*)^-----END \1-----/gm)];
+  if (blocks.length === 0) return "must contain at least one CERTIFICATE PEM block";
+  for (const [text, type, body = ""] of blocks) {
+    if (type !== "CERTIFICATE") return `only CERTIFICATE PEM blocks are allowed, found ${JSON.stringify(type)}`;
+    if (body.includes(":")) return "no PEM block headers are permitted";
+    try {
+      new X509Certificate(text);
+    } catch {
+      return "x509: malformed certificate";
+    }
+  }
+  return undefined;
+}
+
+function validChange(next: Status, previous: Status, subresource: string): FieldError[] {
+  const ofType = (status: Status, type: string) => (status?.conditions ?? []).filter((one) => one.type === type);
+  const removed = lasting.filter((type) => ofType(next, type).length < ofType(previous, type).length);
+  const errors = removed.map((type) => refuse("remove", type));
+  if (subresource !== "approval") {
+    for (const type of verdicts) {
+      const [now, before] = [ofType(next, type), ofType(previous, type)];
+      if (now.length > before.length) errors.push(refuse("add", type));
+      else if (now.length === before.length && !semanticallyEqual(now, before)) errors.push(refuse("modify", type));
+    }
+  }
+  if (next?.certificate === previous?.certificate) return errors;
+  if (subresource !== "status") {
+    errors.push(forbidden(certificatePath, "updates may not set certificate content"));
+  } else if (previous?.certificate) {
+    errors.push(forbidden(certificatePath, "updates may not modify existing certificate content"));
+  }
+  return errors;
+}
+
+function refuse(what: string, type: string): FieldError {
+  return forbidden(conditionsPath, `updates may not ${what} a condition of type "${type}"`);
+}
