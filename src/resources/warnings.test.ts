@@ -2,6 +2,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { expect, it } from "vitest";
 import { changeWarningsOf } from "../testing/problems-of.ts";
 import { warns } from "../testing/refusals.ts";
+import { customResourceDefinitions } from "./apiextensions/custom-resource-definition.ts";
 import { deployments } from "./apps/deployment.ts";
 import { statefulSets } from "./apps/stateful-set.ts";
 import { cronJobs } from "./batch/cron-job.ts";
@@ -420,6 +421,26 @@ warns(csiStorageCapacities, { metadata: {}, storageClassName: "x" }, [
       `nodeTopology.matchExpressions[0].key: ${osKey}`,
       'nodeTopology.matchLabels.beta.kubernetes.io/arch: deprecated since v1.14; use "kubernetes.io/arch" instead',
     ],
+  ],
+]);
+
+const schema = { type: "object", properties: { spec: { type: "object", properties: {} } } };
+const names = { plural: "things", kind: "Thing" };
+const version = { name: "v1", served: true, storage: true, schema: { openAPIV3Schema: schema } };
+const definition = { spec: { group: "a.test", scope: "Cluster", names, versions: [version] } };
+const properties = "spec.versions.0.schema.openAPIV3Schema.properties.spec.properties";
+warns(customResourceDefinitions, definition, [
+  [
+    "of formats that nothing is checked by",
+    {
+      [properties]: {
+        a: { type: "string", format: "email" },
+        b: { type: "array", items: { type: "string", format: "mood" } },
+        c: { type: "integer", format: "int32" },
+        d: { type: "integer", format: "uint8" },
+      },
+    },
+    ['unrecognized format "mood"', 'unrecognized format "uint8"'],
   ],
 ]);
 

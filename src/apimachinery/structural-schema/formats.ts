@@ -35,6 +35,19 @@ const checks: Readonly<Record<string, (text: string) => boolean>> = {
   datetime: isDateTime,
 };
 
+/** Formats of texts that say nothing about them, and of numbers. */
+const uncheckedFormats = new Set(["password"]);
+const numericFormats: Readonly<Record<string, readonly string[]>> = {
+  integer: ["int32", "int64"],
+  number: ["float", "double"],
+};
+
+/** Whether the format means something for values of the type. Of other types' formats nothing is said. */
+export function isKnownFormat(type: string | undefined, format: string): boolean {
+  if (type !== "string") return numericFormats[type ?? ""]?.includes(format) ?? true;
+  return uncheckedFormats.has(format) || formatCheck(format) !== undefined;
+}
+
 /** Undefined: any text will do. Formats are named with or without dashes. */
 export function formatCheck(format: string): ((text: string) => boolean) | undefined {
   const check = checks[format];

@@ -96,6 +96,19 @@ describe("values are refused with upstream's words:", () => {
       ['spec.v: Invalid value: "b": spec.v in body should be at least 2 chars long'],
     ],
     [
+      "more than 32 bits hold",
+      { type: "integer", format: "int32" },
+      2147483648,
+      ["spec.v: Invalid value: 2147483648: Checked value must be of type integer with format int32 in spec.v"],
+    ],
+    [
+      "more than a float holds",
+      { type: "number", format: "float" },
+      3.5e38,
+      ["spec.v: Invalid value: 3.5e+38: Checked value must be of type number with format float in spec.v"],
+    ],
+    ["as much as 32 bits hold", { type: "integer", format: "int32" }, -2147483648, []],
+    [
       "a multiple",
       { type: "integer", multipleOf: 3 },
       4,

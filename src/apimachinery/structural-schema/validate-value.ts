@@ -163,10 +163,22 @@ function matcher(pattern: string): ((text: string) => boolean) | undefined {
   }
 }
 
+/** By type and format: what a number may be so that programs can hold it. Doubles hold every number. */
+const numericFormats: Readonly<Record<string, (value: number) => boolean>> = {
+  "integer int32": (value) => value >= -(2 ** 31) && value < 2 ** 31,
+  "integer int64": (value) => value >= -(2 ** 63) && value < 2 ** 63,
+  "number float": (value) => Number.isFinite(Math.fround(value)),
+};
+
 function compileNumber(schema: JSONSchemaProps): ((value: number, walk: Walk) => void) | undefined {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;
-  if (minimum === undefined && maximum === undefined && multipleOf === undefined) return undefined;
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf, type, format } = schema;
+  const fits = numericFormats[`${type} ${format}`];
+  if (minimum === undefined && maximum === undefined && multipleOf === undefined && !fits) return undefined;
   return (value, walk) => {
+    if (fits && !fits(value)) {
+      const detail = `Checked value must be of type ${type} with format ${format} in ${walk.name}`;
+      walk.add(invalid(pathOf(walk.steps), value, detail));
+    }
     if (multipleOf !== undefined && !Number.isInteger(value / multipleOf))
       walk.invalid(value, `should be a multiple of ${multipleOf}`);
     if (maximum !== undefined && (exclusiveMaximum ? value >= maximum : value > maximum))

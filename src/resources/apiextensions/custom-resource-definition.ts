@@ -1,7 +1,12 @@
 /** CustomResourceDefinitions: what further kinds there are. Serving them is the work of apiserver-plugins/custom-resources. */
-import type { CustomResourceDefinition, CustomResourceDefinitionCondition } from "../../api/apiextensions/v1.ts";
+import type {
+  CustomResourceDefinition,
+  CustomResourceDefinitionCondition,
+  JSONSchemaProps,
+} from "../../api/apiextensions/v1.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
+import { isKnownFormat } from "../../apimachinery/structural-schema/formats.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { served } from "../served.ts";
 import { validateDefinition, validateDefinitionUpdate } from "./validate-definition.ts";
@@ -35,6 +40,12 @@ export const customResourceDefinitions = defineResource<CustomResourceDefinition
     const before = previous.status?.storedVersions ?? [];
     if (stored && !before.includes(stored)) next.status = { ...next.status!, storedVersions: [...before, stored] };
   },
+  warnings(next, previous) {
+    const before = new Set(previous ? unknownFormats(previous) : []);
+    return unknownFormats(next)
+      .filter((format) => !before.has(format))
+      .map((format) => `unrecognized format ${JSON.stringify(format)}`);
+  },
   validate: (next, previous) =>
     previous ? validateDefinitionUpdate(next, previous) : validateDefinition(next, undefined),
   deletionFinalizers: [cleanupFinalizer],
@@ -50,3 +61,23 @@ export const customResourceDefinitions = defineResource<CustomResourceDefinition
     definition.status = { ...definition.status!, conditions: [...others, condition] };
   },
 });
+
+/** Formats in its schemas that nothing is checked by. */
+function unknownFormats({ spec }: CustomResourceDefinition): string[] {
+  return spec.versions.flatMap(({ schema }) => unknownFormatsIn(schema?.openAPIV3Schema));
+}
+
+function unknownFormatsIn(schema: JSONSchemaProps | undefined): string[] {
+  if (!schema) return [];
+  const { type, format, items, additionalProperties: values } = schema;
+  const alternatives = [...(schema.allOf ?? []), ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])];
+  const parts = [
+    ...(Array.isArray(items) ? items : items ? [items] : []),
+    ...alternatives,
+    ...(schema.not ? [schema.not] : []),
+    ...Object.values(schema.properties ?? {}),
+    ...(typeof values === "object" ? [values] : []),
+  ] as JSONSchemaProps[];
+  const own = format && !isKnownFormat(type, format) ? [format] : [];
+  return [...own, ...parts.flatMap(unknownFormatsIn)];
+}
