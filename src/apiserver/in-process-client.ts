@@ -69,7 +69,7 @@ export class InProcessClient implements Client {
 
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ListResult<T>> {
     const ref = { name: "", ...(options.namespace ? { namespace: options.namespace } : {}) };
-    const { served, context } = await this.#enter("list", resource, ref, "", options.signal);
+    const { served, context } = await this.#enter("list", resource, ref, "", options.signal, options);
     const answer = await this.#pipeline.list(
       context,
       served,
@@ -92,7 +92,7 @@ export class InProcessClient implements Client {
     receive: (events: readonly WatchEvent<T>[]) => void,
   ): Promise<WatchHandle> {
     const ref = { name: "", ...(options.namespace ? { namespace: options.namespace } : {}) };
-    const { served, context } = await this.#enter("watch", resource, ref, "", options.signal);
+    const { served, context } = await this.#enter("watch", resource, ref, "", options.signal, options);
     let close!: () => void;
     let fail!: (error: Error) => void;
     const closed = new Promise<void>((resolve, reject) => {
@@ -222,7 +222,7 @@ export class InProcessClient implements Client {
     options: DeleteOptions = {},
   ): Promise<void> {
     const ref = { name: "", ...(list.namespace ? { namespace: list.namespace } : {}) };
-    const { served, context } = await this.#enter("deletecollection", resource, ref, "", options.signal);
+    const { served, context } = await this.#enter("deletecollection", resource, ref, "", options.signal, list);
     const listOptions = serverListOptions(list, "deletecollection");
     const deleteOptions = serverDeleteOptions(options);
     await this.#pipeline.deleteCollection(context, served, list.namespace ?? "", listOptions, deleteOptions);
@@ -307,6 +307,7 @@ export class InProcessClient implements Client {
     ref: ObjectRef,
     subresource: string,
     signal: AbortSignal | undefined,
+    { fieldSelector, labelSelector }: Pick<ListOptions, "fieldSelector" | "labelSelector"> = {},
   ): Promise<{ served: ServedResource; context: RequestContext }> {
     signal?.throwIfAborted();
     const attributes: Attributes = {
@@ -320,6 +321,8 @@ export class InProcessClient implements Client {
       namespace: ref.namespace ?? "",
       name: verb === "create" && !subresource ? "" : ref.name,
       path: "",
+      ...(fieldSelector ? { fieldSelector } : {}),
+      ...(labelSelector ? { labelSelector } : {}),
     };
     const pending = this.#pipeline.authorize(attributes);
     if (pending) await pending;

@@ -14,6 +14,7 @@ import { clusterRoleAggregationController } from "./controllers/clusterrole-aggr
 import { cronJobController } from "./controllers/cronjob-controller.ts";
 import { daemonSetController } from "./controllers/daemonset-controller.ts";
 import { deploymentController } from "./controllers/deployment-controller.ts";
+import { deviceTaintEvictionController } from "./controllers/device-taint-eviction-controller.ts";
 import { staleDisruptionController } from "./controllers/disruption/stale-disruptions.ts";
 import { disruptionController } from "./controllers/disruption-controller.ts";
 import { endpointsController } from "./controllers/endpoints-controller.ts";
@@ -110,6 +111,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     nodeLifecycleController(options),
     ...(options.clusterCIDR ? [nodeIpamController(options.clusterCIDR)] : []),
     taintEvictionController(),
+    deviceTaintEvictionController(),
     podGarbageCollectorController(options),
     horizontalPodAutoscalerController(options),
     persistentVolumeBinderController,

@@ -1,11 +1,13 @@
 /** Devices by claim: from a driver's slices to a bound Pod and back, against the real API server. */
 import { expect, test } from "vitest";
 import type { Pod } from "../api/core/v1.ts";
-import type { New } from "../api/object.ts";
+import type { KubeObject, New } from "../api/object.ts";
 import type { Device, ExactDeviceRequest, ResourceClaimSpec } from "../api/resource/v1.ts";
+import type { Resource } from "../api/resource.ts";
 import {
   DeviceClasses,
   Events,
+  Namespaces,
   Pods,
   ResourceClaims,
   ResourceClaimTemplates,
@@ -148,4 +150,111 @@ test("a template that is not there is told of, and made good when it comes", asy
   );
   await client.create(ResourceClaimTemplates, { metadata: { name: "later", namespace }, spec: { spec: wants() } });
   await cluster.until(() => isBound(cluster, "p"));
+});
+
+test("a Pod is deleted when its device gets a taint that its claim does not tolerate, or not for so long", async () => {
+  await using cluster = await start([{ name: "a" }, { name: "b" }, { name: "c" }]);
+  const { client } = cluster;
+  const tolerations = {
+    a: [],
+    b: [{ key: "bad", operator: "Exists", effect: "NoExecute", tolerationSeconds: 1 }],
+    c: [{ operator: "Exists" }],
+  };
+  for (const [name, tolerated] of Object.entries(tolerations)) {
+    await client.create(ResourceClaims, { metadata: { name, namespace }, spec: wants({ tolerations: tolerated }) });
+    await client.create(Pods, podWith(name, [{ name: "gpu", resourceClaimName: name }]));
+    await cluster.until(() => isBound(cluster, name));
+  }
+  await cluster.edit(ResourceSlices, "worker-2-gpus", ({ spec }) => {
+    for (const device of spec.devices ?? []) device.taints = [{ key: "bad", value: "yes", effect: "NoExecute" }];
+  });
+  await cluster.until(() => cluster.get(Pods, "a") === undefined);
+  expect(told(cluster, "DeviceTaintManagerEviction")).toBe("Marking for deletion");
+  const [device] = cluster.get(ResourceSlices, "worker-2-gpus")!.spec.devices!;
+  expect(device?.taints?.[0]?.timeAdded).toMatch(/^\d{4}-.*Z$/);
+  await cluster.until(() => cluster.get(Pods, "b") === undefined);
+  expect(cluster.get(Pods, "c")?.metadata.deletionTimestamp).toBeUndefined();
+});
+
+test("what is said of a claim must hold together, and devices that others use are looked at only where that is allowed", async () => {
+  await using cluster = await start();
+  const { client } = cluster;
+  const claim = await client.create(ResourceClaims, { metadata: { name: "c", namespace }, spec: wants() });
+  const user = (name: string) => ({ resource: "pods", name, uid: name });
+  await expect(client.updateStatus(ResourceClaims, { ...claim, status: { reservedFor: [user("a")] } })).rejects.toThrow(
+    "status.reservedFor: Forbidden: may not be specified when `allocated` is not set",
+  );
+  const results = [{ request: "one", driver, pool: "worker-2", device: "gpu-0" }];
+  const allocation = { devices: { results } };
+  const given = await client.updateStatus(ResourceClaims, { ...claim, status: { allocation } });
+  const other = { devices: { results: [{ ...results[0]!, device: "gpu-1" }] } };
+  await expect(client.updateStatus(ResourceClaims, { ...given, status: { allocation: other } })).rejects.toThrow(
+    "status.allocation: Invalid value",
+  );
+
+  const admin = { metadata: { name: "admin", namespace }, spec: wants({ adminAccess: true }) };
+  await expect(client.create(ResourceClaims, admin)).rejects.toThrow(
+    'ResourceClaim.resource.k8s.io "admin" is invalid: spec.devices.requests[0].exactly.adminAccess: Forbidden: admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace',
+  );
+  await expect(
+    client.create(ResourceClaimTemplates, { metadata: admin.metadata, spec: { spec: admin.spec } }),
+  ).rejects.toThrow("spec.spec.devices.requests[0].exactly.adminAccess: Forbidden");
+  const body = { metadata: { labels: { "resource.kubernetes.io/admin-access": "true" } } };
+  await client.patch(Namespaces, { name: namespace }, { type: "merge", body });
+  await client.create(ResourceClaims, admin);
+});
+
+/** Conformance: CRUD tests of the four kinds. */
+test("classes, claims, templates and slices are created, read, listed, watched, changed and deleted", async () => {
+  await using cluster = await start([]);
+  const { client } = cluster;
+  const kinds: [Resource, object][] = [
+    [DeviceClasses as Resource, { spec: { selectors: [] } }],
+    [ResourceClaims as Resource, { spec: wants() }],
+    [ResourceClaimTemplates as Resource, { spec: { spec: wants() } }],
+    [
+      ResourceSlices as Resource,
+      { spec: { driver, nodeName: "n", pool: { name: "p", generation: 1, resourceSliceCount: 1 } } },
+    ],
+  ];
+  for (const [resource, rest] of kinds) {
+    const where = resource.scope === "Namespaced" ? { namespace } : {};
+    const mine = { ...where, labelSelector: "crud=yes" };
+    const seen: string[] = [];
+    const watch = await client.watch(resource, mine, (events) => seen.push(...events.map(({ type }) => type)));
+    const make = (name: string) =>
+      client.create(resource, { metadata: { name, ...where, labels: { crud: "yes" } }, ...rest } as New<KubeObject>);
+    const first = await make("first");
+    expect(await client.get(resource, { name: "first", ...where })).toEqual(first);
+    await make("second");
+    expect((await client.list(resource, mine)).items.map(({ metadata }) => metadata.name)).toEqual(["first", "second"]);
+    const merged = { metadata: { annotations: { patched: "merge" } } };
+    await client.patch(resource, { name: "first", ...where }, { type: "merge", body: merged });
+    const applied = {
+      apiVersion: "resource.k8s.io/v1",
+      kind: resource.kind,
+      metadata: { name: "first", ...where, labels: { applied: "yes" } },
+    };
+    const patched = await client.patch(
+      resource,
+      { name: "first", ...where },
+      { type: "apply", body: { ...applied, ...rest }, force: true },
+      { fieldManager: "test" },
+    );
+    expect(patched.metadata).toMatchObject({
+      annotations: { patched: "merge" },
+      labels: { crud: "yes", applied: "yes" },
+    });
+    const metadata = { ...patched.metadata, annotations: { patched: "put" } };
+    const updated = await client.update(resource, { ...patched, metadata } as KubeObject);
+    expect(updated.metadata.annotations).toEqual({ patched: "put" });
+    await client.delete(resource, { name: "first", ...where });
+    await expect(client.get(resource, { name: "first", ...where })).rejects.toThrow("not found");
+    await client.deleteCollection(resource, mine);
+    expect((await client.list(resource, mine)).items).toEqual([]);
+    await expect.poll(() => seen.filter((type) => type === "DELETED").length).toBe(2);
+    expect(seen.filter((type) => type === "ADDED")).toHaveLength(2);
+    expect(seen).toContain("MODIFIED");
+    watch.stop();
+  }
 });

@@ -19,6 +19,7 @@ import {
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
 import { denyServiceExternalIPs } from "./deny-service-external-ips.ts";
+import { deviceAdminAccess } from "./device-admin-access.ts";
 import { type EventLimit, type EventRateLimitConfiguration, eventRateLimit } from "./event-rate-limit.ts";
 import { extendedResourceToleration } from "./extended-resource-toleration.ts";
 import { type ImagePolicyConfiguration, imagePolicyWebhook } from "./image-policy-webhook.ts";
@@ -171,8 +172,8 @@ export function admissionPlugins(options: AdmissionOptions): AdmissionPlugin[] {
   const chosen = catalog
     .filter(([name, byDefault]) => isOn(name, byDefault))
     .flatMap(([, , make]) => make(options) ?? []);
-  // Not a plugin upstream, so nobody can switch it off.
-  return [certificateRequester, ...chosen];
+  // No plugins upstream, so nobody can switch them off.
+  return [certificateRequester, deviceAdminAccess(options.objects), ...chosen];
 }
 
 function tellingErrors(selection: AdmissionSelection): string[] {

@@ -2,6 +2,7 @@
 import type { TokenRequest } from "../../api/authentication/v1.ts";
 import type { Node, Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
+import type { ResourceSlice } from "../../api/resource/v1.ts";
 import { Pods } from "../../api/resources.ts";
 import { deepEqual } from "../../apimachinery/patch/deep-equal.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../apiserver/admission.ts";
@@ -44,7 +45,14 @@ export function nodeRestriction(objects: ObjectReader): AdmissionPlugin {
       const node = kubeletOf(request.user)!;
       const { group, plural } = request.definition;
       const resource = group ? `${plural}.${group}` : plural;
-      const guarded = ["pods", "nodes", "serviceaccounts", "leases.coordination.k8s.io", "csinodes.storage.k8s.io"];
+      const guarded = [
+        "pods",
+        "nodes",
+        "serviceaccounts",
+        "leases.coordination.k8s.io",
+        "csinodes.storage.k8s.io",
+        "resourceslices.resource.k8s.io",
+      ];
       if (!guarded.includes(resource)) return;
       if (node === "") throw refuse(request, `could not determine node from user ${quote(request.user.name)}`);
       switch (resource) {
@@ -58,6 +66,13 @@ export function nodeRestriction(objects: ObjectReader): AdmissionPlugin {
           if (request.namespace !== leaseNamespace)
             throw refuse(request, `can only access leases in the "${leaseNamespace}" system namespace`);
           return ownName(request, node, "can only access node lease with the same name as the requesting node");
+        case "resourceslices.resource.k8s.io": {
+          if (request.operation !== "CREATE") return; // The authorizer knows whose it is, and its node does not change.
+          const { spec } = request.object as unknown as ResourceSlice;
+          if (spec.nodeName !== node)
+            throw refuse(request, "can only create ResourceSlice with the same NodeName as the requesting node");
+          return;
+        }
         default:
           return ownName(request, node, "can only access CSINode with the same name as the requesting node");
       }

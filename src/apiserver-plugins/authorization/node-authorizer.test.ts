@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Leases, Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
+import { Leases, Nodes, Pods, ResourceClaims, ResourceSlices, Secrets, ServiceAccounts } from "../../api/resources.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
@@ -64,6 +64,54 @@ describe("a kubelet", () => {
       'secrets "other" is forbidden: User "system:node:one" cannot get resource "secrets" in API group "" in the namespace "default": no relationship found between node "one" and this object',
     );
     await expect(kubelet("one").list(Secrets, { namespace: "default" })).rejects.toThrow("No Object name found");
+  });
+
+  it("reads the claims of its pods, those made from templates among them, and writes ResourceSlices of its own devices", async () => {
+    const { client } = api;
+    const spec = { devices: { requests: [{ name: "r", exactly: { deviceClassName: "c" } }] } };
+    for (const name of ["made", "foreign"]) await client.create(ResourceClaims, { metadata: at(name), spec });
+    await client.create(Pods, {
+      metadata: at("with-device"),
+      spec: {
+        nodeName: "one",
+        containers: [{ name: "main", image: "nginx:1.27" }],
+        resourceClaims: [{ name: "it", resourceClaimTemplateName: "t" }],
+      },
+    } as never);
+    const body = { status: { resourceClaimStatuses: [{ name: "it", resourceClaimName: "made" }] } };
+    await client.patch(Pods, at("with-device"), { type: "strategic", body }, { subresource: "status" });
+    await expect
+      .poll(() =>
+        kubelet("one")
+          .get(ResourceClaims, at("made"))
+          .then(() => "read", String),
+      )
+      .toBe("read");
+    await expect(kubelet("one").get(ResourceClaims, at("foreign"))).rejects.toThrow("no relationship found");
+    await expect(kubelet("two").get(ResourceClaims, at("made"))).rejects.toThrow("no relationship found");
+
+    const slice = (nodeName: string) => ({
+      metadata: { name: `slice-${nodeName}` },
+      spec: { driver: "d.example.com", nodeName, pool: { name: "p", generation: 1, resourceSliceCount: 1 } },
+    });
+    await kubelet("one").create(ResourceSlices, slice("one"));
+    await expect(kubelet("one").create(ResourceSlices, slice("two"))).rejects.toThrow(
+      "can only create ResourceSlice with the same NodeName as the requesting node",
+    );
+    await expect
+      .poll(() =>
+        kubelet("one")
+          .get(ResourceSlices, { name: "slice-one" })
+          .then(() => "read", String),
+      )
+      .toBe("read");
+    await expect(kubelet("two").delete(ResourceSlices, { name: "slice-one" })).rejects.toThrow("no relationship found");
+    await expect(kubelet("one").list(ResourceSlices)).rejects.toThrow(
+      "can only list/watch/deletecollection resourceslices with nodeName field selector",
+    );
+    const ofOne = { fieldSelector: "spec.nodeName=one,spec.driver=d.example.com" };
+    expect((await kubelet("one").list(ResourceSlices, ofOne)).items).toHaveLength(1);
+    await kubelet("one").deleteCollection(ResourceSlices, ofOne);
   });
 
   it("reads and writes its own Node alone, and gives it no privileges", async () => {

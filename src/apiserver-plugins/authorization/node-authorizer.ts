@@ -97,6 +97,8 @@ export class NodeAuthorizer implements Authorizer {
             ["get", "create", "update", "patch", "delete"],
             "can only access node lease with the same name as the requesting node",
           );
+        case "resource.k8s.io/resourceslices":
+          return this.#slice(node, asked);
         case "storage.k8s.io/csinodes":
           return this.#own(
             node,
@@ -117,6 +119,29 @@ export class NodeAuthorizer implements Authorizer {
 
   #related(node: string, asked: Attributes, kind: NodeDependency): Decision {
     return this.#graph.needs(node, kind, asked.namespace, asked.name) ? allow : no(unrelated(node));
+  }
+
+  /** Those of the node's own devices. Creates name no node yet: NodeRestriction looks at the object. */
+  #slice(node: string, { verb, name, subresource, fieldSelector }: Attributes): Decision {
+    if (subresource) return no("cannot authorize ResourceSlice subresources");
+    switch (verb) {
+      case "create":
+        return allow;
+      case "get":
+      case "update":
+      case "patch":
+      case "delete":
+        return this.#graph.describes(node, name) ? allow : no(unrelated(node));
+      case "list":
+      case "watch":
+      case "deletecollection":
+        if (fieldSelector !== undefined && selectsNode(fieldSelector, node)) return allow;
+        return no("can only list/watch/deletecollection resourceslices with nodeName field selector");
+      default:
+        return no(
+          "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection",
+        );
+    }
   }
 
   /** Creates name nobody yet: NodeRestriction looks at the object. */

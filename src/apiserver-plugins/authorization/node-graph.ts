@@ -1,8 +1,10 @@
 /** What the pods of each node refer to: the only Secrets, ConfigMaps, claims and accounts that its kubelet has business with. */
 import type { PersistentVolumeClaim, Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
-import { PersistentVolumeClaims, Pods } from "../../api/resources.ts";
+import type { ResourceSlice } from "../../api/resource/v1.ts";
+import { PersistentVolumeClaims, Pods, ResourceSlices } from "../../api/resources.ts";
 import type { InformerCache } from "../../controller-runtime/informer-cache.ts";
+import { claimNamesOf } from "../../controller-runtime/pod-resource-claims.ts";
 
 export type NodeDependency =
   | "secrets"
@@ -19,6 +21,8 @@ export class NodeGraph {
   readonly #needs = new Map<string, Map<string, ReadonlySet<string>>>();
   /** By `namespace/name` of a claim: its volume. */
   readonly #volumes = new Map<string, string>();
+  /** ResourceSlices by name: the node whose devices they describe. */
+  readonly #slices = new Map<string, string>();
   #ready: Promise<void> | undefined;
   #isReady = false;
 
@@ -54,13 +58,20 @@ export class NodeGraph {
     return this.#needs.get(node)?.has(`${namespace}/${name}`) ?? false;
   }
 
+  /** Whether the ResourceSlice describes devices of the node. */
+  describes(node: string, slice: string): boolean {
+    return this.#slices.get(slice) === node;
+  }
+
   async #follow(): Promise<void> {
     const cache = this.#cache();
     const pods = cache.informer(Pods);
     pods.addHandler(({ type, object }) => this.#see(object, type === "DELETED"));
     const claims = cache.informer(PersistentVolumeClaims);
     claims.addHandler(({ type, object }) => this.#seeClaim(object, type === "DELETED"));
-    await Promise.all([pods.synced, claims.synced]);
+    const slices = cache.informer(ResourceSlices);
+    slices.addHandler(({ type, object }) => this.#seeSlice(object, type === "DELETED"));
+    await Promise.all([pods.synced, claims.synced, slices.synced]);
     this.#isReady = true;
   }
 
@@ -78,6 +89,11 @@ export class NodeGraph {
     pods.set(key, dependenciesOf(pod));
   }
 
+  #seeSlice({ metadata, spec }: DeepReadonly<ResourceSlice>, gone: boolean): void {
+    if (gone || !spec.nodeName) this.#slices.delete(metadata.name);
+    else this.#slices.set(metadata.name, spec.nodeName);
+  }
+
   #seeClaim(claim: DeepReadonly<PersistentVolumeClaim>, gone: boolean): void {
     const key = `${claim.metadata.namespace}/${claim.metadata.name}`;
     if (gone || !claim.spec.volumeName) this.#volumes.delete(key);
@@ -85,7 +101,8 @@ export class NodeGraph {
   }
 }
 
-function dependenciesOf({ metadata, spec }: DeepReadonly<Pod>): ReadonlySet<string> {
+function dependenciesOf(pod: DeepReadonly<Pod>): ReadonlySet<string> {
+  const { metadata, spec } = pod;
   const found = new Set<string>();
   const add = (kind: NodeDependency, name: string | undefined) => {
     if (name) found.add(`${kind}/${metadata.namespace}/${name}`);
@@ -113,6 +130,6 @@ function dependenciesOf({ metadata, spec }: DeepReadonly<Pod>): ReadonlySet<stri
       add("configmaps", source.configMap?.name);
     }
   }
-  for (const { resourceClaimName } of spec.resourceClaims ?? []) add("resourceclaims", resourceClaimName);
+  for (const name of claimNamesOf(pod)) add("resourceclaims", name);
   return found;
 }

@@ -93,6 +93,7 @@ const viewRules: PolicyRule[] = [
   on("batch", read, "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
   on("policy", read, "poddisruptionbudgets", "poddisruptionbudgets/status"),
   on("networking.k8s.io", read, "ingresses", "ingresses/status", "networkpolicies"),
+  on("resource.k8s.io", read, "resourceclaims", "resourceclaims/status", "resourceclaimtemplates"),
 ];
 
 const editRules: PolicyRule[] = [
@@ -120,6 +121,7 @@ const editRules: PolicyRule[] = [
   on("policy", write, "poddisruptionbudgets"),
   on("networking.k8s.io", write, "ingresses", "networkpolicies"),
   on("coordination.k8s.io", readWrite, "leases"),
+  on("resource.k8s.io", write, "resourceclaims", "resourceclaimtemplates"),
 ];
 
 const adminRules: PolicyRule[] = [

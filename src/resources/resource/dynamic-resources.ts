@@ -8,10 +8,12 @@ import type {
 } from "../../api/resource/v1.ts";
 import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { rfc3339 } from "../../base/clock.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { unchanged } from "../validation/rules.ts";
+import { validClaimStatus } from "./claim-status-validation.ts";
 import { validClaim, validDeviceClass } from "./claim-validation.ts";
 import { validSlice } from "./slice-validation.ts";
 
@@ -39,6 +41,7 @@ export const resourceClaims = defineResource<ResourceClaim>({
     ...validClaim(spec, specPath),
     ...(previous ? unchanged(spec, previous.spec, specPath) : []),
   ],
+  validateStatus: validClaimStatus,
   columns: [name, text("State", stateText), age],
 });
 
@@ -55,10 +58,14 @@ export const resourceClaimTemplates = defineResource<ResourceClaimTemplate>({
 
 export const resourceSlices = defineResource<ResourceSlice>({
   ...served(group, "resourceslices"),
-  beforeCreate(slice) {
+  beforeCreate(slice, { now }) {
     slice.metadata.generation = 1;
+    stampTaints(slice, now);
   },
-  beforeUpdate: bumpGenerationOnSpecChange,
+  beforeUpdate(slice, previous, { now }) {
+    stampTaints(slice, now);
+    bumpGenerationOnSpecChange(slice, previous);
+  },
   validate: ({ spec }, previous) => validSlice(spec, previous?.spec, specPath),
   fieldSelectors: {
     "spec.nodeName": ({ spec }) => spec.nodeName ?? "",
@@ -72,6 +79,11 @@ export const resourceSlices = defineResource<ResourceSlice>({
     age,
   ],
 });
+
+/** Tolerations that end count from here. */
+function stampTaints({ spec }: ResourceSlice, now: number): void {
+  for (const taint of (spec.devices ?? []).flatMap(({ taints }) => taints ?? [])) taint.timeAdded ??= rfc3339(now);
+}
 
 function defaultClaim(spec: ResourceClaimSpec | undefined): void {
   for (const request of spec?.devices?.requests ?? []) {

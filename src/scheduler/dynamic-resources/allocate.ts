@@ -53,8 +53,8 @@ export type Allocation =
 
 /** A claim holds so many devices. */
 const maximumDevices = 32;
-/** A search is given up after so many tries: the number of combinations has no bound. */
-const maximumTries = 100_000;
+/** A search is given up after it took so many devices: the number of combinations has no bound. */
+const maximumTries = 20_000;
 
 /** Throws an AllocationError for claims that make no sense. */
 export function allocate(inputs: AllocationInputs, node: NodeIdentity): Allocation {
@@ -229,9 +229,9 @@ class Search {
     const end = option.all ? index + 1 : places.length;
     for (let at = option.all ? index : from; at < end; at++) {
       const candidate = places[at]!;
-      if (++this.#tries > maximumTries) return "no";
       const giveBack = this.#take(claimIndex, option, candidate);
       if (!giveBack) continue;
+      if (++this.#tries > maximumTries) return "no";
       const outcome = this.#devices(claimIndex, requestIndex, option, index + 1, at + 1);
       if (outcome === "done") return "done";
       giveBack();
