@@ -107,7 +107,9 @@ export class RbacIndex {
 
   #sort(namespace: string, subject: string, bindings: Iterable<Binding>): SortedGrants {
     const sorted: SortedGrants = { byResource: new Map(), byPath: [], missing: [] };
-    for (const grant of this.#grants(namespace, subject, bindings, sorted.missing)) {
+    // Where several bindings allow the same, which one is named as the reason does not depend on who came first.
+    const inOrder = [...bindings].sort((a, b) => (a.metadata.name < b.metadata.name ? 1 : -1));
+    for (const grant of this.#grants(namespace, subject, inOrder, sorted.missing)) {
       const { apiGroups = [], resources = [], nonResourceURLs = [] } = grant.rule;
       if (nonResourceURLs.length > 0) sorted.byPath.push(grant);
       for (const key of new Set(apiGroups.flatMap((group) => resources.map((resource) => `${group}/${resource}`)))) {

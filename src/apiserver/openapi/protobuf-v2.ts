@@ -1,27 +1,6 @@
 /** The OpenAPI 2 document in the protobuf form (gnostic's openapi.v2.Document) that older kubectl versions ask for. */
-import { ReverseWriter, wireBytes, wireVarint } from "../../apimachinery/serializer/protobuf-wire.ts";
-
-type Json = Record<string, unknown>;
-
-/** How one JSON member is written. A map is a list of (name, value) messages inside a message. */
-type Shape =
-  | { kind: "string" | "strings" | "bool" | "any" | "anys" }
-  | { kind: "message" | "messages"; of: () => Message }
-  | { kind: "map"; of: () => Message; member: number }
-  | { kind: "custom"; write(writer: ReverseWriter, value: unknown): void };
-
-interface Message {
-  fields: Readonly<Record<string, readonly [number: number, shape: Shape]>>;
-  /** The field that takes members beginning with `x-`. */
-  extensions?: number;
-}
-
-const string: Shape = { kind: "string" };
-const strings: Shape = { kind: "strings" };
-const bool: Shape = { kind: "bool" };
-const any: Shape = { kind: "any" };
-const message = (of: () => Message): Shape => ({ kind: "message", of });
-const map = (of: () => Message, member = 1): Shape => ({ kind: "map", of, member });
+import { ReverseWriter } from "../../apimachinery/serializer/protobuf-wire.ts";
+import { any, anys, bool, body, field, type Json, map, type Message, message, named, nested, string, strings } from "./protobuf-message.ts";
 
 const info: Message = { fields: { title: [1, string], version: [2, string] } };
 
@@ -34,7 +13,7 @@ const schema: Message = {
     default: [5, any],
     pattern: [13, string],
     required: [19, strings],
-    enum: [20, { kind: "anys" }],
+    enum: [20, anys],
     additionalProperties: [21, { kind: "custom", write: writeAdditional }],
     // A type may be a list of types.
     type: [22, { kind: "custom", write: (writer, value) => field(writer, 1, string, value) }],
@@ -120,7 +99,7 @@ const operation: Message = {
     operationId: [5, string],
     produces: [6, strings],
     consumes: [7, strings],
-    parameters: [8, { kind: "custom", write: () => {} }],
+    parameters: [8, { kind: "repeated", write: writeParameter }],
     responses: [9, { kind: "custom", write: writeResponses }],
     schemes: [10, strings],
   },
@@ -134,7 +113,7 @@ const pathItem: Message = {
     post: [4, message(() => operation)],
     delete: [5, message(() => operation)],
     patch: [8, message(() => operation)],
-    parameters: [9, { kind: "custom", write: () => {} }],
+    parameters: [9, { kind: "repeated", write: writeParameter }],
   },
 };
 
@@ -162,81 +141,6 @@ export function encodeOpenApiV2(openApi: object): Buffer {
   return writer.finish();
 }
 
-function body(writer: ReverseWriter, type: Message, value: Json): void {
-  for (const name of Object.keys(value).reverse()) {
-    const member = value[name];
-    if (member === undefined) continue;
-    const known = type.fields[name];
-    if (known) {
-      const [number, shape] = known;
-      if (name === "parameters")
-        for (const parameter of (member as Json[]).toReversed()) writeParameter(writer, number, parameter);
-      else field(writer, number, shape, member);
-    } else if (type.extensions && name.startsWith("x-")) {
-      named(writer, type.extensions, name, (inner) => anyValue(inner, member));
-    }
-  }
-}
-
-function field(writer: ReverseWriter, number: number, shape: Shape, value: unknown): void {
-  switch (shape.kind) {
-    case "string":
-      writer.string(String(value));
-      writer.tag(number, wireBytes);
-      return;
-    case "strings":
-      for (const item of (value as string[]).toReversed()) field(writer, number, string, item);
-      return;
-    case "bool":
-      writer.uint(value ? 1 : 0);
-      writer.tag(number, wireVarint);
-      return;
-    case "any":
-      nested(writer, number, () => anyValue(writer, value));
-      return;
-    case "anys":
-      for (const item of (value as unknown[]).toReversed()) field(writer, number, any, item);
-      return;
-    case "message":
-      nested(writer, number, () => body(writer, shape.of(), value as Json));
-      return;
-    case "messages":
-      for (const item of (value as Json[]).toReversed()) nested(writer, number, () => body(writer, shape.of(), item));
-      return;
-    case "map":
-      nested(writer, number, () => {
-        for (const [name, item] of Object.entries(value as Json).reverse()) {
-          named(writer, shape.member, name, () => body(writer, shape.of(), item as Json));
-        }
-      });
-      return;
-    case "custom":
-      nested(writer, number, () => shape.write(writer, value));
-  }
-}
-
-function nested(writer: ReverseWriter, number: number, write: () => void): void {
-  const { mark } = writer;
-  write();
-  writer.length(mark);
-  writer.tag(number, wireBytes);
-}
-
-/** A (name, value) pair: how maps travel. */
-function named(writer: ReverseWriter, number: number, name: string, write: (writer: ReverseWriter) => void): void {
-  nested(writer, number, () => {
-    nested(writer, 2, () => write(writer));
-    writer.string(name);
-    writer.tag(1, wireBytes);
-  });
-}
-
-/** Anything else travels as YAML text, which JSON is. */
-function anyValue(writer: ReverseWriter, value: unknown): void {
-  writer.string(typeof value === "string" ? value : JSON.stringify(value));
-  writer.tag(2, wireBytes);
-}
-
 function writeAdditional(writer: ReverseWriter, value: unknown): void {
   if (typeof value === "boolean") field(writer, 2, bool, value);
   else
@@ -254,16 +158,15 @@ function writeResponses(writer: ReverseWriter, value: unknown): void {
   }
 }
 
-function writeParameter(writer: ReverseWriter, number: number, parameter: Json): void {
-  nested(writer, number, () => {
-    nested(writer, 1, () => {
-      if (parameter["in"] === "body") nested(writer, 1, () => body(writer, bodyParameter, parameter));
-      else {
-        nested(writer, 2, () => {
-          const isQuery = parameter["in"] === "query";
-          nested(writer, isQuery ? 3 : 4, () => body(writer, isQuery ? queryParameter : pathParameter, parameter));
-        });
-      }
-    });
+function writeParameter(writer: ReverseWriter, value: unknown): void {
+  const parameter = value as Json;
+  nested(writer, 1, () => {
+    if (parameter["in"] === "body") nested(writer, 1, () => body(writer, bodyParameter, parameter));
+    else {
+      nested(writer, 2, () => {
+        const isQuery = parameter["in"] === "query";
+        nested(writer, isQuery ? 3 : 4, () => body(writer, isQuery ? queryParameter : pathParameter, parameter));
+      });
+    }
   });
 }
