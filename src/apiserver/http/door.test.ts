@@ -285,6 +285,9 @@ describe("answers", () => {
       etag: `"${address.split("hash=")[1]}"`,
       expires: expect.stringMatching(/GMT$/),
     });
+    const protobuf = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+    const binary = await send("GET", address, undefined, { accept: protobuf });
+    expect([binary.headers["content-type"], binary.text.slice(0, 7)]).toEqual([protobuf, "\n\u00053.0.0"]);
     const again = await send("GET", address, undefined, { "if-none-match": document.headers["etag"] as string });
     expect(again.status).toBe(304);
     const old = await send("GET", "/openapi/v3/api/v1?hash=OLD");

@@ -28,6 +28,7 @@ const security = {
 const forever = "public, immutable";
 const yearMs = 365 * 24 * 3600_000;
 const protobufV2 = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
+const protobufV3 = /application\/com\.github\.proto-openapi\.spec\.v3[@.]v1\.0\+protobuf/;
 
 export class OpenApiRoutes {
   readonly #registry: ResourceRegistry;
@@ -72,15 +73,15 @@ export class OpenApiRoutes {
       exchange.respond(301, { "audit-id": auditId, location: `${path}?hash=${current}` }, "");
       return;
     }
-    const document = this.#document(path, () => documentV3([...served]), current);
     const expires = new Date(this.#clock.now() + yearMs).toUTCString();
-    send(
-      exchange,
-      auditId,
-      document,
-      "application/json",
-      hash === undefined ? {} : { "cache-control": forever, expires },
-    );
+    const caching = hash === undefined ? {} : { "cache-control": forever, expires };
+    const make = () => documentV3([...served]);
+    if (protobufV3.test(String(exchange.headers["accept"]))) {
+      const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");
+      const document = this.#document(`${path} protobuf`, () => encodeOpenApiV3(make()), current);
+      return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf", caching);
+    }
+    send(exchange, auditId, this.#document(path, make, current), "application/json", caching);
   }
 
   async #v2(exchange: Exchange, auditId: string): Promise<void> {

@@ -97,7 +97,12 @@ export function nested(writer: ReverseWriter, number: number, write: () => void)
 }
 
 /** A (name, value) pair: how maps travel. */
-export function named(writer: ReverseWriter, number: number, name: string, write: (writer: ReverseWriter) => void): void {
+export function named(
+  writer: ReverseWriter,
+  number: number,
+  name: string,
+  write: (writer: ReverseWriter) => void,
+): void {
   nested(writer, number, () => {
     nested(writer, 2, () => write(writer));
     writer.string(name);
@@ -106,8 +111,7 @@ export function named(writer: ReverseWriter, number: number, name: string, write
 }
 
 /** Anything else travels as YAML text, which JSON is. */
-export function anyValue(writer: ReverseWriter, value: unknown): void {
+function anyValue(writer: ReverseWriter, value: unknown): void {
   writer.string(typeof value === "string" ? value : JSON.stringify(value));
   writer.tag(2, wireBytes);
 }
-

@@ -1,6 +1,20 @@
 /** The OpenAPI 2 document in the protobuf form (gnostic's openapi.v2.Document) that older kubectl versions ask for. */
 import { ReverseWriter } from "../../apimachinery/serializer/protobuf-wire.ts";
-import { any, anys, bool, body, field, type Json, map, type Message, message, named, nested, string, strings } from "./protobuf-message.ts";
+import {
+  any,
+  anys,
+  body,
+  bool,
+  field,
+  type Json,
+  type Message,
+  map,
+  message,
+  named,
+  nested,
+  string,
+  strings,
+} from "./protobuf-message.ts";
 
 const info: Message = { fields: { title: [1, string], version: [2, string] } };
 

@@ -221,4 +221,3 @@ function writeNamed(
     named(writer, number, name, (inner) => write(inner, one));
   }
 }
-
