@@ -67,7 +67,9 @@ afterAll(async () => {
 
 /** A failover is to be waited for here. */
 const election = "leaderElection: { leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms }\n";
-const store = `${election}store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
+/** While it is dead, other clusters of this machine must not take the first one's port: theirs count up from 6443. */
+const apiPort = await freePort();
+const store = `apiServer: { port: ${apiPort} }\n${election}store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
 
 /** As kube-apiserver's flags. */
 const etcdFlags = [
@@ -225,6 +227,26 @@ else
       expect(await first.kubectl`get configmap meanwhile -o name`).toBe("configmap/meanwhile\n");
       await first.kubectl`delete configmap meanwhile`;
       await expect(kubectl("get", "configmap", "meanwhile")).rejects.toThrow("NotFound");
+    }, 60_000);
+
+    test("the state is saved in a file, restored, compacted and defragmented beside both servers", async () => {
+      const file = join(folder, "state.snapshot");
+      const there = ["get", "configmap", "saved", "--ignore-not-found", "-o", "name"];
+      await kubectl("create", "configmap", "saved");
+      expect(await first.pinnace("store", "save", file)).toMatch(/^\d+ objects of cluster /);
+      await kubectl("delete", "configmap", "saved");
+      expect(await first.pinnace("store", "restore", file)).toContain("again");
+      await eventually(
+        async () => [await kubectl(...there), (await first.kubectlRaw(there)).stdout.trim()],
+        (seen) => expect(seen).toEqual(["configmap/saved", "configmap/saved"]),
+      );
+      expect(await first.pinnace("store", "defragment")).toContain("keeps no history");
+      expect(await first.pinnace("store", "verify")).toMatch(/^The \d+ objects of cluster .* can be read/);
+      await first.kubectl`delete configmap saved`;
+      await eventually(
+        () => kubectl(...there),
+        (seen) => expect(seen).toBe(""),
+      );
     }, 60_000);
   });
 

@@ -13,7 +13,7 @@ export interface PlayedCase {
 
 const caseMs = 30_000;
 const patienceMs = 15_000;
-const pollMs = 50;
+const pollMs = 10;
 
 type Variables = Record<string, string>;
 
