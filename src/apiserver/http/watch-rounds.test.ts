@@ -26,7 +26,7 @@ class Member implements RoundMember {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const turns = async () => {
-  for (let i = 0; i < 40; i++) await turn();
+  for (let i = 0; i < 10; i++) await turn();
 };
 
 function hundred() {

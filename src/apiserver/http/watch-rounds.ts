@@ -17,8 +17,8 @@ export interface RoundMember {
   write(bytes: Buffer): void;
 }
 
-/** At some twenty microseconds each. More would keep writers waiting, whose events then find the streams' next turn. */
-const streamsPerTurn = 8;
+/** At some ten microseconds each. */
+const streamsPerTurn = 32;
 
 export class WatchRounds {
   /** Those who have something to write since the round under way began. */

@@ -74,7 +74,7 @@ export class OpenApiRoutes {
       return;
     }
     const expires = new Date(this.#clock.now() + yearMs).toUTCString();
-    const caching = hash === undefined ? {} : { "cache-control": forever, expires };
+    const caching: ResponseHeaders = hash === undefined ? {} : { "cache-control": forever, expires };
     const make = () => documentV3([...served]);
     if (protobufV3.test(String(exchange.headers["accept"]))) {
       const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");

@@ -324,6 +324,24 @@ test.each(asked)("%s answers what is asked, and can do nothing else", async (_, 
     expect((await send(method, path)).json).toMatchObject({ code: 405, reason: "MethodNotAllowed" });
 });
 
+const further = everything.flatMap(([, apiVersion, resource]) =>
+  resource.subresources
+    .filter(({ name }) => !["status", "approval", "scale"].includes(name))
+    .map(
+      ({ name, verbs }) => [`${resource.name}/${name}`, `${pathOf(apiVersion, resource)}/any/${name}`, verbs] as const,
+    ),
+);
+
+test.each(further)("%s knows its verbs and no others", async (_, path, verbs) => {
+  const methods = { get: "GET", create: "POST", update: "PUT", patch: "PATCH", delete: "DELETE" };
+  for (const [verb, method] of Object.entries(methods)) {
+    const { status, json } = await send(method, path, method === "GET" || method === "DELETE" ? undefined : {});
+    // What it says to an empty body, or of an object that is not there, is another matter.
+    if (verbs.includes(verb)) expect([verb, status]).not.toEqual([verb, 405]);
+    else expect([verb, json]).toMatchObject([verb, { code: 405, reason: "MethodNotAllowed" }]);
+  }
+});
+
 test("component statuses are read and nothing else", async () => {
   const path = "/api/v1/componentstatuses";
   expect((await send("GET", path)).json).toMatchObject({
