@@ -21,6 +21,7 @@ import {
   Services,
 } from "../api/resources.ts";
 import { isNotFound } from "../apimachinery/status-error.ts";
+import { rfc3339 } from "../base/clock.ts";
 import { leapingClock, runningPods, startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
 
 const namespace = "default";
@@ -160,6 +161,13 @@ test("an owner in another Namespace is none: what names it is collected, and tol
   const ownerReferences = [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid: owner.metadata.uid }];
   await cluster.client.create(ConfigMaps, { metadata: { name: "dependent", namespace, ownerReferences } });
   await cluster.until(() => cluster.get(ConfigMaps, "dependent") === undefined);
+  const beside = await cluster.client.create(ConfigMaps, { metadata: { name: "beside", namespace } });
+  const wrong = [{ apiVersion: "v1", kind: "ConfigMap", name: "another", uid: beside.metadata.uid }];
+  const right = [{ ...wrong[0]!, name: "beside" }];
+  await cluster.client.create(ConfigMaps, { metadata: { name: "kept", namespace, ownerReferences: right } });
+  await cluster.client.create(ConfigMaps, { metadata: { name: "misled", namespace, ownerReferences: wrong } });
+  await cluster.until(() => cluster.get(ConfigMaps, "misled") === undefined);
+  expect(cluster.get(ConfigMaps, "kept")).toBeDefined();
   await cluster.until(() =>
     cluster.list(Events, namespace).some(({ reason }) => reason === "OwnerRefInvalidNamespace"),
   );
@@ -477,6 +485,25 @@ test("Pods leave a tainted Node when the time that they tolerate is over, and st
     "Marking for deletion Pod default/not-at-all",
     "Marking for deletion Pod default/short",
   ]);
+});
+
+test("a Pod that was to be disrupted and still is there after two minutes says so no more", async () => {
+  const clock = leapingClock(Date.now());
+  await using cluster = await startTestControlPlane({ watched, clock, controllers: { nodeMonitorGracePeriodMs: 1e9 } });
+  await cluster.client.create(Pods, pod("spared"));
+  const lastTransitionTime = rfc3339(clock.now());
+  const body = { status: { conditions: [{ type: "DisruptionTarget", status: "True", lastTransitionTime }] } };
+  await cluster.client.patch(
+    Pods,
+    { name: "spared", namespace },
+    { type: "strategic", body },
+    { subresource: "status" },
+  );
+  const condition = () =>
+    cluster.get(Pods, "spared")?.status?.conditions?.find(({ type }) => type === "DisruptionTarget");
+  await cluster.until(() => condition()?.status === "True");
+  clock.leap(125_000);
+  await cluster.until(() => condition()?.status === "False");
 });
 
 test("hand-made Endpoints are mirrored into slices as they come, change and go", async () => {
