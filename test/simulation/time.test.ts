@@ -244,7 +244,7 @@ test("a cron line that can never be due starts nothing, and nobody keeps asking"
   await withCluster(async (cluster) => {
     await create(cluster, CronJobs, "never", cronJob("0 0 31 2 *"));
     await cluster.clock.advance(minute);
-    expect(await writesWithin(cluster, 120 * minute)).toBeLessThan(5);
+    expect(await writesWithin(cluster, 30 * minute)).toBeLessThan(5);
     expect(cluster.world.all("jobs")).toEqual([]);
   });
 });
@@ -259,7 +259,7 @@ test("a budget of a share of Pods that nobody scales says so once, and allows no
       spec: { selector: { matchLabels: { app: "bare" } }, maxUnavailable: "50%" },
     });
     await cluster.clock.advance(minute);
-    expect(await writesWithin(cluster, 60 * minute)).toBeLessThan(5);
+    expect(await writesWithin(cluster, 30 * minute)).toBeLessThan(5);
     const { status } = await cluster.admin.get(PodDisruptionBudgets, { name: "share", namespace });
     expect(status).toMatchObject({ disruptionsAllowed: 0 });
     expect(status?.conditions).toContainEqual(expect.objectContaining({ status: "False", reason: "InsufficientPods" }));
@@ -296,7 +296,7 @@ test("a budget that can never be met refuses every eviction with the numbers", a
         ],
       },
     });
-    expect(await writesWithin(cluster, 60 * minute)).toBeLessThan(5);
+    expect(await writesWithin(cluster, 30 * minute)).toBeLessThan(5);
   });
 });
 
@@ -314,7 +314,7 @@ test("a dependent of an owner that does not exist is collected", async () => {
     });
     await cluster.clock.advance(minute);
     expect(cluster.world.find("pods", "orphan")).toBeUndefined();
-    expect(await writesWithin(cluster, 60 * minute)).toBeLessThan(5);
+    expect(await writesWithin(cluster, 30 * minute)).toBeLessThan(5);
   });
 });
 
