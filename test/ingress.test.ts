@@ -35,8 +35,12 @@ const to = (path: string, type: string, service: string) =>
   `{ path: ${path}, pathType: ${type}, backend: { service: { name: ${service}, port: { number: 80 } } } }`;
 
 describeCluster("ingress", { nodes: 2 }, (cluster) => {
-  const address = async () =>
-    (await cluster.kubectl`get ingress web -o jsonpath={.status.loadBalancer.ingress[0].ip}`).trim();
+  let knownAddress = "";
+  /** Stays the same once there is one. */
+  const address = async () => {
+    knownAddress ||= (await cluster.kubectl`get ingress web -o jsonpath={.status.loadBalancer.ingress[0].ip}`).trim();
+    return knownAddress;
+  };
   /** The status code, and the pod that answered. */
   const ask = async (url: string, ...more: string[]) => {
     const ip = await address();
