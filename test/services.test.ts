@@ -158,7 +158,7 @@ describeCluster("Services of every kind", { config }, (cluster) => {
         ),
       );
       await cluster.kubectl`delete service changing`;
-    }, 60_000);
+    });
 
     test("a Service without selector goes where its EndpointSlices by hand say, or its mirrored Endpoints", async () => {
       const ip = await cluster.kubectl`get pod a -o ${"jsonpath={.status.podIP}"}`;
@@ -374,7 +374,7 @@ spec:
       const outcomes = await load.stop();
       expect(outcomes.filter((outcome) => outcome !== "answered")).toEqual([]);
       expect(outcomes.length).toBeGreaterThan(10);
-    }, 60_000);
+    });
   });
 
   test("addresses and ports that are taken, doubled or out of range are refused in upstream's words", async () => {

@@ -587,7 +587,7 @@ test("an established connection outlives its pod's readiness, and ends when the 
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(socket.destroyed).toBe(false);
   await source.put("web", clusterIP, [slice(["p2"])]);
-  const reset = once(socket, "close", { signal: AbortSignal.timeout(1000) });
+  const reset = once(socket, "close", { signal: AbortSignal.timeout(10_000) });
   const asking = setInterval(() => socket.write("and now?"), 20);
   await expect(reset).rejects.toThrow("ECONNRESET");
   clearInterval(asking);
