@@ -416,6 +416,85 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
     expect(answer).not.toContain(Buffer.from("opensesame").toString("base64"));
   });
 
+  /** Says this over HTTP/2, with no more care for what may be said than a literal header needs; resolves with all that comes back. */
+  const overHttp2 = (headers: [name: string, value: string][], body = "") =>
+    new Promise<{ frames: number[]; text: string }>((resolve, reject) => {
+      const { hostname, port } = new URL(server);
+      const socket = connect({ host: hostname, port: Number(port), rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+      const frame = (type: number, flags: number, stream: number, payload: Buffer) => {
+        const head = Buffer.alloc(9);
+        head.writeUIntBE(payload.length, 0, 3);
+        head.writeUInt8(type, 3);
+        head.writeUInt8(flags, 4);
+        head.writeUInt32BE(stream, 5);
+        return Buffer.concat([head, payload]);
+      };
+      const literal = (text: string) => {
+        const bytes = Buffer.from(text, "latin1");
+        // HPACK: seven bits of length, and more of seven each where that does not do.
+        const length = [Math.min(bytes.length, 127)];
+        for (let rest = bytes.length - 127; rest >= 0; rest = rest < 128 ? -1 : rest >> 7)
+          length.push(rest < 128 ? rest : (rest & 127) | 128);
+        return Buffer.concat([Buffer.from(length), bytes]);
+      };
+      const block = Buffer.concat(
+        headers.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]),
+      );
+      const chunks: Buffer[] = [];
+      socket.once("secureConnect", () => {
+        socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+        socket.write(frame(1, body ? 4 : 5, 1, block));
+        if (body) socket.write(frame(0, 1, 1, Buffer.from(body)));
+        // A ping is answered after all that came before it.
+        socket.write(frame(6, 0, 0, Buffer.from("8 bytes.")));
+      });
+      const seen = () => {
+        const all = Buffer.concat(chunks);
+        const frames: number[] = [];
+        for (let at = 0; at + 9 <= all.length; at += 9 + all.readUIntBE(at, 3)) frames.push(all[at + 3]!);
+        return { frames, text: all.toString("latin1") };
+      };
+      socket.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        const { frames } = seen();
+        // A reset, a goodbye, or an answer.
+        if (frames.some((type) => type === 3 || type === 7) || (frames.includes(1) && frames.includes(6))) socket.end();
+      });
+      socket.once("close", () => resolve(seen()));
+      socket.once("error", (error) => (chunks.length > 0 ? resolve(seen()) : reject(error)));
+    });
+
+  const asked = (path: string): [string, string][] => [
+    [":method", "GET"],
+    [":scheme", "https"],
+    [":authority", "x"],
+    [":path", path],
+    ["authorization", `Bearer ${token}`],
+  ];
+  test.each<[string, () => [string, string][], string?]>([
+    ["a chunked body", () => [...asked("/version"), ["transfer-encoding", "chunked"]], smuggled],
+    ["a connection of its own", () => [...asked("/version"), ["connection", "upgrade"], ["upgrade", "websocket"]]],
+    [
+      "another header within a value",
+      () => [...asked(`${secrets}/treasure`), ["a", "b\r\nimpersonate-user: kubernetes-admin"]],
+    ],
+    [
+      "another header within a name",
+      () => [...asked(`${secrets}/treasure`), ["impersonate-user: kubernetes-admin\r\na", "b"]],
+    ],
+    ["capitals", () => [...asked(`${secrets}/treasure`), ["Impersonate-User", "kubernetes-admin"]]],
+    ["two paths", () => [...asked("/version"), [":path", `${secrets}/treasure`]]],
+    ["a request line in the path", () => asked(`/version HTTP/1.1\r\nHost: x\r\n\r\nGET ${secrets}/treasure`)],
+    ["another length than the body has", () => [...asked("/version"), ["content-length", "4"]], smuggled],
+  ])("a request over HTTP/2 that is more than one: %s", async (_, headers, body) => {
+    const { frames, text } = await overHttp2(headers(), body);
+    // Reset, or the connection ended, or answered in one piece; and in no case with what is another's.
+    expect(frames.some((type) => type === 1 || type === 3 || type === 7)).toBe(true);
+    expect(frames.filter((type) => type === 1).length).toBeLessThan(2);
+    expect(text).not.toContain(Buffer.from("opensesame").toString("base64"));
+  });
+
   test("the log tells of each", () => {
     const events = readFileSync(home("audit.log"), "utf8")
       .trim()
