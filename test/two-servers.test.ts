@@ -66,7 +66,7 @@ afterAll(async () => {
 });
 
 /** A failover is to be waited for here. */
-const election = "leaderElection: { leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 500ms }\n";
+const election = "leaderElection: { leaseDuration: 5s, renewDeadline: 4s, retryPeriod: 500ms }\n";
 /** While it is dead, other clusters of this machine must not take the first one's port: theirs count up from 6443. */
 const apiPort = await freePort();
 const store = `apiServer: { port: ${apiPort} }\n${election}store: { engine: etcd, endpoints: ["${endpoint}"], caFile: ${caFile}, certFile: ${certFile}, keyFile: ${keyFile} }\n`;
