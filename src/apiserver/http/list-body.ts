@@ -1,4 +1,5 @@
 /** Lists as bytes: chunk by chunk, from what the cache keeps, so that a list of ten thousand objects holds up nobody else. */
+import { constants } from "node:zlib";
 import type { KubeObject } from "../../api/object.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Encoder } from "../../storage/encoding.ts";
@@ -162,7 +163,7 @@ export function* zippedWhenLarge(parts: Parts, headers: ResponseHeaders): Parts 
   let length = 0;
   let trailer: GzipTrailer | undefined;
   const piece = () => {
-    const deflated = deflatePiece(Buffer.concat(gathered, length));
+    const deflated = deflatePiece(Buffer.concat(gathered, length), constants.Z_BEST_SPEED);
     trailer?.add(deflated);
     gathered = [];
     length = 0;

@@ -12,9 +12,10 @@ export interface Piece {
   length: number;
 }
 
-const level = 4;
+/** For pieces that are kept. */
+const keptLevel = 4;
 
-export function deflatePiece(plain: Uint8Array): Piece {
+export function deflatePiece(plain: Uint8Array, level = keptLevel): Piece {
   const bytes = deflateRawSync(plain, { level, finishFlush: constants.Z_FULL_FLUSH });
   return { bytes, crc: crc32(plain), length: plain.length };
 }
