@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
+import { createServer as createHttp2Server, type Http2Server } from "node:http2";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -37,7 +38,7 @@ import { type Logger, silentLogger } from "../base/logger.ts";
 import { findProgram } from "../base/node/find-program.ts";
 import { Links } from "../base/node/links.ts";
 import { mountsBelow, unmountAll } from "../base/node/mounts.ts";
-import { connectIn, createNetns, deleteNetns, listNetns, netnsPath } from "../base/node/netns.ts";
+import { connectIn, createNetns, deleteNetns, listenIn, listNetns, netnsPath } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
@@ -187,15 +188,15 @@ describe.skipIf(!isPossible)("a kubelet", () => {
 
   type LoosePod = Omit<Partial<PodSpec>, "containers"> & { containers?: Partial<PodSpec["containers"][number]>[] };
 
-  async function create(spec: LoosePod, name = `pod-${count++}`): Promise<string> {
+  async function create(spec: LoosePod, name = `pod-${count++}`, annotations = {}): Promise<string> {
     const containers = (spec.containers ?? [{}]).map((container) => ({
       name: "main",
       image: "busybox:1",
       command: ["sh", "-c", "trap 'exit 0' TERM; while true; do sleep 0.1; done"],
       ...container,
     }));
-    const full = { terminationGracePeriodSeconds: 5, ...spec, containers, nodeName };
-    await api.client.create(Pods, { metadata: { name, namespace: "default" }, spec: full as PodSpec });
+    const full = { terminationGracePeriodSeconds: 2, ...spec, containers, nodeName };
+    await api.client.create(Pods, { metadata: { name, namespace: "default", annotations }, spec: full as PodSpec });
     return name;
   }
 
@@ -621,6 +622,194 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await expect(run("no-such-pod", "true")).rejects.toThrow("pod does not exist");
   });
 
+  test.concurrent("hooks ask another pod over HTTP and TCP; a hook that fails ends its container", async () => {
+    const serve = "mkdir -p /www; echo x > /www/started; echo x > /www/stopping; exec httpd -f -vv -p 8080 -h /www";
+    const server = await create({ containers: [{ command: ["sh", "-c", serve] }] });
+    const host = (await reach(server, isReady)).status.podIP!;
+    const asked = async () => (await logOf(server)).match(/url:\S+/g) ?? [];
+    const http = await create({
+      containers: [
+        {
+          lifecycle: {
+            postStart: { httpGet: { host, path: "/started", port: 8080 } },
+            preStop: { httpGet: { host, path: "/stopping", port: 8080 } },
+          },
+        },
+      ],
+    });
+    const tcp = await create({ containers: [{ lifecycle: { postStart: { tcpSocket: { host, port: 8080 } } } }] });
+    const refused = await create({
+      restartPolicy: "Never",
+      containers: [{ lifecycle: { postStart: { httpGet: { host, path: "/nowhere", port: 8080 } } } }],
+    });
+    await Promise.all([reach(http, isReady), reach(tcp, isReady)]);
+    await reach(refused, ({ phase }) => phase === "Failed" || phase === "Succeeded");
+    expect((await eventsOf(refused)).join("\n")).toContain("Warning FailedPostStartHook: PostStartHook failed");
+    expect((await asked()).toSorted()).toEqual(["url:/nowhere", "url:/started"]);
+    await api.client.delete(Pods, { name: http, namespace: "default" });
+    await until(() => isGone(http));
+    expect(await asked()).toContain("url:/stopping");
+  });
+
+  test.concurrent("a gRPC liveness probe asks the pod's health service, and restarts the container whose service is not well", async () => {
+    const serving = { well: true, ill: true };
+    const asks = async (name: "well" | "ill") => {
+      const livenessProbe = { grpc: { port: 5000, service: name }, periodSeconds: 1, failureThreshold: 1 };
+      // It has its address, and does not start before its service is there.
+      return create({ containers: [{ livenessProbe, envFrom: [{ configMapRef: { name: "health" } }] }] });
+    };
+    const servers: Http2Server[] = [];
+    try {
+      const pods = { well: await asks("well"), ill: await asks("ill") };
+      for (const name of ["well", "ill"] as const) {
+        const { metadata, status } = await reach(pods[name], ({ podIP }) => podIP);
+        const server = healthServer((service) => service === name && serving[name]);
+        servers.push(server);
+        await listenIn(server, netnsPath(`${nodeName}_${metadata.uid}`), status.podIP!, 5000);
+      }
+      await api.client.create(ConfigMaps, { metadata: { name: "health", namespace: "default" }, data: {} });
+      const restarts = async (name: string) => (await get(name)).status.containerStatuses?.[0]?.restartCount ?? 0;
+      await reach(pods.well, isReady);
+      await reach(pods.ill, isReady);
+      serving.ill = false;
+      await until(async () => (await restarts(pods.ill)) > 0);
+      expect((await eventsOf(pods.ill)).join("\n")).toMatch(
+        /Warning Unhealthy: Liveness probe failed: service unhealthy \(responded with "NOT_SERVING"\)/,
+      );
+      expect(await restarts(pods.well)).toBe(0);
+    } finally {
+      for (const server of servers) server.close();
+    }
+  });
+
+  test.concurrent("a deadline that is set later ends a running pod", async () => {
+    const name = await create({});
+    await reach(name, isReady);
+    const body = { spec: { activeDeadlineSeconds: 1 } };
+    await api.client.patch(Pods, { name, namespace: "default" }, { type: "merge", body });
+    const pod = await reach(name, ({ phase }) => phase === "Failed");
+    expect(pod.status).toMatchObject({ reason: "DeadlineExceeded" });
+  });
+
+  test.concurrent("a pod's generation grows with its spec and not with its labels, and the status keeps up with 500 changes", async () => {
+    const name = await create({});
+    const ref = { name, namespace: "default" };
+    expect((await get(name)).metadata.generation).toBe(1);
+    await reach(name, (status) => isReady(status) && status.observedGeneration === 1);
+    await api.client.patch(Pods, ref, { type: "merge", body: { metadata: { labels: { a: "b" }, generation: 77 } } });
+    expect((await get(name)).metadata.generation).toBe(1);
+    const toleration = (tolerationSeconds: number) => ({
+      spec: { tolerations: [{ key: "k", operator: "Exists", effect: "NoExecute", tolerationSeconds }] },
+    });
+    for (let i = 1; i <= 500; i++)
+      await api.client.patch(Pods, ref, { type: "strategic", body: toleration(i) }, { fieldManager: "test" });
+    const pod = await reach(name, ({ observedGeneration }) => observedGeneration === 501);
+    expect(pod.metadata.generation).toBe(501);
+    await api.client.delete(Pods, ref);
+    expect((await get(name)).metadata.generation).toBe(502);
+    await until(() => isGone(name));
+  });
+
+  test.concurrent("a subPathExpr that comes to no path in the volume holds its container back until it does", async () => {
+    const withSubPath = (value: string | { fieldPath: string }, annotations: Record<string, string> = {}) => {
+      const env = { name: "SUB", ...(typeof value === "string" ? { value } : { valueFrom: { fieldRef: value } }) };
+      const volumeMounts = [{ name: "v", mountPath: "/v", subPathExpr: "$(SUB)" }];
+      const spec = { containers: [{ env: [env], volumeMounts }], volumes: [{ name: "v", emptyDir: {} }] };
+      return create(spec, undefined, annotations);
+    };
+    const absolute = await withSubPath("/tmp");
+    const climbing = await withSubPath("../x");
+    const changing = await withSubPath({ fieldPath: "metadata.annotations['sub']" }, { sub: "/tmp" });
+    for (const name of [absolute, climbing, changing]) {
+      const { status } = await reach(name, ({ containerStatuses }) => containerStatuses?.[0]?.state?.waiting?.message);
+      expect(status.containerStatuses?.[0]?.state?.waiting).toMatchObject({ reason: "CreateContainerConfigError" });
+    }
+    const body = { metadata: { annotations: { sub: "mine" } } };
+    await api.client.patch(Pods, { name: changing, namespace: "default" }, { type: "merge", body });
+    await reach(changing, isReady);
+    expect((await get(absolute)).status.phase).toBe("Pending");
+  });
+
+  test.concurrent("optional ConfigMaps and Secrets reach a running pod when they come, change and go", async () => {
+    const { client } = api;
+    const kinds = { config: ConfigMaps, secret: Secrets } as const;
+    const make = (kind: keyof typeof kinds, name: string) =>
+      client.create<never>(
+        kinds[kind] as never,
+        {
+          metadata: { name, namespace: "default" },
+          data: { a: Buffer.from("1").toString(kind === "secret" ? "base64" : "utf8") },
+        } as never,
+      );
+    await Promise.all([
+      make("config", "going"),
+      make("secret", "going"),
+      make("config", "changing"),
+      make("secret", "changing"),
+    ]);
+    const names = ["coming", "going", "changing"];
+    const volumes = names.flatMap((name) => [
+      { name: `config-${name}`, configMap: { name, optional: true } },
+      { name: `secret-${name}`, secret: { secretName: name, optional: true } },
+      {
+        name: `projected-${name}`,
+        projected: {
+          sources: [
+            { configMap: { name, optional: true, items: [{ key: "a", path: "c" }] } },
+            { secret: { name, optional: true, items: [{ key: "a", path: "s" }] } },
+          ],
+        },
+      },
+    ]);
+    const name = await create({
+      volumes,
+      containers: [{ volumeMounts: volumes.map((volume) => ({ name: volume.name, mountPath: `/v/${volume.name}` })) }],
+    });
+    await reach(name, isReady);
+    const files = () => run(name, "sh", "-c", "cd /v; for f in */*; do test -f $f && echo $f=$(cat $f); done");
+    const expected = (of: Record<string, string>) =>
+      Object.entries(of)
+        .flatMap(([each, value]) => [
+          `config-${each}/a=${value}`,
+          `projected-${each}/c=${value}`,
+          `projected-${each}/s=${value}`,
+          `secret-${each}/a=${value}`,
+        ])
+        .toSorted()
+        .join("\n");
+    const shows = async (of: Record<string, string>) =>
+      until(async () => (await files()).split("\n").toSorted().join("\n") === expected(of));
+    await shows({ changing: "1", going: "1" });
+    await Promise.all([make("config", "coming"), make("secret", "coming")]);
+    const ref = (each: string) => ({ name: each, namespace: "default" });
+    await client.patch(ConfigMaps, ref("changing"), { type: "merge", body: { data: { a: "2" } } });
+    await client.patch(Secrets, ref("changing"), { type: "merge", body: { stringData: { a: "2" } } });
+    await client.delete(ConfigMaps, ref("going"));
+    await client.delete(Secrets, ref("going"));
+    await shows({ changing: "2", coming: "1" });
+  });
+
+  test.concurrent("five pods with fifty ConfigMaps each start", async () => {
+    const names = Array.from({ length: 50 }, (_, i) => `many-${i}`);
+    for (const name of names)
+      await api.client.create(ConfigMaps, { metadata: { name, namespace: "default" }, data: { name } });
+    const volumes = names.map((name) => ({ name, configMap: { name } }));
+    const volumeMounts = names.map((name) => ({ name, mountPath: `/v/${name}` }));
+    const pods: string[] = [];
+    for (let i = 0; i < 5; i++)
+      pods.push(
+        await create({
+          restartPolicy: "Never",
+          volumes,
+          containers: [{ command: ["sh", "-c", "cat /v/*/name"], volumeMounts }],
+        }),
+      );
+    for (const pod of pods) {
+      await reach(pod, ({ phase }) => phase === "Succeeded");
+      expect(await logOf(pod)).toBe(names.toSorted().join(""));
+    }
+  });
+
   test.concurrent("a pod that fills its volume is evicted", async () => {
     const filler = await create({
       containers: [
@@ -976,6 +1165,22 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     }
   }, 120_000);
 });
+
+/** A gRPC health service, as grpc.health.v1 has it. */
+function healthServer(isServing: (service: string) => boolean): Http2Server {
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    stream.on("error", () => {});
+    stream.on("data", (chunk: Buffer) => {
+      // Five bytes of gRPC's, a tag and a length, and the service's name.
+      const status = isServing(chunk.subarray(7).toString()) ? 1 : 2;
+      stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(Buffer.from([0, 0, 0, 0, 2, 8, status]));
+    });
+  });
+  return server;
+}
 
 function namesIn(path: string): string[] {
   return existsSync(path) ? readdirSync(path) : [];

@@ -30,8 +30,10 @@ export function stepPod(state: PodState, event: PodEvent, now: number): PodStep 
 
 function reduce(state: PodState, event: PodEvent, now: number): PodState {
   switch (event.kind) {
-    case "podChanged":
-      return withPod(state, event.pod, now);
+    case "podChanged": {
+      const next = withPod(state, event.pod, now);
+      return isWaitingInVain(state) && asksAnew(event.pod, state.pod) ? retryAtOnce(next, now) : next;
+    }
     case "podVanished":
       return vanished(state, now);
     case "sandboxCreated": {
@@ -275,6 +277,16 @@ function probed(state: PodState, container: ContainerState, event: PodEvent & { 
   const message = `Container ${container.name} failed ${event.probe} probe${restart ? ", will be restarted" : ""}`;
   const { graceSeconds } = event;
   return { ...container, condemned: { message, restart, ...(graceSeconds !== undefined ? { graceSeconds } : {}) } };
+}
+
+function isWaitingInVain({ volumes, containers }: PodState): boolean {
+  return (volumes.kind === "none" && volumes.failure !== undefined) || containers.some(({ problem }) => problem);
+}
+
+/** Users have changed it: not its status alone. */
+function asksAnew({ metadata: next }: PodObject, { metadata: previous }: PodObject): boolean {
+  const said = ({ labels, annotations }: PodObject["metadata"]) => JSON.stringify([labels, annotations]);
+  return next.generation !== previous.generation || said(next) !== said(previous);
 }
 
 function retryAtOnce(state: PodState, now: number): PodState {
