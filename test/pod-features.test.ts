@@ -29,6 +29,15 @@ kind: Secret
 metadata: {name: keys}
 stringData: {token: s3cret}
 ---
+apiVersion: v1
+kind: Namespace
+metadata: {name: elsewhere}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys, namespace: elsewhere}
+stringData: {token: of another}
+---
 apiVersion: node.k8s.io/v1
 kind: RuntimeClass
 metadata: {name: fast}
@@ -237,6 +246,19 @@ const features: Record<string, Feature> = {
     script: "cd /v; cat name cpu; echo; stat -Lc %a name cpu; test $(cat memory) -gt 100000000 && echo allocatable",
     says: /^files-of-the-downward-api20\n400\n444\nallocatable$/m,
   },
+  "one ConfigMap and one Secret in several volumes": {
+    pod: "volumes: [{name: a, configMap: {name: settings}}, {name: b, configMap: {name: settings}}, {name: c, secret: {secretName: keys}}, {name: d, secret: {secretName: keys}}, {name: e, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}, {name: f, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}]",
+    container:
+      "volumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /b}, {name: c, mountPath: /c}, {name: d, mountPath: /d}, {name: e, mountPath: /e}, {name: f, mountPath: /f}]",
+    script: "cat /a/colour /b/colour /c/token /d/token /e/colour /e/token /f/colour /f/token",
+    says: /^blueblues3crets3cretblues3cretblues3cret$/m,
+  },
+  "a ConfigMap's file over a file of the image": {
+    pod: "volumes: [{name: v, configMap: {name: settings}}]",
+    container: "volumeMounts: [{name: v, mountPath: /etc/passwd, subPath: colour}]",
+    script: "cat /etc/passwd",
+    says: /^blue$/m,
+  },
   "all projections in one volume": {
     pod: "volumes: [{name: v, projected: {sources: [{configMap: {name: settings, items: [{key: colour, path: c}]}}, {secret: {name: keys, items: [{key: token, path: s}]}}, {downwardAPI: {items: [{path: d, fieldRef: {fieldPath: metadata.namespace}}]}}, {serviceAccountToken: {path: t}}]}}]",
     container: "volumeMounts: [{name: v, mountPath: /v}]",
@@ -309,6 +331,19 @@ const features: Record<string, Feature> = {
     script: "echo -n farewell > /tmp/last-words",
     says: /^$/,
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^farewell$/ },
+  },
+  "a message at the end, from a file of its own choice, written by one who is not root": {
+    pod: "securityContext: {runAsUser: 1001}",
+    container: "terminationMessagePath: /dev/my-last-words",
+    script: "echo -n adieu > /dev/my-last-words",
+    says: /^$/,
+    status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^adieu$/ },
+  },
+  "a message at the end, from the file though the log would do": {
+    container: "terminationMessagePolicy: FallbackToLogsOnError",
+    script: "echo logged; echo -n written > /dev/termination-log",
+    says: /^logged$/m,
+    status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^written$/ },
   },
   "a message at the end, from the log": {
     container: "terminationMessagePolicy: FallbackToLogsOnError",
@@ -439,7 +474,7 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
       says: /^Failed NodeAffinity /,
     },
   };
-  test.each(Object.entries(refused))("%s is refused", async (title, { spec, says }) => {
+  test.concurrent.each(Object.entries(refused))("%s is refused", async (title, { spec, says }) => {
     const name = `refused-${podName(title)}`;
     const node = await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`;
     await cluster.apply(
@@ -451,7 +486,7 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
     );
   });
 
-  test("kubectl debug joins a running pod, and sees the processes of the container that it names", async () => {
+  test.concurrent("kubectl debug joins a running pod, and sees the processes of the container that it names", async () => {
     await cluster.apply(`apiVersion: v1
 kind: Pod
 metadata: {name: debugged}
@@ -472,7 +507,7 @@ spec:
     await cluster.kubectl`delete pod debugged --now`;
   });
 
-  test("a running container is given more, or told why not, without a restart", async () => {
+  test.concurrent("a running container is given more, or told why not, without a restart", async () => {
     await cluster.apply(`apiVersion: v1
 kind: Pod
 metadata: {name: growing}
@@ -509,7 +544,85 @@ spec:
     );
   });
 
-  test("a host port leads to its pod, from outside and from the pod itself", async () => {
+  test.concurrent("several containers are resized at once, limits added among them, and what is equal is no change", async () => {
+    const container = (name: string, resources: string) =>
+      `{name: ${name}, image: busybox, command: [sleep, '1000'], resources: {${resources}}}`;
+    await cluster.apply(`apiVersion: v1
+kind: Pod
+metadata: {name: several}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - ${container("a", "limits: {cpu: 100m, memory: 32Mi}")}
+  - ${container("b", "requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}")}
+  - ${container("c", "requests: {cpu: 10m}")}
+  - ${container("d", "")}`);
+    await cluster.kubectl`wait --for=condition=Ready pod/several --timeout=60s`;
+    const share = (cpu: string, memory: string) => ({ cpu, memory });
+    const resizes = {
+      a: { requests: share("200m", "64Mi"), limits: share("200m", "64Mi") },
+      b: { requests: share("50m", "24Mi"), limits: share("100m", "48Mi") },
+      c: { requests: share("20m", "16Mi"), limits: share("150m", "40Mi") },
+      d: { limits: share("120m", "36Mi"), requests: share("30m", "36Mi") },
+    };
+    const containers = Object.entries(resizes).map(([name, resources]) => ({ name, resources }));
+    const patch = JSON.stringify({ spec: { containers } });
+    await cluster.kubectl`patch pod several --subresource resize -p ${patch}`;
+    const read =
+      "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max";
+    for (const [name, { limits }] of Object.entries(resizes)) {
+      const expected = `${Number.parseInt(limits.memory, 10) * 1024 ** 2}\n${Number.parseInt(limits.cpu, 10) * 100}`;
+      await eventually(
+        () => cluster.kubectl`exec several -c ${name} -- sh -c ${read}`,
+        (text) => expect(text).toContain(expected),
+      );
+    }
+    const settled = async (expected: string) => {
+      const path =
+        "jsonpath={.status.containerStatuses[*].resources.limits.memory} {.status.containerStatuses[*].restartCount} {.status.conditions[?(@.type=='PodResizeInProgress')].type}";
+      await eventually(
+        () => cluster.kubectl`get pod several -o ${path}`,
+        (text) => expect(text.trim()).toBe(expected),
+      );
+    };
+    await settled("64Mi 48Mi 40Mi 36Mi 0 0 0 0");
+    // The whole object goes as well, and an amount written otherwise is the same amount.
+    const pod = JSON.parse(await cluster.kubectl`get pod several -o json`);
+    pod.spec.containers[0].resources = { requests: share("0.2", "67108864"), limits: share("0.2", "67108864") };
+    pod.spec.containers[1].resources.limits.memory = "56Mi";
+    const replaced = await cluster.kubectlRaw(["replace", "--subresource=resize", "-f", "-"], JSON.stringify(pod));
+    expect(replaced.stderr).toBe("");
+    await eventually(
+      () => cluster.kubectl`exec several -c b -- sh -c ${read}`,
+      (text) => expect(text).toContain(String(56 * 1024 ** 2)),
+    );
+    expect(await cluster.kubectl`exec several -c a -- sh -c ${read}`).toMatch(/^67108864\n20000/);
+    await eventually(
+      () =>
+        cluster.kubectl`get pod several -o ${"jsonpath={.status.containerStatuses[*].restartCount} {.status.observedGeneration} {.metadata.generation}"}`,
+      (text) => expect(text).toMatch(/^0 0 0 0 (\d+) \1$/),
+    );
+    await cluster.kubectl`delete pod several --now`;
+  });
+
+  test.concurrent("a RuntimeClass that is not there, or not any more, is refused", async () => {
+    const pod = (name: string) =>
+      JSON.stringify({
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: `wants-${name}` },
+        spec: { runtimeClassName: name, containers: [{ name: "c", image: "busybox" }] },
+      });
+    const create = async (name: string) => (await cluster.kubectlRaw(["create", "-f", "-"], pod(name))).stderr;
+    await cluster.apply("apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {name: short}\nhandler: crun\n");
+    await cluster.kubectl`delete runtimeclass short`;
+    for (const name of ["short", "never"])
+      expect(await create(name)).toContain(
+        `pods "wants-${name}" is forbidden: pod rejected: RuntimeClass "${name}" not found`,
+      );
+  });
+
+  test.concurrent("a host port leads to its pod, from outside and from the pod itself", async () => {
     const script = "mkdir /w; echo hosted > /w/index.html; httpd -f -p 8080 -h /w";
     await cluster.apply(`apiVersion: v1
 kind: Pod

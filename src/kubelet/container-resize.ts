@@ -1,7 +1,7 @@
 /** Gives running containers the CPU and memory that their changed spec asks for, without a restart where it allows that (in-place resize). */
 import type { Container, ResourceRequirements } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import { quantityValue } from "../apimachinery/quantity.ts";
+import { compareQuantities, quantityValue } from "../apimachinery/quantity.ts";
 import type { PodDesk } from "./pod-desk.ts";
 import { findContainerSpec, type RunningRun } from "./pod-state.ts";
 import { containerResources, podResources } from "./qos.ts";
@@ -88,13 +88,18 @@ function needsRestart(
   return (resizePolicy ?? []).some(
     ({ resourceName, restartPolicy }) =>
       restartPolicy === "RestartContainer" &&
-      (before?.limits?.[resourceName] !== after?.limits?.[resourceName] ||
-        before?.requests?.[resourceName] !== after?.requests?.[resourceName]),
+      (!isEqual(before?.limits?.[resourceName], after?.limits?.[resourceName]) ||
+        !isEqual(before?.requests?.[resourceName], after?.requests?.[resourceName])),
   );
 }
 
 function isSame(a: Requirements, b: Requirements): boolean {
   return (["cpu", "memory"] as const).every(
-    (name) => a.limits?.[name] === b.limits?.[name] && a.requests?.[name] === b.requests?.[name],
+    (name) => isEqual(a.limits?.[name], b.limits?.[name]) && isEqual(a.requests?.[name], b.requests?.[name]),
   );
+}
+
+/** One amount may be written in several ways. */
+function isEqual(a: string | undefined, b: string | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && compareQuantities(a, b) === 0);
 }

@@ -45,8 +45,9 @@ export class LogKeeper {
 
   async #look(id: ContainerId): Promise<void> {
     const { runtime, limits, regularMs, clock, log, signal } = this.#options;
+    if (signal.aborted || this.#busy.has(id)) return;
     const path = runtime.containerStatus(id)?.config.logPath;
-    if (!path || signal.aborted || this.#busy.has(id)) return;
+    if (!path) return;
     this.#busy.add(id);
     try {
       const after = { bytes: (await stat(path)).size, atMs: clock.now() };

@@ -107,16 +107,12 @@ export function containerMounts(
         `cannot find volume ${JSON.stringify(mount.name)} to mount into container ${JSON.stringify(container.name)}`,
       );
     if (volume.isBlock) throw new Error(`volume ${mount.name} has volumeMode Block, but is specified in volumeMounts`);
-    const subPath = mount.subPathExpr
-      ? expand(mount.subPathExpr, (name) => env.find((variable) => variable.name === name)?.value)
-      : mount.subPath;
+    const subPath = mount.subPathExpr ? expandSubPath(mount.subPathExpr, env) : mount.subPath;
     let hostPath = volume.path;
     if (subPath) {
-      if (subPath.startsWith("/") || subPath.split("/").includes("..")) {
-        throw new Error(
-          `failed to prepare subPath for volumeMount ${JSON.stringify(mount.name)} of container ${JSON.stringify(container.name)}: subPath must be relative and must not contain '..'`,
-        );
-      }
+      if (subPath.startsWith("/")) throw new Error(`error SubPath \`${subPath}\` must not be an absolute path`);
+      if (subPath.split("/").includes(".."))
+        throw new Error(`unable to provision SubPath \`${subPath}\`: must not contain '..'`);
       hostPath = join(folders.root, "volume-subpaths", mount.name, container.name, String(index));
       try {
         bindSubPath(volume.path, subPath, hostPath);
@@ -181,6 +177,18 @@ export async function removeVolumes(
     rm(join(folders.root, "volumes"), { recursive: true, force: true }),
     rm(folders.volatile, { recursive: true, force: true }),
   ]);
+}
+
+/** Unlike in commands, what has no value is an error: a file would land beside where it was meant to. */
+function expandSubPath(expression: string, env: readonly { name: string; value: string }[]): string {
+  const missing = new Set<string>();
+  const subPath = expand(expression, (name) => {
+    const value = env.find((variable) => variable.name === name)?.value;
+    if (!value) missing.add(name);
+    return value;
+  });
+  if (missing.size > 0) throw new Error(`missing value for ${[...missing].sort().join(", ")}`);
+  return subPath;
 }
 
 async function subPathMounts(folder: string): Promise<string[]> {

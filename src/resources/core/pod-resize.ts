@@ -90,12 +90,14 @@ function sameContainers(next: Pod, previous: Pod): FieldError[] {
 
 /** The container with the old one's cpu and memory: what still differs may not change. */
 function withSharesOf(container: Container, old: Container): Container {
-  const shares = (list: "limits" | "requests"): ResourceList => ({
-    ...withoutShares(container.resources?.[list]),
-    ...onlyShares(old.resources?.[list]),
-  });
-  const claims = container.resources?.claims;
-  const resources = { limits: shares("limits"), requests: shares("requests"), ...(claims ? { claims } : {}) };
+  const { limits: _, requests: __, ...rest } = container.resources ?? {};
+  const resources: ResourceRequirements = rest;
+  for (const list of ["limits", "requests"] as const) {
+    const before = old.resources?.[list];
+    const all = { ...withoutShares(container.resources?.[list]), ...onlyShares(before) };
+    // Where there was no list there is none now: a container may be given its first amounts.
+    if (before || Object.keys(all).length > 0) resources[list] = all;
+  }
   return { ...container, resources };
 }
 
