@@ -59,6 +59,16 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
       push(layout, `${known}/lab/web:1`, registryUser);
       push(bad, `${open}/lab/bad:1`);
       corruptLayer(first, bad);
+      // What cannot come waits while the tests see to the others.
+      await cluster.apply(
+        [
+          pod("refused", `${closed}/lab/web:1`),
+          pod("corrupt", `${open}/lab/bad:1`),
+          pod("unreachable", `${dead}/lab/web:1`),
+          // kubectl's own `run` would refuse the name.
+          pod("misspelt", "UPPER//case"),
+        ].join("---\n"),
+      );
     });
     afterAll(() => {
       for (const registry of registries) registry.stop();
@@ -98,7 +108,6 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
     });
 
     test("come with the pod's imagePullSecrets, and not without", async () => {
-      await cluster.kubectl`run refused --image=${closed}/lab/web:1`;
       await eventually(
         () => waitingReason("refused"),
         (reason) => expect(["ErrImagePull", "ImagePullBackOff"]).toContain(reason),
@@ -116,7 +125,6 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
     });
 
     test("are refused when a layer is not what its digest says", async () => {
-      await cluster.kubectl`run corrupt --image=${open}/lab/bad:1`;
       await eventually(
         () => waitingReason("corrupt"),
         (reason) => expect(["ErrImagePull", "ImagePullBackOff"]).toContain(reason),
@@ -125,15 +133,12 @@ describe.skipIf(!canRunRegistry)("with a registry", () => {
     });
 
     test("that cannot be had say why, and are tried again with back-off", async () => {
-      await cluster.kubectl`run unreachable --image=${dead}/lab/web:1`;
       await eventually(
         () => waitingReason("unreachable"),
         (reason) => expect(reason).toBe("ImagePullBackOff"),
       );
       expect(await events("unreachable")).toMatch(/Failed: Failed to pull image .*connection refused/);
       expect(await events("unreachable")).toContain("BackOff: Back-off pulling image");
-      // kubectl's own `run` would refuse the name.
-      await cluster.apply(pod("misspelt", "UPPER//case"));
       await eventually(
         () => waitingReason("misspelt"),
         (reason) => expect(reason).toBe("InvalidImageName"),

@@ -1,7 +1,7 @@
 /** One short manifest for each thing that a pod can ask of its node; what the pod says of itself shows whether it got it. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 interface Feature {
@@ -332,7 +332,7 @@ const features: Record<string, Feature> = {
     says: /^$/,
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^farewell$/ },
   },
-  "a message at the end, from a file of its own choice, written by one who is not root": {
+  "a message at the end, from a file of its own choice, by one who is not root": {
     pod: "securityContext: {runAsUser: 1001}",
     container: "terminationMessagePath: /dev/my-last-words",
     script: "echo -n adieu > /dev/my-last-words",
@@ -405,8 +405,40 @@ const features: Record<string, Feature> = {
   },
 };
 
+/** A few pages of 2 MiB, for the pod that asks for them: nodes count them when they start. */
+const hugePages = process.getuid?.() === 0 ? givePages(4) : { count: 0, giveBack() {} };
+if (hugePages.count > 0) {
+  features["huge pages"] = {
+    pod: "volumes: [{name: h, emptyDir: {medium: HugePages-2Mi}}]",
+    container:
+      "resources: {limits: {hugepages-2Mi: 4Mi, memory: 32Mi, cpu: 100m}}, volumeMounts: [{name: h, mountPath: /h}]",
+    script:
+      "grep ' /h hugetlbfs' /proc/mounts | grep -c pagesize=2M; cat /sys/fs/cgroup/hugetlb/hugetlb.2MB.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/hugetlb.2MB.max 2>/dev/null || echo no control group for them",
+    says: /^1\n(4194304|no control group for them)$/m,
+  };
+} else test.skip("huge pages (this machine's kernel has none to give)", () => {});
+afterAll(() => hugePages.giveBack());
+
+function givePages(wanted: number): { count: number; giveBack(): void } {
+  const file = "/proc/sys/vm/nr_hugepages";
+  try {
+    const before = readFileSync(file, "utf8");
+    writeFileSync(file, String(Math.max(wanted, Number(before))));
+    const count = Number(readFileSync(file, "utf8"));
+    return { count: count < wanted ? 0 : count, giveBack: () => writeFileSync(file, before) };
+  } catch {
+    return { count: 0, giveBack() {} };
+  }
+}
+
 describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
-  const podName = (title: string) => title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+  /** A pod's name is its host's name too. */
+  const podName = (title: string) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, "-")
+      .slice(0, 63)
+      .replace(/-$/, "");
 
   test("all of it is accepted", async () => {
     await cluster.apply(objects);

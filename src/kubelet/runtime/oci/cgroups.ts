@@ -58,6 +58,13 @@ export class Cgroups {
     this.#clock = clock;
   }
 
+  /** False where the kernel keeps no account of huge pages, or keeps it in the hierarchy that containers are not in. */
+  get limitsHugePages(): boolean {
+    const { mounts } = this;
+    if (mounts.kind !== "v2") return mounts.controllers.has("hugetlb");
+    return (read(join(mounts.root, "cgroup.controllers")) ?? "").split(/\s+/).includes("hugetlb");
+  }
+
   /** Makes the group in every hierarchy where a limit needs it, and sets the limits. */
   create(path: string, resources: Resources = {}): void {
     if (this.mounts.kind === "v2") {

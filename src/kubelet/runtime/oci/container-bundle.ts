@@ -46,9 +46,12 @@ export class ContainerBundles {
     const { firstUser } = sandbox.record;
     const visible = (path: string | undefined) => path && machine.visiblePath(path);
     const profile = config.security?.seccomp;
+    const { hugepageLimits: _, ...otherResources } = config.resources ?? {};
     return compileBundle({
       config: {
         ...config,
+        // A limit that nobody can keep would only keep the container from starting.
+        ...(config.resources && !machine.cgroups.limitsHugePages ? { resources: otherResources } : {}),
         mounts:
           firstUser !== undefined
             ? shiftedMounts(image.config, config, folder)
