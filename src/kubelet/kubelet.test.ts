@@ -889,7 +889,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       },
       ownerReferences: [{ kind: "Node", name: nodeName, controller: true }],
     });
-    expect(await logOf(name)).toBe("one\n");
+    await until(async () => (await logOf(name)) === "one\n");
 
     await api.client.delete(Pods, { name, namespace: "default" });
     await until(async () => {
