@@ -497,12 +497,155 @@ apply -f {files}/cm.yaml --prune
 apply -f {files}/cm.yaml --prune --all -l a=b
 apply -f {files}/cm.yaml --prune --all --force
 apply -f {files}/cm.yaml -l a=b
+expose deploy web --port=80 --name=x --overrides={"spec":{"type":"NodePort"}} --dry-run=client -o yaml
+expose deploy web --port=80 --name=x --overrides={"spec":{"type":"NodePort"}} --override-type=strategic --dry-run=client -o yaml
+expose deploy web --port=80 --name=x --overrides=[{"op":"add","path":"/metadata/labels/x","value":"y"}] --override-type=json --dry-run=client -o yaml
+expose deploy web --port=80 --name=x --overrides={} --override-type=bad --dry-run=client
+expose deploy web --port=80 --name=x --overrides=nope --dry-run=client
+run x --image=nginx --overrides={"spec":{"containers":[{"name":"x","env":[{"name":"a","value":"b"}]}]}} --override-type=strategic --dry-run=client -o yaml
+run x --image=nginx --overrides={"apiVersion":"v1","spec":{"hostNetwork":true}} --dry-run=client -o yaml
+run x --image=nginx --overrides=[{"op":"add","path":"/metadata/labels/x","value":"y"}] --override-type=json --dry-run=client -o yaml
+run x --image=nginx --overrides=nope --dry-run=client
+run x --image=nginx --override-type=bad --overrides={} --dry-run=client
+run x --image=nginx --rm
+run x --image=nginx --grace-period=3 --wait --timeout=3s --force --cascade=orphan --dry-run=client
+run x --image=nginx -i --dry-run=client
+run x --image=nginx --port=abc --dry-run=client
+run x --image=nginx --expose --dry-run=client
+run x --image=Bad_Image --dry-run=client
+run x --image=nginx --image-pull-policy=Sometimes --dry-run=client
+taint node worker-1 a=b:NoSchedule --validate=true --dry-run=client
+taint node worker-1 a=b:NoSchedule --validate=bad --dry-run=client
+taint nodes --all a:NoSchedule-
+taint pods x a:NoSchedule
+taint node worker-1 a=b:NoSchedule a=c:NoSchedule --dry-run=client
+taint node worker-1 a=b:NoSchedule a:NoSchedule- --dry-run=client
+taint node worker-1 a=b:NoSchedule --dry-run=server -o name
+wait pod/x --for=condition=Ready --local
+wait --for=condition=Available deploy/web -o go-template --template={{.metadata.name}}
+wait --for=condition=Available deploy/web -o jsonpath={.metadata.name}
+wait --for=condition=Available deploy/web -o name
+wait --for=condition=Available deploy/web -o bad
+wait --for=jsonpath={.status.replicas}=2 deploy/web
+wait --for=jsonpath={.status.replicas=1 deploy/web
+wait --for=jsonpath={.status.replicas}= deploy/web
+wait --for=condition=A deploy/web --timeout=0
+wait --for=condition=A deploy --all --timeout=0
+kustomize {files}/kz
+kustomize {files}/kz --enable-helm --helm-command=nope --helm-debug --helm-api-versions=x --helm-kube-version=1
+kustomize {files}/kz --network --network-name=x --mount=a --enable-alpha-plugins --as-current-user --env=a=b -e c=d
+diff -f {files}/settings.yaml --prune -l a=b --prune-allowlist=core/v1/ConfigMap
+diff -f {files}/settings.yaml --force-conflicts
+auth whoami -o name
+auth whoami -o jsonpath={.status.userInfo.username}
+auth whoami -o bad
+autoscale deploy web --max=3 --save-config --dry-run=client -o yaml
+autoscale deploy web --max=3 --min=1 --cpu-percent=50 --dry-run=client -o yaml
+autoscale deploy web --min=5 --max=3
+autoscale deploy web --max=0
+config view -o jsonpath={.current-context}
+config view -o json
+config view -o json --minify
+config view -o go-template={{.kind}}
+config view -o name
+config view -o bad
+config view x
+config view --flatten
+config view --merge=false
+config view --minify --context=nope
+config get-contexts -o json
+set env deploy/web --list --resolve
+set env deploy/web LEVEL=a --overwrite=false
+set env deploy/web --from=cm/settings --keys=long --dry-run=client -o jsonpath={..env}
+set env deploy/web --from=secret/password --prefix=X_ --dry-run=client -o jsonpath={..env}
+set env deploy/web --from=cm/settings --keys=zz --dry-run=client -o name
+set env deploy/web --from=cm/nope
+set env deploy/web --from=deploy/web
+set env deploy/web --keys=a
+set env deploy/web A=1 --list -o yaml
+set env deploy/web A=1 --local --dry-run=server
+set env deploy/web A=1 A=2 --dry-run=client -o jsonpath={..env}
+set env deploy/web LEVEL- --dry-run=client -o jsonpath={..env}
+set env deploy/web -e LEVEL=7 --dry-run=server -o jsonpath={..env}
+set env deploy/web
+set env
+set env A=1 deploy/web
+set env svc/web A=1
+set env deploy/web 1A=b
+set env deploy/web A=b A-
+set env deploy/web Z-
+set env deploy/web -c nope A=3
+set env -f {files}/pod.yaml A=1 --local -o yaml
+set env -f {files}/pod.yaml --local --list
+set env -f {files}/pod.yaml --local --from=cm/settings
+set selector svc web a=b --dry-run=client -o yaml
+set selector svc web a=b --resource-version=1
+set selector svc web
+set selector svc web a
+set selector svc/web a=b --local
+set selector svc/web a=b c
+set selector -f {files}/pod.yaml a=b --local -o yaml
+set image deploy/web echo=x --local
+set image -f {files}/pod.yaml a=z --local -o yaml
+set image -f {files}/pod.yaml a=z --local
+set image -f {files}/pod.yaml a=x --local -o yaml
+set image deploy/web nope=x echo=y --dry-run=client
+set image deploy web *=nginx:1 --dry-run=client -o name
+set image deploy --all *=x:1 --dry-run=client
+set image deploy -l app=nope a=b
+set image svc/web a=b
+set image nope a=b
+set image
+set sa deploy/web
+set sa svc/web a
+set sa -f {files}/pod.yaml bob --local -o yaml
+set resources deploy/web -c nope --limits=cpu=1
+set resources -f {files}/pod.yaml --limits=cpu=1 --local -o yaml
+set resources svc/web --limits=cpu=1
+set resources deploy/web --limits=cpu=q
+set subject -f {files}/pod.yaml --user=x --local
+set subject clusterrolebinding/cluster-admin --serviceaccount=x
+set subject clusterrolebinding/cluster-admin --group=system:masters
+set subject clusterrolebinding/cluster-admin
+set subject deploy/web --user=a
+patch -f {files}/pod.yaml --local -p {"spec":{"containers":[{"name":"a","image":"y"}]}} -o yaml
+patch -f {files}/pod.yaml --local -p {"spec":{"containers":[{"name":"a","image":"y"}]}}
+patch pod x --local -p {}
+patch deploy web --dry-run=client -p {"spec":{"replicas":3}} -o jsonpath={.spec.replicas}
+patch deploy web --dry-run=client -p {"spec":{"replicas":2}}
+label -f {files}/pod.yaml a=b --local -o yaml
+annotate -f {files}/pod.yaml a=b --local
+create -f {files}/cm.yaml -o wide
+label deploy web a=b -o wide
+scale deploy web --replicas=2 -o wide
+events -o wide
+events --chunk-size=1 -o jsonpath={.items[*].kind}
+get pods --chunk-size=1 -A
+get pods --chunk-size=0 -A -o name
+get configmaps -A --chunk-size=2 -o name
+get ns default -v=6
+get ns default -v=7
+get ns default --vmodule=x=1 --log-flush-frequency=1s
+get ns default --username=a --password=b
+get pods --as=nobody
+get pods --as=nobody --as-group=system:masters
+get pods --as-uid=5
+get ns default --tls-server-name=kubernetes.default
+get ns default --tls-server-name=wrong.example
+get ns default --proxy-url=x
+get -f http://127.0.0.1:{port}/cm.yaml
+get -f http://127.0.0.1:{port}/nope.yaml
+apply -f http://127.0.0.1:{port}/settings.yaml --dry-run=server
+rollout undo deploy/web --field-manager=x
+rollout restart deploy/web --dry-run=client
+scale deploy web --replicas=2 --field-manager=x
+describe pods --field-selector=a=b
 `
   .split("\n")
   .filter(Boolean);
 
 const logged = "the real one logs it, with the time and its process number";
-const fieldOrder = "the real one has Go's order of the fields, ours is that of the alphabet, as in YAML";
+const newField = "the real one is older than the server, and forgets a field that it does not know";
 const ownHelp = "help texts are our own words";
 
 /** What describes the objects of kubectl-kinds.yaml. */
@@ -599,6 +742,65 @@ apply -f {files}/one.yaml --applyset=configmaps/as-a --prune
   .split("\n")
   .filter(Boolean);
 
+/** What changes a kubeconfig, each beginning with one that names a cluster `c`, a user `u` and a context `x`. */
+export const kubeconfigChanges: readonly string[] = `
+config set-context y --cluster=a --user=b --namespace=c
+config set-context x --cluster=d
+config set-context --current --namespace=c
+config set-context x --current
+config set-context
+config set-credentials v --auth-provider=gcp --auth-provider-arg=a=b --auth-provider-arg=c=d
+config set-credentials v --exec-command=/bin/x --exec-api-version=client.authentication.k8s.io/v1 --exec-arg=a,b --exec-arg=c --exec-env=A=b --exec-env=C=d --exec-interactive-mode=Never --exec-provide-cluster-info
+config set-credentials v --exec-command=/bin/x --exec-interactive-mode=Bad
+config set-credentials v --exec-command=/bin/x --exec-env=A-
+config set-credentials v --exec-arg=a
+config set-credentials u --token=a --username=b
+config set-credentials u --username=b --password=c
+config set-credentials u --auth-provider-arg=a=b
+config set-credentials u --client-certificate=/nope --embed-certs
+config set-credentials u --embed-certs
+config set-credentials u --client-certificate=/nope
+config set users.u.client-key-data Zm9v --set-raw-bytes=false
+config set users.u.client-key-data foo
+config set users.u.client-key-data foo --set-raw-bytes=true
+config set users.u.exec.command y
+config set clusters.c.server https://x
+config set clusters.a.b.c.server https://x
+config set clusters.c.insecure-skip-tls-verify true
+config set clusters.c.insecure-skip-tls-verify maybe
+config set contexts.x.namespace y
+config set current-context y
+config set nope y
+config set preferences.colors true
+config unset current-context
+config unset users
+config unset users.u
+config unset users.nope
+config unset users.u.token
+config unset users.nope.token
+config unset nope
+config set-cluster c --server=https://x --proxy-url=http://p --tls-server-name=t
+config set-cluster c --certificate-authority=/nope --insecure-skip-tls-verify
+config set-cluster c --embed-certs
+config set-cluster c --insecure-skip-tls-verify
+config set-cluster d --disable-compression
+config use-context nope
+config use-context x
+config rename-context a b
+config rename-context x z
+config rename-context x x
+config delete-context x
+config delete-user u
+config delete-cluster c
+config delete-cluster nope
+config get-contexts nope
+config get-users
+config get-clusters
+config view
+`
+  .split("\n")
+  .filter(Boolean);
+
 /** Where only the exit code is the same, and why. */
 export const acceptedDifferences: readonly { line: string; why: string }[] = [
   {
@@ -610,7 +812,16 @@ export const acceptedDifferences: readonly { line: string; why: string }[] = [
   { line: "run x", why: logged },
   { line: "scale deploy web", why: logged },
   { line: "autoscale deploy web", why: logged },
-  { line: "config view -o json", why: fieldOrder },
+  { line: "kustomize {files}/kz x", why: logged },
+  { line: "kustomize {files}/kz --load-restrictor=bad", why: logged },
+  { line: "kustomize {files}/kz -o /nope/x", why: logged },
+  { line: "get ns --profile=nope", why: logged },
+  { line: "get ns --match-server-version", why: "each says its own version" },
+  { line: "set image deploy/web echo=x --dry-run=client -o yaml", why: newField },
+  { line: "wait --for=condition=Available deploy/web -o yaml", why: newField },
+  { line: "config set x", why: ownHelp },
+  { line: "config set-credentials", why: ownHelp },
+  { line: "config use-context", why: ownHelp },
   { line: "create secret", why: ownHelp },
   { line: "create service", why: ownHelp },
   { line: "--help", why: ownHelp },

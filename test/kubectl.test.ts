@@ -1,16 +1,18 @@
 /** The built-in kubectl beside the real one: the same invocations against the same cluster, byte by byte, exit codes and standard error included. */
 import { execFile, execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../src/base/node/system-clock.ts";
 import { systemRandom } from "../src/base/node/system-random.ts";
 import { runKubectl } from "../src/kubectl/kubectl.ts";
 import { type CommandOutput, describeCluster } from "../src/testing/cluster-fixture.ts";
-import { acceptedDifferences, descriptions, flow, invocations } from "./kubectl-invocations.ts";
+import { acceptedDifferences, descriptions, flow, invocations, kubeconfigChanges } from "./kubectl-invocations.ts";
 
 const run = promisify(execFile);
 // Alpha in the real one, too.
@@ -39,12 +41,28 @@ kind: Service
 metadata: { name: as-s, labels: { app: x } }
 spec: { ports: [{ port: 80 }] }
 `,
+  "pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: lp}\nspec: {containers: [{name: a, image: x}]}\n",
+  "settings.yaml": 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {long: "one\\ntwo\\n"}\n',
+  "kz/kustomization.yaml": "resources: [cm.yaml]\nnamePrefix: p-\n",
+  "kz/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: c}\n",
   "config.json": '{"auths":{"a":{"auth":"YTpi"}}}',
   env: 'A=1\n# c\nB = 2\nHOME\nC="x y"\n',
   "dir/one": "1\n",
   "dir/two": "2\n",
   "dir/below/three": "3\n",
 };
+
+const smallKubeconfig = `apiVersion: v1
+kind: Config
+preferences: {}
+clusters:
+- { name: c, cluster: { server: "https://c" } }
+users:
+- { name: u, user: { token: t } }
+contexts:
+- { name: x, context: { cluster: c, user: u } }
+current-context: x
+`;
 
 function writeFiles(): string {
   const folder = mkdtempSync(join(tmpdir(), "pnt-kubectl-"));
@@ -170,6 +188,15 @@ async function ours(args: readonly string[], environment: NodeJS.ProcessEnv): Pr
   return { stdout: stdout.text(), stderr: stderr.text(), exitCode };
 }
 
+/** A few at a time: while one waits for its answer, another starts. */
+async function inParallel<T>(items: readonly T[], work: (item: T, i: number) => Promise<void>): Promise<void> {
+  const waiting = [...items.entries()];
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) await work(next[1], next[0]);
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+}
+
 /** What is no fault of either: ages tick between the two, and upstream's own client says that it is older than the server. */
 function comparable({ stdout, stderr, exitCode }: CommandOutput): CommandOutput {
   const settled = (text: string) =>
@@ -179,6 +206,10 @@ function comparable({ stdout, stderr, exitCode }: CommandOutput): CommandOutput 
       .replace(/AGE +/g, "AGE ")
       .replace(/(RenewTime: +).*|(LastHeartbeatTime).*/g, "$1$2")
       .replace(/(renewTime|lastHeartbeatTime|resourceVersion)"?: .*/g, "$1")
+      // With -v: when it was, who wrote it, how long it took.
+      .replace(/^I\d{4} [\d:.]+ +\d+ /gm, "I ")
+      .replace(/in \d+ milliseconds/g, "in N milliseconds")
+      .replace(/(User-Agent: ).*/g, "$1")
       // Of an answer that is not stored: the second in which it was given.
       .replace(/("kind": "SelfSubjectReview"[\s\S]*"creationTimestamp": )"[^"]*"/, "$1NOW")
       .replace(/[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]+ [+-]\d{4} +(?=[A-Z][a-z]{2}, \d\d)/g, "HEARTBEAT ");
@@ -204,12 +235,24 @@ describe.skipIf(!isComparable)(
   () => {
     describeCluster("beside the real kubectl", {}, (cluster) => {
       const folder = writeFiles();
-      afterAll(() => rmSync(folder, { recursive: true, force: true }));
+      const server = createServer((request, response) => {
+        const content = files[request.url!.slice(1)];
+        response.writeHead(content === undefined ? 404 : 200).end(content);
+      });
+      beforeAll(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve)));
+      afterAll(() => {
+        server.close();
+        rmSync(folder, { recursive: true, force: true });
+      });
+      const filled = (line: string) =>
+        line.replaceAll("{files}", folder).replaceAll("{port}", String((server.address() as AddressInfo).port));
       const environment = () => ({
         ...process.env,
         PINNACE_HOME: cluster.home,
         KUBECONFIG: cluster.kubeconfig,
         EDITOR: "true",
+        // The real one lives too short for its collector to be worth its time.
+        GOGC: "off",
       });
 
       test(`says the same while ${flow.length} invocations change the cluster`, { timeout: 120_000 }, async () => {
@@ -219,7 +262,7 @@ describe.skipIf(!isComparable)(
             await cluster.kubectl`create namespace ${namespace}`;
             const answers: string[] = [];
             for (const line of flow) {
-              const args = [...wordsOf(line.replaceAll("{files}", folder)), "-n", namespace];
+              const args = [...wordsOf(filled(line)), "-n", namespace];
               const { stdout, stderr, exitCode } = comparable(await kubectl(args, environment()));
               answers.push(`${line} (${exitCode})\n${stdout}${stderr}`.replaceAll(namespace, "pnt-flow"));
             }
@@ -235,7 +278,7 @@ describe.skipIf(!isComparable)(
         const pod = (await cluster.kubectl`get pods -l app=web -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
         const differences: Record<string, unknown> = {};
         const compare = async (line: string, seen: (output: CommandOutput) => unknown) => {
-          const args = wordsOf(line.replaceAll("{pod}", pod).replaceAll("{files}", folder));
+          const args = wordsOf(filled(line.replaceAll("{pod}", pod)));
           const answers = await Promise.all([theirs(args, environment()), ours(args, environment())]);
           const [expected, actual] = answers.map(seen);
           if (JSON.stringify(expected) !== JSON.stringify(actual)) differences[line] = { expected, actual };
@@ -248,11 +291,23 @@ describe.skipIf(!isComparable)(
                 compare(line, ({ exitCode }) => exitCode),
           ),
         ];
-        // A few at a time: while one waits for its answer, another starts.
-        const workers = Array.from({ length: 3 }, async () => {
-          for (let next = work.shift(); next; next = work.shift()) await next();
+        await inParallel(work, (compareOne) => compareOne());
+        expect(differences).toEqual({});
+      });
+
+      test(`writes the same kubeconfig in ${kubeconfigChanges.length} invocations`, { timeout: 120_000 }, async () => {
+        const differences: Record<string, unknown> = {};
+        await inParallel(kubeconfigChanges, async (line, i) => {
+          const file = join(folder, `kubeconfig-${i}`);
+          const answers = [];
+          for (const kubectl of [theirs, ours]) {
+            writeFileSync(file, smallKubeconfig);
+            const answer = await kubectl(wordsOf(line), { ...environment(), KUBECONFIG: file });
+            answers.push({ ...answer, kubeconfig: readFileSync(file, "utf8") });
+          }
+          const [expected, actual] = answers;
+          if (JSON.stringify(expected) !== JSON.stringify(actual)) differences[line] = { expected, actual };
         });
-        await Promise.all(workers);
         expect(differences).toEqual({});
       });
 

@@ -16,6 +16,8 @@ export interface ExecCredential {
   token?: string;
   clientCertificateData?: string;
   clientKeyData?: string;
+  /** RFC 3339; absent: good for as long as the process lives. */
+  expirationTimestamp?: string;
 }
 
 /** What a program that asks for it is told of the cluster. */
@@ -91,4 +93,14 @@ function credentialIn(text: string, apiVersion: string): ExecCredential {
     throw new Error("getting credentials: exec plugin returned only certificate or key, not both");
   }
   return status;
+}
+
+/** The program's token for each request: asked for again when the one at hand is over. */
+export function renewedToken(first: ExecCredential, ask: () => ExecCredential, now: () => number): () => string {
+  let current = first;
+  return () => {
+    const { expirationTimestamp } = current;
+    if (expirationTimestamp && Date.parse(expirationTimestamp) <= now()) current = ask();
+    return current.token ?? "";
+  };
 }

@@ -6,8 +6,12 @@ import {
   constants,
   type IncomingHttpHeaders,
 } from "node:http2";
+import { isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import type { Clock, Timer } from "../base/clock.ts";
+import { identityHeaders } from "./identity-headers.ts";
 import type { Connection } from "./kubeconfig.ts";
+import { openTunnel } from "./proxy.ts";
 
 export interface HttpRequest {
   method: string;
@@ -135,23 +139,14 @@ export class Http2Connection {
   }
 
   #headersOf({ method, path, headers, body }: HttpRequest): Record<string, string | string[]> {
-    const { impersonate, token } = this.#connection;
     const all: Record<string, string | string[]> = {
       ":method": method,
       ":path": this.#pathPrefix + path,
       accept: "application/json",
       "user-agent": this.#userAgent,
+      ...identityHeaders(this.#connection),
       ...headers,
     };
-    if (token) all["authorization"] = `Bearer ${token()}`;
-    if (impersonate) {
-      all["impersonate-user"] = impersonate.user;
-      if (impersonate.uid) all["impersonate-uid"] = impersonate.uid;
-      if (impersonate.groups) all["impersonate-group"] = [...impersonate.groups];
-      for (const [key, values] of Object.entries(impersonate.extra ?? {})) {
-        all[`impersonate-extra-${encodeURIComponent(key)}`] = [...values];
-      }
-    }
     if (body !== undefined) all["content-length"] = String(Buffer.byteLength(body));
     return all;
   }
@@ -168,43 +163,51 @@ export class Http2Connection {
   }
 
   #connect(): Promise<ClientHttp2Session> {
-    const { server, ca, certificate, key, insecureSkipTlsVerify, tlsServerName } = this.#connection;
-    const connecting = new Promise<ClientHttp2Session>((resolve, reject) => {
-      const session = connect(server, {
-        ...(ca ? { ca } : {}),
-        ...(certificate && key ? { cert: certificate, key } : {}),
-        ...(tlsServerName ? { servername: tlsServerName } : {}),
-        rejectUnauthorized: !insecureSkipTlsVerify,
-        settings: { enablePush: false, initialWindowSize: windowBytes },
+    const { server, ca, certificate, key, insecureSkipTlsVerify, tlsServerName, proxyUrl } = this.#connection;
+    const security = {
+      ...(ca ? { ca } : {}),
+      ...(certificate && key ? { cert: certificate, key } : {}),
+      ...(tlsServerName ? { servername: tlsServerName } : {}),
+      rejectUnauthorized: !insecureSkipTlsVerify,
+    };
+    const open = (tunnel: Socket | undefined) =>
+      new Promise<ClientHttp2Session>((resolve, reject) => {
+        const session = connect(server, {
+          ...security,
+          settings: { enablePush: false, initialWindowSize: windowBytes },
+          ...(tunnel ? { createConnection: () => securedTunnel(tunnel, server, security) } : {}),
+        });
+        session.setMaxListeners(0);
+        const patience = this.#clock.setTimer(connectPatienceMs, () => {
+          session.destroy(new Error(`no connection within ${connectPatienceMs / 1000} s`));
+        });
+        session.once("connect", () => {
+          patience[Symbol.dispose]();
+          session.setLocalWindowSize(windowBytes * 4);
+          this.#watchOver(session);
+          // From here on it is the requests under way that keep the process alive.
+          session.unref();
+          resolve(session);
+        });
+        // A later session may have taken this one's place.
+        const forget = () => {
+          if (this.#session === connecting) this.#session = undefined;
+        };
+        session.on("error", (cause) => {
+          forget();
+          reject(cause);
+        });
+        session.once("close", () => {
+          patience[Symbol.dispose]();
+          forget();
+          reject(new Error("the connection closed"));
+        });
+        // No new requests on a session that is going away; those under way end on it.
+        session.once("goaway", forget);
       });
-      session.setMaxListeners(0);
-      const patience = this.#clock.setTimer(connectPatienceMs, () => {
-        session.destroy(new Error(`no connection within ${connectPatienceMs / 1000} s`));
-      });
-      session.once("connect", () => {
-        patience[Symbol.dispose]();
-        session.setLocalWindowSize(windowBytes * 4);
-        this.#watchOver(session);
-        // From here on it is the requests under way that keep the process alive.
-        session.unref();
-        resolve(session);
-      });
-      // A later session may have taken this one's place.
-      const forget = () => {
-        if (this.#session === connecting) this.#session = undefined;
-      };
-      session.on("error", (cause) => {
-        forget();
-        reject(cause);
-      });
-      session.once("close", () => {
-        patience[Symbol.dispose]();
-        forget();
-        reject(new Error("the connection closed"));
-      });
-      // No new requests on a session that is going away; those under way end on it.
-      session.once("goaway", forget);
-    });
+    const connecting: Promise<ClientHttp2Session> = proxyUrl
+      ? openTunnel(proxyUrl, server).then(open)
+      : open(undefined);
     // Whoever waits for it hears of a failure.
     connecting.catch(() => {});
     return connecting;
@@ -234,6 +237,21 @@ export class Http2Connection {
     const where = path.split("?")[0];
     return new TransportError(`${method} ${this.#connection.server}${where}${why}`, unsent, { cause });
   }
+}
+
+/** The stream to the server in a proxy's tunnel. */
+function securedTunnel(tunnel: Socket, server: string, security: ConnectionOptions): Socket {
+  const { protocol, hostname } = new URL(server);
+  if (protocol === "http:") return tunnel;
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const servername = security.servername ?? (isIP(host) ? undefined : host);
+  return connectTls({
+    ...security,
+    host,
+    socket: tunnel,
+    ALPNProtocols: ["h2"],
+    ...(servername ? { servername } : {}),
+  });
 }
 
 const requestsUnderWay = new WeakMap<ClientHttp2Session, number>();

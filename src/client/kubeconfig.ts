@@ -2,7 +2,9 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
-import { type ExecCredential, type ExecEntry, execCredential } from "./exec-credential.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { type ExecCredential, type ExecEntry, execCredential, renewedToken } from "./exec-credential.ts";
+import { proxyFromEnvironment } from "./proxy.ts";
 
 /** How to reach one cluster as one user. */
 export interface Connection {
@@ -17,6 +19,10 @@ export interface Connection {
   key?: string;
   /** The bearer token, read anew for each request when it stands in a file. */
   token?(): string;
+  /** A name and a password, where there is no token. */
+  basic?: { username: string; password: string };
+  /** The proxy on the way: `http://`, `https://` or `socks5://`. */
+  proxyUrl?: string;
   impersonate?: {
     user: string;
     uid?: string;
@@ -41,6 +47,7 @@ interface ClusterEntry {
   /** `true` is the word. */
   "insecure-skip-tls-verify"?: string;
   "tls-server-name"?: string;
+  "proxy-url"?: string;
 }
 
 interface UserEntry {
@@ -51,6 +58,7 @@ interface UserEntry {
   token?: string;
   tokenFile?: string;
   username?: string;
+  password?: string;
   exec?: ExecEntry;
   "auth-provider"?: unknown;
   as?: string;
@@ -129,7 +137,11 @@ function entries<T>(list: unknown, key: string): { name: string | undefined; val
 }
 
 /** What a context (the current one by default) says of the connection. Throws a KubeconfigError that names what is missing. */
-export function connectionOf(config: Kubeconfig, contextName = config.currentContext): Connection {
+export function connectionOf(
+  config: Kubeconfig,
+  contextName = config.currentContext,
+  now: () => number = () => systemClock.now(),
+): Connection {
   if (!contextName) {
     throw new KubeconfigError('no context is set; choose one with "kubectl config use-context" or name one');
   }
@@ -147,19 +159,30 @@ export function connectionOf(config: Kubeconfig, contextName = config.currentCon
       `user ${JSON.stringify(context.user)} logs in by an auth provider, which is not supported; use a program, a certificate or a token`,
     );
   }
-  const credential = user?.exec && credentialOf(user.exec, user.folder, cluster);
+  const exec = user?.exec;
+  const ask = () => credentialOf(exec!, user!.folder, cluster);
+  const credential = exec && ask();
   const ca = pem(cluster, "certificate-authority", cluster.folder);
   const certificate = credential?.clientCertificateData ?? (user && pem(user, "client-certificate", user.folder));
   const key = credential?.clientKeyData ?? (user && pem(user, "client-key", user.folder));
   const tokenFile = user?.tokenFile && resolve(user.folder, user.tokenFile);
-  const token = credential?.token ?? user?.token;
+  const { token } = user ?? {};
+  const proxyUrl = cluster["proxy-url"] || proxyFromEnvironment(cluster.server);
   return {
     server: cluster.server,
     ...(ca ? { ca } : {}),
     ...(cluster["insecure-skip-tls-verify"] === "true" ? { insecureSkipTlsVerify: true } : {}),
     ...(cluster["tls-server-name"] ? { tlsServerName: cluster["tls-server-name"] } : {}),
     ...(certificate && key ? { certificate, key } : {}),
-    ...(token ? { token: () => token } : tokenFile ? { token: () => readFileSync(tokenFile, "utf8").trim() } : {}),
+    ...(credential?.token
+      ? { token: renewedToken(credential, ask, now) }
+      : token
+        ? { token: () => token }
+        : tokenFile
+          ? { token: () => readFileSync(tokenFile, "utf8").trim() }
+          : {}),
+    ...(user?.username ? { basic: { username: user.username, password: user.password ?? "" } } : {}),
+    ...(proxyUrl ? { proxyUrl } : {}),
     ...(user?.as ? { impersonate: impersonation(user, user.as) } : {}),
     ...(context.namespace ? { namespace: context.namespace } : {}),
   };

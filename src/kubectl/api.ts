@@ -1,11 +1,14 @@
 /** Requests to the API server by path, with answers as objects. Failures are StatusErrors. */
+import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { StatusError } from "../apimachinery/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import { Http2Connection, TransportError } from "../client/http2-connection.ts";
+import { identityHeaders } from "../client/identity-headers.ts";
 import type { Connection } from "../client/kubeconfig.ts";
 import { CommandError } from "./command-error.ts";
-import { parseDurationMs } from "./flags.ts";
+import { cut, parseDurationMs } from "./flags.ts";
+import type { RequestTrace } from "./request-trace.ts";
 
 /** An object as the server sent it. */
 export interface Unstructured {
@@ -32,6 +35,8 @@ export interface ApiOptions {
   requestTimeout: string;
   signal: AbortSignal;
   onWarning(message: string): void;
+  /** Is told of every request and answer. */
+  trace?: RequestTrace;
 }
 
 export interface CallOptions {
@@ -41,6 +46,7 @@ export interface CallOptions {
 }
 
 const jsonType = "application/json";
+export const userAgent = "kubectl/v1.36.0 (linux/amd64) pinnace";
 
 export class Api {
   readonly server: string;
@@ -52,7 +58,7 @@ export class Api {
   constructor(connection: Connection, clock: Clock, options: ApiOptions) {
     this.connection = connection;
     this.server = connection.server;
-    this.#http = new Http2Connection(connection, clock, "kubectl/v1.36.0 (linux/amd64) pinnace");
+    this.#http = new Http2Connection(connection, clock, userAgent);
     this.#options = options;
     this.#timeoutMs = parseDurationMs(options.requestTimeout) ?? 0;
   }
@@ -76,7 +82,10 @@ export class Api {
       ...(body === undefined ? {} : { body: isText ? (body as string) : JSON.stringify(body) }),
       signal: this.#signal(),
     };
+    const answered = this.#tell(request);
     const { status, headers, body: answer } = await this.#reached(this.#http.request(request));
+    answered?.({ status, headers });
+    this.#options.trace?.received(answer.toString());
     for (const message of warningsOf(headers["warning"])) this.#options.onWarning(message);
     const text = answer.toString();
     if (status >= 400) throw failureOf(status, text);
@@ -86,7 +95,9 @@ export class Api {
   /** The answer's body as it arrives: logs, watches. */
   async stream(path: string, accept = jsonType): Promise<Readable> {
     const request = { method: "GET", path, headers: { accept }, signal: this.#options.signal };
+    const answered = this.#tell(request);
     const { status, headers, stream } = await this.#reached(this.#http.open(request));
+    answered?.({ status, headers });
     for (const message of warningsOf(headers["warning"])) this.#options.onWarning(message);
     if (status < 400) return stream;
     const chunks: Buffer[] = [];
@@ -96,6 +107,11 @@ export class Api {
 
   close(): void {
     this.#http.close();
+  }
+
+  #tell({ method, path, headers, body = "" }: { method: string; path: string; headers: object; body?: string }) {
+    const all = { ...headers, "user-agent": userAgent, ...identityHeaders(this.connection) };
+    return this.#options.trace?.sent({ method, url: this.server.replace(/\/+$/, "") + path, headers: all, body });
   }
 
   #signal(): AbortSignal {
@@ -135,7 +151,37 @@ function unreachable(server: string, error: TransportError): Error {
   const deepest = (function rootOf(cause: Error): Error {
     return cause.cause instanceof Error ? rootOf(cause.cause) : cause;
   })(error);
-  return new CommandError(`Unable to connect to the server: ${deepest.message}`, { isVerbatim: true });
+  const why = certificateProblem(deepest, hostname) ?? deepest.message;
+  return new CommandError(`Unable to connect to the server: ${why}`, { isVerbatim: true });
+}
+
+const unknownAuthority = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** What is wrong with the server's certificate, in Go's words; undefined where the trouble is another one. */
+function certificateProblem(error: Error, hostname: string): string | undefined {
+  const {
+    code = "",
+    cert,
+    host = hostname,
+  } = error as Error & {
+    code?: string;
+    host?: string;
+    cert?: { subjectaltname?: string };
+  };
+  const problem = (text: string) => `tls: failed to verify certificate: x509: ${text}`;
+  if (unknownAuthority.has(code)) return problem("certificate signed by unknown authority");
+  if (code === "CERT_HAS_EXPIRED") return problem("certificate has expired or is not yet valid");
+  if (code !== "ERR_TLS_CERT_ALTNAME_INVALID") return undefined;
+  const names = (cert?.subjectaltname ?? "").split(", ").map((entry) => cut(entry, ":") as [string, string]);
+  const kind = isIP(host.replace(/^\[|\]$/g, "")) ? "IP Address" : "DNS";
+  const valid = names.filter(([type]) => type === kind).map(([, name]) => name);
+  return problem(`certificate is valid for ${valid.join(", ")}, not ${host}`);
 }
 
 function failureOf(status: number, text: string): StatusError {

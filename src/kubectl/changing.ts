@@ -16,36 +16,45 @@ export interface ChangeWords {
   unchanged?: string | undefined;
   isSilentWhenUnchanged?: boolean;
   subresource?: string;
+  /** Whether a dry run is reported like the real thing. */
+  hidesDryRun?: boolean;
 }
 
-/** Applies a change to every object that the targets stand for; each is reported in the words given. */
+/**
+ * Applies a change to every object that the targets stand for; each is reported in the words given. With `local` nothing is
+ * asked of a server, and nothing sent.
+ */
 export async function changeObjects(
   invocation: Invocation,
   targets: readonly Target[],
   change: Change,
-  { done, unchanged = done, isSilentWhenUnchanged = false, subresource }: ChangeWords,
+  { done, unchanged = done, isSilentWhenUnchanged = false, subresource, hidesDryRun = false }: ChangeWords,
+  local?: readonly { target: Target; object: Unstructured }[],
 ): Promise<void> {
   const { session, flags } = invocation;
-  const api = await session.api();
-  const found = await fetchTargets(session, flags, targets);
+  const found = local ?? (await fetchTargets(session, flags, targets));
   if (found.length === 0) session.printError("No resources found\n");
   for (const { target, object } of found) {
     const patch = change(object, target);
     const { resource, namespace, name } = target;
     if (!patch || isWithin(patch, object)) {
       if (!isSilentWhenUnchanged || flags.string("output"))
-        await reportWritten(session, flags, resource, object, unchanged);
+        await reportWritten(session, flags, resource, object, unchanged, { hidesDryRun });
       continue;
     }
-    if (dryRunOf(flags) === "client") {
-      await reportWritten(session, flags, resource, merged(object, patch) as Unstructured, done);
+    if (local || dryRunOf(flags) === "client") {
+      await reportWritten(session, flags, resource, merged(object, patch) as Unstructured, done, { hidesDryRun });
       continue;
     }
-    const changed = await api.call("PATCH", pathOf(resource, namespace, name, subresource) + writeQuery(flags), {
-      body: patch,
-      contentType: "application/merge-patch+json",
-    });
-    await reportWritten(session, flags, resource, changed, done);
+    const changed = await (await session.api()).call(
+      "PATCH",
+      pathOf(resource, namespace, name, subresource) + writeQuery(flags),
+      {
+        body: patch,
+        contentType: "application/merge-patch+json",
+      },
+    );
+    await reportWritten(session, flags, resource, changed, done, { hidesDryRun });
   }
 }
 

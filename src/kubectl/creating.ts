@@ -22,27 +22,33 @@ export interface Creating {
   failure?: string | undefined;
   /** Whether Go would have the kind's struct in hand, which writes its fields in its own order. */
   isTyped?: boolean;
+  /** Whether --save-config counts for an object that is only shown, too. Default: true. */
+  remembersShown?: boolean;
 }
 
 /** Sends the object, or prints it when that is all the user wants. */
 export async function createObject(
   { session, flags }: Invocation,
   object: Unstructured,
-  { done = "created", failure, isTyped = false }: Creating = {},
+  { done = "created", failure, isTyped = false, remembersShown = true }: Creating = {},
 ): Promise<void> {
   const resource =
     wellKnownKind(object.apiVersion!, object.kind!) ??
-    (await session.catalog()).ofKind(object.apiVersion!, object.kind!);
+    (await session.catalogWith((catalog) => catalog.ofKind(object.apiVersion!, object.kind!))).ofKind(
+      object.apiVersion!,
+      object.kind!,
+    );
   if (!resource) throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(object.kind)}`);
   const isDry = dryRunOf(flags) === "client";
   if (resource.isNamespaced && (!isDry || flags.has("namespace"))) {
     object.metadata.namespace ??= (await session.namespace()).name;
   }
-  const complete = !flags.bool("save-config")
-    ? object
-    : isTyped
-      ? withTypedLastApplied(object)
-      : withLastApplied(object);
+  const complete =
+    !flags.bool("save-config") || (isDry && !remembersShown)
+      ? object
+      : isTyped
+        ? withTypedLastApplied(object)
+        : withLastApplied(object);
   if (isDry) return reportWritten(session, flags, resource, complete, done, { isTyped });
   const api = await session.api();
   const place = resource.isNamespaced ? object.metadata.namespace : undefined;

@@ -35,7 +35,7 @@ test.each([
   ["{.users[0].name}", "myself"],
   ["{.users[-1].name}", "e2e"],
   ["{.items[0:1].metadata.name}", "127.0.0.1"],
-  ["{.users[*]['name','user']}", 'myself {} e2e {"username":"admin","password":"secret"}'],
+  ["{.users[*]['name','user']}", 'myself {} e2e {"password":"secret","username":"admin"}'],
   ['{.users[?(@.name=="e2e")].user.password}', "secret"],
   ['{.items[?(@.metadata.name!="127.0.0.1")].status.capacity.cpu}', "8"],
   [

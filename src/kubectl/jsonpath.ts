@@ -3,6 +3,8 @@
  * slices and recursive descent. https://kubernetes.io/docs/reference/kubectl/jsonpath/
  */
 
+import { compactGoJson } from "./printers/printable.ts";
+
 export class JsonPathError extends Error {
   override readonly name = "JsonPathError";
 }
@@ -198,7 +200,7 @@ function render(segments: readonly Segment[], value: unknown, root: unknown): st
 /** A value as text: strings as they are, everything with structure as JSON. */
 function show(value: unknown): string {
   if (value === null || value === undefined) return value === null ? "null" : "";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? compactGoJson(value) : String(value);
 }
 
 function walk(steps: readonly Step[], value: unknown, root: unknown): unknown[] {

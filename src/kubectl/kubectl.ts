@@ -8,6 +8,9 @@ import { parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 import { Session, type Terminal } from "./session.ts";
 
+/** Verbs that an interrupt ends as a failure of theirs; the others end as the signal has it. */
+export const endedByInterrupt: ReadonlySet<string> = new Set(["get", "wait", "rollout", "events", "delete"]);
+
 /** Runs one command line, `argv` being what follows `kubectl`. Resolves to the exit code. Never rejects but for a mistake in this program. */
 export async function runKubectl(argv: readonly string[], terminal: Terminal): Promise<number> {
   if (argv[0] === "__complete" || argv[0] === "__completeNoDesc") {
@@ -102,6 +105,8 @@ async function runCommand(
   const globals = flags.seenAs(globalFlags, command.flags);
   const session = new Session(terminal, globals);
   try {
+    if (globals.string("profile") !== "none") throw new CommandError(`unknown profile '${globals.string("profile")}'`);
+    if (globals.bool("match-server-version")) await matchVersions(session);
     const exitCode = await command.run({ session, flags, args, dashAt });
     if (session.warnings > 0 && globals.bool("warnings-as-errors")) {
       throw new CommandError(`${session.warnings} warning${session.warnings === 1 ? "" : "s"} received`);
@@ -113,6 +118,14 @@ async function runCommand(
   } finally {
     session.close();
   }
+}
+
+/** Throws a CommandError unless the server is of this kubectl's very version. */
+async function matchVersions(session: Session): Promise<void> {
+  const { clientVersion, readServerVersion } = await import("./commands/version.ts");
+  const { gitVersion } = await readServerVersion(session);
+  if (gitVersion === clientVersion) return;
+  throw new CommandError(`server version (${gitVersion}) differs from client version (${clientVersion})`);
 }
 
 /** Flags may come before the verb: `kubectl -n web get pods`. */

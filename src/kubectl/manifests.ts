@@ -117,10 +117,20 @@ function filesOf(path: string, isRecursive: boolean): string[] {
 }
 
 async function download(url: string, signal: AbortSignal): Promise<string> {
-  const response = await fetch(url, { signal });
+  const response = await fetch(url, { signal }).catch((error: Error) => {
+    const { code, message } = (error.cause ?? error) as NodeJS.ErrnoException;
+    const refused = `The connection to the server ${new URL(url).host} was refused - did you specify the right host or port?`;
+    throw new CommandError(
+      code === "ECONNREFUSED" ? refused : `unable to read URL ${JSON.stringify(url)}: ${message}`,
+      {
+        isVerbatim: true,
+      },
+    );
+  });
   if (!response.ok) {
     throw new CommandError(
       `unable to read URL ${JSON.stringify(url)}, server reported ${response.status} ${response.statusText}, status code=${response.status}`,
+      { isVerbatim: true },
     );
   }
   return response.text();

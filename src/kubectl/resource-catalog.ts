@@ -1,5 +1,4 @@
 /** What the server serves, and which of it a user means by `po`, `deploy.apps` or `pods.v1.` (kubectl's RESTMapper). */
-import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 
 export interface ApiResource {
@@ -15,57 +14,16 @@ export interface ApiResource {
   subresources: readonly string[];
 }
 
-interface DiscoveryList {
-  items?: {
-    metadata: { name?: string };
-    versions?: {
-      version: string;
-      resources?: {
-        resource: string;
-        responseKind?: { group?: string; version?: string; kind: string };
-        scope: string;
-        singularResource: string;
-        shortNames?: string[];
-        categories?: string[];
-        verbs: string[];
-        subresources?: { subresource: string }[];
-      }[];
-    }[];
-  }[];
-}
-
-const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-
 export class ResourceCatalog {
   /** Core first, then the groups in the server's order; of each group its preferred version first. */
   readonly resources: readonly ApiResource[];
 
-  constructor(resources: readonly ApiResource[]) {
-    this.resources = resources;
-  }
+  /** Whether it was read from disk: the server may serve more by now. */
+  readonly isRemembered: boolean;
 
-  static async discover(api: Api): Promise<ResourceCatalog> {
-    const lists = await Promise.all(["/api", "/apis"].map((path) => api.get<DiscoveryList>(path, aggregated)));
-    return new ResourceCatalog(
-      lists.flatMap(({ items = [] }) =>
-        items.flatMap(({ metadata, versions = [] }) =>
-          versions.flatMap(({ version, resources = [] }) =>
-            resources.map((resource) => ({
-              group: metadata.name ?? "",
-              version,
-              kind: resource.responseKind?.kind ?? "",
-              plural: resource.resource,
-              singular: resource.singularResource,
-              shortNames: resource.shortNames ?? [],
-              categories: resource.categories ?? [],
-              isNamespaced: resource.scope === "Namespaced",
-              verbs: resource.verbs,
-              subresources: (resource.subresources ?? []).map(({ subresource }) => subresource),
-            })),
-          ),
-        ),
-      ),
-    );
+  constructor(resources: readonly ApiResource[], isRemembered = false) {
+    this.resources = resources;
+    this.isRemembered = isRemembered;
   }
 
   /** Every resource once, in its preferred version. */

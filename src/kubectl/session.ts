@@ -1,6 +1,7 @@
 /** What one invocation works with: its input and output, the kubeconfig's choice, and connections made when they are first needed. */
 import { readFileSync } from "node:fs";
-import { delimiter } from "node:path";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
@@ -8,7 +9,8 @@ import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "
 import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { FlagValues } from "./flags.ts";
-import { type ApiResource, ResourceCatalog } from "./resource-catalog.ts";
+import { RequestTrace, requestsLevel } from "./request-trace.ts";
+import type { ApiResource, ResourceCatalog } from "./resource-catalog.ts";
 import { wellKnownResource } from "./well-known-resources.ts";
 
 export interface Terminal {
@@ -49,9 +51,19 @@ export class Session {
     return this.#warnings;
   }
 
-  /** The files that the kubeconfig is read from; the first is written to. */
+  /** The file that --kubeconfig names; the empty string without one. */
+  get kubeconfigFlag(): string {
+    return this.#flags.string("kubeconfig");
+  }
+
+  /** The context that --context names; the empty string without one. */
+  get contextFlag(): string {
+    return this.#flags.string("context");
+  }
+
+  /** The files that the kubeconfig is read from; undefined for the one in the home folder. */
   kubeconfigFiles(): string[] | undefined {
-    const named = this.#flags.string("kubeconfig");
+    const named = this.kubeconfigFlag;
     if (named) return [named];
     const fromEnvironment = this.terminal.environment["KUBECONFIG"]?.split(delimiter).filter(Boolean);
     return fromEnvironment?.length ? fromEnvironment : undefined;
@@ -71,6 +83,7 @@ export class Session {
         new Api(connection, this.terminal.clock, {
           requestTimeout: this.#flags.string("request-timeout"),
           signal: this.terminal.signal,
+          ...(this.#flags.number("v") >= requestsLevel ? { trace: this.#trace() } : {}),
           onWarning: (message) => {
             this.#warnings++;
             this.printError(`Warning: ${message}\n`);
@@ -80,12 +93,40 @@ export class Session {
   }
 
   catalog(): Promise<ResourceCatalog> {
-    return (this.#catalog ??= this.api().then((api) => ResourceCatalog.discover(api)));
+    return (this.#catalog ??= this.#discover(false));
+  }
+
+  /** The same, asked for anew whatever is remembered. */
+  freshCatalog(): Promise<ResourceCatalog> {
+    this.#catalog = this.#discover(true);
+    return this.#catalog;
+  }
+
+  async #discover(isFresh: boolean): Promise<ResourceCatalog> {
+    const [api, { rememberedCatalog }] = await Promise.all([this.api(), import("./discovery-cache.ts")]);
+    return rememberedCatalog(api, this.#cacheFolder(), this.terminal.clock, isFresh);
+  }
+
+  #cacheFolder(): string {
+    const { environment } = this.terminal;
+    const named = this.#flags.string("cache-dir") || environment["KUBECACHEDIR"];
+    return named || join(environment["HOME"] || homedir(), ".kube", "cache");
+  }
+
+  #trace(): RequestTrace {
+    const files = this.kubeconfigFiles() ?? [join(homedir(), ".kube", "config")];
+    return new RequestTrace(this.#flags.number("v"), this.terminal, files);
   }
 
   /** The resource a user's word means. Rejects with a CommandError when the server has no such one. */
   async resource(word: string): Promise<ApiResource> {
-    return wellKnownResource(word) ?? (await this.catalog()).find(word);
+    return wellKnownResource(word) ?? (await this.catalogWith((catalog) => catalog.lookUp(word))).find(word);
+  }
+
+  /** What the server serves: as it is remembered if that holds what is sought, else as it is now. */
+  async catalogWith(sought: (catalog: ResourceCatalog) => unknown): Promise<ResourceCatalog> {
+    const catalog = await this.catalog();
+    return !catalog.isRemembered || sought(catalog) ? catalog : this.freshCatalog();
   }
 
   /** The namespace that the user works in; `isChosen` when the command line named it. */
@@ -117,7 +158,15 @@ export class Session {
       : connectionOf(withOverrides(config, context, flags.string("cluster"), flags.string("user")), context);
     const file = (name: string) => (flags.string(name) ? readFileSync(flags.string(name), "utf8") : undefined);
     const [ca, certificate, key] = [file("certificate-authority"), file("client-certificate"), file("client-key")];
-    const token = flags.string("token");
+    const [token, username, password] = ["token", "username", "password"].map((name) => flags.string(name)) as [
+      string,
+      string,
+      string,
+    ];
+    if (!flags.string("as") && (flags.string("as-uid") || flags.list("as-group").length > 0)) {
+      const user = flags.string("user") || config.contexts.get(context ?? "")?.user || "";
+      throw new CommandError(`requesting uid, groups or user-extra for ${user} without impersonating a user`);
+    }
     return {
       ...base,
       ...(flags.string("server") ? { server: flags.string("server") } : {}),
@@ -126,6 +175,7 @@ export class Session {
       ...(flags.bool("insecure-skip-tls-verify") ? { insecureSkipTlsVerify: true } : {}),
       ...(flags.string("tls-server-name") ? { tlsServerName: flags.string("tls-server-name") } : {}),
       ...(token ? { token: () => token } : {}),
+      ...(username || password ? { basic: { username, password } } : {}),
       ...(flags.string("as")
         ? {
             impersonate: {

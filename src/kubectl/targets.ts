@@ -4,7 +4,7 @@ import type { Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { Flag, FlagValues } from "./flags.ts";
 import { namesManifests, readManifests } from "./manifests.ts";
-import { type ApiResource, apiVersionOf, pathOf } from "./resource-catalog.ts";
+import { type ApiResource, apiVersionOf, pathOf, splitApiVersion } from "./resource-catalog.ts";
 import type { Session } from "./session.ts";
 import { wellKnownResource } from "./well-known-resources.ts";
 
@@ -24,6 +24,13 @@ export const selectorFlags: readonly Flag[] = [
   { name: "selector", short: "l", kind: "string", help: "only objects whose labels match" },
   { name: "field-selector", kind: "string", help: "only objects whose fields match" },
 ];
+
+export const chunkSizeFlag: Flag = {
+  name: "chunk-size",
+  kind: "int",
+  default: 500,
+  help: "how many objects to ask for at a time; 0 for all at once",
+};
 
 export const allNamespacesFlag: Flag = {
   name: "all-namespaces",
@@ -72,7 +79,7 @@ export async function targetsOf(session: Session, flags: FlagValues, args: reado
 async function resourcesOf(session: Session, word: string): Promise<ApiResource[]> {
   const known = wellKnownResource(word);
   if (known) return [known];
-  const catalog = await session.catalog();
+  const catalog = await session.catalogWith((known) => known.category(word) ?? known.lookUp(word));
   return catalog.category(word) ?? [catalog.find(word)];
 }
 
@@ -95,8 +102,43 @@ async function namedTargets(session: Session, args: readonly string[]): Promise<
   return targets;
 }
 
+export const localFlag: Flag = { name: "local", kind: "bool", help: "work on the files alone, without a server" };
+
+/** The objects of the files, as --local has it: no server is asked. */
+export async function localTargets(
+  session: Session,
+  flags: FlagValues,
+  args: readonly string[],
+): Promise<{ target: Target; object: Unstructured }[]> {
+  if (!namesManifests(flags) || args.length > 0) {
+    throw new CommandError(
+      "you must specify resources by --filename when --local is set.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
+    );
+  }
+  const selector = parseLabelSelector(stringOf(flags, "selector"));
+  const objects = (await readManifests(session, flags)).map(({ object }) => object);
+  return objects
+    .filter(({ metadata }) => selector.matches(metadata.labels ?? {}))
+    .map((object) => ({
+      object,
+      target: { resource: assumedResource(object), namespace: object.metadata.namespace, name: object.metadata.name },
+    }));
+}
+
+/** What is known of a kind without asking: enough to name its objects. */
+function assumedResource({ apiVersion = "", kind = "" }: Unstructured): ApiResource {
+  const { group, version } = splitApiVersion(apiVersion);
+  const singular = kind.toLowerCase();
+  const rest = { shortNames: [], categories: [], isNamespaced: true, verbs: [], subresources: [] };
+  return { group, version, kind, singular, plural: `${singular}s`, ...rest };
+}
+
 async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {
-  const [objects, catalog] = await Promise.all([readManifests(session, flags), session.catalog()]);
+  // The question to the server is under way while the files are read.
+  const [objects] = await Promise.all([readManifests(session, flags), session.catalog()]);
+  const catalog = await session.catalogWith((known) =>
+    objects.every(({ object }) => known.ofKind(object.apiVersion!, object.kind!)),
+  );
   const { name: namespace, isChosen } = await session.namespace();
   const selector = parseLabelSelector(stringOf(flags, "selector"));
   const chosen = objects.filter(({ object }) => selector.matches(object.metadata.labels ?? {}));
@@ -159,10 +201,12 @@ export async function listAll(session: Session, target: Target, flags: FlagValue
   const api = await session.api();
   const { resource } = target;
   const items: Unstructured[] = [];
+  const limit = flags.knows("chunk-size") ? flags.number("chunk-size") : Number(chunkSizeFlag.default);
+  const page: Record<string, string> = limit > 0 ? { limit: String(limit) } : {};
   let token: string | undefined;
   do {
     const list = await api.get<{ items?: Unstructured[] | null; metadata?: { continue?: string } }>(
-      targetPath(target, flags, { limit: "500", ...(token ? { continue: token } : {}) }),
+      targetPath(target, flags, { ...page, ...(token ? { continue: token } : {}) }),
     );
     for (const item of list.items ?? []) {
       items.push({ ...item, apiVersion: apiVersionOf(resource), kind: resource.kind });

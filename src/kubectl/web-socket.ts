@@ -1,7 +1,12 @@
 /** WebSockets to the API server with the connection's own proof of who is asking. */
+import { isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
 import { StatusError } from "../apimachinery/status-error.ts";
+import { identityHeaders } from "../client/identity-headers.ts";
 import type { Connection } from "../client/kubeconfig.ts";
+import { openTunnel } from "../client/proxy.ts";
+import { userAgent } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 
 /** A connection, and which of the protocols it speaks. */
@@ -11,18 +16,25 @@ export interface OpenSocket {
 }
 
 /** Resolves when the connection is open. Rejects with a StatusError when the server refused, in its words. */
-export function openWebSocket(connection: Connection, path: string, protocols: readonly string[]): Promise<OpenSocket> {
+export async function openWebSocket(
+  connection: Connection,
+  path: string,
+  protocols: readonly string[],
+): Promise<OpenSocket> {
+  const { proxyUrl, server } = connection;
+  const tunnel = proxyUrl ? await openTunnel(proxyUrl, server) : undefined;
   return new Promise((resolve, reject) => {
     let chosen = "";
     const base = connection.server.replace(/^http/, "ws").replace(/\/+$/, "");
-    const token = connection.token?.();
     const socket = new WebSocket(base + path, [], {
       headers: {
         "sec-websocket-protocol": protocols.join(","),
-        "user-agent": "kubectl/v1.36.0 (linux/amd64) pinnace",
-        ...(token ? { authorization: `Bearer ${token}` } : {}),
-        ...(connection.impersonate ? { "impersonate-user": connection.impersonate.user } : {}),
+        "user-agent": userAgent,
+        ...(identityHeaders(connection) as Record<string, string>),
       },
+      ...(tunnel
+        ? { createConnection: ((options: ConnectionOptions) => secured(tunnel, server, options)) as never }
+        : {}),
       ...(connection.ca ? { ca: connection.ca } : {}),
       ...(connection.certificate ? { cert: connection.certificate, key: connection.key } : {}),
       ...(connection.tlsServerName ? { servername: connection.tlsServerName } : {}),
@@ -56,4 +68,13 @@ export function openWebSocket(connection: Connection, path: string, protocols: r
       });
     });
   });
+}
+
+/** The stream to the server in a proxy's tunnel. */
+function secured(tunnel: Socket, server: string, options: ConnectionOptions): Socket {
+  if (server.startsWith("http:")) return tunnel;
+  const { ca, cert, key, rejectUnauthorized } = options;
+  const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
+  const servername = options.servername || (isIP(host) ? undefined : host);
+  return connectTls({ ca, cert, key, rejectUnauthorized, host, socket: tunnel, ...(servername ? { servername } : {}) });
 }

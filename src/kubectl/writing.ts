@@ -46,7 +46,7 @@ export function dryRunOf(flags: FlagValues): DryRun {
 export function writeQuery(flags: FlagValues, more: Record<string, string> = {}): string {
   const query = new URLSearchParams();
   if (dryRunOf(flags) === "server") query.set("dryRun", "All");
-  query.set("fieldManager", flags.string("field-manager"));
+  if (flags.knows("field-manager")) query.set("fieldManager", flags.string("field-manager"));
   const validation = validationOf(flags);
   if (validation) query.set("fieldValidation", validation);
   for (const [key, value] of Object.entries(more)) query.set(key, value);
@@ -71,11 +71,11 @@ export async function reportWritten(
   resource: Pick<ApiResource, "kind" | "group">,
   object: Unstructured,
   operation: string,
-  { isTyped = false } = {},
+  { isTyped = false, hidesDryRun = false } = {},
 ): Promise<void> {
   const printer = await printerOf(flags, { isTyped });
   if (printer) return session.print(await printer(object));
-  const dryRun = dryRunOf(flags);
+  const dryRun = hidesDryRun ? "none" : dryRunOf(flags);
   const suffix = dryRun === "client" ? " (dry run)" : dryRun === "server" ? " (server dry run)" : "";
   session.print(`${kindText(resource)}/${object.metadata.name} ${operation}${suffix}\n`);
 }

@@ -1,16 +1,24 @@
 /** `pinnace kubectl`: the built-in kubectl on this terminal. */
 import { Writable } from "node:stream";
 import { systemClock } from "../../base/node/system-clock.ts";
-import { runKubectl } from "../../kubectl/kubectl.ts";
+import { endedByInterrupt, runKubectl } from "../../kubectl/kubectl.ts";
 
-/** Resolves to the exit code; an interrupt ends what is running with kubectl's 130. */
+/** What a shell sees of a program that wrote into a closed pipe. */
+const brokenPipeExitCode = 141;
+
+/** Resolves to the exit code; an interrupt, or an output that nobody reads, ends what is running as it ends kubectl. */
 export async function kubectl(argv: readonly string[]): Promise<number> {
   const interrupted = new AbortController();
   const onSignal = () => {
     interrupted.abort(new Error("interrupted"));
     // Whatever does not heed it must not keep the user waiting.
-    process.exit(130);
+    if (argv.some((word) => endedByInterrupt.has(word))) process.exit(1);
+    // As the signal itself would: a script's shell stops, too.
+    process.kill(process.pid, "SIGINT");
   };
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? brokenPipeExitCode : 1);
+  });
   process.once("SIGINT", onSignal);
   let said = "";
   const stderr = new Writable({

@@ -15,13 +15,13 @@ export const apiResources: Command = {
     { name: "no-headers", kind: "bool", help: "no line of headings" },
     { name: "output", short: "o", kind: "string", help: "wide or name" },
     { name: "sort-by", kind: "string", help: "name or kind" },
-    { name: "cached", kind: "bool", help: "accepted" },
+    { name: "cached", kind: "bool", help: "what is remembered of the server will do" },
   ],
   async run({ session, flags }) {
     const output = flags.string("output");
     if (output && output !== "wide" && output !== "name") throw new CommandError(`--output ${output} is not available`);
     const [verbs, categories] = [flags.commaList("verbs"), flags.commaList("categories")];
-    const found = (await session.catalog())
+    const found = (await (flags.bool("cached") ? session.catalog() : session.freshCatalog()))
       .preferred()
       .filter(
         (resource) =>
@@ -67,7 +67,7 @@ export const apiVersions: Command = {
   usage: "",
   flags: [],
   async run({ session }) {
-    const versions = new Set((await session.catalog()).resources.map(apiVersionOf));
+    const versions = new Set((await session.freshCatalog()).resources.map(apiVersionOf));
     session.print(
       [...versions]
         .sort()

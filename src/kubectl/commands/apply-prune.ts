@@ -49,6 +49,18 @@ export async function prune(
   applied: readonly Unstructured[],
 ): Promise<void> {
   const kept = new Set(applied.map(({ metadata }) => metadata.uid));
+  for (const { target, object } of await prunedTargets({ session, flags }, resources, targets)) {
+    if (!kept.has(object.metadata.uid)) await pruneObject(session, flags, target);
+  }
+}
+
+/** Everything that an earlier apply made of these kinds, where the manifests' objects are. */
+export async function prunedTargets(
+  { session, flags }: Pick<Invocation, "session" | "flags">,
+  resources: readonly ApiResource[],
+  targets: readonly Target[],
+): Promise<{ target: Target; object: Unstructured }[]> {
+  const all: { target: Target; object: Unstructured }[] = [];
   const namespaces = new Set(targets.flatMap(({ namespace }) => (namespace === undefined ? [] : [namespace])));
   if (flags.has("namespace")) namespaces.add((await session.namespace()).name);
   for (const resource of resources) {
@@ -56,10 +68,10 @@ export async function prune(
     if (!resource.isNamespaced && flags.has("namespace")) continue;
     for (const namespace of resource.isNamespaced ? namespaces : [undefined]) {
       const found = await fetchTargets(session, flags, [{ resource, namespace, name: undefined }]);
-      const gone = found.filter(({ object }) => !kept.has(object.metadata.uid) && lastAppliedOf(object));
-      for (const { target } of gone) await pruneObject(session, flags, target);
+      all.push(...found.filter(({ object }) => lastAppliedOf(object)));
     }
   }
+  return all;
 }
 
 /** Deletes one object, unless this is a dry run, and says so. */

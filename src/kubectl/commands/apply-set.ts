@@ -57,7 +57,9 @@ export async function applySetOf({ session, flags }: Invocation): Promise<ApplyS
   const reference = flags.string("applyset");
   const at = reference.indexOf("/");
   const [word, name] = at < 0 ? ["secrets", reference] : [reference.slice(0, at), reference.slice(at + 1)];
-  const resource = name.includes("/") ? undefined : (await session.catalog()).lookUp(word);
+  const resource = name.includes("/")
+    ? undefined
+    : (await session.catalogWith((catalog) => catalog.lookUp(word))).lookUp(word);
   if (!resource) {
     throw new CommandError(`invalid parent reference ${JSON.stringify(reference)}: no matches for /, Resource=${word}`);
   }
@@ -148,7 +150,7 @@ export async function pruneApplySet(
   const { session } = invocation;
   const now = contentsOfTargets(set, targets);
   const all = together(set.before, now);
-  const catalog = await session.catalog();
+  const catalog = await session.freshCatalog();
   const kept = new Set(applied.map(({ metadata }) => metadata.uid));
   const namespaces = [...(set.namespace === undefined ? [] : [set.namespace]), ...all.namespaces];
   for (const groupKind of [...all.groupKinds].sort()) {

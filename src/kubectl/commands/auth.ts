@@ -1,7 +1,9 @@
 /** `kubectl auth`: can-i, whoami; reconcile has a file of its own. */
+import type { Unstructured } from "../api.ts";
 import type { CommandGroup } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { cut } from "../flags.ts";
+import { outputFlags, printerOf } from "../printers/printer.ts";
 import { TabWriter } from "../tab-writer.ts";
 import { allNamespacesFlag } from "../targets.ts";
 import { reconcile } from "./auth-reconcile.ts";
@@ -77,14 +79,16 @@ export const auth: CommandGroup = {
 
         async function attributesOf(verbName: string, text: string) {
           const [word, name] = cut(text, "/");
-          const resource = await session.catalog().then((catalog) => {
-            try {
-              return catalog.find(word);
-            } catch {
-              if (word !== "*") session.printError(`Warning: the server doesn't have a resource type '${word}'\n`);
-              return { group: "", plural: word, isNamespaced: true };
-            }
-          });
+          const resource = await session
+            .catalogWith((known) => known.lookUp(word))
+            .then((catalog) => {
+              try {
+                return catalog.find(word);
+              } catch {
+                if (word !== "*") session.printError(`Warning: the server doesn't have a resource type '${word}'\n`);
+                return { group: "", plural: word, isNamespaced: true };
+              }
+            });
           if (!resource.isNamespaced && !flags.bool("all-namespaces")) {
             session.printError(
               `Warning: resource '${resource.plural}' is not namespace scoped${resource.group ? ` in group '${resource.group}'` : ""}\n\n`,
@@ -104,20 +108,16 @@ export const auth: CommandGroup = {
     whoami: {
       summary: "Experimental: Check self subject attributes",
       usage: "",
-      flags: [{ name: "output", short: "o", kind: "string", help: "json or yaml" }],
+      flags: [...outputFlags],
       async run({ session, flags }) {
+        const printer = await printerOf(flags, { isTyped: flags.string("output") === "json" });
         const api = await session.api();
         const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
         const review = await api.call<{
           status: { userInfo: { username: string; uid?: string; groups?: string[]; extra?: Record<string, string[]> } };
         }>("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });
-        if (flags.string("output") === "json") {
-          session.print(`${JSON.stringify(review, undefined, 4)}\n`);
-          return 0;
-        }
-        if (flags.string("output") === "yaml") {
-          const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
-          session.print(encodeYaml(review));
+        if (printer) {
+          session.print(await printer(review as unknown as Unstructured));
           return 0;
         }
         const { username, uid, groups, extra } = review.status.userInfo;

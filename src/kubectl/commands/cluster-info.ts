@@ -5,6 +5,7 @@ import type { Unstructured } from "../api.ts";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { type Pod, podPath } from "../pods.ts";
 import { withoutManagedFields } from "../printers/printable.ts";
+import { outputFlags, printerOf } from "../printers/printer.ts";
 import { pathOf } from "../resource-catalog.ts";
 
 const clusterInfoCommand: Command = {
@@ -52,7 +53,8 @@ const dump: Command = {
     { name: "namespaces", kind: "list", help: "which namespaces; kube-system and the current one by default" },
     { name: "all-namespaces", short: "A", kind: "bool", help: "every namespace" },
     { name: "pod-running-timeout", kind: "duration", default: "20s", help: "accepted" },
-    { name: "output", short: "o", kind: "string", default: "json", help: "json or yaml" },
+    { ...outputFlags[0]!, default: "json" },
+    ...outputFlags.slice(1),
   ],
   async run(invocation) {
     const { session, flags } = invocation;
@@ -64,20 +66,24 @@ const dump: Command = {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
     };
-    const isYaml = flags.string("output") === "yaml";
-    const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
-    const textOf = (list: { items?: Unstructured[] }) => {
-      const shown = { ...list, items: list.items?.map(withoutManagedFields) ?? [] };
-      return isYaml ? encodeYaml(shown) : `${JSON.stringify(shown, undefined, 4)}\n`;
+    const output = flags.string("output");
+    const printer = await printerOf(flags);
+    const keeps = flags.bool("show-managed-fields");
+    const textOf = async (list: { items?: Unstructured[] }) => {
+      const items = list.items?.map((item) => (keeps ? item : withoutManagedFields(item))) ?? [];
+      const shown = { ...list, items };
+      return output === "json"
+        ? `${JSON.stringify(shown, undefined, 4)}\n`
+        : printer!(shown as unknown as Unstructured);
     };
-    const extension = isYaml ? "yaml" : "json";
-    write(`nodes.${extension}`, textOf(await api.get(pathOf(core("nodes"), undefined))));
+    const extension = output === "json" || output === "yaml" ? output : "txt";
+    write(`nodes.${extension}`, await textOf(await api.get(pathOf(core("nodes"), undefined))));
     for (const namespace of await namespacesOf(invocation)) {
       let pods: Pod[] = [];
       for (const [name, resource] of dumped) {
         const list = await api.get<{ items?: Pod[] }>(pathOf(resource, namespace));
         if (name === "pods") pods = list.items ?? [];
-        write(join(namespace, `${name}.${extension}`), textOf(list));
+        write(join(namespace, `${name}.${extension}`), await textOf(list));
       }
       for (const pod of pods) {
         const name = pod.metadata.name;

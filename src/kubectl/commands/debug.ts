@@ -57,11 +57,10 @@ export const debug: Command = {
     }
     const command = dashAt === undefined ? [] : args.slice(dashAt);
     const api = await session.api();
-    const catalog = await session.catalog();
     const { name: namespace } = await session.namespace();
     for (const target of targets) {
       const [word, name] = target.includes("/") ? (target.split("/") as [string, string]) : ["pods", target];
-      const resource: ApiResource = catalog.find(word);
+      const resource: ApiResource = await session.resource(word);
       const object = await api.get(pathOf(resource, resource.isNamespaced ? namespace : undefined, name));
       const context: Context = { invocation, profile, command, namespace };
       const [pod, container] = await (resource.kind === "Node"

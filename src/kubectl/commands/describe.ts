@@ -7,7 +7,15 @@ import { describerOf, withoutEvents } from "../describe/catalog.ts";
 import { eventsOf, writeEvents } from "../describe/events.ts";
 import { Outline } from "../describe/outline.ts";
 import { manifestFlags } from "../manifests.ts";
-import { allNamespacesFlag, fetchTargets, listAll, selectorFlags, type Target, targetsOf } from "../targets.ts";
+import {
+  allNamespacesFlag,
+  chunkSizeFlag,
+  fetchTargets,
+  listAll,
+  selectorFlags,
+  type Target,
+  targetsOf,
+} from "../targets.ts";
 
 export const describe: Command = {
   summary: "Show details of a specific resource or group of resources",
@@ -15,10 +23,10 @@ export const describe: Command = {
   examples: ["describe pod web", "describe svc/web", "describe pods -l app=web"],
   flags: [
     ...manifestFlags,
-    ...selectorFlags,
+    selectorFlags[0]!,
     allNamespacesFlag,
     { name: "show-events", kind: "bool", default: true, help: "end with the events about it" },
-    { name: "chunk-size", kind: "int", default: 500, help: "accepted" },
+    chunkSizeFlag,
   ],
   async run(invocation) {
     const { session, flags, args } = invocation;

@@ -13,6 +13,7 @@ import { manifestFlags, namesManifests } from "../manifests.ts";
 import { withoutManagedFields } from "../printers/printable.ts";
 import { pathOf } from "../resource-catalog.ts";
 import { selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { prunedResources, prunedTargets } from "./apply-prune.ts";
 
 export const diff: Command = {
   summary: "Diff the live version against a would-be applied version",
@@ -25,17 +26,27 @@ export const diff: Command = {
     { name: "force-conflicts", kind: "bool", help: "with --server-side, take over fields of other managers" },
     { name: "field-manager", kind: "string", help: "who the fields would be booked under" },
     { name: "show-managed-fields", kind: "bool", help: "keep managedFields" },
-    { name: "concurrency", kind: "int", default: 1, help: "accepted" },
+    { name: "concurrency", kind: "int", default: 1, help: "how many objects to look at at a time" },
+    { name: "prune", kind: "bool", help: "also what apply --prune would delete" },
+    { name: "prune-allowlist", kind: "list", help: "with --prune, only these kinds: group/version/Kind" },
   ],
   /** 1 says that there are differences. */
   failureExitCode: 2,
   async run(invocation) {
     const { session, flags, args } = invocation;
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
+    if (flags.bool("force-conflicts") && !flags.bool("server-side")) {
+      throw new CommandError("--force-conflicts only works with --server-side");
+    }
     const targets = await targetsOf(session, flags, args);
     const folders = { live: mkdtempSync(join(tmpdir(), "LIVE-")), merged: mkdtempSync(join(tmpdir(), "MERGED-")) };
     try {
-      for (const target of targets) await writeVersions(invocation, target, folders);
+      const waiting = [...targets];
+      const worker = async () => {
+        for (let next = waiting.shift(); next; next = waiting.shift()) await writeVersions(invocation, next, folders);
+      };
+      await Promise.all(Array.from({ length: Math.max(1, flags.number("concurrency")) }, worker));
+      if (flags.bool("prune")) await writePruned(invocation, targets, folders.live);
       return runDiff(invocation, folders);
     } finally {
       for (const folder of Object.values(folders)) rmSync(folder, { recursive: true, force: true });
@@ -55,10 +66,27 @@ async function writeVersions(
     invocation.flags.bool("show-managed-fields") ? object : withoutManagedFields(object);
   const [before, after] = [live && shown(live), shown(merged)];
   if (target.resource.kind === "Secret" && target.resource.group === "") maskData(before, after);
-  const { group, version, kind } = target.resource;
-  const name = `${group ? `${group}.` : ""}${version}.${kind}.${target.namespace ?? ""}.${target.name}`;
+  const name = fileNameOf(target);
   if (before) writeFileSync(join(folders.live, name), encodeYaml(before));
   writeFileSync(join(folders.merged, name), encodeYaml(after));
+}
+
+/** What is in no manifest now stands only on the side of what is there. */
+async function writePruned(invocation: Invocation, targets: readonly Target[], folder: string): Promise<void> {
+  const { session, flags } = invocation;
+  const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
+  const kinds = await prunedResources(session, flags.commaList("prune-allowlist"));
+  const kept = new Set(targets.map(({ resource, namespace, name }) => pathOf(resource, namespace, name)));
+  for (const { target, object } of await prunedTargets(invocation, kinds, targets)) {
+    const { resource, namespace, name } = target;
+    if (kept.has(pathOf(resource, namespace, name))) continue;
+    const shown = flags.bool("show-managed-fields") ? object : withoutManagedFields(object);
+    writeFileSync(join(folder, fileNameOf(target)), encodeYaml(shown));
+  }
+}
+
+function fileNameOf({ resource: { group, version, kind }, namespace, name }: Target): string {
+  return `${group ? `${group}.` : ""}${version}.${kind}.${namespace ?? ""}.${name}`;
 }
 
 async function liveVersion({ session }: Invocation, { resource, namespace, name }: Target) {

@@ -10,7 +10,7 @@ import { listOf } from "../printers/printable.ts";
 import { outputFlags, printerOf } from "../printers/printer.ts";
 import { pathOf } from "../resource-catalog.ts";
 import { TabWriter } from "../tab-writer.ts";
-import { allNamespacesFlag } from "../targets.ts";
+import { allNamespacesFlag, chunkSizeFlag } from "../targets.ts";
 
 export const events: Command = {
   summary: "List events",
@@ -23,7 +23,7 @@ export const events: Command = {
     { name: "types", kind: "list", help: "Normal, Warning" },
     { name: "watch", short: "w", kind: "bool", help: "those that are there, then each that comes" },
     { name: "no-headers", kind: "bool", help: "no line of headings" },
-    { name: "chunk-size", kind: "int", default: 500, help: "accepted" },
+    chunkSizeFlag,
   ],
   async run(invocation) {
     const { session, flags } = invocation;
@@ -37,7 +37,7 @@ export const events: Command = {
     if (flags.string("for")) {
       const [word, name] = cut(flags.string("for"), "/");
       if (!name) throw new CommandError("--for must be in resource/name form");
-      const resource = (await session.catalog()).find(word);
+      const resource = await session.resource(word);
       fields.push(`involvedObject.kind=${resource.kind}`, `involvedObject.name=${name}`);
     }
     const path = pathOf({ group: "", version: "v1", plural: "events" }, everywhere ? undefined : namespace);
@@ -45,7 +45,17 @@ export const events: Command = {
     const types = flags.commaList("types").map((type) => type.toLowerCase());
     const isWanted = ({ type = "" }: Event) => types.length === 0 || types.includes(type.toLowerCase());
     if (flags.bool("watch")) return watchEvents(invocation, `${path}${query ? `${query}&` : "?"}watch=true`, isWanted);
-    const { items } = await api.get<{ items: Event[] }>(path + query);
+    const items: Event[] = [];
+    const limit = flags.number("chunk-size");
+    let page = limit > 0 ? `limit=${limit}` : "";
+    do {
+      const list = await api.get<{ items?: Event[]; metadata?: { continue?: string } }>(
+        [path + query, page].filter(Boolean).join(query ? "&" : "?"),
+      );
+      items.push(...(list.items ?? []).map((item) => ({ ...item, apiVersion: "v1", kind: "Event" })));
+      const token = list.metadata?.continue;
+      page = token ? `limit=${limit}&continue=${encodeURIComponent(token)}` : "";
+    } while (page);
     const found = items.filter(isWanted);
     found.sort((a, b) => lastSeen(a) - lastSeen(b));
     const printer = await printerOf(flags);

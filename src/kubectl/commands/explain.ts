@@ -57,7 +57,7 @@ export const explain: Command = {
 
 /** `deployments.apps.spec`: the group's parts and the fields both follow dots. */
 async function subjectOf({ session, flags }: Invocation, word: string, path: readonly string[]) {
-  const catalog = await session.catalog();
+  const catalog = await session.catalogWith((known) => known.lookUp(word));
   const find = (name: string): ApiResource => {
     try {
       return catalog.find(name);

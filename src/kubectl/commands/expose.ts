@@ -5,6 +5,7 @@ import { CommandError } from "../command-error.ts";
 import { createObject } from "../creating.ts";
 import { parseLabels } from "../generators.ts";
 import { manifestFlags } from "../manifests.ts";
+import { overrideFlags, withOverrides } from "../overrides.ts";
 import { fetchTargets, targetsOf } from "../targets.ts";
 import { writeFlags } from "../writing.ts";
 
@@ -32,7 +33,7 @@ export const expose: Command = {
     { name: "session-affinity", kind: "string", help: "None or ClientIP" },
     { name: "selector", kind: "string", help: "the pods' labels; by default those of the object's selector" },
     { name: "labels", short: "l", kind: "string", help: "the Service's labels" },
-    { name: "external-name", kind: "string", help: "for ExternalName" },
+    ...overrideFlags,
     { name: "save-config", kind: "bool", help: "remember the object for a later apply" },
   ],
   async run(invocation) {
@@ -43,33 +44,29 @@ export const expose: Command = {
       const ports = portsOf(object, flags.string("port"), flags.string("protocol"));
       const targetPort = flags.string("target-port");
       const name = flags.string("name") || object.metadata.name;
-      await createObject(
-        invocation,
-        {
-          apiVersion: "v1",
-          kind: "Service",
-          metadata: {
-            name,
-            ...labelsOf(flags.string("labels"), object),
-          },
-          spec: {
-            ports: ports.map(({ port, protocol }, i) => ({
-              ...(ports.length > 1 ? { name: `port-${i + 1}` } : {}),
-              port,
-              protocol,
-              targetPort: targetPort ? (/^\d+$/.test(targetPort) ? Number(targetPort) : targetPort) : port,
-            })),
-            selector,
-            ...(flags.string("type") ? { type: flags.string("type") } : {}),
-            ...(flags.string("external-ip") ? { externalIPs: [flags.string("external-ip")] } : {}),
-            ...(flags.string("load-balancer-ip") ? { loadBalancerIP: flags.string("load-balancer-ip") } : {}),
-            ...(flags.string("cluster-ip") ? { clusterIP: flags.string("cluster-ip") } : {}),
-            ...(flags.string("session-affinity") ? { sessionAffinity: flags.string("session-affinity") } : {}),
-            ...(flags.string("external-name") ? { externalName: flags.string("external-name") } : {}),
-          },
+      const service: Unstructured = {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: {
+          name,
+          ...labelsOf(flags.string("labels"), object),
         },
-        { done: "exposed", isTyped: true },
-      );
+        spec: {
+          ports: ports.map(({ port, protocol }, i) => ({
+            ...(ports.length > 1 ? { name: `port-${i + 1}` } : {}),
+            port,
+            protocol,
+            targetPort: targetPort ? (/^\d+$/.test(targetPort) ? Number(targetPort) : targetPort) : port,
+          })),
+          selector,
+          ...(flags.string("type") ? { type: flags.string("type") } : {}),
+          ...(flags.string("external-ip") ? { externalIPs: [flags.string("external-ip")] } : {}),
+          ...(flags.string("load-balancer-ip") ? { loadBalancerIP: flags.string("load-balancer-ip") } : {}),
+          ...(flags.string("cluster-ip") ? { clusterIP: flags.string("cluster-ip") } : {}),
+          ...(flags.string("session-affinity") ? { sessionAffinity: flags.string("session-affinity") } : {}),
+        },
+      };
+      await createObject(invocation, await withOverrides(flags, service), { done: "exposed", isTyped: true });
     }
     return 0;
   },

@@ -9,7 +9,15 @@ import { listOf } from "../printers/printable.ts";
 import { outputFlags, type Printer, printerOf, together } from "../printers/printer.ts";
 import { mergeTables, type Table, TablePrinter, tableAccept } from "../printers/table.ts";
 import type { ApiResource } from "../resource-catalog.ts";
-import { allNamespacesFlag, listAll, selectorFlags, type Target, targetPath, targetsOf } from "../targets.ts";
+import {
+  allNamespacesFlag,
+  chunkSizeFlag,
+  listAll,
+  selectorFlags,
+  type Target,
+  targetPath,
+  targetsOf,
+} from "../targets.ts";
 
 export const get: Command = {
   summary: "Display one or many resources",
@@ -29,7 +37,7 @@ export const get: Command = {
     { name: "show-kind", kind: "bool", help: "the kind before each name" },
     { name: "sort-by", kind: "string", help: "a JSONPath to sort by" },
     { name: "ignore-not-found", kind: "bool", help: "an object that is not there is no error" },
-    { name: "chunk-size", kind: "int", default: 500, help: "how many to ask for at a time" },
+    chunkSizeFlag,
     { name: "raw", kind: "string", help: "print what the server answers at this path" },
     { name: "server-print", kind: "bool", default: true, help: "tables made by the server" },
     { name: "subresource", kind: "string", help: "read this subresource: status, scale" },
@@ -50,7 +58,7 @@ export const get: Command = {
         `Required resource not specified.\nUse "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).`,
       );
     }
-    const printer = await printerOf(flags);
+    const printer = await printerOf(flags, { hasColumns: true });
     const targets = await targetsOf(session, flags, args);
     if (flags.bool("watch") || flags.bool("watch-only")) return watch(invocation, targets, printer);
     return printer ? printData(invocation, targets, printer) : printTables(invocation, targets);

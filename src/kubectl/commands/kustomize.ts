@@ -1,7 +1,11 @@
 /** `kubectl kustomize`: prints what a kustomization makes. */
+import { writeFileSync } from "node:fs";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import type { Flag } from "../flags.ts";
 import { sortKeys } from "../printers/printable.ts";
+
+const restrictors = ["LoadRestrictionsRootOnly", "LoadRestrictionsNone"];
 
 export const kustomize: Command = {
   summary: "Build a kustomization target from a directory or URL",
@@ -9,9 +13,32 @@ export const kustomize: Command = {
   examples: ["kustomize overlays/production"],
   flags: [
     { name: "output", short: "o", kind: "string", help: "a file to write to" },
-    { name: "load-restrictor", kind: "string", default: "LoadRestrictionsRootOnly", help: "accepted" },
+    { name: "load-restrictor", kind: "string", default: restrictors[0]!, help: `one of: ${restrictors.join(", ")}` },
+    { name: "enable-helm", kind: "bool", help: "accepted: charts are refused" },
+    ...["helm-command", "helm-kube-version"].map((name): Flag => {
+      return {
+        name,
+        kind: "string",
+        default: name === "helm-command" ? "helm" : "",
+        help: "accepted: charts are refused",
+      };
+    }),
+    { name: "helm-api-versions", kind: "list", help: "accepted: charts are refused" },
+    { name: "helm-debug", kind: "bool", help: "accepted: charts are refused" },
+    { name: "enable-alpha-plugins", kind: "bool", help: "accepted: no plugins are run" },
+    { name: "as-current-user", kind: "bool", help: "accepted: no plugins are run" },
+    { name: "env", short: "e", kind: "list", help: "accepted: no plugins are run" },
+    { name: "mount", kind: "list", help: "accepted: no plugins are run" },
+    { name: "network", kind: "bool", help: "accepted: no plugins are run" },
+    { name: "network-name", kind: "string", default: "bridge", help: "accepted: no plugins are run" },
   ],
   async run({ session, flags, args }) {
+    const restrictor = flags.string("load-restrictor");
+    if (!restrictors.includes(restrictor)) {
+      throw new CommandError(
+        `illegal flag value --load-restrictor ${restrictor}; legal values: [${restrictors.join(" ")}]`,
+      );
+    }
     if (args.length > 1) throw new CommandError("specify one path to kustomization.yaml");
     const [{ buildKustomization }, { encodeYaml }] = await Promise.all([
       import("../kustomize/build.ts"),
@@ -20,8 +47,16 @@ export const kustomize: Command = {
     const objects = buildKustomization(args[0] ?? ".", (line) => session.printError(line));
     const text = objects.map((object) => encodeYaml(sortKeys(object))).join("---\n");
     const file = flags.string("output");
-    if (file) (await import("node:fs")).writeFileSync(file, text);
+    if (file) writeTo(file, text);
     else session.print(text);
     return 0;
   },
 };
+
+function writeTo(file: string, text: string): void {
+  try {
+    writeFileSync(file, text);
+  } catch {
+    throw new CommandError(`open ${file}: no such file or directory`);
+  }
+}

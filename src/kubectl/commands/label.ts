@@ -4,7 +4,7 @@ import { changeObjects, parseAssignments, splitAssignments } from "../changing.t
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
-import { allNamespacesFlag, fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
+import { allNamespacesFlag, fetchTargets, localFlag, localTargets, selectorFlags, targetsOf } from "../targets.ts";
 import { writeFlags } from "../writing.ts";
 
 function metadataCommand(field: "labels" | "annotations", noun: string, verb: string, done: string): Command {
@@ -20,7 +20,7 @@ function metadataCommand(field: "labels" | "annotations", noun: string, verb: st
       { name: "all", kind: "bool", help: "all objects of the kind in the namespace" },
       { name: "overwrite", kind: "bool", help: `a ${noun} that is there may change its value` },
       { name: "list", kind: "bool", help: `print the ${field}` },
-      { name: "local", kind: "bool", help: "accepted with --dry-run=client" },
+      localFlag,
       { name: "resource-version", kind: "string", help: "only if the object is at this version" },
     ],
     async run(invocation) {
@@ -29,13 +29,14 @@ function metadataCommand(field: "labels" | "annotations", noun: string, verb: st
       if (objects.length === 0 && !namesManifests(flags)) {
         throw new CommandError("one or more resources must be specified as <resource> <name> or <resource>/<name>");
       }
-      const targets = await targetsOf(session, flags, objects);
+      const local = flags.bool("local") ? await localTargets(session, flags, objects) : undefined;
+      const targets = local?.map(({ target }) => target) ?? (await targetsOf(session, flags, objects));
       if (words.length === 0 && !flags.bool("list")) {
         throw new CommandError(`at least one ${noun} update is required`);
       }
       const { set, remove } = parseAssignments(words);
       if (flags.bool("list")) {
-        for (const { object } of await fetchTargets(session, flags, targets)) {
+        for (const { object } of local ?? (await fetchTargets(session, flags, targets))) {
           for (const [key, value] of Object.entries(object.metadata[field] ?? {})) session.print(`${key}=${value}\n`);
         }
         return 0;
@@ -68,6 +69,7 @@ function metadataCommand(field: "labels" | "annotations", noun: string, verb: st
           done: field === "labels" && set.size === 0 ? "unlabeled" : done,
           ...(field === "labels" ? { unchanged: "not labeled" } : {}),
         },
+        local,
       );
       return 0;
     },

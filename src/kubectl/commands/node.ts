@@ -8,8 +8,8 @@ import { CommandError, usageError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
 import { type Pod, podPath } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
-import { fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
-import { dryRunFlag, dryRunOf, writeFlags } from "../writing.ts";
+import { chunkSizeFlag, fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { dryRunFlag, dryRunOf, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 
 const nodeFlags: readonly Flag[] = [
   dryRunFlag,
@@ -72,8 +72,13 @@ export const drain: Command = {
     { name: "timeout", kind: "duration", default: "0s", help: "how long to go on; 0 for ever" },
     { name: "disable-eviction", kind: "bool", help: "delete instead of evicting" },
     { name: "pod-selector", kind: "string", help: "only pods with these labels" },
-    { name: "skip-wait-for-delete-timeout", kind: "int", default: 0, help: "accepted" },
-    { name: "chunk-size", kind: "int", default: 500, help: "accepted" },
+    {
+      name: "skip-wait-for-delete-timeout",
+      kind: "int",
+      default: 0,
+      help: "do not wait for pods that have been going for longer",
+    },
+    chunkSizeFlag,
   ],
   async run(invocation) {
     const { session, args, flags } = invocation;
@@ -181,12 +186,15 @@ async function evict({ session, flags }: Invocation, { metadata }: Pod, deadline
       session.print(`evicting pod ${namespace}/${name}\n`);
     }
   }
+  const skipMs = flags.number("skip-wait-for-delete-timeout") * 1000;
   for (;;) {
     const present = await api.get(podPath(where)).catch((error: unknown) => {
       if (!(error instanceof StatusError && error.code === 404)) throw error;
       return undefined;
     });
     if (!present || present.metadata.uid !== uid) break;
+    const { deletionTimestamp } = present.metadata;
+    if (skipMs > 0 && deletionTimestamp && clock.now() - Date.parse(deletionTimestamp) > skipMs) break;
     if (clock.now() > deadlineMs) throw new CommandError("drain did not complete within the timeout");
     await sleep(clock, goneCheckMs, signal);
   }
@@ -209,7 +217,8 @@ export const taint: Command = {
   ],
   flags: [
     ...writeFlags("kubectl-taint"),
-    ...selectorFlags,
+    selectorFlags[0]!,
+    validateFlag,
     { name: "overwrite", kind: "bool", help: "a taint that is there may change its value" },
     { name: "all", kind: "bool", help: "all nodes" },
   ],
@@ -218,21 +227,38 @@ export const taint: Command = {
     const at = args.findIndex((arg) => arg.includes(":") || arg.includes("=") || arg.endsWith("-"));
     const [objects, words] = at < 0 ? [args, []] : [args.slice(0, at), args.slice(at)];
     if (words.length === 0) throw new CommandError("at least one taint update is required");
+    writeQuery(flags);
     const changes = words.map(parseTaint);
+    refuseContradictions(changes);
+    const [type = "nodes"] = objects;
+    if (!/^(nodes?|no)$/.test(type)) {
+      throw new CommandError(`invalid resource type ${type}, only node types are supported`);
+    }
     const targets: Target[] = await targetsOf(
       session,
       flags,
       objects.length > 1 ? objects : ["nodes", ...objects.slice(1)],
     );
+    const lacking: string[] = [];
     const isRemoval = changes.every(({ removes }) => removes);
     for (const { target, object } of await fetchTargets(session, flags, targets)) {
       const present = ((object["spec"] as { taints?: Taint[] }).taints ?? []) as Taint[];
+      const absent = changes.filter((change) => change.removes && !present.some((taint) => isMeant(taint, change)));
+      if (absent.length > 0) {
+        const problems = absent.map(({ key, effect }) => `taint "${key}${effect ? `:${effect}` : ""}" not found`);
+        lacking.push(problems.length === 1 ? problems[0]! : `[${problems.join(", ")}]`);
+        continue;
+      }
       const taints = changeTaints(object.metadata.name, present, changes, flags.bool("overwrite"));
       await changeObjects(invocation, [target], () => ({ spec: { taints: taints.length > 0 ? taints : null } }), {
         done: isRemoval ? "untainted" : changes.some(({ removes }) => removes) ? "modified" : "tainted",
+        // So does kubectl: it says the same of a dry run.
+        hidesDryRun: true,
       });
     }
-    return 0;
+    if (lacking.length === 1) throw new CommandError(lacking[0]!);
+    for (const problem of lacking) session.printError(`${problem}\n`);
+    return lacking.length > 0 ? 1 : 0;
   },
 };
 
@@ -255,6 +281,26 @@ function parseTaint(text: string): TaintChange {
   return { key, value, effect, removes };
 }
 
+/** Throws a CommandError where one command says two things of a taint. */
+function refuseContradictions(changes: readonly TaintChange[]): void {
+  const added = changes.filter(({ removes }) => !removes);
+  const twice = added.find(({ key, effect }, i) => added.findIndex((o) => o.key === key && o.effect === effect) < i);
+  if (twice) {
+    const { key, value, effect } = twice;
+    throw usageError("taint", `duplicated taints with the same key and effect: {${key} ${value} ${effect} <nil>}`);
+  }
+  const both = added.filter(({ key, effect }) =>
+    changes.some((change) => change.removes && change.key === key && (!change.effect || change.effect === effect)),
+  );
+  if (both.length > 0) {
+    const named = both.map(({ key, effect }) => `${key}=${effect}`).join(",");
+    throw new CommandError(`can not both modify and remove the following taint(s) in the same command: ${named}`);
+  }
+}
+
+const isMeant = (taint: Taint, { key, effect }: TaintChange): boolean =>
+  taint.key === key && (effect === "" || taint.effect === effect);
+
 function changeTaints(
   node: string,
   present: readonly Taint[],
@@ -262,16 +308,15 @@ function changeTaints(
   overwrites: boolean,
 ): Taint[] {
   let taints = [...present];
-  for (const { key, value, effect, removes } of changes) {
-    const isMeant = (taint: Taint) => taint.key === key && (effect === "" || taint.effect === effect);
-    if (removes) {
-      if (!taints.some(isMeant)) throw new CommandError(`taint "${key}${effect ? `:${effect}` : ""}" not found`);
-      taints = taints.filter((taint) => !isMeant(taint));
-    } else {
-      if (!overwrites && taints.some(isMeant)) {
+  for (const change of changes) {
+    const { key, value, effect } = change;
+    const isThis = (taint: Taint) => isMeant(taint, change);
+    if (change.removes) taints = taints.filter((taint) => !isThis(taint));
+    else {
+      if (!overwrites && taints.some(isThis)) {
         throw new CommandError(`node ${node} already has a taint(s) with same effect(s) and --overwrite is false`);
       }
-      taints = [{ key, ...(value ? { value } : {}), effect }, ...taints.filter((taint) => !isMeant(taint))];
+      taints = [{ key, ...(value ? { value } : {}), effect }, ...taints.filter((taint) => !isThis(taint))];
     }
   }
   return taints;

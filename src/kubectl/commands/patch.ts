@@ -1,17 +1,21 @@
 /** `kubectl patch` and `kubectl replace`. */
 import { readFileSync } from "node:fs";
 import { schemaForKind } from "../../api/schema.ts";
+import { deepEqual } from "../../apimachinery/patch/deep-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
+import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import type { FlagValues } from "../flags.ts";
 import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
+import { type PatchType, patchLocally } from "../local-patch.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { printerOf } from "../printers/printer.ts";
 import { rawFlag, sendRaw } from "../raw-request.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
-import { fetchTargets, targetsOf } from "../targets.ts";
+import { fetchTargets, localFlag, localTargets, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
-import { deleteObject } from "./delete.ts";
+import { deleteObject, propagationOf } from "./delete.ts";
 
 const contentTypes: Readonly<Record<string, string>> = {
   json: "application/json-patch+json",
@@ -33,7 +37,7 @@ export const patch: Command = {
     { name: "patch-file", kind: "string", help: "the file with the patch" },
     { name: "type", kind: "string", default: "strategic", help: "strategic, merge or json" },
     { name: "subresource", kind: "string", help: "status, scale or another subresource" },
-    { name: "local", kind: "bool", help: "accepted" },
+    localFlag,
   ],
   async run({ session, flags, args }) {
     const contentType = contentTypes[flags.string("type")];
@@ -51,21 +55,28 @@ export const patch: Command = {
     } catch (error) {
       throw new CommandError(`unable to parse ${JSON.stringify(text)}: ${(error as Error).message}`);
     }
-    const api = await session.api();
+    const isLocal = flags.bool("local");
+    if (isLocal && args.length > 0) throw new CommandError("cannot specify --local and server resources");
     const subresource = flags.string("subresource") || undefined;
-    const targets = await targetsOf(session, flags, args);
-    for (const { target, object } of await fetchTargets(session, flags, targets)) {
+    const found = isLocal
+      ? await localTargets(session, flags, args)
+      : await fetchTargets(session, flags, await targetsOf(session, flags, args));
+    for (const { target, object } of found) {
       const { resource, namespace, name } = target;
       const hasSchema = schemaForKind(resource.group, resource.version, resource.kind) !== undefined;
       const type = flags.has("type") || hasSchema ? contentType : contentTypes["merge"]!;
       const changed =
-        dryRunOf(flags) === "client"
-          ? object
-          : await api.call("PATCH", pathOf(resource, namespace, name, subresource) + writeQuery(flags), {
-              body,
-              contentType: type,
-            });
-      const isSame = changed.metadata.resourceVersion === object.metadata.resourceVersion && dryRunOf(flags) === "none";
+        isLocal || dryRunOf(flags) === "client"
+          ? await patchedHere(object, body, flags)
+          : await (await session.api()).call(
+              "PATCH",
+              pathOf(resource, namespace, name, subresource) + writeQuery(flags),
+              {
+                body,
+                contentType: type,
+              },
+            );
+      const isSame = deepEqual(changed, object);
       const printer = await printerOf(flags);
       if (printer) session.print(await printer(changed));
       else session.print(`${kindText(resource)}/${name} ${isSame ? "patched (no change)" : "patched"}\n`);
@@ -73,6 +84,14 @@ export const patch: Command = {
     return 0;
   },
 };
+
+async function patchedHere(object: Unstructured, patch: unknown, flags: FlagValues): Promise<Unstructured> {
+  try {
+    return await patchLocally(object, patch, flags.string("type") as PatchType);
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
 
 export const replace: Command = {
   summary: "Replace a resource by file name or stdin",
@@ -85,10 +104,16 @@ export const replace: Command = {
     { name: "force", kind: "bool", help: "delete and create anew" },
     { name: "grace-period", kind: "int", default: -1, help: "with --force, seconds to end in" },
     { name: "timeout", kind: "duration", default: "0s", help: "with --force, how long to wait" },
-    { name: "cascade", kind: "string", default: "background", bare: "background", help: "accepted" },
+    {
+      name: "cascade",
+      kind: "string",
+      default: "background",
+      bare: "background",
+      help: "with --force: background, orphan or foreground",
+    },
     { name: "save-config", kind: "bool", help: "remember the object for a later apply" },
     { name: "subresource", kind: "string", help: "status or scale" },
-    { name: "wait", kind: "bool", help: "accepted" },
+    { name: "wait", kind: "bool", help: "accepted: --force always waits until the old object is gone" },
     rawFlag,
   ],
   async run(invocation) {
@@ -104,7 +129,8 @@ export const replace: Command = {
           if (!isNotFound(error)) throw error;
         });
         if (before) {
-          await deleteObject(session, target, grace >= 0 ? { gracePeriodSeconds: grace } : {}, {
+          const options = { ...propagationOf(flags), ...(grace >= 0 ? { gracePeriodSeconds: grace } : {}) };
+          await deleteObject(session, target, options, {
             waits: true,
             timeoutMs: flags.durationMs("timeout"),
           });

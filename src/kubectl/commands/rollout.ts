@@ -12,7 +12,7 @@ import { TabWriter } from "../tab-writer.ts";
 import { fetchTargets, selectorFlags, type Target, targetPath, targetsOf } from "../targets.ts";
 import { dryRunOf, writeFlags } from "../writing.ts";
 
-const objectFlags: readonly Flag[] = [...manifestFlags, ...selectorFlags];
+const objectFlags: readonly Flag[] = [...manifestFlags, selectorFlags[0]!];
 const revisionAnnotation = "deployment.kubernetes.io/revision";
 const causeAnnotation = "kubernetes.io/change-cause";
 
@@ -151,7 +151,7 @@ const undo: Command = {
   examples: ["rollout undo deployment/web", "rollout undo deployment/web --to-revision=3"],
   flags: [
     ...objectFlags,
-    ...writeFlags("kubectl-rollout"),
+    ...writeFlags("kubectl-rollout").filter(({ name }) => name !== "field-manager"),
     { name: "to-revision", kind: "int", default: 0, help: "back to this one; 0 for the last" },
   ],
   async run(invocation) {
@@ -211,7 +211,7 @@ function toggle(summary: string, paused: boolean): Command {
   return {
     summary,
     usage: "RESOURCE",
-    flags: [...objectFlags, ...writeFlags("kubectl-rollout")],
+    flags: [...objectFlags, ...writeFlags("kubectl-rollout").filter(({ name }) => name !== "dry-run")],
     async run(invocation) {
       await changeObjects(
         invocation,
@@ -239,7 +239,7 @@ const restart: Command = {
   summary: "Restart a resource",
   usage: "RESOURCE",
   examples: ["rollout restart deployment/web"],
-  flags: [...objectFlags, ...writeFlags("kubectl-rollout")],
+  flags: [...objectFlags, ...writeFlags("kubectl-rollout").filter(({ name }) => name !== "dry-run")],
   async run(invocation) {
     const { session } = invocation;
     const now = new Date(session.terminal.clock.now()).toISOString().replace(/\.\d+Z$/, "Z");

@@ -3,10 +3,13 @@ import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
 import { createObject } from "../creating.ts";
+import type { FlagValues } from "../flags.ts";
 import { environmentOf, parseLabels } from "../generators.ts";
+import { manifestFlags } from "../manifests.ts";
+import { overrideFlags, withOverrides } from "../overrides.ts";
 import { podPath, untilPod } from "../pods.ts";
 import { dryRunOf, writeFlags } from "../writing.ts";
-import { deleteObject } from "./delete.ts";
+import { deleteObject, propagationOf } from "./delete.ts";
 import { attachTo } from "./exec.ts";
 
 export const run: Command = {
@@ -30,13 +33,22 @@ export const run: Command = {
     { name: "rm", kind: "bool", help: "delete the pod when it is over" },
     { name: "quiet", short: "q", kind: "bool", help: "only the container's own output" },
     { name: "leave-stdin-open", kind: "bool", help: "do not close stdin with the first client" },
-    { name: "overrides", kind: "string", help: "JSON that is merged into the pod" },
-    { name: "override-type", kind: "string", default: "merge", help: "merge" },
+    ...overrideFlags,
     { name: "privileged", kind: "bool", help: "privileged" },
     { name: "pod-running-timeout", kind: "duration", default: "1m0s", help: "how long to wait for the pod" },
     { name: "save-config", kind: "bool", help: "remember the object for a later apply" },
-    { name: "wait", kind: "bool", default: true, help: "accepted" },
-    { name: "grace-period", kind: "int", default: -1, help: "accepted" },
+    { name: "wait", kind: "bool", help: "with --rm, return when the pod is gone" },
+    { name: "timeout", kind: "duration", default: "0s", help: "with --rm and --wait, how long to wait for that" },
+    { name: "grace-period", kind: "int", default: -1, help: "with --rm, seconds to end in" },
+    { name: "force", kind: "bool", help: "with --rm, do not wait for the node" },
+    {
+      name: "cascade",
+      kind: "string",
+      default: "background",
+      bare: "background",
+      help: "with --rm: background, orphan or foreground",
+    },
+    ...manifestFlags.map((flag) => ({ ...flag, help: "accepted: the pod is made from the other flags" })),
   ],
   async run(invocation) {
     const { flags, args } = invocation;
@@ -50,10 +62,11 @@ export const run: Command = {
     if (!["Always", "OnFailure", "Never"].includes(flags.string("restart"))) {
       throw usageError("run", `invalid restart policy: ${flags.string("restart")}`);
     }
+    checkValues(flags);
     const pod = await podOf(invocation, name, words);
     if (joins && dryRunOf(flags) !== "none")
       throw new CommandError(
-        "--dry-run=server can't be used with attached containers options (--attach, --stdin, or --tty)",
+        "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)\nSee 'kubectl run -h' for help and examples",
       );
     if (!joins) {
       await createObject(invocation, pod, { isTyped: true });
@@ -64,6 +77,26 @@ export const run: Command = {
     return createAndJoin(invocation, pod);
   },
 };
+
+/** An image's name may have a registry, a path in small letters, a tag and a digest. */
+const imageName =
+  /^(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*(?::\w[\w.-]{0,127})?(?:@[A-Za-z][\w.+-]*:[0-9a-fA-F]{32,})?$/;
+
+/** Throws a CommandError in kubectl's words for a value that does not fit its flag. */
+function checkValues(flags: FlagValues): void {
+  const [image, port] = [flags.string("image"), flags.string("port")];
+  const [policy, isExposed] = [flags.string("image-pull-policy"), flags.bool("expose")];
+  if (!imageName.test(image)) {
+    throw new CommandError(`Invalid image name ${JSON.stringify(image)}: invalid reference format`);
+  }
+  if (isExposed && !port) throw usageError("run", "--port must be set when exposing a service");
+  if (policy && !["Always", "IfNotPresent", "Never"].includes(policy)) {
+    throw usageError("run", `invalid image pull policy: ${policy}`);
+  }
+  if (port && !/^[-+]?\d+$/.test(port)) {
+    throw new CommandError(`strconv.Atoi: parsing ${JSON.stringify(port)}: invalid syntax`);
+  }
+}
 
 async function createAndJoin(invocation: Parameters<Command["run"]>[0], pod: Unstructured): Promise<number> {
   const { session, flags } = invocation;
@@ -108,8 +141,11 @@ async function createAndJoin(invocation: Parameters<Command["run"]>[0], pod: Uns
     return code;
   } finally {
     if (flags.bool("rm")) {
-      const resource = (await session.catalog()).find("pods");
-      await deleteObject(session, { resource, namespace, name }, {}, { waits: false, timeoutMs: 0 });
+      const resource = await session.resource("pods");
+      const seconds = flags.bool("force") ? Math.max(0, flags.number("grace-period")) : flags.number("grace-period");
+      const options = { ...propagationOf(flags), ...(seconds >= 0 ? { gracePeriodSeconds: seconds } : {}) };
+      const waiting = { waits: flags.bool("wait"), timeoutMs: flags.durationMs("timeout") };
+      await deleteObject(session, { resource, namespace, name }, options, waiting);
       if (!flags.bool("quiet")) session.print(`pod "${name}" deleted\n`);
     }
   }
@@ -145,13 +181,10 @@ async function podOf(
     },
     spec: { containers: [container], dnsPolicy: "ClusterFirst", restartPolicy: flags.string("restart") },
   };
-  if (!flags.string("overrides")) return pod;
-  const { mergePatch } = await import("../../apimachinery/patch/merge.ts");
-  return mergePatch(pod, JSON.parse(flags.string("overrides"))) as Unstructured;
+  return withOverrides(flags, pod);
 }
 
 function serviceOf(name: string, pod: Unstructured, port: string): Unstructured {
-  if (!port) throw new CommandError("--port must be set when exposing a service");
   return {
     apiVersion: "v1",
     kind: "Service",

@@ -3,7 +3,7 @@ import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import { createObject } from "../creating.ts";
+import { createObject, saveConfigFlag } from "../creating.ts";
 import { manifestFlags } from "../manifests.ts";
 import { apiVersionOf, pathOf } from "../resource-catalog.ts";
 import { fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
@@ -20,8 +20,8 @@ export const scale: Command = {
   examples: ["scale deploy web --replicas=3", "scale --current-replicas=2 --replicas=3 deployment/web"],
   flags: [
     ...manifestFlags,
-    ...writeFlags("kubectl-scale"),
-    ...selectorFlags,
+    ...writeFlags("kubectl-scale").filter(({ name }) => name !== "field-manager"),
+    selectorFlags[0]!,
     { name: "replicas", kind: "int", help: "how many there should be" },
     { name: "current-replicas", kind: "int", default: -1, help: "only if there are this many" },
     { name: "resource-version", kind: "string", help: "only if the object is at this version" },
@@ -73,34 +73,32 @@ export const autoscale: Command = {
     { name: "max", kind: "int", default: -1, help: "most pods" },
     { name: "cpu-percent", kind: "int", default: -1, help: "the share of the request that pods should use" },
     { name: "name", kind: "string", help: "the autoscaler's name; by default that of what it scales" },
+    saveConfigFlag,
   ],
   async run(invocation) {
     const { session, flags, args } = invocation;
-    if (flags.number("max") < 1) throw new CommandError("--max=MAXPODS is required and must be at least 1, max: -1");
+    if (!flags.has("max")) throw new CommandError('required flag(s) "max" not set');
+    const [min, max] = [flags.number("min"), flags.number("max")];
+    if (max < 1) throw new CommandError(`--max=MAXPODS is required and must be at least 1, max: ${max}`);
+    if (max < min) {
+      throw new CommandError(`--max=MAXPODS must be larger or equal to --min=MINPODS, max: ${max}, min: ${min}`);
+    }
     const targets = await targetsOf(session, flags, args);
     for (const { target } of await fetchTargets(session, flags, targets)) {
-      const { resource, namespace } = target;
+      const { resource } = target;
       const percent = flags.number("cpu-percent");
-      await createObject(invocation, {
-        apiVersion: "autoscaling/v2",
+      const autoscaler: Unstructured = {
+        apiVersion: "autoscaling/v1",
         kind: "HorizontalPodAutoscaler",
-        metadata: { name: flags.string("name") || target.name!, ...(namespace ? { namespace } : {}) },
+        metadata: { name: flags.string("name") || target.name! },
         spec: {
-          ...(flags.number("min") > 0 ? { minReplicas: flags.number("min") } : {}),
-          maxReplicas: flags.number("max"),
+          maxReplicas: max,
+          ...(min > 0 ? { minReplicas: min } : {}),
           scaleTargetRef: { apiVersion: apiVersionOf(resource), kind: resource.kind, name: target.name },
-          ...(percent > 0
-            ? {
-                metrics: [
-                  {
-                    type: "Resource",
-                    resource: { name: "cpu", target: { type: "Utilization", averageUtilization: percent } },
-                  },
-                ],
-              }
-            : {}),
+          ...(percent >= 0 ? { targetCPUUtilizationPercentage: percent } : {}),
         },
-      });
+      };
+      await createObject(invocation, autoscaler, { done: "autoscaled", isTyped: true, remembersShown: false });
     }
     return 0;
   },

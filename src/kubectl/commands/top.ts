@@ -163,7 +163,7 @@ function checkSortBy(flags: FlagValues): void {
 }
 
 async function expectMetricsApi({ session }: Invocation): Promise<void> {
-  const { resources } = await session.catalog();
+  const { resources } = await session.freshCatalog();
   if (!resources.some(({ group }) => group === metricsGroup.group)) throw new CommandError("Metrics API not available");
 }
 

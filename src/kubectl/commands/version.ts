@@ -2,13 +2,18 @@
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { goJson } from "../printers/printable.ts";
+import type { Session } from "../session.ts";
 
 interface VersionInfo {
   gitVersion: string;
   [field: string]: string;
 }
 
-const clientVersion = "v1.36.0";
+export const clientVersion = "v1.36.0";
+
+export async function readServerVersion(session: Session): Promise<VersionInfo> {
+  return (await session.api()).get<VersionInfo>("/version");
+}
 
 export const version: Command = {
   summary: "Print the client and server version information",
@@ -19,7 +24,7 @@ export const version: Command = {
   ],
   async run({ session, flags }) {
     const client = { gitVersion: clientVersion, major: "1", minor: "36", platform: "linux/amd64" };
-    const server = flags.bool("client") ? undefined : await (await session.api()).get<VersionInfo>("/version");
+    const server = flags.bool("client") ? undefined : await readServerVersion(session);
     const output = flags.string("output");
     const both = { clientVersion: client, kustomizeVersion: "none", ...(server ? { serverVersion: server } : {}) };
     if (output === "json") session.print(goJson(both, 2));

@@ -6,9 +6,19 @@ import { CommandError } from "../command-error.ts";
 import { cut } from "../flags.ts";
 import { parseJsonPathExpression } from "../jsonpath.ts";
 import { manifestFlags } from "../manifests.ts";
-import { kindText } from "../resource-catalog.ts";
+import { outputFlags, printerOf } from "../printers/printer.ts";
+import { apiVersionOf, kindText } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
-import { allNamespacesFlag, fetchTargets, selectorFlags, type Target, targetPath, targetsOf } from "../targets.ts";
+import {
+  allNamespacesFlag,
+  fetchTargets,
+  localFlag,
+  localTargets,
+  selectorFlags,
+  type Target,
+  targetPath,
+  targetsOf,
+} from "../targets.ts";
 
 /** Undefined stands for an object that is gone. */
 type Condition = (object: Unstructured | undefined) => boolean;
@@ -23,18 +33,31 @@ export const wait: Command = {
     "wait --for=jsonpath='{.status.phase}'=Running pod/web",
   ],
   flags: [
-    ...manifestFlags,
+    ...manifestFlags.slice(0, 1),
+    { ...manifestFlags[1]!, default: true },
     ...selectorFlags,
     allNamespacesFlag,
+    localFlag,
+    ...outputFlags,
     { name: "for", kind: "string", help: "create, delete, condition=TYPE[=VALUE] or jsonpath='{PATH}'[=VALUE]" },
     { name: "timeout", kind: "duration", default: "30s", help: "how long; negative for a week, 0 to look once" },
     { name: "all", kind: "bool", help: "all objects of the kind" },
-    { name: "output", short: "o", kind: "string", help: "name: print only names" },
   ],
   async run({ session, flags, args }) {
     const wanted = flags.string("for");
     if (!wanted) throw new CommandError('unrecognized condition: ""');
     const condition = conditionOf(wanted);
+    const printer = await printerOf(flags);
+    const report = async ({ resource, name }: Target, object: Unstructured) =>
+      session.print(printer ? await printer(object) : `${kindText(resource)}/${name} condition met\n`);
+    if (flags.bool("local")) {
+      for (const { target, object } of await localTargets(session, flags, args)) {
+        if (!condition(object))
+          throw new CommandError(`condition not met for ${target.resource.plural}/${target.name}`);
+        await report(target, object);
+      }
+      return 0;
+    }
     const targets = await targetsOf(session, flags, args);
     const named: Target[] = [];
     for (const target of targets) {
@@ -51,9 +74,11 @@ export const wait: Command = {
       wasThere.map((target) => until(session, target, condition, timeoutMs < 0 ? weekMs : timeoutMs, wanted)),
     );
     const late: string[] = [];
-    for (const { target, isMet } of results) {
-      if (isMet) session.print(`${kindText(target.resource)}/${target.name} condition met\n`);
-      else late.push(`timed out waiting for the condition on ${target.resource.plural}/${target.name}`);
+    for (const { target, isMet, object } of results) {
+      const what = `${target.resource.plural}/${target.name}`;
+      if (isMet) await report(target, object);
+      else
+        late.push(timeoutMs === 0 ? `condition not met for ${what}` : `timed out waiting for the condition on ${what}`);
     }
     if (late.length === 1) throw new CommandError(late[0]!);
     for (const message of late) session.printError(`${message}\n`);
@@ -93,7 +118,19 @@ function conditionOf(text: string): Condition {
       );
   }
   if (lower.startsWith("jsonpath=")) {
-    const [, path = "", , value] = /^(\{[^}]*\}|[^=]*)(=(.*))?$/s.exec(text.slice("jsonpath=".length)) ?? [];
+    const wanted = text.slice("jsonpath=".length);
+    const [, path = "", , value] = /^(\{[^}]*\}|[^=]*)(=(.*))?$/s.exec(wanted) ?? [];
+    if (path === "") throw new CommandError("jsonpath expression cannot be empty");
+    if (value === "") {
+      throw new CommandError(
+        "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3",
+      );
+    }
+    if (path.startsWith("{") !== path.endsWith("}")) {
+      throw new CommandError(
+        "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'",
+      );
+    }
     const read = parseJsonPathExpression(path.replace(/^'|'$/g, ""));
     return (object) => {
       const found = object === undefined ? [] : read(object);
@@ -115,11 +152,19 @@ async function until(session: Session, target: Target, condition: Condition, tim
   const one: Target = { ...target, name: undefined };
   const query = { fieldSelector: `metadata.name=${target.name}` };
   let wasThere = false;
+  // What is gone is reported as it was seen last.
+  let last: Unstructured = {
+    apiVersion: apiVersionOf(target.resource),
+    kind: target.resource.kind,
+    metadata: { name: target.name! },
+  };
   for (;;) {
     const list = await api.get<{ items?: Unstructured[]; metadata: { resourceVersion: string } }>(
       targetPath(one, undefined, query),
     );
-    const present = list.items?.[0];
+    const [item] = list.items ?? [];
+    const { kind } = target.resource;
+    const present = item && { ...item, apiVersion: apiVersionOf(target.resource), kind };
     if (!present && !wasThere && wanted !== "delete" && wanted !== "create") {
       // As kubectl: what is not there at all is an error, not something to wait for.
       await api.get(targetPath(target)).catch((error: unknown) => {
@@ -127,9 +172,10 @@ async function until(session: Session, target: Target, condition: Condition, tim
       });
     }
     wasThere ||= present !== undefined;
-    if (condition(present)) return { target, isMet: true };
+    last = present ?? last;
+    if (condition(present)) return { target, isMet: true, object: last };
     const leftMs = deadlineMs - clock.now();
-    if (leftMs <= 0) return { target, isMet: false };
+    if (leftMs <= 0) return { target, isMet: false, object: last };
     const stream = await api.stream(
       targetPath(one, undefined, {
         ...query,
@@ -140,9 +186,10 @@ async function until(session: Session, target: Target, condition: Condition, tim
     );
     for await (const { type, object } of jsonLines<{ type: string; object: Unstructured }>(stream)) {
       if (type === "ERROR") break;
+      last = object;
       if (condition(type === "DELETED" ? undefined : object)) {
         stream.destroy();
-        return { target, isMet: true };
+        return { target, isMet: true, object };
       }
     }
   }

@@ -11,6 +11,9 @@ export type Printer = (object: Unstructured) => string | Promise<string>;
 const formats =
   "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
 
+/** Of verbs that print tables. */
+const columnFormats = ["custom-columns", "custom-columns-file", "wide"];
+
 export const outputFlags: readonly Flag[] = [
   { name: "output", short: "o", kind: "string", help: `how to write the result, one of: ${formats}` },
   { name: "show-managed-fields", kind: "bool", help: "keep managedFields in json and yaml" },
@@ -24,17 +27,21 @@ export const outputFlags: readonly Flag[] = [
 ];
 
 /**
- * Undefined where the command's own form is wanted. `isTyped`: the objects are such that Go writes their kind's struct.
+ * Undefined where the command's own form is wanted. `isTyped`: the objects are such that Go writes their kind's struct;
+ * `hasColumns`: the verb prints tables.
  * Throws a CommandError for a format that does not exist.
  */
-export async function printerOf(flags: FlagValues, { isTyped = false } = {}): Promise<Printer | undefined> {
-  const printer = await formatOf(flags, isTyped);
+export async function printerOf(
+  flags: FlagValues,
+  { isTyped = false, hasColumns = false } = {},
+): Promise<Printer | undefined> {
+  const printer = await formatOf(flags, isTyped, hasColumns);
   if (!printer || !isTyped) return printer;
   const { asTyped } = await import("./typed.ts");
   return (object) => printer(asTyped(object));
 }
 
-async function formatOf(flags: FlagValues, isTyped: boolean): Promise<Printer | undefined> {
+async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean): Promise<Printer | undefined> {
   const output = flags.string("output");
   const [format, argument] = cut(output, "=");
   const shown = flags.bool("show-managed-fields")
@@ -43,6 +50,13 @@ async function formatOf(flags: FlagValues, isTyped: boolean): Promise<Printer | 
         Array.isArray(object["items"])
           ? { ...object, items: (object["items"] as Unstructured[]).map(withoutManagedFields) }
           : withoutManagedFields(object);
+  const refuse = () => {
+    const allowed = formats.split(",").filter((each) => hasColumns || !columnFormats.includes(each));
+    return new CommandError(
+      `unable to match a printer suitable for the output format ${JSON.stringify(format)}, allowed formats are: ${allowed.join(",")}`,
+    );
+  };
+  if (!hasColumns && columnFormats.includes(format)) throw refuse();
   switch (format) {
     case "":
     case "wide":
@@ -85,9 +99,7 @@ async function formatOf(flags: FlagValues, isTyped: boolean): Promise<Printer | 
       return (object) => fill(object);
     }
     default:
-      throw new CommandError(
-        `unable to match a printer suitable for the output format ${JSON.stringify(format)}, allowed formats are: ${formats}`,
-      );
+      throw refuse();
   }
 }
 
@@ -103,7 +115,7 @@ function itemsOf(object: Unstructured): Unstructured[] {
 /** `pod/web`, `deployment.apps/web`. */
 export function nameOf({ apiVersion = "", kind = "", metadata }: Unstructured): string {
   const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
-  return `${kind.toLowerCase()}${group ? `.${group}` : ""}/${metadata.name}`;
+  return `${kind.toLowerCase()}${group ? `.${group}` : ""}/${metadata?.name || "<unknown>"}`;
 }
 
 function failing(template: string, work: () => string): string {

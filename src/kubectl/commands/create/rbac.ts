@@ -139,7 +139,7 @@ async function ruledResource(session: Invocation["session"], word: string): Prom
   const [name, group] = cut(word, ".");
   if (name === "") throw new CommandError("resource must be specified if apiGroup/subresource specified");
   if (name === "*") return { group: group ?? (word === "*" ? "*" : ""), plural: "*" };
-  const catalog = await session.catalog();
+  const catalog = await session.catalogWith((known) => known.lookUp(word));
   try {
     return catalog.find(word);
   } catch {
