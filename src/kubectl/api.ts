@@ -1,8 +1,10 @@
 /** Requests to the API server by path, with answers as objects. Failures are StatusErrors. */
+import type { IncomingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 import type { Readable } from "node:stream";
 import { StatusError } from "../apimachinery/status-error.ts";
 import type { Clock } from "../base/clock.ts";
+import { Http1Connection } from "../client/http1-connection.ts";
 import { Http2Connection, TransportError } from "../client/http2-connection.ts";
 import { identityHeaders } from "../client/identity-headers.ts";
 import type { Connection } from "../client/kubeconfig.ts";
@@ -51,14 +53,17 @@ export const userAgent = "kubectl/v1.36.0 (linux/amd64) pinnace";
 export class Api {
   readonly server: string;
   readonly connection: Connection;
-  readonly #http: Http2Connection;
+  #http: Http1Connection | Http2Connection;
   readonly #options: ApiOptions;
   readonly #timeoutMs: number;
 
   constructor(connection: Connection, clock: Clock, options: ApiOptions) {
     this.connection = connection;
     this.server = connection.server;
-    this.#http = new Http2Connection(connection, clock, userAgent);
+    // Without TLS there is nothing to agree on HTTP/2 with.
+    this.#http = connection.server.startsWith("http:")
+      ? new Http1Connection(connection, userAgent)
+      : new Http2Connection(connection, clock, userAgent);
     this.#options = options;
     this.#timeoutMs = parseDurationMs(options.requestTimeout) ?? 0;
   }
@@ -83,7 +88,7 @@ export class Api {
       signal: this.#signal(),
     };
     const answered = this.#tell(request);
-    const { status, headers, body: answer } = await this.#reached(this.#http.request(request));
+    const { status, headers, body: answer } = await this.#reached(() => this.#http.request(request));
     answered?.({ status, headers });
     this.#options.trace?.received(answer.toString());
     for (const message of warningsOf(headers["warning"])) this.#options.onWarning(message);
@@ -96,7 +101,11 @@ export class Api {
   async stream(path: string, accept = jsonType): Promise<Readable> {
     const request = { method: "GET", path, headers: { accept }, signal: this.#options.signal };
     const answered = this.#tell(request);
-    const { status, headers, stream } = await this.#reached(this.#http.open(request));
+    const { status, headers, stream } = await this.#reached<{
+      status: number;
+      headers: IncomingHttpHeaders;
+      stream: Readable;
+    }>(() => this.#http.open(request));
     answered?.({ status, headers });
     for (const message of warningsOf(headers["warning"])) this.#options.onWarning(message);
     if (status < 400) return stream;
@@ -119,13 +128,27 @@ export class Api {
     return this.#timeoutMs > 0 ? AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]) : signal;
   }
 
-  async #reached<T>(answer: Promise<T>): Promise<T> {
+  async #reached<T>(ask: () => Promise<T>): Promise<T> {
     try {
-      return await answer;
+      return await ask();
     } catch (error) {
+      if (error instanceof TransportError && this.#http instanceof Http2Connection && knowsNoHttp2(error)) {
+        this.#http.close();
+        this.#http = new Http1Connection(this.connection, userAgent);
+        return this.#reached(ask);
+      }
       throw error instanceof TransportError ? unreachable(this.server, error) : error;
     }
   }
+}
+
+/** Whether the other side did not agree on HTTP/2. */
+function knowsNoHttp2(error: Error): boolean {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const { code = "" } = cause as NodeJS.ErrnoException;
+    if (code === "ERR_HTTP2_ERROR" || code === "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL") return true;
+  }
+  return false;
 }
 
 /** In kubectl's words where the server does not answer at all. */
