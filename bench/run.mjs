@@ -1,4 +1,4 @@
-// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,traffic,replace,scale,access] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
+// npm run bench [-- api] [--only start,workload,pods,images,api,dns,services,traffic,replace,scale,access,kubectl] [--cases create,get] [--runs 5]: measures, prints medians and percentiles,
 // writes bench/results/<time>.json. A part may be named without --only; --cases picks among those of the part `api`.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -7,6 +7,7 @@ import { benchApi } from "./api/api.mjs";
 import { BenchCluster } from "./cluster.mjs";
 import { benchDns } from "./dns.mjs";
 import { benchImages } from "./images.mjs";
+import { benchKubectl } from "./kubectl.mjs";
 import { benchPods } from "./pods.mjs";
 import { benchReplace } from "./replace.mjs";
 import { benchScale } from "./scale.mjs";
@@ -52,6 +53,14 @@ try {
     await cluster.up();
     try {
       await benchPods(cluster, results, { runs });
+    } finally {
+      await cluster.down();
+    }
+  }
+  if (parts.includes("kubectl")) {
+    await cluster.up();
+    try {
+      await benchKubectl(cluster, results, { runs });
     } finally {
       await cluster.down();
     }
