@@ -750,7 +750,7 @@ config set-context --current --namespace=c
 config set-context x --current
 config set-context
 config set-credentials v --auth-provider=gcp --auth-provider-arg=a=b --auth-provider-arg=c=d
-config set-credentials v --exec-command=/bin/x --exec-api-version=client.authentication.k8s.io/v1 --exec-arg=a,b --exec-arg=c --exec-env=A=b --exec-env=C=d --exec-interactive-mode=Never --exec-provide-cluster-info
+config set-credentials v --exec-command=/bin/x --exec-api-version=client.authentication.k8s.io/v1 --exec-arg=a,b --exec-arg=c --exec-env=A=b --exec-interactive-mode=Never --exec-provide-cluster-info
 config set-credentials v --exec-command=/bin/x --exec-interactive-mode=Bad
 config set-credentials v --exec-command=/bin/x --exec-env=A-
 config set-credentials v --exec-arg=a

@@ -33,7 +33,7 @@ export interface Pod extends Unstructured {
   status?: {
     phase?: string;
     reason?: string;
-    conditions?: { type: string; status: string }[];
+    conditions?: { type: string; status: string; lastTransitionTime?: string }[];
     containerStatuses?: ContainerStatus[];
     initContainerStatuses?: ContainerStatus[];
     ephemeralContainerStatuses?: ContainerStatus[];
@@ -50,7 +50,7 @@ export function podPath(pod: { name: string; namespace?: string }, subresource?:
 /** The pod itself, or one of those behind what is named; of several the one that is most ready. */
 export async function podFor(session: Session, argument: string): Promise<Pod> {
   const found = await podsFor(session, argument);
-  const [best] = found.sort((a, b) => rank(a) - rank(b));
+  const [best] = found.sort(byReadiness);
   if (!best) throw new CommandError(`no pods found for ${argument}`);
   return best;
 }
@@ -71,7 +71,7 @@ export async function runningPodBehind(
   const { clock, signal } = session.terminal;
   const deadlineMs = clock.now() + timeoutMs;
   for (;;) {
-    const [best] = (await podsBehind(session, object)).sort((a, b) => rank(a) - rank(b));
+    const [best] = (await podsBehind(session, object)).sort(byReadiness);
     if (best?.status?.phase === "Running") return { object, pod: best };
     if (clock.now() >= deadlineMs) throw new CommandError("timed out waiting for the condition");
     await sleep(clock, pollMs, signal);
@@ -116,7 +116,21 @@ function selectorOf(object: Unstructured): string | undefined {
     .join(",");
 }
 
-/** Ready before running before the rest; older before younger. */
+/** Ready before running before the rest; those that have been ready for longer first, and older before younger. */
+function byReadiness(a: Pod, b: Pod): number {
+  const order = (first = "", second = "") => (first < second ? -1 : first > second ? 1 : 0);
+  return (
+    rank(a) - rank(b) ||
+    order(readySince(a), readySince(b)) ||
+    order(a.metadata.creationTimestamp, b.metadata.creationTimestamp)
+  );
+}
+
+function readySince({ status }: Pod): string | undefined {
+  return status?.conditions?.find(({ type, status: value }) => type === "Ready" && value === "True")
+    ?.lastTransitionTime;
+}
+
 function rank({ status, metadata }: Pod): number {
   const isReady = status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True");
   const phase = status?.phase === "Running" ? 0 : 1;
