@@ -1,8 +1,9 @@
 /** The session of kubectl-session.md, typed with a real kubectl: with the one on the PATH, or the one that `KUBECTL` names. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { findProgram } from "../src/base/node/find-program.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { isAsWritten, type LabStep, parseLab, runLabCommand } from "../src/testing/lab-document.ts";
 
@@ -84,5 +85,37 @@ describeCluster("a day with kubectl", {}, (cluster) => {
     );
     await type(nodes); // Draining one would disturb the others.
     expect(unexpected.join("\n")).toBe("");
+  });
+
+  test.skipIf(!findProgram("script"))("a shell in the cluster completes what is typed, on a terminal", async () => {
+    const words = [process.execPath, resolve("dist/bin/pinnace.mjs"), "shell", "--name", cluster.name];
+    const terminal = spawn("script", ["-qfec", words.map((word) => `'${word}'`).join(" "), "/dev/null"], {
+      env: { ...process.env, SHELL: "/bin/bash", HOME: cluster.home, TERM: "dumb", PINNACE_HOME: cluster.home },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    let shown = "";
+    const until = (wanted: RegExp) =>
+      new Promise<void>((found) => {
+        const look = () => {
+          if (!wanted.test(shown)) return;
+          terminal.stdout.off("data", look);
+          found();
+        };
+        terminal.stdout.on("data", look);
+        look();
+      });
+    terminal.stdout.on("data", (chunk: Buffer) => {
+      shown += chunk.toString();
+    });
+    await until(/You are in cluster/);
+    terminal.stdin.write("PS1='ready> '; source <(kubectl completion bash)\n");
+    await until(/ready> $/);
+    terminal.stdin.write("kubectl get names\t");
+    await until(/kubectl get namespaces/);
+    terminal.stdin.write("-o name\n");
+    await until(/namespace\/kube-system/);
+    const ended = new Promise((resolveCode) => terminal.once("exit", resolveCode));
+    terminal.stdin.write("exit\n");
+    expect(await ended).toBe(0);
   });
 });
