@@ -71,7 +71,7 @@ test.each([
   [
     "a scheduler plugin that is not there",
     `${head}scheduler:\n  profiles:\n  - schedulerName: packing\n    plugins:\n      score:\n        enabled:\n        - name: NodeAffinity\n        - name: Affinity\n`,
-    'lab.yaml:10: scheduler.profiles[0].plugins.score.enabled[1].name: there is no plugin "Affinity"; known are DefaultBinder, DefaultPreemption, ImageLocality, InterPodAffinity, NodeAffinity, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable, NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding, VolumeRestrictions, VolumeZone',
+    'lab.yaml:10: scheduler.profiles[0].plugins.score.enabled[1].name: there is no plugin "Affinity"; known are DefaultBinder, DefaultPreemption, DynamicResources, ImageLocality, InterPodAffinity, NodeAffinity, NodeName, NodePorts, NodeResourcesBalancedAllocation, NodeResourcesFit, NodeUnschedulable, NodeVolumeLimits, PodTopologySpread, PrioritySort, SchedulingGates, TaintToleration, VolumeBinding, VolumeRestrictions, VolumeZone',
   ],
   [
     "a node affinity that cannot be",
