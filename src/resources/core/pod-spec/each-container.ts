@@ -18,8 +18,10 @@ export function eachContainerOf<T>(
 }
 
 /** As eachContainerOf, for mistakes. */
-export const eachContainer: (
+export function eachContainer(
   spec: PodSpec,
   path: FieldPath,
   rule: (container: Container, path: FieldPath) => FieldError[],
-) => FieldError[] = eachContainerOf;
+): FieldError[] {
+  return eachContainerOf(spec, path, rule);
+}
