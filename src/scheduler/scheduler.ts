@@ -104,7 +104,7 @@ class Scheduler {
       this.#volumeBinding,
       volumeZone(this.#cache),
     ];
-    const dynamicResources = new DynamicResources({ client, clock, random, cache: this.#cache, claims: this.#claims });
+    const dynamicResources = new DynamicResources({ client, random, cache: this.#cache, claims: this.#claims });
     this.#dynamicResources = dynamicResources;
     const defaultSpreading = defaultSpreadingFrom(this.#cache);
     const surroundings = { defaultSpreading, volumePlugins, dynamicResources };

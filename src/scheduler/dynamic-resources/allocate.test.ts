@@ -286,6 +286,16 @@ describe("devices for claims", () => {
       ["r:b"],
     ],
     [
+      "none that must be made ready first",
+      {
+        slices: [
+          slice([{ name: "a", bindingConditions: ["Ready"], bindingFailureConditions: ["Failed"] }, { name: "b" }]),
+        ],
+        claims: [claim([want()])],
+      },
+      ["r:b"],
+    ],
+    [
       "no tainted one",
       {
         slices: [slice([{ name: "a", taints: [{ key: "k", effect: "NoSchedule" }] }, { name: "b" }])],

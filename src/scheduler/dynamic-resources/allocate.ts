@@ -349,7 +349,6 @@ function isTolerated({ device }: Candidate, { tolerations = [] }: Wanted): boole
 function resultOf({ option, candidate, consumed }: Given, shareId: () => string): DeviceRequestAllocationResult {
   const { driver, device, pool } = candidate;
   const { adminAccess, tolerations } = option.wanted;
-  const { bindingConditions, bindingFailureConditions } = device;
   return {
     request: option.name,
     driver,
@@ -357,8 +356,6 @@ function resultOf({ option, candidate, consumed }: Given, shareId: () => string)
     device: device.name,
     ...(adminAccess ? { adminAccess } : {}),
     ...(tolerations?.length ? { tolerations: structuredClone(tolerations) as never } : {}),
-    ...(bindingConditions?.length ? { bindingConditions: [...bindingConditions] } : {}),
-    ...(bindingFailureConditions?.length ? { bindingFailureConditions: [...bindingFailureConditions] } : {}),
     ...(consumed ? { shareID: shareId() } : {}),
     ...(consumed?.size
       ? { consumedCapacity: Object.fromEntries([...consumed].map(([name, amount]) => [name, amount.toString()])) }

@@ -83,7 +83,7 @@ function faultOf(slices: readonly ReadSlice[], counterSets: readonly DeepReadonl
   return undefined;
 }
 
-/** The pools that have something for the Node; those whose devices must be made ready before use come last. */
+/** The pools that have something for the Node. Devices that must be made ready before a Pod is bound are passed over: nobody here waits for them. */
 export function poolsOn(node: NodeIdentity, pools: readonly PublishedPool[]): NodePool[] {
   const found: NodePool[] = [];
   for (const pool of pools) {
@@ -93,13 +93,13 @@ export function poolsOn(node: NodeIdentity, pools: readonly PublishedPool[]): No
       if (!perDeviceNodeSelection && !reaches(slice.spec, node)) continue;
       for (const device of slice.spec.devices ?? []) {
         if (perDeviceNodeSelection && !reaches(device, node)) continue;
+        if (device.bindingConditions?.length) continue;
         candidates.push({ id: deviceId(driver, pool.name, device.name), driver, device, slice, pool });
       }
     }
     if (candidates.length > 0) found.push({ pool, candidates });
   }
-  const waits = ({ candidates }: NodePool) => Number(candidates.some(({ device }) => device.bindingConditions?.length));
-  return found.sort((a, b) => waits(a) - waits(b));
+  return found;
 }
 
 type Place = Pick<ReadDevice, "nodeName" | "nodeSelector" | "allNodes">;

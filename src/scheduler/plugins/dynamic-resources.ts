@@ -4,7 +4,6 @@ import type { DeepReadonly } from "../../api/object.ts";
 import type { AllocationResult } from "../../api/resource/v1.ts";
 import { DeviceClasses, ResourceClaims, ResourceSlices } from "../../api/resources.ts";
 import { isConflict } from "../../apimachinery/status-error.ts";
-import { type Clock, rfc3339 } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { type Client, refOf } from "../../client/client.ts";
 import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
@@ -30,7 +29,6 @@ const conflictTries = 5;
 
 export interface DynamicResourcesOptions {
   client: Client;
-  clock: Clock;
   random: Random;
   cache: ReadCache;
   claims: ClaimLedger;
@@ -185,7 +183,7 @@ export class DynamicResources implements SchedulerPlugin {
   }
 
   async #bindClaim(pod: DeepReadonly<Pod>, known: ReadClaim, allocation: AllocationResult | undefined): Promise<void> {
-    const { client, claims: ledger, clock } = this.#options;
+    const { client, claims: ledger } = this.#options;
     let claim = known;
     for (let tries = 1; ; tries++) {
       try {
@@ -200,11 +198,9 @@ export class DynamicResources implements SchedulerPlugin {
           }
         }
         const { name, uid } = pod.metadata;
-        const waits = allocation?.devices?.results?.some(({ bindingConditions }) => bindingConditions?.length);
-        const stamp = waits ? { allocationTimestamp: rfc3339(clock.now()) } : {};
         const status = {
           ...claim.status,
-          ...(allocation ? { allocation: { ...allocation, ...stamp } } : {}),
+          ...(allocation ? { allocation } : {}),
           reservedFor: [...(claim.status?.reservedFor ?? []), { resource: "pods", name, uid }],
         };
         ledger.wrote(await client.updateStatus(ResourceClaims, { ...claim, status }));
