@@ -317,9 +317,12 @@ test.each([
 test("a quota that is changed counts by its new numbers; deleted, it holds nobody back", async () => {
   await using cluster = await withQuota({ pods: "0" });
   await expect(cluster.client.create(Pods, pod("one"))).rejects.toThrow("exceeded quota");
-  await cluster.edit(ResourceQuotas, "limits", ({ spec }) => void (spec!.hard = { pods: "1" }));
-  await cluster.until(() => cluster.get(ResourceQuotas, "limits")?.status?.hard?.["pods"] === "1");
-  await cluster.client.create(Pods, pod("one"));
+  const hard = { pods: "1", cpu: "1", memory: "500Mi" };
+  await cluster.edit(ResourceQuotas, "limits", ({ spec }) => void (spec!.hard = { ...hard, cpu: "2" }));
+  await cluster.edit(ResourceQuotas, "limits", ({ spec }) => void (spec!.hard = hard));
+  const isCounted = () => JSON.stringify(cluster.get(ResourceQuotas, "limits")?.status?.hard) === JSON.stringify(hard);
+  await cluster.until(isCounted);
+  await cluster.client.create(Pods, pod("one", { containers: [{ name: "main", image: "app:1", ...bounded }] }));
   await cluster.client.delete(ResourceQuotas, { name: "limits", namespace });
   await cluster.until(() => cluster.get(ResourceQuotas, "limits") === undefined);
   await cluster.client.create(Pods, pod("two"));

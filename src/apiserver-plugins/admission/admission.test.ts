@@ -32,9 +32,23 @@ describe("a new Pod", () => {
     expect(spec.volumes?.[0]?.projected?.sources).toHaveLength(3);
   });
 
-  it("has no token when it wants none", async () => {
-    const { spec } = await api.client.create(Pods, pod("tokenless", { automountServiceAccountToken: false }));
-    expect(spec.volumes).toBeUndefined();
+  it.each([
+    [undefined, undefined, true],
+    [undefined, true, true],
+    [undefined, false, false],
+    [true, undefined, true],
+    [true, true, true],
+    [true, false, true],
+    [false, undefined, false],
+    [false, true, false],
+    [false, false, false],
+  ])("that says %s of mounting its token, where its account says %s: %s", async (ofPod, ofAccount, isMounted) => {
+    const name = `mount-${ofPod}-${ofAccount}`;
+    const said = (value: boolean | undefined) => (value === undefined ? {} : { automountServiceAccountToken: value });
+    await api.client.create(ServiceAccounts, { metadata: { name, namespace: "default" }, ...said(ofAccount) });
+    const { spec } = await api.client.create(Pods, pod(name, { serviceAccountName: name, ...said(ofPod) }));
+    expect((spec.containers[0]?.volumeMounts ?? []).length > 0).toBe(isMounted);
+    expect((spec.volumes ?? []).length > 0).toBe(isMounted);
   });
 
   it("tolerates trouble of its node for five minutes, and has a priority", async () => {
