@@ -1,4 +1,5 @@
 import { refusesChanges } from "../testing/refusals.ts";
+import { customResourceDefinitions } from "./apiextensions/custom-resource-definition.ts";
 import { apiServices } from "./apiregistration/api-service.ts";
 import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { flowSchemas } from "./flowcontrol/flow-schema.ts";
@@ -63,6 +64,31 @@ refusesChanges(
       [
         'status.conditions[1].type: Duplicate value: "Dangling"',
         "status.conditions[2].type: Required value: must not be empty",
+      ],
+    ],
+  ],
+  "status",
+);
+
+const versions = [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }];
+refusesChanges(
+  customResourceDefinitions,
+  {
+    metadata: { name: "things.a.test" },
+    spec: { group: "a.test", scope: "Cluster", names: { plural: "things", kind: "Thing" }, versions },
+  },
+  [
+    ["may say in which versions objects are stored", { "status.storedVersions": ["v1"] }, []],
+    [
+      "may not say that objects are stored in none",
+      { "status.storedVersions": [] },
+      ["status.storedVersions: Invalid value: null: must have at least one stored version"],
+    ],
+    [
+      "may not say that they are in one that is not there",
+      { "status.storedVersions": ["v1", "v0"] },
+      [
+        'status.storedVersions[1]: Invalid value: "v0": missing from spec.versions; v0 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in v0 and removes v0 from status.storedVersions',
       ],
     ],
   ],

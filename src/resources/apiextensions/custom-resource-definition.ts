@@ -9,7 +9,7 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isKnownFormat } from "../../apimachinery/structural-schema/formats.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { served } from "../served.ts";
-import { validateDefinition, validateDefinitionUpdate } from "./validate-definition.ts";
+import { validateDefinition, validateDefinitionUpdate, validateStored } from "./validate-definition.ts";
 
 const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -48,6 +48,7 @@ export const customResourceDefinitions = defineResource<CustomResourceDefinition
   },
   validate: (next, previous) =>
     previous ? validateDefinitionUpdate(next, previous) : validateDefinition(next, undefined),
+  validateStatus: (next) => validateStored(next),
   deletionFinalizers: [cleanupFinalizer],
   beforeMarkedDeleted(definition, { now }) {
     const condition: CustomResourceDefinitionCondition = {

@@ -307,7 +307,8 @@ function validateSelectable(version: CustomResourceDefinitionVersion, path: Fiel
   return errors;
 }
 
-function validateStored({ spec: { versions }, status: stands }: CustomResourceDefinition): FieldError[] {
+/** A version in which objects may still be stored cannot go. */
+export function validateStored({ spec: { versions }, status: stands }: CustomResourceDefinition): FieldError[] {
   const stored = stands?.storedVersions ?? [];
   const path = status.child("storedVersions");
   if (stored.length === 0) return [invalid(path, null, "must have at least one stored version")];

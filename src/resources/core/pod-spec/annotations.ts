@@ -8,7 +8,7 @@ import {
   metadata as metadataPath,
 } from "../../../apimachinery/field-error.ts";
 import { semanticallyEqual } from "../../validation/semantic-equality.ts";
-import { eachContainer, eachContainerOf } from "./each-container.ts";
+import { eachContainer } from "./each-container.ts";
 import { validDescendingPath } from "./paths.ts";
 import { appArmorWarning } from "./warnings.ts";
 
@@ -62,7 +62,7 @@ export function validPodAnnotations(annotations: Annotations, spec: PodSpec, pat
  */
 export function resolveAppArmor(spec: PodSpec, annotations: Annotations): string[] {
   if (spec.os?.name === "windows") return [];
-  return eachContainerOf(spec, FieldPath.root, (container) => {
+  return eachContainer(spec, FieldPath.root, (container) => {
     const key = appArmor + container.name;
     const text = annotations?.[key];
     if (text === undefined || container.securityContext?.appArmorProfile) return [];

@@ -5,7 +5,7 @@ import type { FieldError, FieldPath } from "../../../apimachinery/field-error.ts
 const lists = ["initContainers", "containers", "ephemeralContainers"] as const;
 
 /** What the rule says of each container, one after the other. Ephemeral containers are seen as the containers that they share their fields with. */
-export function eachContainerOf<T>(
+export function eachContainer<T = FieldError>(
   spec: PodSpec,
   path: FieldPath,
   rule: (container: Container, path: FieldPath) => readonly T[],
@@ -15,13 +15,4 @@ export function eachContainerOf<T>(
       rule(container, path.child(list).index(index)),
     ),
   );
-}
-
-/** As eachContainerOf, for mistakes. */
-export function eachContainer(
-  spec: PodSpec,
-  path: FieldPath,
-  rule: (container: Container, path: FieldPath) => FieldError[],
-): FieldError[] {
-  return eachContainerOf(spec, path, rule);
 }

@@ -6,7 +6,7 @@ import { dns1123LabelProblems } from "../../../apimachinery/name-validation.ts";
 import { ipWarnings } from "../../validation/ip.ts";
 import { keyWarnings, nodeLabelWarnings, nodeTermWarnings } from "../deprecated-node-labels.ts";
 import { fractionWarnings } from "../fraction-warnings.ts";
-import { eachContainerOf } from "./each-container.ts";
+import { eachContainer } from "./each-container.ts";
 import { volumeWarnings } from "./volume-warnings.ts";
 
 const requiredField = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -51,7 +51,7 @@ export function podWarnings(
     ),
     ...fractionWarnings(spec.overhead, countedInBytes, at.child("overhead")),
     ...(spec.securityContext?.seccompProfile ? [] : seccompWarnings(annotations, podSeccomp, annotationsPath)),
-    ...eachContainerOf(spec, at, (container, containerPath) => [
+    ...eachContainer(spec, at, (container, containerPath) => [
       ...profileWarnings(spec, container, annotations, annotationsPath, isTemplate),
       ...containerWarnings(container, containerPath),
     ]),
@@ -177,7 +177,7 @@ function containerWarnings({ resources, env }: Container, path: FieldPath): stri
 
 function portWarnings(spec: PodSpec, path: FieldPath): string[] {
   const seen = new Map<string, { at: FieldPath; port: ContainerPort }[]>();
-  return eachContainerOf(spec, path, ({ ports }, containerPath) =>
+  return eachContainer(spec, path, ({ ports }, containerPath) =>
     (ports ?? []).flatMap((port, index) => {
       const at = containerPath.child("ports").index(index);
       const warnings = port.hostIP && !port.hostPort ? [`${at}: hostIP set without hostPort: ${portText(port)}`] : [];
@@ -201,7 +201,7 @@ function portText({ name, hostPort, containerPort, protocol, hostIP }: Container
 /** Within one container the same name twice is an error; who asks for a port by name gets the first of several containers'. */
 function portNameWarnings(spec: PodSpec, path: FieldPath): string[] {
   const first = new Map<string, FieldPath>();
-  return eachContainerOf(spec, path, (container, containerPath) => {
+  return eachContainer(spec, path, (container, containerPath) => {
     if (spec.initContainers?.includes(container) && container.restartPolicy !== "Always") return [];
     return (container.ports ?? []).flatMap(({ name }, index) => {
       if (!name) return [];
