@@ -241,6 +241,15 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     );
   }
 
+  /** Waits until it is gone, and says what it looks like when it is not. */
+  async function leaves(name: string): Promise<void> {
+    await until(() => isGone(name)).catch(async (error: unknown) => {
+      const { metadata, status } = await get(name);
+      const containers = runtime.listContainers({ podUid: metadata.uid });
+      throw new Error(JSON.stringify({ metadata, status, containers, events: await eventsOf(name) }), { cause: error });
+    });
+  }
+
   async function logOf(name: string, options = {}, container?: string): Promise<string> {
     let text = "";
     const ref = { name, namespace: "default" };
@@ -1173,7 +1182,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       await pause(systemRandom.int(120));
       await die();
       await startNode();
-      for (const name of names) await until(() => isGone(name));
+      for (const name of names) await leaves(name);
       await until(() => !runtime.listSandboxes().some(({ config }) => names.includes(config.pod.name)));
     }
   }, 120_000);

@@ -35,7 +35,7 @@ const oldStorageProvisioner = "volume.beta.kubernetes.io/storage-provisioner";
 const migrated = /^kubernetes\.io\/(aws-ebs|gce-pd|azure-disk|azure-file|cinder|vsphere-volume|portworx-volume)$/;
 const byClaim = "claim";
 const byVolume = "volume";
-const podsByClaim = "claims";
+const unplacedByClaim = "claims of Pods without a Node";
 
 export const persistentVolumeBinderController = defineController<PersistentVolumeClaim>({
   name: "persistentvolume-binder-controller",
@@ -84,7 +84,7 @@ export const persistentVolumeBinderController = defineController<PersistentVolum
     }),
     index<Pod>({
       resource: Pods,
-      name: podsByClaim,
+      name: unplacedByClaim,
       values: (pod) => (pod.spec.nodeName ? undefined : claimKeysOf(pod)),
     }),
   ],
@@ -203,7 +203,7 @@ async function settleFreeClaim(context: Reconcile, claim: ReadClaim): Promise<vo
   if (volume) return bind(context, volume, claim);
   if (waits) {
     const [first, ...more] = cache
-      .byIndex(Pods, podsByClaim, keyOf(claim))
+      .byIndex(Pods, unplacedByClaim, keyOf(claim))
       .filter((pod) => isPodActive(pod))
       .map(({ metadata }) => metadata.name);
     if (first === undefined) {
