@@ -70,11 +70,17 @@ export async function benchWorkload(cluster, results, { runs }) {
     await settled(name, 10);
     since = performance.now();
     const template = { metadata: { annotations: { "bench/revision": "2" } } };
-    await api.request("PATCH", `${apps}/deployments/${name}`, { spec: { template } }, "application/merge-patch+json");
+    const patched = await api.request(
+      "PATCH",
+      `${apps}/deployments/${name}`,
+      { spec: { template } },
+      "application/merge-patch+json",
+    );
     const rolled = await deployments.until((all) => {
-      const { status, metadata } = all.get(name);
+      const { status } = all.get(name);
       return (
-        status.observedGeneration >= metadata.generation &&
+        // What is followed may still be as it was before the patch.
+        status.observedGeneration >= patched.metadata.generation &&
         [status.updatedReplicas, status.availableReplicas, status.replicas].every((count) => count === 10)
       );
     }, "10 pods replaced");
