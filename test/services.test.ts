@@ -6,9 +6,9 @@ import { podNetns } from "../src/testing/packets.ts";
 
 const config = `
 nodes:
-- { name: master, role: control-plane, address: 192.168.117.4 }
-- { name: node1, address: 192.168.117.5 }
-- { name: node2, address: 192.168.117.6 }
+- { name: master, role: control-plane }
+- { name: node1 }
+- { name: node2 }
 `;
 
 const pod = (name: string, { node = "node1", port = 8080, app = "web" } = {}) => `
@@ -77,7 +77,19 @@ describeCluster("Services of every kind", { config }, (cluster) => {
     };
   };
 
+  /** The nodes' own addresses, by name. */
+  let addressOf: Readonly<Record<string, string>> = {};
+
   beforeAll(async () => {
+    const { items } = JSON.parse(await cluster.kubectl`get nodes -o json`);
+    addressOf = Object.fromEntries(
+      items.map(
+        ({ metadata, status }: { metadata: { name: string }; status: { addresses: { address: string }[] } }) => [
+          metadata.name,
+          status.addresses[0]!.address,
+        ],
+      ),
+    );
     await cluster.apply([pod("a"), pod("b", { node: "node2", port: 9090, app: "other" })].join(""));
     await cluster.kubectl`wait --for=condition=Ready pod --all --timeout=60s`;
   });
@@ -135,13 +147,13 @@ describeCluster("Services of every kind", { config }, (cluster) => {
         }
         if (nodePort) {
           await eventually(
-            () => fromHere(`http://192.168.117.6:${nodePort}/`),
+            () => fromHere(`http://${addressOf["node2"]}:${nodePort}/`),
             (answer) => expect(answer, story).toBe("Hello, a\n"),
           );
         }
         if (before.clusterIP && before.clusterIP !== spec.clusterIP) givenBack.push([before.clusterIP, "silence"]);
         if (before.nodePort && before.nodePort !== nodePort)
-          givenBack.push([`192.168.117.5:${before.nodePort}`, "refused"]);
+          givenBack.push([`${addressOf["node1"]}:${before.nodePort}`, "refused"]);
         before = { type, clusterIP: spec.clusterIP, ...(nodePort ? { nodePort } : {}) };
       }
       // What it gave back answers no more, unless it was given out again.
@@ -204,7 +216,11 @@ subsets: [{ addresses: [{ ip: "${ip}" }], ports: [{ port: 8080 }] }]
         ),
       );
       const { clusterIP, ports } = await specOf("empty");
-      for (const url of [`http://${clusterIP}/`, "http://192.0.2.9/", `http://192.168.117.5:${ports[0].nodePort}/`]) {
+      for (const url of [
+        `http://${clusterIP}/`,
+        "http://192.0.2.9/",
+        `http://${addressOf["node1"]}:${ports[0].nodePort}/`,
+      ]) {
         await eventually(
           () => failure(url, "node1"),
           (is) => expect(is, url).toBe("refused"),
@@ -230,7 +246,7 @@ subsets: [{ addresses: [{ ip: "${ip}" }], ports: [{ port: 8080 }] }]
       await becomes("http://192.0.2.20/", ["a"]);
       expect(await cluster.kubectl`get service balanced`).toMatch(/LoadBalancer +10\.96\S+ +192\.0\.2\.20 +80\/TCP/);
 
-      await patch("balanced", { spec: { loadBalancerSourceRanges: ["192.168.117.6/32"] } });
+      await patch("balanced", { spec: { loadBalancerSourceRanges: [`${addressOf["node2"]}/32`] } });
       await eventually(
         () => failure("http://192.0.2.20/", "node1", "0.7"),
         (is) => expect(is).toBe("silence"),
@@ -415,7 +431,7 @@ spec:
       );
       const { clusterIP } = await specOf("steady");
       await becomes(`http://${clusterIP}/`, ["a"]);
-      const loads = [asking(`http://${clusterIP}/`), asking("http://192.168.117.5:30080/", "node1")];
+      const loads = [asking(`http://${clusterIP}/`), asking(`http://${addressOf["node1"]}:30080/`, "node1")];
       const { server } = JSON.parse(await cluster.pinnace("status", "-o", "json"));
       const crowd = Array.from({ length: 60 }, (_, i) =>
         service(`crowd-${i}`, "selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }]"),

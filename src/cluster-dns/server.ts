@@ -13,8 +13,9 @@ import type { Logger } from "../base/logger.ts";
 import { DatagramBatch, hasDatagramBatches } from "../base/node/datagram-batch.ts";
 import { boundSocketIn, listenOn, udpSocketOn } from "../base/node/netns.ts";
 import type { Random } from "../base/random.ts";
-import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
+import { keyOf, type ObjectKey } from "../controller-runtime/cache.ts";
 import type { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { serviceOfSlice, slicesByService } from "../controller-runtime/service-indexes.ts";
 import { CachePlugin } from "./cache.ts";
 import { ForwardPlugin, nameserversOf } from "./forward.ts";
 import { KnownAnswers } from "./known-answers.ts";
@@ -119,15 +120,15 @@ export async function informZone(zone: Zone, cache: InformerCache): Promise<void
   const services = cache.informer(Services);
   const slices = cache.informer(EndpointSlices);
   const namespaces = cache.informer(Namespaces);
-  slices.addIndex(serviceIndex, (slice) => serviceOf(slice));
-  const restate = (key: ObjectKey) => zone.state(key, services.get(key), slices.byIndex(serviceIndex, key));
+  slices.addIndex(slicesByService);
+  const restate = (key: ObjectKey) => zone.state(key, services.get(key), slices.byIndex(slicesByService.name, key));
   namespaces.addHandler(({ type, object }) => {
     if (type === "DELETED") zone.removeNamespace(object.metadata.name);
     else zone.addNamespace(object.metadata.name);
   });
   services.addHandler(({ object }) => restate(keyOf(object)));
   slices.addHandler(({ object, previous }) => {
-    const keys = new Set([serviceOf(object), previous && serviceOf(previous)]);
+    const keys = new Set([serviceOfSlice(object), previous && serviceOfSlice(previous)]);
     for (const key of keys) if (key) restate(key);
   });
   await Promise.all([services.synced, slices.synced, namespaces.synced]);
@@ -143,7 +144,7 @@ export function fillZone(
   for (const { metadata } of namespaces) zone.addNamespace(metadata.name);
   const slicesOf = new Map<ObjectKey, DeepReadonly<EndpointSlice>[]>();
   for (const slice of slices) {
-    const key = serviceOf(slice);
+    const key = serviceOfSlice(slice);
     const known = key && slicesOf.get(key);
     if (known) known.push(slice);
     else if (key) slicesOf.set(key, [slice]);
@@ -153,17 +154,6 @@ export function fillZone(
 
 /** Some thousand questions, for the moments in which the process does something else: what does not fit is lost. */
 const receiveBytes = 4 << 20;
-
-const serviceIndex = "service";
-
-function serviceOf({
-  metadata,
-}: {
-  readonly metadata: { readonly namespace: string; readonly labels?: Readonly<Record<string, string>> };
-}): ObjectKey | undefined {
-  const name = metadata.labels?.["kubernetes.io/service-name"];
-  return name ? objectKey(name, metadata.namespace) : undefined;
-}
 
 /** How many packets are answered with few system calls and little thought. */
 export interface QuickUdp {

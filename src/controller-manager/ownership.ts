@@ -33,8 +33,12 @@ export function orphansOf<T extends KubeObject>(resource: Resource<T>): IndexDef
   return index<KubeObject>({
     resource: resource as Resource,
     name: orphansIndexName,
-    values: (object) => (controllerReferenceOf(object) ? undefined : (namespaceOf(object) ?? "")),
+    values: namespaceOfOrphan,
   });
+}
+
+function namespaceOfOrphan(object: DeepReadonly<KubeObject>): string | undefined {
+  return controllerReferenceOf(object) ? undefined : (namespaceOf(object) ?? "");
 }
 
 /** Orphans wake every reconciled object of their namespace whose selector matches them. */

@@ -109,6 +109,18 @@ describe("an informer", () => {
     expect(informer.byIndex("controllerUid", "o1").map(({ metadata }) => metadata.name)).toEqual(["b"]);
   });
 
+  test("takes the same index from several, and refuses another by its name", () => {
+    const { informer } = watched([configMap("a", 9)]);
+    const values = ({ metadata }: { readonly metadata: { readonly name: string } }) => metadata.name;
+    informer.addIndex({ name: "names", values });
+    informer.addIndex({ name: "names", values });
+    expect(informer.byIndex("names", "a")).toHaveLength(1);
+    expect(() => informer.addIndex({ name: "names", values: () => undefined })).toThrow(
+      'two indexes are called "names"',
+    );
+    expect(informer.byIndex("names", "a")).toHaveLength(1);
+  });
+
   test("that watches a part of a resource does not take in writes to other objects", () => {
     const informer = new Informer<ConfigMap>(true);
     informer.replace([configMap("mine", 5)], "10");

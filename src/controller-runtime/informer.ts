@@ -49,8 +49,11 @@ export class Informer<T extends KubeObject> implements ReflectorSink<T> {
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
     });
-    this.addIndex(namespaceIndex, (object) => (object.metadata as { namespace?: string }).namespace ?? "");
-    this.addIndex(controllerUidIndex, (object) => controllerUid(object));
+    this.addIndex({
+      name: namespaceIndex,
+      values: (object) => (object.metadata as { namespace?: string }).namespace ?? "",
+    });
+    this.addIndex({ name: controllerUidIndex, values: (object) => controllerUid(object) });
   }
 
   get isSynced(): boolean {
@@ -61,9 +64,11 @@ export class Informer<T extends KubeObject> implements ReflectorSink<T> {
     return this.#objects.size;
   }
 
-  /** Registering a name twice keeps the first: two controllers may ask for the same index. */
-  addIndex(name: string, values: IndexFunction<T>): void {
-    if (this.#indexes.has(name)) return;
+  /** Several may ask for the same index. Throws when its name is another's already: one of the two would read the wrong objects. */
+  addIndex({ name, values }: { readonly name: string; readonly values: IndexFunction<T> }): void {
+    const present = this.#indexes.get(name);
+    if (present && present.values !== values) throw new Error(`two indexes are called "${name}"`);
+    if (present) return;
     const index = new Index<T>(values);
     for (const [key, object] of this.#objects) index.add(key, object);
     this.#indexes.set(name, index);
@@ -189,11 +194,11 @@ export class Informer<T extends KubeObject> implements ReflectorSink<T> {
 }
 
 class Index<T extends KubeObject> {
-  readonly #values: IndexFunction<T>;
+  readonly values: IndexFunction<T>;
   readonly #entries = new Map<string, Map<ObjectKey, DeepReadonly<T>>>();
 
   constructor(values: IndexFunction<T>) {
-    this.#values = values;
+    this.values = values;
   }
 
   get(value: string): ReadonlyMap<ObjectKey, DeepReadonly<T>> {
@@ -216,7 +221,7 @@ class Index<T extends KubeObject> {
   }
 
   #each(object: DeepReadonly<T>, visit: (value: string) => void): void {
-    const values = this.#values(object);
+    const values = this.values(object);
     if (values === undefined) return;
     if (typeof values === "string") visit(values);
     else for (const value of values) visit(value);

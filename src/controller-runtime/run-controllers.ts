@@ -94,7 +94,7 @@ function startController(controller: ControllerDefinition, context: ProcessConte
     },
   });
 
-  for (const { resource, name, values } of indexes) cache.informer(resource).addIndex(name, values);
+  for (const definition of indexes) cache.informer(definition.resource).addIndex(definition);
   const informers = [cache.informer(reconciles), ...reads.map((resource) => cache.informer(resource))];
   cache.informer(reconciles).addHandler((change) => {
     if (controller.when && !controller.when(change)) return;

@@ -6,6 +6,7 @@ import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import { sleep } from "../base/clock.ts";
 import { keyOf, type ObjectKey } from "../controller-runtime/cache.ts";
 import type { ControllerProcess, ProcessContext } from "../controller-runtime/controller.ts";
+import { serviceOfSlice, slicesByService } from "../controller-runtime/service-indexes.ts";
 import { compileNginx, type NginxSettings } from "./compile-nginx.ts";
 import { Nginx, NginxMissing, type NginxOptions, NginxRefused } from "./nginx.ts";
 import { type IngressPlan, type IngressView, isOurs, planIngress } from "./plan-ingress.ts";
@@ -144,7 +145,7 @@ class IngressController {
       service: (key) => cache.get(Services, key as ObjectKey),
       secret: (key) => cache.get(Secrets, key as ObjectKey),
       endpoints: (key, portName) =>
-        cache.byIndex(EndpointSlices, sliceIndex, key).flatMap(({ addressType, ports, endpoints }) => {
+        cache.byIndex(EndpointSlices, slicesByService.name, key).flatMap(({ addressType, ports, endpoints }) => {
           const port = ports?.find((each) => (each.name ?? "") === portName)?.port;
           if (port === undefined || addressType !== "IPv4") return [];
           const ready = (endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false);
@@ -158,14 +159,11 @@ class IngressController {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
     const { cache } = this.#context;
-    cache.informer(EndpointSlices).addIndex(sliceIndex, ({ metadata }) => {
-      const service = metadata.labels?.["kubernetes.io/service-name"];
-      return service && `${metadata.namespace}/${service}`;
-    });
-    cache.informer(EndpointSlices).addHandler(({ object: { metadata } }) => {
+    cache.informer(EndpointSlices).addIndex(slicesByService);
+    cache.informer(EndpointSlices).addHandler(({ object: slice }) => {
       // With an address of its own a Service's endpoints are the node's rules' business.
-      const name = metadata.labels?.["kubernetes.io/service-name"];
-      const service = name && cache.get(Services, `${metadata.namespace}/${name}` as ObjectKey);
+      const key = serviceOfSlice(slice);
+      const service = key && cache.get(Services, key);
       if (service && service.spec.clusterIP === "None") this.#wake.abort();
     });
     cache.informer(Services).addHandler(({ object, previous }) => {
@@ -199,5 +197,3 @@ class IngressController {
     }
   }
 }
-
-const sliceIndex = "ingress-service";

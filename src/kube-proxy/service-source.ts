@@ -5,6 +5,7 @@ import type { DeepReadonly } from "../api/object.ts";
 import { EndpointSlices, Nodes, Services } from "../api/resources.ts";
 import { keyOf, type ObjectKey, objectKey } from "../controller-runtime/cache.ts";
 import type { InformerCache } from "../controller-runtime/informer-cache.ts";
+import { serviceOfSlice, slicesByService } from "../controller-runtime/service-indexes.ts";
 
 export interface ServiceSource {
   /** Resolves when Services and slices were listed once. */
@@ -20,14 +21,12 @@ export interface ServiceSource {
 /** The component whose kind of proxying a Service or slice was given to, when not this one: it is then left alone. */
 const proxyNameLabel = "service.kubernetes.io/service-proxy-name";
 const headlessLabel = "service.kubernetes.io/headless";
-const serviceNameLabel = "kubernetes.io/service-name";
-const sliceIndex = "service";
 
 export function informedServiceSource(cache: InformerCache): ServiceSource {
   const services = cache.informer(Services);
   const slices = cache.informer(EndpointSlices);
   const nodes = cache.informer(Nodes);
-  slices.addIndex(sliceIndex, serviceOf);
+  slices.addIndex(slicesByService);
   return {
     async synced() {
       await Promise.all([services.synced, slices.synced]);
@@ -36,13 +35,13 @@ export function informedServiceSource(cache: InformerCache): ServiceSource {
       const service = services.get(key);
       return service && isOurs(service) ? service : undefined;
     },
-    slicesOf: (key) => slices.byIndex(sliceIndex, key).filter(isOurs),
+    slicesOf: (key) => slices.byIndex(slicesByService.name, key).filter(isOurs),
     zoneOf: (node) => zoneIn(nodes.get(objectKey(node))),
     onChange(listener) {
       services.addHandler(({ object }) => listener(keyOf(object)));
       slices.addHandler(({ object, previous }) => {
-        const service = serviceOf(object);
-        const previously = previous && serviceOf(previous);
+        const service = serviceOfSlice(object);
+        const previously = previous && serviceOfSlice(previous);
         if (service) listener(service);
         if (previously && previously !== service) listener(previously);
       });
@@ -55,11 +54,6 @@ export function informedServiceSource(cache: InformerCache): ServiceSource {
 
 function zoneIn(node: DeepReadonly<Node> | undefined): string | undefined {
   return node?.metadata.labels?.["topology.kubernetes.io/zone"];
-}
-
-function serviceOf({ metadata }: DeepReadonly<EndpointSlice>): ObjectKey | undefined {
-  const name = metadata.labels?.[serviceNameLabel];
-  return name ? objectKey(name, metadata.namespace) : undefined;
 }
 
 function isOurs({ metadata }: { readonly metadata: { readonly labels?: Readonly<Record<string, string>> } }): boolean {

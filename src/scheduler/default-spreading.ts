@@ -1,24 +1,14 @@
 /** Which Pods belong together when their templates say nothing about spreading: those of one Service or one controller. */
 import type { ReplicaSet, StatefulSet } from "../api/apps/v1.ts";
-import type { ReplicationController, Service } from "../api/core/v1.ts";
+import type { ReplicationController } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { ReplicaSets, ReplicationControllers, Services, StatefulSets } from "../api/resources.ts";
 import { labelSelectorMatcher } from "../apimachinery/selectors.ts";
 import { type ObjectKey, objectKey, type ReadCache } from "../controller-runtime/cache.ts";
 import { matchesMap } from "../controller-runtime/compiled-selector.ts";
-import { type IndexDefinition, index } from "../controller-runtime/controller.ts";
+import { servicesBySelectorPair } from "../controller-runtime/service-indexes.ts";
 import type { DefaultSpreading } from "./plugins/pod-topology-spread.ts";
 import type { PodInfo } from "./pod-info.ts";
-
-/** Services by one pair of their selector. */
-export const servicesBySelectorPair: IndexDefinition = index<Service>({
-  resource: Services,
-  name: "selectorPair",
-  values: ({ metadata, spec }) => {
-    for (const key in spec?.selector) return `${metadata.namespace}/${key}=${spec.selector[key]}`;
-    return undefined;
-  },
-});
 
 type Owner = DeepReadonly<ReplicaSet | StatefulSet | ReplicationController>;
 

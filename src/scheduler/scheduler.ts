@@ -32,9 +32,10 @@ import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
 import { createSeriesRecorder, type SeriesRecorder } from "../controller-runtime/series-recorder.ts";
+import { servicesBySelectorPair } from "../controller-runtime/service-indexes.ts";
 import { whenAborted } from "../controller-runtime/when-aborted.ts";
 import { ClusterState } from "./cluster-state.ts";
-import { defaultSpreadingFrom, servicesBySelectorPair } from "./default-spreading.ts";
+import { defaultSpreadingFrom } from "./default-spreading.ts";
 import { ClaimLedger } from "./dynamic-resources/claim-ledger.ts";
 import { failureMessage } from "./failure-message.ts";
 import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
@@ -133,7 +134,7 @@ class Scheduler {
 
   async start(): Promise<void> {
     const cache = this.#cache;
-    cache.informer(Services).addIndex(servicesBySelectorPair.name, servicesBySelectorPair.values as never);
+    cache.informer(Services).addIndex(servicesBySelectorPair);
     for (const resource of [ReplicaSets, StatefulSets, ReplicationControllers, PodDisruptionBudgets]) {
       cache.informer<never>(resource as never);
     }

@@ -1,7 +1,6 @@
 /** A real cluster for a test: made with the built command, driven with the real kubectl, taken down with nothing left. */
 import { execFile } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect } from "vitest";
@@ -9,6 +8,7 @@ import { findProgram } from "../base/node/find-program.ts";
 import { type Lock, lockFile } from "../cluster/cluster-lock.ts";
 import { checkPrerequisites, missing } from "../cluster/prerequisites.ts";
 import { type MachineState, machineState, newSince } from "./leftovers.ts";
+import { makeTestHome } from "./test-homes.ts";
 
 const run = promisify(execFile);
 const command = resolve("dist/bin/pinnace.mjs");
@@ -61,8 +61,7 @@ export function describeCluster(
 ): void {
   const why = whyNoCluster();
   describe.skipIf(why !== undefined)(why ? `${title} (skipped: ${why})` : title, () => {
-    const home = mkdtempSync(join(tmpdir(), "pinnace-test-"));
-    chmodSync(home, 0o711); // As /var/lib is: root of a pod with a user namespace must find its files.
+    const home = makeTestHome();
     const cluster = clusterAt(home, `t${process.pid}`);
     // Files run side by side: those that want the same LAN take turns.
     const lan = /\blan: ([\d./]+)/.exec(options.config ?? "")?.[1];

@@ -25,6 +25,11 @@ export const anys: Shape = { kind: "anys" };
 export const double: Shape = { kind: "double" };
 export const int: Shape = { kind: "int" };
 export const message = (of: () => Message): Shape => ({ kind: "message", of });
+/** A message whose one field holds the value: how OpenAPI's "this or a list" and "this or a reference" travel. */
+export const within = (number: number, shape: Shape): Shape => ({
+  kind: "custom",
+  write: (writer, value) => field(writer, number, shape, value),
+});
 export const map = (of: () => Message, member = 1): Shape => ({ kind: "map", of, member });
 
 export function body(writer: ReverseWriter, type: Message, value: Json): void {

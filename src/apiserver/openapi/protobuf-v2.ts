@@ -14,6 +14,7 @@ import {
   nested,
   string,
   strings,
+  within,
 } from "./protobuf-message.ts";
 
 const info: Message = { fields: { title: [1, string], version: [2, string] } };
@@ -30,20 +31,14 @@ const schema: Message = {
     enum: [20, anys],
     additionalProperties: [21, { kind: "custom", write: writeAdditional }],
     // A type may be a list of types.
-    type: [22, { kind: "custom", write: (writer, value) => field(writer, 1, string, value) }],
+    type: [22, within(1, string)],
     // So may items be a list of schemas.
     items: [
       23,
-      {
-        kind: "custom",
-        write: (writer, value) =>
-          field(
-            writer,
-            1,
-            message(() => schema),
-            value,
-          ),
-      },
+      within(
+        1,
+        message(() => schema),
+      ),
     ],
     allOf: [24, { kind: "messages", of: () => schema }],
     properties: [25, map(() => schema)],
@@ -88,16 +83,10 @@ const response: Message = {
     description: [1, string],
     schema: [
       2,
-      {
-        kind: "custom",
-        write: (writer, value) =>
-          field(
-            writer,
-            1,
-            message(() => schema),
-            value,
-          ),
-      },
+      within(
+        1,
+        message(() => schema),
+      ),
     ],
   },
 };

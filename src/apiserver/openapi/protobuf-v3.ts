@@ -16,6 +16,7 @@ import {
   type Shape,
   string,
   strings,
+  within,
 } from "./protobuf-message.ts";
 
 const reference: Message = { fields: { $ref: [1, string] } };
@@ -29,6 +30,12 @@ const namedSchemas: Shape = {
   kind: "custom",
   write: (writer, value) => writeNamed(writer, 1, value, writeSchemaOrReference),
 };
+
+/** Responses or security schemes by name, spelled out: none of ours refers to another. */
+const namedWithin = (number: number, shape: Shape): Shape => ({
+  kind: "custom",
+  write: (writer, value) => writeNamed(writer, number, value, (inner, one) => field(inner, 1, shape, one)),
+});
 
 const schema: Message = {
   fields: {
@@ -58,7 +65,7 @@ const schema: Message = {
     oneOf: [27, schemas],
     anyOf: [28, schemas],
     not: [29, message(() => schema)],
-    items: [30, { kind: "custom", write: (writer, value) => field(writer, 1, schemaOrReference, value) }],
+    items: [30, within(1, schemaOrReference)],
     properties: [31, namedSchemas],
     additionalProperties: [32, { kind: "custom", write: writeAdditional }],
     default: [33, { kind: "custom", write: writeDefault }],
@@ -104,31 +111,17 @@ const operation: Message = {
     parameters: [6, parameters],
     requestBody: [
       7,
-      {
-        kind: "custom",
-        write: (writer, value) =>
-          field(
-            writer,
-            1,
-            message(() => requestBody),
-            value,
-          ),
-      },
+      within(
+        1,
+        message(() => requestBody),
+      ),
     ],
     responses: [
       8,
-      {
-        kind: "custom",
-        write: (writer, value) =>
-          writeNamed(writer, 2, value, (inner, one) =>
-            field(
-              inner,
-              1,
-              message(() => response),
-              one,
-            ),
-          ),
-      },
+      namedWithin(
+        2,
+        message(() => response),
+      ),
     ],
     deprecated: [10, bool],
   },
@@ -156,18 +149,10 @@ const components: Message = {
     schemas: [1, namedSchemas],
     securitySchemes: [
       7,
-      {
-        kind: "custom",
-        write: (writer, value) =>
-          writeNamed(writer, 1, value, (inner, one) =>
-            field(
-              inner,
-              1,
-              message(() => securityScheme),
-              one,
-            ),
-          ),
-      },
+      namedWithin(
+        1,
+        message(() => securityScheme),
+      ),
     ],
   },
 };

@@ -13,11 +13,12 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { splitKey } from "../../controller-runtime/cache.ts";
 import { defineController } from "../../controller-runtime/controller.ts";
+import { servicesBySelectorPair } from "../../controller-runtime/service-indexes.ts";
 import { sameName } from "../../controller-runtime/wakes.ts";
 import { isPodReady, isPodTerminal } from "../pod-facts.ts";
 import { podsByLabel, podsMatching } from "../selectors.ts";
 import { isHeadless, portsKey, servedPorts } from "./endpoints/service-ports.ts";
-import { selectedPods, servicesBySelectorPair } from "./endpoints/service-wakes.ts";
+import { selectedPods } from "./endpoints/service-wakes.ts";
 import { headlessLabel } from "./endpointslice-controller.ts";
 
 const managedByLabel = "endpoints.kubernetes.io/managed-by";

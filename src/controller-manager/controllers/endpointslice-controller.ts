@@ -7,28 +7,18 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { type Client, refOf } from "../../client/client.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
-import { defineController, type IndexDefinition, index, wake } from "../../controller-runtime/controller.ts";
+import { defineController, wake } from "../../controller-runtime/controller.ts";
+import { serviceNameLabel, servicesBySelectorPair, slicesByService } from "../../controller-runtime/service-indexes.ts";
 import { controllerReferenceTo } from "../ownership.ts";
 import { isPodReady, isPodTerminal } from "../pod-facts.ts";
 import { podsByLabel, podsMatching } from "../selectors.ts";
 import { type EndpointGroup, planSlices, type SlicePlan } from "./endpoints/plan-slices.ts";
 import { isHeadless, portsKey, servedPorts } from "./endpoints/service-ports.ts";
-import { nodeZones, selectedPods, servicesBySelectorPair, zoneLabel } from "./endpoints/service-wakes.ts";
+import { nodeZones, selectedPods, zoneLabel } from "./endpoints/service-wakes.ts";
 
-export const serviceNameLabel = "kubernetes.io/service-name";
 export const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 export const headlessLabel = "service.kubernetes.io/headless";
 const managedBy = "endpointslice-controller.k8s.io";
-
-/** Slices by the Service they belong to. */
-export const slicesByService: IndexDefinition = index<EndpointSlice>({
-  resource: EndpointSlices,
-  name: "service",
-  values: ({ metadata }) => {
-    const service = metadata.labels?.[serviceNameLabel];
-    return service ? `${metadata.namespace}/${service}` : undefined;
-  },
-});
 
 export const endpointSliceController = defineController<Service>({
   name: "endpointslice-controller",

@@ -8,10 +8,11 @@ import { isNotFound } from "../../apimachinery/status-error.ts";
 import { refOf } from "../../client/client.ts";
 import { objectKey } from "../../controller-runtime/cache.ts";
 import { defineController, wake } from "../../controller-runtime/controller.ts";
+import { serviceNameLabel, slicesByService } from "../../controller-runtime/service-indexes.ts";
 import { sameName } from "../../controller-runtime/wakes.ts";
 import { controllerReferenceTo } from "../ownership.ts";
 import { type EndpointGroup, planSlices } from "./endpoints/plan-slices.ts";
-import { managedByLabel, serviceNameLabel, slicesByService } from "./endpointslice-controller.ts";
+import { managedByLabel } from "./endpointslice-controller.ts";
 
 const managedBy = "endpointslicemirroring-controller.k8s.io";
 const skipMirrorLabel = "endpointslice.kubernetes.io/skip-mirror";

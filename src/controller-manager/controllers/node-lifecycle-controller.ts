@@ -80,7 +80,7 @@ class NodeLifecycle {
 
   async run(): Promise<void> {
     const { cache, clock, signal } = this.#context;
-    cache.informer(Pods).addIndex(podsByNode.name, podsByNode.values as never);
+    cache.informer(Pods).addIndex(podsByNode);
     const nodes = cache.informer(Nodes);
     const leases = cache.informer(Leases);
     leases.addHandler(({ type, object, previous }: Change<Lease>) => {

@@ -2,6 +2,7 @@
 import { EndpointSlices, Nodes, Services } from "../../api/resources.ts";
 import { keyOf, type ObjectKey, objectKey } from "../../controller-runtime/cache.ts";
 import type { ControllerProcess, ProcessContext } from "../../controller-runtime/controller.ts";
+import { slicesByService } from "../../controller-runtime/service-indexes.ts";
 import { heldAddresses } from "./allocate.ts";
 import { type Election, elect } from "./elect.ts";
 import { IPAddressPools, L2Advertisements } from "./kinds.ts";
@@ -23,8 +24,6 @@ export function metallbSpeaker(options: SpeakerOptions): ControllerProcess {
     run: (context) => new Speaker(options, context).run(),
   };
 }
-
-const sliceIndex = "service";
 
 class Speaker {
   readonly #options: SpeakerOptions;
@@ -53,10 +52,7 @@ class Speaker {
   async run(): Promise<void> {
     const { cache, signal, log } = this.#context;
     const slices = cache.informer(EndpointSlices);
-    slices.addIndex(sliceIndex, ({ metadata }) => {
-      const name = metadata.labels?.["kubernetes.io/service-name"];
-      return name && objectKey(name, metadata.namespace);
-    });
+    slices.addIndex(slicesByService);
     const all = () => this.#markAll();
     cache.informer(Services).addHandler(({ object, previous }) => {
       if (heldAddresses(object).length > 0 || (previous && heldAddresses(previous).length > 0))
@@ -112,7 +108,7 @@ class Speaker {
       const service = cache.get(Services, key);
       const before = this.#elections.get(key) ?? [];
       const isOurs = service?.spec.type === "LoadBalancer" && !service.spec.loadBalancerClass;
-      const now = isOurs ? elect(service, cache.byIndex(EndpointSlices, sliceIndex, key), view) : [];
+      const now = isOurs ? elect(service, cache.byIndex(EndpointSlices, slicesByService.name, key), view) : [];
       if (now.length > 0) this.#elections.set(key, now);
       else this.#elections.delete(key);
       for (const { address, node, lacksLink } of now) {

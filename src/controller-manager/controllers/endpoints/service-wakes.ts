@@ -1,22 +1,13 @@
 /** Which Services a change of a Pod, a Node or a slice concerns: shared by the controllers of EndpointSlices and Endpoints. */
-import type { Node, Pod, Service } from "../../../api/core/v1.ts";
+import type { Node, Pod } from "../../../api/core/v1.ts";
 import type { DeepReadonly } from "../../../api/object.ts";
 import { Nodes, Pods, Services } from "../../../api/resources.ts";
 import { semanticEqual } from "../../../apimachinery/semantic-equal.ts";
 import { keyOf } from "../../../controller-runtime/cache.ts";
 import { matchesMap } from "../../../controller-runtime/compiled-selector.ts";
-import { type IndexDefinition, index, type Wake, wake } from "../../../controller-runtime/controller.ts";
+import { type Wake, wake } from "../../../controller-runtime/controller.ts";
+import { servicesBySelectorPair } from "../../../controller-runtime/service-indexes.ts";
 import { isPodReady } from "../../pod-facts.ts";
-
-/** Services by one pair of their selector: a Pod looks under its own labels instead of asking every Service. */
-export const servicesBySelectorPair: IndexDefinition = index<Service>({
-  resource: Services,
-  name: "selectorPair",
-  values: ({ metadata, spec }) => {
-    for (const key in spec?.selector) return `${metadata.namespace}/${key}=${spec.selector[key]}`;
-    return undefined;
-  },
-});
 
 /** Pods wake the Services that select them, when something changed that an endpoint shows. */
 export const selectedPods: Wake = wake<Pod>({

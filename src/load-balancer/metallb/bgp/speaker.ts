@@ -5,6 +5,7 @@ import { EndpointSlices, Nodes, Services } from "../../../api/resources.ts";
 import { connectIn } from "../../../base/node/netns.ts";
 import { objectKey } from "../../../controller-runtime/cache.ts";
 import type { ControllerProcess, ProcessContext } from "../../../controller-runtime/controller.ts";
+import { slicesByService } from "../../../controller-runtime/service-indexes.ts";
 import { heldAddresses } from "../allocate.ts";
 import { BGPAdvertisements, type BGPPeer, BGPPeers, Communities, IPAddressPools } from "../kinds.ts";
 import type { Member } from "../membership.ts";
@@ -18,7 +19,6 @@ export interface BgpSpeakerOptions {
 
 const defaultHoldTimeSeconds = 90;
 const shortestHoldTimeSeconds = 3;
-const sliceIndex = "service";
 
 export function bgpSpeaker(options: BgpSpeakerOptions): ControllerProcess {
   return {
@@ -81,10 +81,7 @@ class Speaker {
   async #follow(changed: () => void): Promise<void> {
     const { cache } = this.#context;
     const slices = cache.informer(EndpointSlices);
-    slices.addIndex(sliceIndex, ({ metadata }) => {
-      const name = metadata.labels?.["kubernetes.io/service-name"];
-      return name && objectKey(name, metadata.namespace);
-    });
+    slices.addIndex(slicesByService);
     for (const resource of [IPAddressPools, BGPAdvertisements, Communities] as const)
       cache.informer(resource as typeof Communities).addHandler(changed);
     cache.informer(Services).addHandler(({ object, previous }) => {
@@ -122,7 +119,11 @@ class Speaker {
         .filter((service) => heldAddresses(service).length > 0)
         .map((service) => ({
           service,
-          slices: cache.byIndex(EndpointSlices, sliceIndex, `${service.metadata.namespace}/${service.metadata.name}`),
+          slices: cache.byIndex(
+            EndpointSlices,
+            slicesByService.name,
+            `${service.metadata.namespace}/${service.metadata.name}`,
+          ),
         })),
     };
     const wanted = new Set<string>();
