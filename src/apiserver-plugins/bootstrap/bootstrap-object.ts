@@ -10,9 +10,11 @@ export interface BootstrapObject {
   object: { metadata: ObjectMeta };
   /**
    * `create`: written when it is missing, else left as users changed it.
+   * `complete`: a role or binding that lacks something gets it back at a start, unless its annotation
+   * `rbac.authorization.kubernetes.io/autoupdate` says "false"; what users added stays.
    * `keep`: written again at every start, as what depends on this server's own address must be.
    */
-  policy: "create" | "keep";
+  policy: "create" | "complete" | "keep";
 }
 
 export function atStart<T extends KubeObject>(

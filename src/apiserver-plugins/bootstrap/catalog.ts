@@ -1,17 +1,21 @@
 /** Everything that the composition root writes when a cluster starts, in the order to write it. */
 import type { BootstrapObject } from "./bootstrap-object.ts";
-import { defaultClusterRoles } from "./cluster-roles.ts";
+import { componentRoles } from "./component-roles.ts";
+import { controllerRoles } from "./controller-roles.ts";
 import { defaultFlowControl } from "./flow-control.ts";
 import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-service.ts";
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
 import { defaultStorageClasses } from "./storage-classes.ts";
+import { userRoles } from "./user-roles.ts";
 
 export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
   return [
     ...systemNamespaces,
     ...systemPriorityClasses,
-    ...defaultClusterRoles,
+    ...userRoles,
+    ...componentRoles,
+    ...controllerRoles,
     ...defaultStorageClasses,
     ...kubernetesService(options),
     ...defaultFlowControl,

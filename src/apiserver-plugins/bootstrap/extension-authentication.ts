@@ -1,11 +1,9 @@
 /** What aggregated servers read to know clients and us by (upstream: the cluster authentication trust controller). */
-import { ConfigMaps, RoleBindings, Roles } from "../../api/resources.ts";
+import { ConfigMaps } from "../../api/resources.ts";
 import type { RequestHeaderOptions } from "../authentication/request-header.ts";
 import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
 
 const name = "extension-apiserver-authentication";
-const reader = `${name}-reader`;
-const namespace = "kube-system";
 const list = (...values: string[]) => JSON.stringify(values);
 
 /** `clientCa` and `proxyCa` in PEM, which may hold several. */
@@ -22,16 +20,6 @@ export function extensionAuthentication(
     "requestheader-group-headers": list(...proxies.groupHeaders),
     "requestheader-extra-headers-prefix": list(...proxies.extraHeadersPrefixes),
   };
-  return [
-    atStart(ConfigMaps, { metadata: { name, namespace }, data: { "client-ca-file": clientCa, ...frontProxy } }, "keep"),
-    atStart(Roles, {
-      metadata: { name: reader, namespace },
-      rules: [{ verbs: ["get", "list", "watch"], apiGroups: [""], resources: ["configmaps"], resourceNames: [name] }],
-    }),
-    atStart(RoleBindings, {
-      metadata: { name: `system:${name}-reader`, namespace },
-      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: reader },
-      subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "system:kube-controller-manager" }],
-    }),
-  ];
+  const data = { "client-ca-file": clientCa, ...frontProxy };
+  return [atStart(ConfigMaps, { metadata: { name, namespace: "kube-system" }, data }, "keep")];
 }

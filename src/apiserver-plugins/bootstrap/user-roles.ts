@@ -1,36 +1,14 @@
-/** The ClusterRoles and bindings that users and components count on (bootstrappolicy upstream), without those of cloud controllers. */
+/** The ClusterRoles that users are given, and those that everybody has (bootstrappolicy upstream). */
+import type { PolicyRule } from "../../api/rbac/v1.ts";
+import type { BootstrapObject } from "./bootstrap-object.ts";
+import { at, clusterRole, clusterRoleBinding, on, rbacGroup, read, readWrite, toGroup, write } from "./default-rbac.ts";
 
-import type { New } from "../../api/object.ts";
-import type { ClusterRole, PolicyRule, Subject } from "../../api/rbac/v1.ts";
-import { ClusterRoleBindings, ClusterRoles } from "../../api/resources.ts";
-import { atStart, type BootstrapObject } from "./bootstrap-object.ts";
-
-const group = "rbac.authorization.k8s.io";
-const labels = { "kubernetes.io/bootstrapping": "rbac-defaults" };
-const annotations = { "rbac.authorization.kubernetes.io/autoupdate": "true" };
-const aggregateTo = (role: string) => `${group}/aggregate-to-${role}`;
-
-const read = ["get", "list", "watch"];
-const write = ["create", "delete", "deletecollection", "patch", "update"];
-const readWrite = [...write, ...read];
-
-/** `on("apps", ["get"], "deployments", ...)`. */
-function on(apiGroup: string, verbs: readonly string[], ...resources: string[]): PolicyRule {
-  return { apiGroups: [apiGroup], resources, verbs: [...verbs] };
-}
-
-function at(verbs: readonly string[], ...nonResourceURLs: string[]): PolicyRule {
-  return { nonResourceURLs, verbs: [...verbs] };
-}
-
-function role(name: string, rules: PolicyRule[], more: Partial<New<ClusterRole>> = {}, label = {}): BootstrapObject {
-  return atStart(ClusterRoles, { metadata: { name, labels: { ...labels, ...label }, annotations }, rules, ...more });
-}
+const aggregateTo = (role: string) => `${rbacGroup}/aggregate-to-${role}`;
 
 /** A role that is the sum of all roles that carry its label; users add to it by labelling theirs. */
 function sumRole(name: string, label = {}): BootstrapObject {
   const aggregationRule = { clusterRoleSelectors: [{ matchLabels: { [aggregateTo(name)]: "true" } }] };
-  return role(name, summands[name]!, { aggregationRule }, label);
+  return clusterRole(name, summands[name]!, { aggregationRule }, label);
 }
 
 const workloads = [
@@ -56,6 +34,18 @@ const changeableWorkloads = [
   "replicasets/scale",
   "statefulsets",
   "statefulsets/scale",
+];
+
+/** What the group `extensions` once held. */
+const formerly = [
+  "daemonsets",
+  "deployments",
+  "deployments/scale",
+  "ingresses",
+  "networkpolicies",
+  "replicasets",
+  "replicasets/scale",
+  "replicationcontrollers/scale",
 ];
 
 const viewRules: PolicyRule[] = [
@@ -91,6 +81,15 @@ const viewRules: PolicyRule[] = [
   on("apps", read, ...workloads),
   on("autoscaling", read, "horizontalpodautoscalers", "horizontalpodautoscalers/status"),
   on("batch", read, "cronjobs", "cronjobs/status", "jobs", "jobs/status"),
+  on(
+    "extensions",
+    read,
+    ...formerly,
+    "daemonsets/status",
+    "deployments/status",
+    "ingresses/status",
+    "replicasets/status",
+  ),
   on("policy", read, "poddisruptionbudgets", "poddisruptionbudgets/status"),
   on("networking.k8s.io", read, "ingresses", "ingresses/status", "networkpolicies"),
   on("resource.k8s.io", read, "resourceclaims", "resourceclaims/status", "resourceclaimtemplates"),
@@ -118,6 +117,7 @@ const editRules: PolicyRule[] = [
   on("apps", write, ...changeableWorkloads),
   on("autoscaling", write, "horizontalpodautoscalers"),
   on("batch", write, "cronjobs", "jobs"),
+  on("extensions", write, ...formerly, "deployments/rollback"),
   on("policy", write, "poddisruptionbudgets"),
   on("networking.k8s.io", write, "ingresses", "networkpolicies"),
   on("coordination.k8s.io", readWrite, "leases"),
@@ -126,7 +126,7 @@ const editRules: PolicyRule[] = [
 
 const adminRules: PolicyRule[] = [
   on("authorization.k8s.io", ["create"], "localsubjectaccessreviews"),
-  on(group, readWrite, "rolebindings", "roles"),
+  on(rbacGroup, readWrite, "rolebindings", "roles"),
 ];
 
 /** What the sum roles hold before anyone adds to them. */
@@ -152,35 +152,20 @@ const discoveryPaths = [
 const publicPaths = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
 const roles: readonly BootstrapObject[] = [
-  role("cluster-admin", [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }, at(["*"], "*")]),
-  role("system:discovery", [at(["get"], ...discoveryPaths)]),
-  role("system:public-info-viewer", [at(["get"], ...publicPaths)]),
-  role("system:monitoring", [
-    at(["get"], "/healthz", "/healthz/*", "/livez", "/livez/*", "/metrics", "/metrics/slis", "/readyz", "/readyz/*"),
-  ]),
-  role("system:basic-user", [
+  clusterRole("cluster-admin", [{ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }, at(["*"], "*")]),
+  clusterRole("system:discovery", [at(["get"], ...discoveryPaths)]),
+  clusterRole("system:public-info-viewer", [at(["get"], ...publicPaths)]),
+  clusterRole("system:basic-user", [
     on("authorization.k8s.io", ["create"], "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
     on("authentication.k8s.io", ["create"], "selfsubjectreviews"),
   ]),
   sumRole("admin"),
   sumRole("edit", { [aggregateTo("admin")]: "true" }),
   sumRole("view", { [aggregateTo("edit")]: "true" }),
-  role("system:aggregate-to-admin", adminRules, {}, { [aggregateTo("admin")]: "true" }),
-  role("system:aggregate-to-edit", editRules, {}, { [aggregateTo("edit")]: "true" }),
-  role("system:aggregate-to-view", viewRules, {}, { [aggregateTo("view")]: "true" }),
-  role("system:auth-delegator", [
-    on("authentication.k8s.io", ["create"], "tokenreviews"),
-    on("authorization.k8s.io", ["create"], "subjectaccessreviews"),
-  ]),
-  role("system:node-proxier", [
-    on("", ["list", "watch"], "endpoints", "services"),
-    on("", read, "nodes"),
-    on("", ["create", "patch", "update"], "events"),
-    on("events.k8s.io", ["create", "patch", "update"], "events"),
-    on("discovery.k8s.io", ["list", "watch"], "endpointslices"),
-    on("networking.k8s.io", ["list", "watch"], "servicecidrs"),
-  ]),
-  role("system:service-account-issuer-discovery", [
+  clusterRole("system:aggregate-to-admin", adminRules, {}, { [aggregateTo("admin")]: "true" }),
+  clusterRole("system:aggregate-to-edit", editRules, {}, { [aggregateTo("edit")]: "true" }),
+  clusterRole("system:aggregate-to-view", viewRules, {}, { [aggregateTo("view")]: "true" }),
+  clusterRole("system:service-account-issuer-discovery", [
     at(
       ["get"],
       "/.well-known/openid-configuration",
@@ -191,26 +176,14 @@ const roles: readonly BootstrapObject[] = [
   ]),
 ];
 
-function binding(roleName: string, ...subjects: Subject[]): BootstrapObject {
-  return atStart(ClusterRoleBindings, {
-    metadata: { name: roleName, labels, annotations },
-    roleRef: { apiGroup: group, kind: "ClusterRole", name: roleName },
-    subjects,
-  });
-}
-
-const toGroup = (name: string): Subject => ({ apiGroup: group, kind: "Group", name });
-const toUser = (name: string): Subject => ({ apiGroup: group, kind: "User", name });
 const authenticated = toGroup("system:authenticated");
 
 const bindings: readonly BootstrapObject[] = [
-  binding("cluster-admin", toGroup("system:masters")),
-  binding("system:monitoring", toGroup("system:monitoring")),
-  binding("system:discovery", authenticated),
-  binding("system:basic-user", authenticated),
-  binding("system:public-info-viewer", authenticated, toGroup("system:unauthenticated")),
-  binding("system:node-proxier", toUser("system:kube-proxy")),
-  binding("system:service-account-issuer-discovery", toGroup("system:serviceaccounts")),
+  clusterRoleBinding("cluster-admin", toGroup("system:masters")),
+  clusterRoleBinding("system:discovery", authenticated),
+  clusterRoleBinding("system:basic-user", authenticated),
+  clusterRoleBinding("system:public-info-viewer", authenticated, toGroup("system:unauthenticated")),
+  clusterRoleBinding("system:service-account-issuer-discovery", toGroup("system:serviceaccounts")),
 ];
 
-export const defaultClusterRoles: readonly BootstrapObject[] = [...roles, ...bindings];
+export const userRoles: readonly BootstrapObject[] = [...roles, ...bindings];
