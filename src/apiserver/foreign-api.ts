@@ -1,6 +1,7 @@
 /** A group-version that another server answers for: requests are passed on to it (upstream: kube-aggregator). */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import type { HttpRequest } from "../client/http2-connection.ts";
 import type { UserInfo } from "./authentication.ts";
 import type { Exchange } from "./http/exchange.ts";
 
@@ -15,6 +16,8 @@ export interface ForeignApi {
   serve(exchange: Exchange, user: UserInfo, auditId: string): Promise<void>;
   /** GETs `target` (path and query) in JSON for a part of this process. Throws the server's Status as a StatusError. */
   read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown>;
+  /** Passes on a request of a part of this process. Resolves with the head of the answer, whatever its status. */
+  open(request: HttpRequest, user: UserInfo): Promise<IncomingMessage>;
   /** As `serve`, for a connection that is to speak another protocol: `head` is what of it has come already. */
   upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer, user: UserInfo): Promise<void>;
   /** What it publishes of itself; undefined until it has, or when it publishes nothing. */

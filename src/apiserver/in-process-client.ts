@@ -23,7 +23,7 @@ import { objectOf } from "./answer.ts";
 import type { UserInfo } from "./authentication.ts";
 import type { Attributes } from "./authorization.ts";
 import { decodeBody } from "./decode-body.ts";
-import type { Pipeline } from "./pipeline.ts";
+import { type Pipeline, unknownPath } from "./pipeline.ts";
 import {
   checkedListOptions,
   checkedPatchOptions,
@@ -327,10 +327,9 @@ export class InProcessClient implements Client {
     const pending = this.#pipeline.authorize(attributes);
     if (pending) await pending;
     const served = this.#pipeline.services.registry.find(resource.group, resource.version, resource.plural);
-    if (!served) throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
-    if (served.namespaced && !ref.namespace && ref.name && verb !== "create") {
-      throw new StatusError(404, "NotFound", "the server could not find the requested resource", {});
-    }
+    if (!served) throw unknownPath();
+    if (subresource && !served.subresources.has(subresource)) throw unknownPath();
+    if (served.namespaced && !ref.namespace && ref.name && verb !== "create") throw unknownPath();
     return { served, context: { user: this.#user, defaultManager: this.#fieldManager, warnings: [], signal } };
   }
 

@@ -23,6 +23,7 @@ import { type NonResourceHandler, NonResourceRoutes } from "./http/non-resource-
 import { InProcessClient } from "./in-process-client.ts";
 import { Pipeline } from "./pipeline.ts";
 import { ResourceRegistry } from "./resource-registry.ts";
+import { RoutedClient } from "./routed-client.ts";
 import type { Services } from "./services.ts";
 import type { SubresourceHandler } from "./subresource-handler.ts";
 import type { VirtualResource } from "./virtual-resource.ts";
@@ -138,7 +139,8 @@ export class ApiServer implements ServerAccess {
 
   /** The in-process door, for one user. `fieldManager` names the component whose writes these are. */
   client(user: UserInfo, fieldManager: string): Client {
-    return new InProcessClient({ pipeline: this.pipeline, user, fieldManager });
+    const own = new InProcessClient({ pipeline: this.pipeline, user, fieldManager });
+    return new RoutedClient(own, this.pipeline, user, fieldManager);
   }
 
   /** Opens another HTTPS listener. The first one's address is what /api tells. */

@@ -17,11 +17,19 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "./client.ts";
-import { Http2Connection, type HttpRequest, TransportError } from "./http2-connection.ts";
+import { Http2Connection, type HttpRequest, type HttpResponse, TransportError } from "./http2-connection.ts";
 import type { Connection } from "./kubeconfig.ts";
 
+/** What carries a client's requests: a connection of ours, or a way that somebody else knows. */
+export interface HttpTransport {
+  request(request: HttpRequest): Promise<HttpResponse>;
+  /** Resolves with the response's head, whatever its status. */
+  open(request: HttpRequest): Promise<{ status: number; stream: AsyncIterable<unknown> }>;
+  close(): void;
+}
+
 export interface HttpsClientOptions {
-  connection: Connection;
+  connection: Connection | HttpTransport;
   clock: Clock;
   /** The component's name: what writes are booked under when they name no field manager. */
   userAgent: string;
@@ -36,12 +44,13 @@ const patchTypes: Record<PatchBody["type"], string> = {
 };
 
 export class HttpsClient implements Client {
-  readonly #http: Http2Connection;
+  readonly #http: HttpTransport;
   readonly #fieldManager: string;
   readonly #onWarning: ((message: string) => void) | undefined;
 
   constructor(options: HttpsClientOptions) {
-    this.#http = new Http2Connection(options.connection, options.clock, options.userAgent);
+    const { connection, clock, userAgent } = options;
+    this.#http = "open" in connection ? connection : new Http2Connection(connection, clock, userAgent);
     this.#fieldManager = options.userAgent.split("/")[0]!;
     this.#onWarning = options.onWarning;
   }

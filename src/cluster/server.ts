@@ -7,7 +7,6 @@ import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
-import type { ResourceRegistry, ServedResource } from "../apiserver/resource-registry.ts";
 import type { TokenAuthority, TokenSubject } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
@@ -47,6 +46,7 @@ import { openStore } from "./open-store.ts";
 import { PkiKeeper } from "./pki-keeper.ts";
 import { publishAuthority } from "./publish-authority.ts";
 import type { Role } from "./roles.ts";
+import { discoveryOf } from "./served-resources.ts";
 import { StartWatch } from "./start-watch.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -316,13 +316,7 @@ async function startControllers(
   owner: Owner,
 ): Promise<void> {
   const { registry } = control.server;
-  const discover = async () => ({
-    resources: onePerKind(registry).map(({ group, version, kind, plural, definition, verbs }) => ({
-      resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
-      verbs: [...verbs],
-    })),
-    failures: [],
-  });
+  const discover = discoveryOf(registry);
   const readForeign = async (group: string, versions: readonly string[], path: string, signal: AbortSignal) => {
     const version = versions.find((candidate) => registry.foreign.has(`${group}/${candidate}`));
     const foreign = registry.foreign.get(`${group}/${version}`);
@@ -374,18 +368,6 @@ function accountTokens(tokens: TokenAuthority) {
   const expirationSeconds = 100 * 365 * 24 * 3600;
   return (subject: TokenSubject, secret: { name: string; uid: string }) =>
     tokens.issue({ subject, audiences, expirationSeconds, boundObject: { kind: "Secret", ...secret } }).token;
-}
-
-/** Each resource once, in the version that is stored if that one is served. */
-function onePerKind(registry: ResourceRegistry): ServedResource[] {
-  const found = new Map<string, ServedResource>();
-  for (const served of registry.all()) {
-    const { storedAs } = served.definition;
-    const isStored = !storedAs || (storedAs.group === served.group && storedAs.version === served.version);
-    const key = `${served.plural}.${storedAs?.group ?? served.group}`;
-    if (isStored || !found.has(key)) found.set(key, served);
-  }
-  return [...found.values()];
 }
 
 /** Nodes Ready and the default ServiceAccount present, as far as this process's roles bring them about. */

@@ -15,8 +15,8 @@ import { silentLogger } from "../base/logger.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { seededRandom } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
+import { discoveryOf } from "../cluster/served-resources.ts";
 import { type ControllerManagerOptions, controllerCatalog } from "../controller-manager/catalog.ts";
-import type { Discover } from "../controller-manager/served-resources.ts";
 import { objectKey } from "../controller-runtime/cache.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
@@ -48,6 +48,8 @@ export interface TestControlPlaneOptions {
   controllers?: Partial<ControllerManagerOptions>;
   /** Default: the system's. */
   clock?: Clock;
+  /** Starts what else the API server is to serve, before controllers look. Ends with the signal. */
+  alsoServe?(api: TestApiServer, signal: AbortSignal): Promise<void>;
   /** Watched for get, list and until; Pods and Nodes always are. */
   watched: readonly Resource[];
 }
@@ -69,9 +71,10 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
         quotaClient: () => api.client,
       }),
   });
-  const discover = discoveryOf(api);
+  const discover = discoveryOf(api.server.registry);
   const stop = new AbortController();
   const { client } = api;
+  await options.alsoServe?.(api, stop.signal);
   const attempts = new Map<string, number>();
   const complaints: string[] = [];
   const complain = (message: string, fields?: Record<string, unknown>) => {
@@ -276,19 +279,6 @@ export function runningPods(cluster: TestControlPlane): DeepReadonly<Pod>[] {
   return cluster
     .list(Pods)
     .filter(({ metadata, status }) => status?.phase === "Running" && !metadata.deletionTimestamp);
-}
-
-/** What a server serves, for controllers. */
-export function discoveryOf({ server: { registry } }: TestApiServer): Discover {
-  return async () => ({
-    resources: [...registry.all()]
-      .filter((served) => !served.definition.storedAs)
-      .map(({ group, version, kind, plural, definition, verbs }) => ({
-        resource: { group, version, kind, plural, scope: definition.scope } satisfies Resource,
-        verbs: [...verbs],
-      })),
-    failures: [],
-  });
 }
 
 function runningStatus(clock: Clock) {

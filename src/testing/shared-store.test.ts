@@ -14,6 +14,7 @@ import { findProgram } from "../base/node/find-program.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { seededRandom } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
+import { discoveryOf } from "../cluster/served-resources.ts";
 import { controllerCatalog } from "../controller-manager/catalog.ts";
 import { runWhenLeader } from "../controller-runtime/leader-election.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
@@ -22,7 +23,6 @@ import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import { EtcdStore } from "../storage/etcd/etcd-store.ts";
 import { startTestApiServer } from "./api-server.ts";
-import { discoveryOf } from "./control-plane.ts";
 import { faultyClient, noFaults } from "./simulation/faulty-client.ts";
 
 const etcdProgram = findProgram("etcd");
@@ -92,7 +92,7 @@ describe.skipIf(!etcdProgram)("two servers on one etcd", () => {
     const surroundings = { client, clock, random, log: silentLogger };
     const elections = [
       elect("kube-controller-manager", (signal) =>
-        runControllers(controllerCatalog({ discover: discoveryOf(api) }), { ...surroundings, signal }),
+        runControllers(controllerCatalog({ discover: discoveryOf(api.server.registry) }), { ...surroundings, signal }),
       ),
       elect("kube-scheduler", (signal) => startScheduler({ ...surroundings, signal })),
     ];

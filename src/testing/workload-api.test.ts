@@ -1,5 +1,5 @@
 /** What the API promises of the kinds that controllers work on: written, listed, changed, their status and scale apart, deleted together. */
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import type { KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import {
@@ -22,7 +22,7 @@ import {
   ResourceQuotas,
   StatefulSets,
 } from "../api/resources.ts";
-import { startTestApiServer } from "./api-server.ts";
+import { startTestApiServer, type TestApiServer } from "./api-server.ts";
 
 const labels = { app: "web" };
 const template = { metadata: { labels }, spec: { containers: [{ name: "main", image: "app:1" }] } };
@@ -121,6 +121,9 @@ const cases: [string, Case][] = (
   ] satisfies Case[]
 ).map((one) => [one.resource.group ? `${one.resource.plural}.${one.resource.group}` : one.resource.plural, one]);
 
+let empty: Promise<TestApiServer> | undefined;
+afterAll(async () => (await empty)?.close());
+
 describe.each(cases)("%s", (_, { resource, body, status, scales, change }) => {
   const namespace = resource.scope === "Namespaced" ? { namespace: "default" } : {};
   const ref = (name: string) => ({ name, ...namespace });
@@ -162,7 +165,19 @@ describe.each(cases)("%s", (_, { resource, body, status, scales, change }) => {
     watch.stop();
   });
 
-  test.runIf(status)("keep what is written to their status apart from their spec", async () => {
+  /** Every kind has the test or is refused: nothing is passed over. */
+  const testPart = (subresource: "status" | "scale", isThere: boolean, name: string, body: () => Promise<void>) =>
+    isThere
+      ? test(name, body)
+      : test(`have no ${subresource} apart`, async () => {
+          empty ??= startTestApiServer({});
+          const { client } = await empty;
+          await expect(
+            client.patch(resource, ref("one"), { type: "merge", body: {} }, { subresource }),
+          ).rejects.toThrow("the server could not find the requested resource");
+        });
+
+  testPart("status", status !== undefined, "keep what is written to their status apart from their spec", async () => {
     await using api = await startTestApiServer({});
     const { client } = api;
     const created = await client.create(resource, object("one"));
@@ -179,7 +194,7 @@ describe.each(cases)("%s", (_, { resource, body, status, scales, change }) => {
     expect(replaced).toMatchObject({ status });
   });
 
-  test.runIf(scales)("have a scale that is read, replaced and patched", async () => {
+  testPart("scale", scales === true, "have a scale that is read, replaced and patched", async () => {
     await using api = await startTestApiServer({});
     const { client } = api;
     const created = await client.create(resource, object("one"));

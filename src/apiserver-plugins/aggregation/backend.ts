@@ -1,13 +1,14 @@
 /** One aggregated server as requests see it: passes them on, with the user in headers that our front-proxy certificate vouches for. */
 import type { IncomingMessage } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
-import type { Duplex } from "node:stream";
+import { type Duplex, Readable } from "node:stream";
 import type { APIService } from "../../api/apiregistration/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { UserInfo } from "../../apiserver/authentication.ts";
 import type { ForeignApi, ForeignOpenApi, OpenApiV2Part } from "../../apiserver/foreign-api.ts";
 import type { Exchange, Headers, ResponseHeaders } from "../../apiserver/http/exchange.ts";
+import type { HttpRequest } from "../../client/http2-connection.ts";
 import type { ServiceRouter } from "../webhooks/service-route.ts";
 import { describeFailure, tlsAgent } from "../webhooks/tls-agent.ts";
 
@@ -109,13 +110,23 @@ export class Backend implements ForeignApi {
     });
   }
 
-  async read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown> {
+  async open({ method, path, headers, body, signal }: HttpRequest, user: UserInfo): Promise<IncomingMessage> {
     if (!this.available) throw unavailable("service unavailable");
-    const headers = passedOn({ accept: "application/json" }, user);
+    const passed = passedOn({ accept: "application/json", ...headers }, user);
+    const chunks = body === undefined ? undefined : Readable.from([Buffer.from(body)]);
+    try {
+      return await this.#request(method, path, passed, chunks, signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw unavailable(`error trying to reach service: ${(error as Error).message}`);
+    }
+  }
+
+  async read(target: string, user: UserInfo, signal: AbortSignal): Promise<unknown> {
     let answer: unknown;
     let status = 0;
+    const response = await this.open({ method: "GET", path: target, signal }, user);
     try {
-      const response = await this.#request("GET", target, headers, undefined, signal);
       const chunks: Buffer[] = [];
       for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
       status = response.statusCode ?? 502;
@@ -173,13 +184,18 @@ export class Backend implements ForeignApi {
     path: string,
     headers: Record<string, string | string[]>,
     body: AsyncIterable<Uint8Array> | undefined,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<IncomingMessage> {
     const { agent, url } = await this.#way(path);
     const hasBody = body !== undefined && method !== "GET" && method !== "HEAD";
     // Said outright: Node takes a DELETE for one without a body, and would send one nevertheless.
     const framing = hasBody ? { "transfer-encoding": "chunked" } : {};
-    const outgoing = httpsRequest(url, { method, agent, headers: { ...headers, ...framing }, signal });
+    const outgoing = httpsRequest(url, {
+      method,
+      agent,
+      headers: { ...headers, ...framing },
+      ...(signal ? { signal } : {}),
+    });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       outgoing.once("response", resolve);
       outgoing.once("error", (error) => reject(new Error(describeFailure(error, url), { cause: error })));

@@ -443,7 +443,7 @@ export class HttpDoor {
 }
 
 /** Who else answers for this path, when nobody does here. */
-function foreignApiOf(registry: ResourceRegistry, path: string): ForeignApi | undefined {
+export function foreignApiOf(registry: ResourceRegistry, path: string): ForeignApi | undefined {
   const [, root, group = "", version = ""] = path.split("/", 4);
   if (root !== "apis" || registry.inGroupVersion(`${group}/${version}`)) return undefined;
   return registry.foreign.get(`${group}/${version}`);
@@ -509,7 +509,8 @@ function sendTooMany(exchange: Exchange, auditId: string, { message, retryAfterS
   exchange.respond(429, headers, `${message}\n`);
 }
 
-function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
+/** What authorizers are asked about a request. */
+export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
   const isNamespace = info.resource === "namespaces" && info.group === "";
   return {
     user,

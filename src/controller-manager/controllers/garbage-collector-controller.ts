@@ -4,7 +4,8 @@ import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { APIServices, CustomResourceDefinitions } from "../../api/resources.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
-import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
+import { isConflict, isNotFound, type StatusError } from "../../apimachinery/status-error.ts";
+import { sleep } from "../../base/clock.ts";
 import { type DeleteOptions, refOf } from "../../client/client.ts";
 import type { ControllerProcess, ProcessContext } from "../../controller-runtime/controller.ts";
 import { namespaceOf } from "../../controller-runtime/wakes.ts";
@@ -22,6 +23,10 @@ import {
 } from "./garbage-collector/owner-graph.ts";
 
 const concurrency = 32;
+/** What other servers serve changes without an event: upstream looks as often. */
+const discoverEveryMs = 30_000;
+/** A kind that cannot be listed (its conversion webhook is away, say) holds up all others for no longer than this. */
+const syncPatienceMs = 30_000;
 /** Events come and go in numbers, and own nothing. */
 const ignored = new Set(["events", "events.events.k8s.io"]);
 
@@ -39,8 +44,10 @@ class GarbageCollector {
   readonly #watched = new Map<string, Resource>();
   readonly #deleting: WorkQueue<string>;
   readonly #orphaning: WorkQueue<string>;
-  /** Uids that were asked for and do not exist: they never will again. */
+  /** Uids that were seen to go, and, behind their namespace, those that were asked for and do not exist: they never will again. */
   readonly #absent = new Set<string>();
+  #isForgetting = false;
+  #beginning: Promise<void> | undefined;
   readonly #discovery: WorkQueue<"discover">;
 
   constructor(context: ProcessContext, discover: Discover) {
@@ -81,6 +88,7 @@ class GarbageCollector {
         try {
           await this.#watchAll();
           this.#discovery.forget(key);
+          this.#discovery.addAfter(key, discoverEveryMs);
         } catch (error) {
           context.log.warn("discovery failed, will retry", { error: messageOf(error) });
           this.#discovery.retry(key);
@@ -117,10 +125,13 @@ class GarbageCollector {
         .filter(([key]) => !ignored.has(key)),
     );
     for (const [key, resource] of wanted) {
-      if (this.#watched.has(key)) continue;
+      const watched = this.#watched.get(key);
+      if (watched?.version === resource.version) continue;
+      // The version that was watched may be served no longer.
+      if (watched) this.#forget(watched);
       this.#watched.set(key, resource);
       cache.informer(resource).addHandler(({ type, object }) => {
-        if (type === "DELETED") this.#queue(this.#graph.remove(object.metadata.uid));
+        if (type === "DELETED") this.#remove(object);
         else this.#queue(this.#graph.put(resource, object));
       });
     }
@@ -129,12 +140,39 @@ class GarbageCollector {
       if (wanted.has(key) || failures.some(({ groupVersion }) => groupVersion.startsWith(`${resource.group}/`)))
         continue;
       this.#watched.delete(key);
-      cache.stop(resource);
+      this.#forget(resource);
     }
-    await Promise.all([...this.#watched.values()].map((resource) => cache.informer(resource).synced));
-    // Only now is an owner that the graph does not know worth asking for.
+    this.#beginning ??= this.#begin();
+  }
+
+  /** Only when everything has been listed is an owner that the graph does not know worth asking for. */
+  async #begin(): Promise<void> {
+    const { cache, clock, signal } = this.#context;
+    const patience = new AbortController();
+    const synced = Promise.all([...this.#watched.values()].map((resource) => cache.informer(resource).synced));
+    const isOver = sleep(clock, syncPatienceMs, AbortSignal.any([signal, patience.signal])).catch(() => {});
+    await Promise.race([synced, isOver]);
+    patience.abort();
     this.#deleting.start();
     this.#orphaning.start();
+  }
+
+  /** Watches a resource no longer: what it held may well be there, and is asked for when it matters. */
+  #forget(resource: Resource): void {
+    this.#isForgetting = true;
+    this.#context.cache.stop(resource);
+    this.#isForgetting = false;
+  }
+
+  #remove({ metadata: { uid } }: DeepReadonly<KubeObject>): void {
+    // That it is gone is still known when its kind is gone too, and can no longer be asked for.
+    if (!this.#isForgetting && this.#graph.dependentsOf(uid).size > 0) this.#noteAbsence(uid);
+    this.#queue(this.#graph.remove(uid));
+  }
+
+  #noteAbsence(key: string): void {
+    this.#absent.add(key);
+    if (this.#absent.size > 500) this.#absent.delete(this.#absent.values().next().value!);
   }
 
   #queue({ attemptToDelete, attemptToOrphan }: GraphEffects): void {
@@ -199,6 +237,7 @@ class GarbageCollector {
   }
 
   async #exists(node: GraphNode, owner: DeepReadonly<OwnerReference>): Promise<boolean> {
+    if (this.#absent.has(owner.uid)) return false;
     const candidate = this.#graph.get(owner.uid);
     // A reference with somebody's uid but another name or kind leads to nobody.
     const known = candidate && isNamedBy(candidate, owner) ? candidate : undefined;
@@ -229,10 +268,9 @@ class GarbageCollector {
       );
       if (found.metadata.uid === owner.uid) return true;
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      if (!isNotFound(error) || isUnserved(error)) throw error;
     }
-    this.#absent.add(absentKey);
-    if (this.#absent.size > 500) this.#absent.delete(this.#absent.values().next().value!);
+    this.#noteAbsence(absentKey);
     return false;
   }
 
@@ -301,6 +339,11 @@ class GarbageCollector {
     await Promise.all(dependents.map((dependent) => this.#removeOwners(dependent, new Set([uid]))));
     await this.#removeFinalizer(node, orphanFinalizer);
   }
+}
+
+/** The kind is not there (any more, in this version), which says nothing about its objects. */
+function isUnserved(error: unknown): boolean {
+  return !(error as StatusError).details?.name;
 }
 
 function isNamedBy({ resource, object }: GraphNode, { apiVersion, kind, name }: DeepReadonly<OwnerReference>): boolean {
