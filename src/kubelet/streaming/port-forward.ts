@@ -1,9 +1,10 @@
-/** Port-forwarding as kubectl speaks it: SPDY streams, bare or tunnelled through a WebSocket (KEP-4006). */
+/** Port-forwarding as kubectl speaks it: SPDY streams, bare or tunnelled through a WebSocket (KEP-4006); others have channels. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createWebSocketStream, WebSocketServer } from "ws";
 import { SpdyConnection, type SpdyStream } from "../../base/node/spdy/connection.ts";
+import { servePortChannels } from "./port-channels.ts";
 import { acceptSpdy, chooseProtocol, refuseUpgrade, wantsWebSocket } from "./upgrade.ts";
 
 const protocol = "portforward.k8s.io";
@@ -27,13 +28,8 @@ export async function servePortForward(
   connect: ConnectToPort,
 ): Promise<void> {
   if (wantsWebSocket(request)) {
-    if (!(request.headers["sec-websocket-protocol"] ?? "").includes(tunnelProtocol)) {
-      return refuseUpgrade(
-        socket,
-        400,
-        `unable to upgrade: this server forwards ports over WebSocket as ${tunnelProtocol} only`,
-      );
-    }
+    const isTunnel = (request.headers["sec-websocket-protocol"] ?? "").includes(tunnelProtocol);
+    if (!isTunnel) return servePortChannels(request, socket, head, connect);
     const tunnel = await openTunnel(request, socket, head);
     if (tunnel) await forward(tunnel, Buffer.alloc(0), connect);
     return;

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Server
 import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
 import { findProgram } from "../../base/node/find-program.ts";
 import type { TerminalSize } from "../runtime/container-runtime.ts";
 import { servePortForward } from "./port-forward.ts";
@@ -221,6 +222,83 @@ describe.runIf(findProgram("kubectl")).each(["websocket", "spdy"] as const)("kub
       forwarding.child.kill("SIGKILL");
     }
     expect((await forwarding).stderr).toMatch(/error forwarding port 1 to pod.*ECONNREFUSED/);
+  });
+});
+
+/** What comes on each channel until the server closes, or `isEnough`; `send` is sent at once. */
+async function channelsOf(
+  path: string,
+  protocols: string[],
+  send: readonly Buffer[] = [],
+  isEnough: (got: readonly Buffer[]) => boolean = () => false,
+): Promise<Buffer[]> {
+  const socket = new WebSocket(`ws://${address}/api/v1/namespaces/default/pods/web/${path}`, protocols);
+  const isText = protocols.some((protocol) => protocol.includes("base64"));
+  const got: Buffer[] = [];
+  socket.on("message", (data: Buffer) => {
+    const text = data.toString("latin1");
+    const [number, payload] = isText
+      ? [Number(text[0]), Buffer.from(text.slice(1), "base64")]
+      : [data[0]!, data.subarray(1)];
+    got[number] = Buffer.concat([got[number] ?? Buffer.alloc(0), payload]);
+    if (isEnough(got)) socket.close();
+  });
+  socket.once("open", () => {
+    for (const payload of send)
+      socket.send(isText ? `0${payload.toString("base64")}` : Buffer.concat([Buffer.of(0), payload]));
+  });
+  await new Promise((resolve, reject) => socket.once("close", resolve).once("error", reject));
+  return got;
+}
+
+describe("WebSocket clients other than kubectl", () => {
+  const status = expect.stringContaining('"reason":"NonZeroExitCode"');
+  test.each([
+    [["v5.channel.k8s.io"], status],
+    [["v4.channel.k8s.io"], status],
+    [["v4.base64.channel.k8s.io"], status],
+    [["channel.k8s.io"], "command terminated with non-zero exit code: exit status 3"],
+    [["base64.channel.k8s.io"], "command terminated with non-zero exit code: exit status 3"],
+    [[], "command terminated with non-zero exit code: exit status 3"],
+  ])("exec over %j", async (protocols, outcome) => {
+    const got = await channelsOf("exec?command=both&command=3&stdout=1&stderr=1", protocols);
+    expect(got.slice(1).map(String)).toEqual(["to stdout\n", "to stderr\n", outcome]);
+  });
+
+  test("the oldest protocols say nothing of what went well", async () => {
+    expect((await channelsOf("exec?command=both&stdout=1", ["channel.k8s.io"])).slice(1).map(String)).toEqual([
+      "to stdout\n",
+    ]);
+  });
+
+  test.each([["v4.channel.k8s.io"], ["v4.base64.channel.k8s.io"]])("port-forward over %s", async (protocol) => {
+    const { port } = echo.address() as AddressInfo;
+    const sent = Buffer.from("echo".repeat(50_000));
+    const number = Buffer.of(port & 255, port >> 8);
+    const isBack = (got: readonly Buffer[]) => got[0]?.length === 2 + sent.length;
+    const [data, error] = await channelsOf(`portforward?ports=${port}`, [protocol], [sent], isBack);
+    expect([data!.equals(Buffer.concat([number, sent])), error!.equals(number)]).toEqual([true, true]);
+  });
+
+  test("a port that nobody listens on is told on its error channel, beside one that answers", async () => {
+    const { port } = echo.address() as AddressInfo;
+    const both = (got: readonly Buffer[]) => got[0]?.length === 7 && (got[3]?.length ?? 0) > 2;
+    const got = await channelsOf(`portforward?ports=${port},1`, ["v4.channel.k8s.io"], [Buffer.from("hello")], both);
+    expect(got[0]!.subarray(2).toString()).toBe("hello");
+    expect(got[3]!.subarray(2).toString()).toMatch(/^error forwarding port 1 to pod.*ECONNREFUSED/);
+  });
+
+  test.each([
+    ["portforward", 'query parameter "port" is required'],
+    ["portforward?ports=0", 'port "0" must be > 0'],
+    ["portforward?ports=99999", 'unable to parse "99999" as a port'],
+  ])("%s is refused", async (path, message) => {
+    const socket = new WebSocket(`ws://${address}/api/v1/namespaces/default/pods/web/${path}`, ["v4.channel.k8s.io"]);
+    socket.on("error", () => {});
+    const answer = await new Promise<IncomingMessage>((resolve) =>
+      socket.once("unexpected-response", (_, response) => resolve(response)),
+    );
+    expect([answer.statusCode, await text(answer)]).toEqual([400, `${message}\n`]);
   });
 });
 
