@@ -16,6 +16,8 @@ const config = `
 nodes: [{ name: n1, kind: local }]
 certificateValidityPeriod: 15s
 ingress: none
+featureGates: { ClusterTrustBundle: true, ClusterTrustBundleProjection: true }
+runtimeConfig: { certificates.k8s.io/v1beta1: "true" }
 `;
 
 const manifest = (name: string, request: string) => `
@@ -225,6 +227,12 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
       () => kubectl`get configmap kube-root-ca.crt -o jsonpath={.data}`,
       (text) => expect(JSON.parse(text)["ca.crt"].trim()).toBe(stored().ca.certificatePem.trim()),
     );
+    const bundles = async () => JSON.parse(await kubectl`get clustertrustbundles -o json`).items;
+    await eventually(bundles, (items) => {
+      expect(items).toHaveLength(1);
+      expect(items[0].spec.signerName).toBe("kubernetes.io/kube-apiserver-serving");
+      expect(items[0].spec.trustBundle.trim()).toBe(stored().ca.certificatePem.trim());
+    });
     const published = JSON.parse(
       await kubectl`get configmap extension-apiserver-authentication -n kube-system -o jsonpath={.data}`,
     );

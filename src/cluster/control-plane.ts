@@ -57,8 +57,9 @@ import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins
 import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
-import { definitions } from "../resources/catalog.ts";
+import { definitionsWith } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
+import { isFeatureOn } from "../resources/feature-switches.ts";
 import type { Store } from "../storage/store.ts";
 import { configuredAuthenticators, configuredAuthorizers, webhookOf } from "./access-control.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
@@ -128,7 +129,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const startUp = new StartUpChecks(startUpHooks);
   const server: ApiServer = new ApiServer({
     auditor: plan.apiServer.audit && policyAuditor({ policy: plan.apiServer.audit.policy, logs: auditLogs, clock }),
-    definitions: definitions.map((definition) => withAllocation(definition, allocators)),
+    definitions: definitionsWith(plan).map((definition) => withAllocation(definition, allocators)),
     store,
     clock,
     random,
@@ -348,8 +349,9 @@ async function writeBootstrapObjects(
   { plan, apiAddress, keeper }: ControlPlaneOptions,
   trust: Trust,
 ): Promise<void> {
+  const hasTrustBundles = isFeatureOn(plan, "ClusterTrustBundle");
   const objects = [
-    ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress }),
+    ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress, hasTrustBundles }),
     ...trustObjects(keeper.current, trust),
   ];
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.

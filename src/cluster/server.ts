@@ -328,6 +328,7 @@ async function startControllers(
       discover,
       readForeign,
       rootCa: () => keeper.current.ca.certificatePem,
+      hasTrustBundles: registry.find("certificates.k8s.io", "v1beta1", "clustertrustbundles") !== undefined,
       clusterCIDR: plan.network.podCIDR,
       issueAccountToken: accountTokens(control.tokens),
       localVolumes: localVolumeFolders(paths.volumes),

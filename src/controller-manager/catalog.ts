@@ -27,6 +27,7 @@ import {
   horizontalPodAutoscalerController,
 } from "./controllers/horizontal-pod-autoscaler-controller.ts";
 import { jobController } from "./controllers/job-controller.ts";
+import { servingTrustBundleController } from "./controllers/kube-apiserver-serving-clustertrustbundle-publisher-controller.ts";
 import { legacyServiceAccountTokenCleanerController } from "./controllers/legacy-serviceaccount-token-cleaner-controller.ts";
 import { localVolumeProvisioner } from "./controllers/local-volume-provisioner.ts";
 import { namespaceController } from "./controllers/namespace-controller.ts";
@@ -66,6 +67,8 @@ export interface ControllerManagerOptions extends NodeLifecycleOptions, PodGarba
   discover: Discover;
   /** PEM bundle published as `kube-root-ca.crt` in every Namespace. Without it that controller is off. */
   rootCa?: () => string;
+  /** ClusterTrustBundles are served. Default: they are not. */
+  hasTrustBundles?: boolean;
   /** The cluster's authority. Without it the signing controller is off. */
   signCertificate?: SignCertificate;
   /** Signs tokens of ServiceAccounts. Without it, or without `rootCa`, the controller of token Secrets is off. */
@@ -98,6 +101,7 @@ export function controllerCatalog(options: ControllerManagerOptions): AnyControl
     namespaceController(options.discover),
     serviceAccountController,
     ...(options.rootCa ? [rootCaCertificatePublisherController(options.rootCa)] : []),
+    ...(options.rootCa && options.hasTrustBundles ? [servingTrustBundleController(options.rootCa)] : []),
     ...(options.rootCa && options.issueAccountToken
       ? [serviceAccountTokenController(options.issueAccountToken, options.rootCa)]
       : []),

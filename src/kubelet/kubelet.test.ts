@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Pod, PodSpec, PodStatus } from "../api/core/v1.ts";
+import { ClusterTrustBundles } from "../api/gated-resources.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import {
   ConfigMaps,
@@ -41,7 +42,9 @@ import { mountsBelow, unmountAll } from "../base/node/mounts.ts";
 import { connectIn, createNetns, deleteNetns, listenIn, listNetns, netnsPath } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
+import { definitionsWith } from "../resources/catalog.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
+import { newAuthority } from "../testing/webhook-server.ts";
 import { startCsiDriver } from "./csi/csi-driver.fixture.ts";
 import { startDraDriver } from "./dra/dra-driver.fixture.ts";
 import { type Observations, observeMachine } from "./eviction/signals.ts";
@@ -82,7 +85,9 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   beforeAll(async () => {
     folder = mkdtempSync("/var/tmp/pnt-kubelet-");
     busyboxLayer(join(folder, "layer"));
-    api = await startTestApiServer({});
+    const beta = { "api/beta": true };
+    const featureGates = { ClusterTrustBundle: true, ClusterTrustBundleProjection: true };
+    api = await startTestApiServer({ definitions: definitionsWith({ featureGates, runtimeConfig: beta }) });
     await api.client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
     createNetns(nodeName, () => {
       const links = new Links();
@@ -809,6 +814,57 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await client.delete(ConfigMaps, ref("going"));
     await client.delete(Secrets, ref("going"));
     await shows({ changing: "2", coming: "1" });
+  });
+
+  test.concurrent("a pod sees the authorities of a bundle, and of a signer's, each once, as they come and change", async () => {
+    const authorities = await Promise.all([1, 2, 3].map(async () => (await newAuthority()).certificatePem.trim()));
+    const [a = "", b = "", c = ""] = authorities;
+    const { client } = api;
+    const write = (name: string, trustBundle: string, labels: Record<string, string> = {}) => {
+      const spec = { trustBundle, ...(name.includes(":") ? { signerName: "example.com/ours" } : {}) };
+      return client.create(ClusterTrustBundles, { metadata: { name, labels }, spec });
+    };
+    await write("plain", `${a}\n# twice\n`);
+    const sources = [
+      { clusterTrustBundle: { name: "plain", path: "plain" } },
+      { clusterTrustBundle: { name: "late", path: "late", optional: true } },
+      {
+        clusterTrustBundle: {
+          signerName: "example.com/ours",
+          labelSelector: { matchLabels: { live: "yes" } },
+          path: "ours",
+        },
+      },
+    ];
+    const name = await create({
+      volumes: [{ name: "ca", projected: { sources } }],
+      containers: [{ volumeMounts: [{ name: "ca", mountPath: "/ca" }] }],
+    });
+    const waiting = async () =>
+      (await eventsOf(name)).some((event) =>
+        event.includes("combination of signerName and labelSelector matched zero ClusterTrustBundles"),
+      );
+    await until(waiting);
+    await write("example.com:ours:v1", `${a}\n${b}`, { live: "yes" });
+    await write("example.com:ours:v2", `${b}\n${c}`, { live: "yes" });
+    await write("example.com:ours:v0", c, { live: "no" });
+    await reach(name, isReady);
+    const read = async (file: string) =>
+      (await run(name, "cat", `/ca/${file}`))
+        .split(/(?<=-----END CERTIFICATE-----)\n?/)
+        .filter(Boolean)
+        .toSorted();
+    const shows = (file: string, ...expected: string[]) =>
+      until(async () => (await read(file)).join() === expected.toSorted().join());
+    await shows("plain", a);
+    await shows("late");
+    await shows("ours", a, b, c);
+    await write("late", c);
+    await client.delete(ClusterTrustBundles, { name: "example.com:ours:v2" });
+    await client.patch(ClusterTrustBundles, { name: "plain" }, { type: "merge", body: { spec: { trustBundle: b } } });
+    await shows("late", c);
+    await shows("ours", a, b);
+    await shows("plain", b);
   });
 
   test.concurrent("five pods with fifty ConfigMaps each start", async () => {

@@ -48,6 +48,7 @@ import { isStatic, mirroredUid } from "./static-pods/manifest.ts";
 import { StaticPods } from "./static-pods/static-pods.ts";
 import { StatsSource } from "./stats/node-stats.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { TrustBundles } from "./trust-bundles.ts";
 import { Turns } from "./turns.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
 
@@ -171,6 +172,10 @@ class RunningKubelet {
       signal,
       onChange: (podUid) => this.#executors.get(podUid)?.referenceChanged(),
     });
+    const trustBundles = new TrustBundles({
+      cache: () => new InformerCache({ client, clock, log, signal }),
+      onChange: (podUid) => this.#executors.get(podUid)?.referenceChanged(),
+    });
     const { pluginFolder } = options;
     const forPlugins = { nodeName: node.name, client, clock, log, signal };
     const csiDrivers = new CsiDrivers({ ...forPlugins, nodeUid: () => this.#registration?.uid ?? "" });
@@ -202,6 +207,7 @@ class RunningKubelet {
       nodeName: node.name,
       podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,
+      trustBundles,
       turns: new Turns(clock),
       statuses: new StatusWriter({
         client,

@@ -28,6 +28,7 @@ import {
   type SandboxConfig,
 } from "./runtime/container-runtime.ts";
 import type { StatusWriter } from "./status-writer.ts";
+import type { TrustBundles } from "./trust-bundles.ts";
 import type { Turns } from "./turns.ts";
 
 /** What all pods of a node share. */
@@ -40,6 +41,7 @@ export interface PodSurroundings {
   /** Absent: the node has no ports that could lead to pods. */
   hostPorts?: HostPorts;
   references: ReferencedObjects;
+  trustBundles: TrustBundles;
   /** Absent: the node takes no CSI drivers. */
   csi: CsiVolumes | undefined;
   /** Absent: the node takes no drivers for dynamic resources. */

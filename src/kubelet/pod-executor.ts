@@ -257,6 +257,7 @@ export class PodExecutor implements PodDesk {
       ]);
     });
     this.node.references.release(uid);
+    this.node.trustBundles.release(uid);
     this.dispatch({ kind: "released" });
   }
 
@@ -270,6 +271,7 @@ export class PodExecutor implements PodDesk {
     const { uid } = this.#state.pod.metadata;
     this.#volumes.stop();
     references.release(uid);
+    this.node.trustBundles.release(uid);
     await untilDone(this, "error removing pod", async () => {
       await Promise.all(this.#sandboxes().map((sandbox) => runtime.removeSandbox(sandbox.id)));
       await Promise.all([

@@ -2,6 +2,7 @@
 import type { Timer } from "../base/clock.ts";
 import { ensureImage } from "./image-puller.ts";
 import { fieldFacts, type PodDesk, pullSecrets } from "./pod-desk.ts";
+import type { TrustBundles } from "./trust-bundles.ts";
 import { lookUpVolumes } from "./volumes/look-up-volumes.ts";
 import { type PreparedVolumes, prepareVolumes, VolumeError } from "./volumes/pod-volumes.ts";
 import type { TokenFile } from "./volumes/projections.ts";
@@ -107,7 +108,7 @@ export class PodVolumeKeeper {
   }
 
   #volumeContext() {
-    const { client, clock, references } = this.#pod.node;
+    const { client, clock, references, trustBundles } = this.#pod.node;
     const { pod } = this.#pod.state;
     return {
       pod,
@@ -117,6 +118,7 @@ export class PodVolumeKeeper {
       facts: fieldFacts(this.#pod),
       signal: this.#pod.ending,
       tokens: this.#tokens,
+      trustBundles: (source: Parameters<TrustBundles["select"]>[0]) => trustBundles.select(source, pod.metadata.uid),
       image: (reference: string, pullPolicy: string | undefined) => this.#image(reference, pullPolicy),
       get: ((resource, name) => references.get(resource, pod.metadata.namespace, name, pod.metadata.uid)) as Parameters<
         typeof prepareVolumes

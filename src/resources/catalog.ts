@@ -19,6 +19,7 @@ import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autosca
 import { cronJobs } from "./batch/cron-job.ts";
 import { jobs } from "./batch/job.ts";
 import { certificateSigningRequests } from "./certificates/certificate-signing-request.ts";
+import { clusterTrustBundles, clusterTrustBundlesAlpha } from "./certificates/cluster-trust-bundle.ts";
 import { leases } from "./coordination/lease.ts";
 import { componentStatuses } from "./core/component-status.ts";
 import { configMaps } from "./core/config-map.ts";
@@ -30,6 +31,7 @@ import { nodes } from "./core/node.ts";
 import { persistentVolumes } from "./core/persistent-volume.ts";
 import { persistentVolumeClaims } from "./core/persistent-volume-claim.ts";
 import { pods } from "./core/pod.ts";
+import { forgettingTrustBundleVolumes } from "./core/pod-spec/disabled-volumes.ts";
 import { podTemplates } from "./core/pod-template.ts";
 import { replicationControllers } from "./core/replication-controller.ts";
 import { resourceQuotas } from "./core/resource-quota.ts";
@@ -38,6 +40,7 @@ import { services } from "./core/service.ts";
 import { serviceAccounts } from "./core/service-account.ts";
 import { endpointSlices } from "./discovery/endpoint-slice.ts";
 import { newEvents } from "./events/event.ts";
+import { type FeatureGate, type FeatureSwitches, isFeatureOn, isServed } from "./feature-switches.ts";
 import { flowSchemas } from "./flowcontrol/flow-schema.ts";
 import { priorityLevelConfigurations } from "./flowcontrol/priority-level-configuration.ts";
 import { ingresses } from "./networking/ingress.ts";
@@ -56,7 +59,7 @@ import { storageClasses } from "./storage/storage-class.ts";
 import { volumeAttachments, volumeAttributesClasses } from "./storage/volume-attachment.ts";
 
 /** In discovery's order within a group-version. The definitions' type parameters are given up here: the server reads objects as data. */
-export const definitions: readonly ResourceDefinition[] = [
+const standing = [
   componentStatuses,
   configMaps,
   endpoints,
@@ -119,3 +122,24 @@ export const definitions: readonly ResourceDefinition[] = [
   flowSchemas,
   priorityLevelConfigurations,
 ] as readonly unknown[] as readonly ResourceDefinition[];
+
+/** What is off unless someone turns it on, by the gate that must be on. */
+const gated = [
+  { gate: "ClusterTrustBundle", definition: clusterTrustBundles },
+  { gate: "ClusterTrustBundle", definition: clusterTrustBundlesAlpha },
+] as readonly { gate: FeatureGate; definition: unknown }[] as readonly Gated[];
+
+interface Gated {
+  gate: FeatureGate;
+  definition: ResourceDefinition;
+}
+
+/** What is served where nobody turned anything on. */
+export const definitions: readonly ResourceDefinition[] = standing.map(forgettingTrustBundleVolumes);
+
+/** What a server with these switches serves. */
+export function definitionsWith(switches: FeatureSwitches): readonly ResourceDefinition[] {
+  const further = gated.filter(({ gate, definition }) => isFeatureOn(switches, gate) && isServed(switches, definition));
+  const others = isFeatureOn(switches, "ClusterTrustBundleProjection") ? standing : definitions;
+  return [...others, ...further.map(({ definition }) => definition)];
+}

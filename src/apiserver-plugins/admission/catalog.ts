@@ -15,6 +15,7 @@ import {
   certificateRequester,
   certificateSigning,
   certificateSubjectRestriction,
+  clusterTrustBundleAttest,
 } from "./certificates.ts";
 import { defaultIngressClass, defaultStorageClass } from "./default-class.ts";
 import { defaultTolerationSeconds } from "./default-toleration-seconds.ts";
@@ -128,6 +129,7 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["RuntimeClass", "on", ({ objects }) => runtimeClass(objects)],
   ["CertificateApproval", "on", ({ extension }) => extension && certificateApproval(extension.authorizers)],
   ["CertificateSigning", "on", ({ extension }) => extension && certificateSigning(extension.authorizers)],
+  ["ClusterTrustBundleAttest", "on", ({ extension }) => extension && clusterTrustBundleAttest(extension.authorizers)],
   ["CertificateSubjectRestriction", "on", () => certificateSubjectRestriction],
   ["DefaultIngressClass", "on", ({ objects }) => defaultIngressClass(objects)],
   ["PodTopologyLabels", "on", ({ objects }) => podTopologyLabels(objects)],

@@ -1,6 +1,8 @@
-/** CertificateApproval, CertificateSigning and CertificateSubjectRestriction: who may decide for a signer, and whom no signer makes. */
+/** CertificateApproval, CertificateSigning, ClusterTrustBundleAttest and CertificateSubjectRestriction: who may speak for a signer, and whom no signer makes. */
 import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
+import type { ClusterTrustBundle } from "../../api/certificates/v1beta1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../apiserver/admission.ts";
 import { type Authorizer, authorizeByAll } from "../../apiserver/authorization.ts";
 import { readCertificateRequest } from "../../base/node/certificate-request.ts";
@@ -13,12 +15,12 @@ function concernsRequests({ definition }: AdmissionRequest): boolean {
 }
 
 /** Signers are allowed one by one, or all of a domain. */
-async function checkSigner(
+async function maySpeakFor(
   request: AdmissionRequest,
   authorizers: readonly Authorizer[],
-  verb: "approve" | "sign",
-): Promise<void> {
-  const { signerName = "" } = (request.oldObject as ReadRequest | undefined)?.spec ?? {};
+  verb: "approve" | "sign" | "attest",
+  signerName: string,
+): Promise<boolean> {
   for (const name of [signerName, `${signerName.split("/")[0]}/*`]) {
     const decision = await authorizeByAll(authorizers, {
       user: request.user,
@@ -32,8 +34,18 @@ async function checkSigner(
       name,
       path: "",
     });
-    if (decision.kind === "allow") return;
+    if (decision.kind === "allow") return true;
   }
+  return false;
+}
+
+async function checkRequest(
+  request: AdmissionRequest,
+  authorizers: readonly Authorizer[],
+  verb: "approve" | "sign",
+): Promise<void> {
+  const { signerName = "" } = (request.oldObject as ReadRequest | undefined)?.spec ?? {};
+  if (await maySpeakFor(request, authorizers, verb, signerName)) return;
   throw refuse(request, `user not permitted to ${verb} requests with signerName ${JSON.stringify(signerName)}`);
 }
 
@@ -42,7 +54,7 @@ export function certificateApproval(authorizers: () => readonly Authorizer[]): A
     name: "CertificateApproval",
     handles: (request) =>
       concernsRequests(request) && request.operation === "UPDATE" && request.subresource === "approval",
-    validate: (request) => checkSigner(request, authorizers(), "approve"),
+    validate: (request) => checkRequest(request, authorizers(), "approve"),
   };
 }
 
@@ -55,9 +67,36 @@ export function certificateSigning(authorizers: () => readonly Authorizer[]): Ad
       const [next, before] = [request.object as CertificateSigningRequest, request.oldObject as ReadRequest];
       const failed = ({ status }: ReadRequest) => status?.conditions?.some(({ type }) => type === "Failed") ?? false;
       if (next.status?.certificate === before.status?.certificate && failed(next) === failed(before)) return;
-      await checkSigner(request, authorizers(), "sign");
+      await checkRequest(request, authorizers(), "sign");
     },
   };
+}
+
+/** Whoever writes a bundle in a signer's name must be allowed to `attest` for it. Garbage collection changes nothing that it says. */
+export function clusterTrustBundleAttest(authorizers: () => readonly Authorizer[]): AdmissionPlugin {
+  return {
+    name: "ClusterTrustBundleAttest",
+    handles: ({ definition, operation }) =>
+      definition.group === "certificates.k8s.io" &&
+      definition.plural === "clustertrustbundles" &&
+      (operation === "CREATE" || operation === "UPDATE"),
+    async validate(request) {
+      const bundle = request.object as ClusterTrustBundle;
+      const { signerName = "" } = bundle.spec;
+      const before = request.oldObject as DeepReadonly<ClusterTrustBundle> | undefined;
+      if (!signerName || (before && changesOwnershipAlone(bundle, before))) return;
+      if (await maySpeakFor(request, authorizers(), "attest", signerName)) return;
+      throw refuse(request, `user not permitted to attest for signerName ${JSON.stringify(signerName)}`);
+    },
+  };
+}
+
+function changesOwnershipAlone(next: ClusterTrustBundle, previous: DeepReadonly<ClusterTrustBundle>): boolean {
+  const { ownerReferences, finalizers, managedFields } = previous.metadata;
+  return semanticEqual(
+    { ...next, metadata: { ...next.metadata, ownerReferences, finalizers, managedFields } },
+    previous,
+  );
 }
 
 const isNewRequest = (request: AdmissionRequest) =>

@@ -7,15 +7,21 @@ import { type KubernetesServiceOptions, kubernetesService } from "./kubernetes-s
 import { systemNamespaces } from "./namespaces.ts";
 import { systemPriorityClasses } from "./priority-classes.ts";
 import { defaultStorageClasses } from "./storage-classes.ts";
-import { userRoles } from "./user-roles.ts";
+import { trustBundleRoles, userRoles } from "./user-roles.ts";
 
-export function bootstrapObjects(options: KubernetesServiceOptions): BootstrapObject[] {
+export interface BootstrapOptions extends KubernetesServiceOptions {
+  /** ClusterTrustBundles are served. */
+  hasTrustBundles: boolean;
+}
+
+export function bootstrapObjects(options: BootstrapOptions): BootstrapObject[] {
   return [
     ...systemNamespaces,
     ...systemPriorityClasses,
     ...userRoles,
     ...componentRoles,
     ...controllerRoles,
+    ...(options.hasTrustBundles ? trustBundleRoles : []),
     ...defaultStorageClasses,
     ...kubernetesService(options),
     ...defaultFlowControl,

@@ -1,7 +1,20 @@
 /** The ClusterRoles that users are given, and those that everybody has (bootstrappolicy upstream). */
 import type { PolicyRule } from "../../api/rbac/v1.ts";
 import type { BootstrapObject } from "./bootstrap-object.ts";
-import { at, clusterRole, clusterRoleBinding, on, rbacGroup, read, readWrite, toGroup, write } from "./default-rbac.ts";
+import {
+  at,
+  clusterRole,
+  clusterRoleBinding,
+  events,
+  on,
+  onNamed,
+  rbacGroup,
+  read,
+  readWrite,
+  toGroup,
+  toSystemAccount,
+  write,
+} from "./default-rbac.ts";
 
 const aggregateTo = (role: string) => `${rbacGroup}/aggregate-to-${role}`;
 
@@ -187,3 +200,17 @@ const bindings: readonly BootstrapObject[] = [
 ];
 
 export const userRoles: readonly BootstrapObject[] = [...roles, ...bindings];
+
+const publisher = "kube-apiserver-serving-clustertrustbundle-publisher";
+
+/** Where there are ClusterTrustBundles, every ServiceAccount may read them: pods mount them. */
+export const trustBundleRoles: readonly BootstrapObject[] = [
+  clusterRole("system:cluster-trust-bundle-discovery", [on("certificates.k8s.io", read, "clustertrustbundles")]),
+  clusterRoleBinding("system:cluster-trust-bundle-discovery", toGroup("system:serviceaccounts")),
+  clusterRole(`system:controller:${publisher}`, [
+    onNamed(["kubernetes.io/kube-apiserver-serving"], "certificates.k8s.io", ["attest"], "signers"),
+    on("certificates.k8s.io", ["create", "delete", "list", "update", "watch"], "clustertrustbundles"),
+    events,
+  ]),
+  clusterRoleBinding(`system:controller:${publisher}`, toSystemAccount(publisher)),
+];

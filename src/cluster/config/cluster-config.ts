@@ -6,6 +6,7 @@ import type { AuthenticationConfiguration } from "../../apiserver-plugins/authen
 import type { StaticToken } from "../../apiserver-plugins/authentication/static-tokens.ts";
 import type { AuthorizationConfiguration } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import type { ShutdownSettings } from "../../kubelet/node-shutdown.ts";
+import type { FeatureSwitches } from "../../resources/feature-switches.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -28,11 +29,15 @@ export interface ClusterConfig {
     ipv6?: { lan?: string; podCIDR?: string; serviceCIDR?: string };
   };
   apiServer?: Partial<ApiServerConfig>;
+  /** What is off unless it is turned on, as upstream's `--feature-gates`. */
+  featureGates?: FeatureSwitches["featureGates"];
   images?: ImagesConfig;
   ingress?: IngressProvider;
   kubelet?: KubeletConfig;
   leaderElection?: LeaderElectionConfig;
   loadBalancer?: LoadBalancerProvider;
+  /** Versions and resources that are served only when asked for, as kube-apiserver's `--runtime-config`. */
+  runtimeConfig?: FeatureSwitches["runtimeConfig"];
   scheduler?: SchedulerConfig;
   store?: StoreConfig;
   /** The folder with the certificates of another server of this cluster, which shares its store: `pki` in that one's folder. */
@@ -181,7 +186,7 @@ export interface Ipv6Ranges {
 }
 
 /** A cluster with nothing left to decide. Written to its state folder, so that it comes back the same. */
-export interface ClusterPlan {
+export interface ClusterPlan extends FeatureSwitches {
   name: string;
   nodes: NodePlan[];
   network: {

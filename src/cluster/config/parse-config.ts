@@ -9,6 +9,7 @@ import { authenticationConfigurationErrors } from "../../apiserver-plugins/authe
 import { authorizationConfigurationErrors } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
 import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
+import { featureSwitchMistakes } from "../../resources/feature-switches.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
 import type { ClusterConfig, ClusterPlan, LeaderElectionConfig, StoreConfig } from "./cluster-config.ts";
@@ -145,6 +146,7 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
     ...ipv6Mistakes(config),
     ...portRangeMistakes(config),
     ...apiServerMistakes(config),
+    ...featureSwitchMistakes(config),
   );
   mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store), ...leaderElectionMistakes(config));
   return mistakes;

@@ -70,6 +70,8 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
       address: config.apiServer?.address ?? "127.0.0.1",
       port: config.apiServer?.port ?? facts.freeApiPort,
     },
+    ...(config.featureGates ? { featureGates: config.featureGates } : {}),
+    ...(config.runtimeConfig ? { runtimeConfig: config.runtimeConfig } : {}),
     ...shutdownOf(config),
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     ...(config.leaderElection ? { leaderElection: leaderElectionMs(config.leaderElection) } : {}),

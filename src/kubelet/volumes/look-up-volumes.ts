@@ -1,7 +1,7 @@
 /** Volumes of pods whose containers see no files: what they refer to must be there, and nothing is written. */
 import { boundClaim } from "./claimed-volume.ts";
 import { type PreparedVolumes, VolumeError } from "./pod-volumes.ts";
-import { configMapFiles, defaultFileMode, secretFiles } from "./projections.ts";
+import { configMapFiles, defaultFileMode, secretFiles, trustBundleFile } from "./projections.ts";
 import type { VolumeContext } from "./volume-plugin.ts";
 
 type Context = Omit<VolumeContext, "folder" | "podRoot">;
@@ -32,6 +32,7 @@ async function lookUp(volume: PodVolume, context: VolumeContext): Promise<void> 
   for (const source of projected?.sources ?? []) {
     if (source.configMap) await configMapFiles(source.configMap, defaultFileMode, context);
     if (source.secret) await secretFiles(source.secret, defaultFileMode, context);
+    if (source.clusterTrustBundle) await trustBundleFile(source.clusterTrustBundle, defaultFileMode, context);
   }
   if (persistentVolumeClaim) await boundClaim(persistentVolumeClaim.claimName, context);
   if (ephemeral) await boundClaim(`${context.pod.metadata.name}-${volume.name}`, context);

@@ -8,6 +8,7 @@ import {
   secretFiles,
   type TokenFile,
   tokenFile,
+  trustBundleFile,
 } from "./projections.ts";
 import { defineVolumePlugin, type VolumeContext } from "./volume-plugin.ts";
 
@@ -44,7 +45,10 @@ async function filesOf(
   if (part.secret) return { files: await secretFiles(part.secret, mode, context) };
   if (part.downwardAPI) return { files: downwardFiles(part.downwardAPI, mode, context) };
   if (part.serviceAccountToken) return tokenInUse(part.serviceAccountToken, mode, context);
-  const kind = Object.keys(part)[0] ?? "none";
+  if (part.clusterTrustBundle) return { files: await trustBundleFile(part.clusterTrustBundle, mode, context) };
+  const kind = Object.keys(part)[0];
+  // A source of a feature that is off: the API server has forgotten what it was.
+  if (!kind) return { files: new Map() };
   throw new Error(`projected volumes of source ${kind} are not supported by this kubelet`);
 }
 

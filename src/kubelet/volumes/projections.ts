@@ -1,5 +1,6 @@
-/** The sources that become files: ConfigMaps, Secrets, the downward API and ServiceAccount tokens. Shared by four volume types. */
+/** The sources that become files: ConfigMaps, Secrets, the downward API, trust bundles and ServiceAccount tokens. Shared by four volume types. */
 import type {
+  ClusterTrustBundleProjection,
   ConfigMapProjection,
   DownwardAPIProjection,
   KeyToPath,
@@ -77,6 +78,19 @@ export function downwardFiles(
     files.set(path, { content: Buffer.from(text), mode: mode ?? defaultMode });
   }
   return files;
+}
+
+/** Authorities for whoever the pod talks to. Where the pod has a user or group of its own, the file is the user's alone. */
+export async function trustBundleFile(
+  source: DeepReadonly<ClusterTrustBundleProjection>,
+  defaultMode: number,
+  { pod, trustBundles }: VolumeContext,
+): Promise<Files> {
+  const content = Buffer.from(await trustBundles(source));
+  const owner = tokenOwner(pod);
+  const isOwned = owner !== undefined || pod.spec.securityContext?.fsGroup !== undefined;
+  const mode = isOwned ? 0o600 : defaultMode;
+  return new Map([[source.path, { content, mode, ...(owner !== undefined ? { uid: owner } : {}) }]]);
 }
 
 export interface TokenFile {

@@ -1,5 +1,5 @@
 /** What a volume type must do. One file a type; the catalog is in pod-volumes.ts. */
-import type { ConfigMap, Secret, Volume } from "../../api/core/v1.ts";
+import type { ClusterTrustBundleProjection, ConfigMap, Secret, Volume } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import type { Clock } from "../../base/clock.ts";
@@ -45,6 +45,8 @@ export interface VolumeContext {
   podRoot: string;
   /** Brings an image here as its pull policy says, holds it for the pod and says where its layers lie, topmost first. */
   image(reference: string, pullPolicy: string | undefined): Promise<readonly string[]>;
+  /** The authorities that a source selects, as PEM. From here on the pod is told of their changes. Rejects when there are none. */
+  trustBundles(source: DeepReadonly<ClusterTrustBundleProjection>): Promise<string>;
   get<T extends ConfigMap | Secret>(resource: Resource<T>, name: string): Promise<DeepReadonly<T> | undefined>;
 }
 

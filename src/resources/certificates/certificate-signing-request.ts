@@ -1,21 +1,14 @@
 /** CertificateSigningRequests: certificates that someone asks for, and others approve and sign. */
 import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
-import {
-  duplicate,
-  type FieldError,
-  type FieldPath,
-  invalid,
-  required,
-  spec as specPath,
-} from "../../apimachinery/field-error.ts";
+import { duplicate, type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
 import { humanDuration } from "../../apimachinery/human-duration.ts";
-import { dns1123LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { each, oneOf } from "../validation/rules.ts";
 import { validDecision } from "./decision.ts";
+import { validSignerName } from "./signer-name.ts";
 
 const shortestSeconds = 600;
 const usages = [
@@ -132,21 +125,4 @@ function isCertificateRequest(encoded: string | undefined): boolean {
   } catch {
     return false;
   }
-}
-
-function validSignerName(signer: string, path: FieldPath): FieldError[] {
-  if (!signer) return [required(path)];
-  const [domain = "", rest] = signer.split(/\/(.*)/s);
-  if (rest === undefined) {
-    return [invalid(path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'")];
-  }
-  const errors = dns1123SubdomainProblems(domain).map((problem) =>
-    invalid(path, domain, `validating label "${domain}": ${problem}`),
-  );
-  if (domain.split(".").length < 2)
-    errors.push(invalid(path, domain, "should be a domain with at least two segments separated by dots"));
-  if (!rest || rest.split(".").some((label) => dns1123LabelProblems(label).length > 0)) {
-    errors.push(invalid(path, rest, "validating path: must be of lower case labels separated by dots"));
-  }
-  return errors;
 }

@@ -29,7 +29,6 @@ function dropDisabledFields(podSpec: PodSpec): void {
   }
   for (const { projected } of podSpec.volumes ?? []) {
     for (const source of projected?.sources ?? []) {
-      delete source.clusterTrustBundle;
       delete source.podCertificate;
     }
   }

@@ -1,6 +1,8 @@
 /** Volumes whose files come from several sources, and the files that pods' own fields fill. */
 import type { KeyToPath, Volume, VolumeProjection } from "../../../api/core/v1.ts";
 import { type FieldError, type FieldPath, forbidden, invalid, required } from "../../../apimachinery/field-error.ts";
+import { signerOfBundleName, trustBundleNameProblems, validSignerName } from "../../certificates/signer-name.ts";
+import { validLabelSelector } from "../../validation/label-selector.ts";
 import { each } from "../../validation/rules.ts";
 import { validFieldReference, validResourceReference, volumeFields } from "./field-selector.ts";
 import { validFileMode, validUnreservedPath } from "./paths.ts";
@@ -63,10 +65,58 @@ export function validProjections(
     }
     const token = source.serviceAccountToken;
     if (token) errors.push(...validToken(token, at.child("serviceAccountToken"), path.child("path")));
+    const bundle = source.clusterTrustBundle;
+    if (bundle)
+      errors.push(
+        ...validTrustBundle(bundle, at.child("clusterTrustBundlePEM")),
+        ...distinct(bundle.path, bundle.path),
+      );
     const given = Object.values(source).filter((one) => one !== undefined && one !== null).length;
     if (given > 1) errors.push(forbidden(at, "may not specify more than 1 volume type per source"));
     return errors;
   });
+}
+
+type TrustBundleSource = NonNullable<VolumeProjection["clusterTrustBundle"]>;
+
+/** By its name, or by the signer and labels of many. */
+function validTrustBundle(source: TrustBundleSource, path: FieldPath): FieldError[] {
+  const { name, signerName, labelSelector, optional, path: file } = source;
+  const namePath = path.child("name");
+  const errors: FieldError[] = [];
+  if (name !== undefined && signerName !== undefined) {
+    errors.push(
+      invalid(
+        path,
+        {
+          Name: name,
+          SignerName: signerName,
+          LabelSelector: labelSelector ?? null,
+          Optional: optional ?? null,
+          Path: file,
+        },
+        "only one of name and signerName may be used",
+      ),
+    );
+  } else if (name !== undefined) {
+    if (!name) errors.push(required(namePath, "must be a valid object name"));
+    for (const problem of trustBundleNameProblems(name, signerOfBundleName(name))) {
+      errors.push(invalid(namePath, name, `not a valid clustertrustbundlename: ${problem}`));
+    }
+    if (labelSelector) {
+      errors.push(
+        invalid(path.child("labelSelector"), labelSelector, "labelSelector must be unset if name is specified"),
+      );
+    }
+  } else if (signerName !== undefined) {
+    if (!signerName) errors.push(required(path.child("signerName"), "must be a valid signer name"));
+    errors.push(...validSignerName(signerName, path.child("signerName")));
+    errors.push(...validLabelSelector(labelSelector, path.child("labelSelector")));
+  } else {
+    errors.push(required(path, "either name or signerName must be specified"));
+  }
+  if (!file) return [...errors, required(path.child("path"))];
+  return [...errors, ...validUnreservedPath(file, path.child("path"))];
 }
 
 function atIndex(error: FieldError, index: number): FieldError {
