@@ -42,7 +42,6 @@ import { mountsBelow, unmountAll } from "../base/node/mounts.ts";
 import { connectIn, createNetns, deleteNetns, listenIn, listNetns, netnsPath } from "../base/node/netns.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
-import { definitionsWith } from "../resources/catalog.ts";
 import { startTestApiServer, type TestApiServer } from "../testing/api-server.ts";
 import { newAuthority } from "../testing/webhook-server.ts";
 import { startCsiDriver } from "./csi/csi-driver.fixture.ts";
@@ -87,7 +86,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     busyboxLayer(join(folder, "layer"));
     const beta = { "api/beta": true };
     const featureGates = { ClusterTrustBundle: true, ClusterTrustBundleProjection: true };
-    api = await startTestApiServer({ definitions: definitionsWith({ featureGates, runtimeConfig: beta }) });
+    api = await startTestApiServer({ switches: { featureGates, runtimeConfig: beta } });
     await api.client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
     createNetns(nodeName, () => {
       const links = new Links();

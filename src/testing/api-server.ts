@@ -14,7 +14,8 @@ import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import type { Client } from "../client/client.ts";
 import { type ClusterPki, createPki } from "../cluster/certificates.ts";
-import { definitions as allDefinitions } from "../resources/catalog.ts";
+import { definitionsWith } from "../resources/catalog.ts";
+import type { FeatureSwitches } from "../resources/feature-switches.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
 
@@ -33,6 +34,8 @@ export interface TestApiServer extends AsyncDisposable {
 export interface TestApiServerOptions extends Partial<Omit<ApiServerOptions, "store">> {
   store?: Store;
   definitions?: readonly ResourceDefinition[];
+  /** What is turned on of that which is off by default. */
+  switches?: FeatureSwitches;
   port?: number;
 }
 
@@ -46,7 +49,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const server = new ApiServer({
     authenticators: [clientCertificateAuthenticator()],
     authorizers: [mastersAuthorizer, alwaysAllowPathsAuthorizer],
-    definitions: allDefinitions,
+    definitions: definitionsWith(options.switches ?? {}),
     subresources: new Map([
       ["namespaces/finalize", namespaceFinalize],
       ["pods/binding", podBinding],

@@ -37,7 +37,7 @@ beforeAll(async () => {
   published = one;
   leaf = (await clientCertificate(first, "someone")).certificatePem;
   api = await startTestApiServer({
-    definitions: definitionsWith(switches),
+    switches,
     authorizers: [
       {
         name: "Test",
