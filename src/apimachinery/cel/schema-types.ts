@@ -25,6 +25,8 @@ export interface OpenApiSchema {
   readonly additionalProperties?: OpenApiSchema | boolean;
   readonly items?: OpenApiSchema;
   readonly enum?: readonly unknown[];
+  readonly required?: readonly string[];
+  readonly default?: unknown;
   readonly maxLength?: number;
   readonly maxItems?: number;
   readonly maxProperties?: number;
@@ -71,7 +73,7 @@ function objectType(schema: OpenApiSchema, name: string, isResource: boolean): C
     const value = celTypeOfOpenApi(additionalProperties, `${name}.@values`);
     if (!value) return undefined;
     // Each entry takes at least a quoted key, a colon, a comma and its value.
-    const most = schema.maxProperties ?? itemsWithin(smallest(additionalProperties) + 6);
+    const most = schema.maxProperties ?? itemsWithin(smallestSize(additionalProperties) + 6);
     return {
       kind: "map",
       key: { kind: "string", maxSize: maximumRequestBytes - 2 },
@@ -102,7 +104,7 @@ function arrayType(schema: OpenApiSchema, name: string): CelType | undefined {
   return {
     kind: "list",
     element,
-    maxSize: schema.maxItems ?? itemsWithin(smallest(schema.items) + 1),
+    maxSize: schema.maxItems ?? itemsWithin(smallestSize(schema.items) + 1),
     ...(listType === "set" || listType === "map" ? { listType } : {}),
     ...(listType === "map"
       ? { mapKeys: (schema["x-kubernetes-list-map-keys"] ?? []).map((key) => escapeName(key) ?? key) }
@@ -135,11 +137,19 @@ function itemsWithin(bytesEach: number): number {
   return Math.floor((maximumRequestBytes - 2) / bytesEach);
 }
 
-/** The fewest bytes that a value takes in JSON. */
-function smallest(schema: OpenApiSchema): number {
+/** The fewest bytes that a value takes in JSON: of an object, with all that it must have and that no default fills in. */
+export function smallestSize(schema: OpenApiSchema): number {
   if (schema["x-kubernetes-int-or-string"]) return 1;
   switch (schema.type) {
-    case "object":
+    case "object": {
+      if (typeof schema.additionalProperties === "object") return 2;
+      let size = 2;
+      for (const name of schema.required ?? []) {
+        const property = schema.properties?.[name];
+        if (property && property.default === undefined) size += name.length + smallestSize(property) + 4;
+      }
+      return size;
+    }
     case "array":
       return 2;
     case "string":

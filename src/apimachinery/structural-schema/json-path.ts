@@ -14,7 +14,7 @@ export function compileSimplePath(path: string): (object: unknown) => unknown {
 }
 
 /** The names along a simple path. */
-export function simpleSteps(path: string): string[] {
+function simpleSteps(path: string): string[] {
   const steps: string[] = [];
   for (const match of path.matchAll(/\['([^']*)'\]|\["([^"]*)"\]|((?:\\.|[^.[\]\\])+)/g)) {
     const plain = match[3]?.replace(/\\(.)/g, "$1");

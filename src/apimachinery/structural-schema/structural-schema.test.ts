@@ -172,7 +172,7 @@ describe("values are refused with upstream's words:", () => {
 
 describe("rules", () => {
   const judge = (schema: JSONSchemaProps, next: object, previous?: object) =>
-    texts(compileRulesValidation(schema)!({ spec: next }, previous && { spec: previous }));
+    texts(compileRulesValidation(schema)!({ spec: next }, previous && { spec: previous }).errors);
 
   it("judge values, with messages made by expressions, reasons and field paths", () => {
     const rules = [
@@ -198,7 +198,7 @@ describe("rules", () => {
     const name: JSONSchemaProps = { type: "string", "x-kubernetes-validations": [{ rule: "self == oldSelf" }] };
     expect(judge(ofSpec({ name }), { name: "a" })).toEqual([]);
     expect(judge(ofSpec({ name }), { name: "a" }, { name: "b" })).toEqual([
-      'spec.name: Invalid value: "string": failed rule: self == oldSelf',
+      'spec.name: Invalid value: "a": failed rule: self == oldSelf',
     ]);
     const first: JSONSchemaProps = {
       type: "string",
@@ -206,7 +206,7 @@ describe("rules", () => {
         { rule: "oldSelf.hasValue() || self == 'new'", optionalOldSelf: true, message: "begin new" },
       ],
     };
-    expect(judge(ofSpec({ first }), { first: "old" })).toEqual(['spec.first: Invalid value: "string": begin new']);
+    expect(judge(ofSpec({ first }), { first: "old" })).toEqual(['spec.first: Invalid value: "old": begin new']);
     expect(judge(ofSpec({ first }), { first: "old" }, { first: "new" })).toEqual([]);
   });
 
@@ -241,7 +241,7 @@ describe("rules", () => {
         },
         before,
       ),
-    ).toEqual(['spec.list[1].v: Invalid value: "integer": failed rule: self >= oldSelf']);
+    ).toEqual(["spec.list[1].v: Invalid value: 0: failed rule: self >= oldSelf"]);
   });
 });
 

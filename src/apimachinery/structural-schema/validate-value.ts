@@ -283,15 +283,12 @@ function compileObject(
         walk.steps.pop();
       }
     }
-    for (const name of names ?? []) if (object[name] === undefined) missing(walk, name, "");
-    if (!isEmbedded) return;
-    for (const name of ["apiVersion", "kind"])
-      if (!object[name]) missing(walk, name, object[name] === undefined ? "" : "must not be empty");
+    for (const name of names ?? []) if (object[name] === undefined) missing(walk, name);
   };
 }
 
-function missing(walk: Walk, name: string, detail: string): void {
-  walk.add(required(FieldPath.root.child(pathText([...walk.steps, name])), detail), name);
+function missing(walk: Walk, name: string): void {
+  walk.add(required(FieldPath.root.child(pathText([...walk.steps, name]))), name);
 }
 
 /** allOf, anyOf, oneOf, not. Their errors belong to no field of their own, and say where by name. */

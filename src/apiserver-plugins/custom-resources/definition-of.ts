@@ -53,6 +53,12 @@ function definitionOf(
     defaults?.(object);
     return object;
   };
+  const scalePaths = scale && {
+    specReplicasPath: scale.specReplicasPath,
+    statusReplicasPath: scale.statusReplicasPath,
+    ...(scale.labelSelectorPath ? { selectorPath: scale.labelSelectorPath } : {}),
+  };
+  const validation = instanceValidation(schema as JSONSchemaProps | undefined, scalePaths);
   return {
     ...own,
     kind: names.kind,
@@ -67,16 +73,11 @@ function definitionOf(
     hasStatus,
     allowUnconditionalUpdate: false,
     anyFinalizers: true,
-    warnings: ({ metadata: next }, previous) => finalizerWarnings(next, previous?.metadata),
-    ...(scale
-      ? {
-          scale: {
-            specReplicasPath: scale.specReplicasPath,
-            statusReplicasPath: scale.statusReplicasPath,
-            ...(scale.labelSelectorPath ? { selectorPath: scale.labelSelectorPath } : {}),
-          },
-        }
-      : {}),
+    warnings: (next, previous) => [
+      ...finalizerWarnings(next.metadata, previous?.metadata),
+      ...(previous ? validation.ratcheted(next) : []),
+    ],
+    ...(scalePaths ? { scale: scalePaths } : {}),
     ...(version.deprecated
       ? {
           deprecationWarning: version.deprecationWarning ?? `${apiVersionOf(own)} ${names.kind} is deprecated`,
@@ -107,7 +108,8 @@ function definitionOf(
       object.metadata.generation = 1;
     },
     ...(hasStatus ? {} : { beforeUpdate: countEveryChange }),
-    ...instanceValidation(schema as JSONSchemaProps | undefined),
+    validate: validation.validate!,
+    validateStatus: validation.validateStatus!,
     fieldSelectors: Object.fromEntries(
       // What a webhook converts cannot be selected by while events pass by.
       (convert && version.name !== storage ? [] : (version.selectableFields ?? [])).map(({ jsonPath }) => {

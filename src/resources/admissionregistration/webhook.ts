@@ -12,8 +12,9 @@ import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, integer, name } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
-import { each, obeys, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
+import { each, obeys, oneOf, optionalOneOf } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { validWebhookClient } from "../validation/webhook-client.ts";
 import { validMatchConditions } from "./match-conditions.ts";
 import { validRule } from "./operation-rules.ts";
 
@@ -106,7 +107,7 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   if (webhook.reinvocationPolicy !== undefined) {
     errors.push(...oneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], path.child("reinvocationPolicy")));
   }
-  return [...errors, ...validClient(webhook.clientConfig, path.child("clientConfig"))];
+  return [...errors, ...validWebhookClient(webhook.clientConfig, path.child("clientConfig"))];
 }
 
 function validQualifiedName(value: string, path: FieldPath): FieldError[] {
@@ -115,57 +116,6 @@ function validQualifiedName(value: string, path: FieldPath): FieldError[] {
   if (errors.length > 0) return errors;
   if (value.split(".").length >= 3) return [];
   return [invalid(path, value, "should be a domain with at least three segments separated by dots")];
-}
-
-function validClient(client: Webhook["clientConfig"] | undefined, path: FieldPath): FieldError[] {
-  const { url, service } = client ?? {};
-  if ((url === undefined) === (service === undefined)) {
-    return [required(path, "exactly one of url or service is required")];
-  }
-  if (url !== undefined) return validUrl(url, path.child("url"));
-  const servicePath = path.child("service");
-  const errors: FieldError[] = [];
-  if (!service!.name) errors.push(required(servicePath.child("name"), "service name is required"));
-  if (!service!.namespace) errors.push(required(servicePath.child("namespace"), "service namespace is required"));
-  for (const problem of service!.port === undefined ? [] : validPort(service!.port, servicePath.child("port"))) {
-    errors.push({
-      ...problem,
-      message: problem.message.replace("must be between", "port is not valid: must be between"),
-    });
-  }
-  return [...errors, ...validServicePath(service!.path, servicePath.child("path"))];
-}
-
-/** `/validate/pods`: steps that are names. */
-function validServicePath(urlPath: string | undefined, path: FieldPath): FieldError[] {
-  if (!urlPath || urlPath === "/") return [];
-  const refuse = (detail: string) => invalid(path, urlPath, detail);
-  if (urlPath === "//") return [refuse("segment[0] may not be empty")];
-  const errors = urlPath.startsWith("/") ? [] : [refuse("must start with a '/'")];
-  for (const [index, step] of urlPath.replace(/\/$/, "").slice(1).split("/").entries()) {
-    if (!step) errors.push(refuse(`segment[${index}] may not be empty`));
-    else errors.push(...dns1123SubdomainProblems(step).map((problem) => refuse(`segment[${index}]: ${problem}`)));
-  }
-  return errors;
-}
-
-function validUrl(text: string, path: FieldPath): FieldError[] {
-  const form = "; desired format: https://host[/path]";
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    return [required(path, `url must be a valid URL: parse ${JSON.stringify(text)}: invalid URI${form}`)];
-  }
-  const errors: FieldError[] = [];
-  if (url.protocol !== "https:") {
-    errors.push(invalid(path, url.protocol.replace(":", ""), `'https' is the only allowed URL scheme${form}`));
-  }
-  if (!url.host) errors.push(invalid(path, url.host, `host must be specified${form}`));
-  if (url.username) errors.push(invalid(path, url.username, "user information is not permitted in the URL"));
-  if (url.hash) errors.push(invalid(path, url.hash.slice(1), "fragments are not permitted in the URL"));
-  if (url.search) errors.push(invalid(path, url.search.slice(1), "query parameters are not permitted in the URL"));
-  return errors;
 }
 
 function validReviewVersions(versions: readonly string[] | undefined | null, path: FieldPath): FieldError[] {

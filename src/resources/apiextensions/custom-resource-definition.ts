@@ -9,7 +9,7 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isKnownFormat } from "../../apimachinery/structural-schema/formats.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { served } from "../served.ts";
-import { validateDefinition, validateDefinitionUpdate, validateStored } from "./validate-definition.ts";
+import { validateDefinition, validateStatus } from "./validate-definition.ts";
 
 const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -46,9 +46,8 @@ export const customResourceDefinitions = defineResource<CustomResourceDefinition
       .filter((format) => !before.has(format))
       .map((format) => `unrecognized format ${JSON.stringify(format)}`);
   },
-  validate: (next, previous) =>
-    previous ? validateDefinitionUpdate(next, previous) : validateDefinition(next, undefined),
-  validateStatus: (next) => validateStored(next),
+  validate: (next, previous) => validateDefinition(next, previous),
+  validateStatus,
   deletionFinalizers: [cleanupFinalizer],
   beforeMarkedDeleted(definition, { now }) {
     const condition: CustomResourceDefinitionCondition = {

@@ -6,9 +6,9 @@ import type {
   CustomResourceDefinitionSpec,
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
-  JSONSchemaProps,
 } from "../../api/apiextensions/v1.ts";
 import {
+  duplicate,
   type FieldError,
   type FieldPath,
   forbidden,
@@ -18,11 +18,16 @@ import {
   required,
   spec,
   status,
+  tooMany,
 } from "../../apimachinery/field-error.ts";
 import { dns1035LabelProblems, dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import { deepEqual } from "../../apimachinery/patch/deep-equal.ts";
-import { fieldAt, validateSchema } from "../../apimachinery/structural-schema/validate-schema.ts";
+import { findField } from "../../apimachinery/structural-schema/field-path.ts";
+import { printedSchema } from "../../apimachinery/structural-schema/print-schema.ts";
+import { validateSchema } from "../../apimachinery/structural-schema/validate-schema.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { obeys, unchanged } from "../validation/rules.ts";
+import { validCaBundle, validWebhookClient } from "../validation/webhook-client.ts";
 
 export function validateDefinition(
   next: CustomResourceDefinition,
@@ -34,104 +39,160 @@ export function validateDefinition(
     ...(next.metadata.name === expected
       ? []
       : [invalid(metadata.child("name"), next.metadata.name, 'must be spec.names.plural+"."+spec.group')]),
-    ...validateSpec(next.spec, previous?.spec),
+    ...validateSpec(next.spec, previous),
+    ...(previous ? validateUnchanged(next.spec, previous) : []),
+    ...validateStatus(next),
     ...validateStored(next),
     ...validateApproval(next, previous),
+    ...(next.spec.preserveUnknownFields && !previous?.spec.preserveUnknownFields
+      ? [
+          invalid(
+            spec.child("preserveUnknownFields"),
+            true,
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
+          ),
+        ]
+      : []),
   ];
 }
 
-export function validateDefinitionUpdate(
-  next: CustomResourceDefinition,
-  previous: CustomResourceDefinition,
-): FieldError[] {
-  const errors = validateDefinition(next, previous);
-  const isEstablished = previous.status?.conditions?.some(
-    ({ type, status: value }) => type === "Established" && value === "True",
-  );
-  if (isEstablished) {
-    errors.push(...unchanged(next.spec.scope, previous.spec.scope, spec.child("scope")));
-    errors.push(...unchanged(next.spec.names.kind, previous.spec.names.kind, spec.child("names", "kind")));
-  }
-  errors.push(...unchanged(next.spec.group, previous.spec.group, spec.child("group")));
-  errors.push(...unchanged(next.spec.names.plural, previous.spec.names.plural, spec.child("names", "plural")));
-  return errors;
+/** Also all that a write of the status is checked for. */
+export function validateStatus({ status: stands }: CustomResourceDefinition): FieldError[] {
+  const accepted = stands?.acceptedNames;
+  return accepted ? validateNames(accepted, status.child("acceptedNames")) : [];
 }
+
+function validateUnchanged(next: CustomResourceDefinitionSpec, previous: CustomResourceDefinition): FieldError[] {
+  const { spec: before } = previous;
+  return [
+    ...(isEstablished(previous)
+      ? [
+          ...unchanged(next.scope, before.scope, spec.child("scope")),
+          ...unchanged(next.names.kind, before.names.kind, spec.child("names", "kind")),
+        ]
+      : []),
+    ...unchanged(next.group, before.group, spec.child("group")),
+    ...unchanged(next.names.plural, before.names.plural, spec.child("names", "plural")),
+  ];
+}
+
+const isEstablished = ({ status: stands }: CustomResourceDefinition) =>
+  stands?.conditions?.some(({ type, status: value }) => type === "Established" && value === "True") ?? false;
 
 function validateSpec(
   next: CustomResourceDefinitionSpec,
-  previous: CustomResourceDefinitionSpec | undefined,
+  previous: CustomResourceDefinition | undefined,
 ): FieldError[] {
   const errors: FieldError[] = [];
   const { group, scope, versions } = next;
   const groupPath = spec.child("group");
   if (!group) errors.push(required(groupPath));
   else {
-    errors.push(...obeys(group, dns1123SubdomainProblems, groupPath));
-    if (!group.includes(".")) errors.push(invalid(groupPath, group, "should be a domain with at least one dot"));
+    const problems = obeys(group, dns1123SubdomainProblems, groupPath);
+    errors.push(...problems);
+    if (problems.length === 0 && !group.includes("."))
+      errors.push(invalid(groupPath, group, "should be a domain with at least one dot"));
   }
   if (!scope) errors.push(required(spec.child("scope")));
   else if (scope !== "Cluster" && scope !== "Namespaced")
     errors.push(notSupported(spec.child("scope"), scope, ["Cluster", "Namespaced"]));
-  if (next.preserveUnknownFields && !previous?.preserveUnknownFields)
+  errors.push(...validateVersions(versions));
+  errors.push(...validateRequiredNames(next.names), ...validateNames(next.names, spec.child("names")));
+  errors.push(...validateShared(versions));
+  if (next.preserveUnknownFields && next.conversion && next.conversion.strategy !== "None")
     errors.push(
       invalid(
-        spec.child("preserveUnknownFields"),
-        true,
-        "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead",
+        spec.child("conversion", "strategy"),
+        next.conversion.strategy,
+        "must be None if spec.preserveUnknownFields is true",
       ),
     );
-  errors.push(...validateVersions(versions));
-  errors.push(...validateNames(next.names));
-  errors.push(...validateConversion(next.conversion));
+  errors.push(...validateConversion(next.conversion, previous));
   return errors;
 }
 
 /** What all versions say alike, upstream's internal form says once, and its messages name that place. */
-function sharedPath(
-  versions: readonly CustomResourceDefinitionVersion[],
-  field: keyof CustomResourceDefinitionVersion,
-) {
-  const first = versions[0]?.[field];
-  return versions.every((version) => deepEqual(version[field] ?? null, first ?? null));
+function isShared(versions: readonly CustomResourceDefinitionVersion[], part: Part): boolean {
+  const first = versions[0]?.[part];
+  return versions.every((version) => deepEqual(version[part] ?? null, first ?? null));
 }
+
+const parts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"] as const;
+type Part = (typeof parts)[number];
+
+/** One part of a version, at the place where it is said. */
+function validatePart(
+  part: Part,
+  version: CustomResourceDefinitionVersion,
+  path: FieldPath,
+  hasStatus = version.subresources?.status !== undefined,
+): FieldError[] {
+  switch (part) {
+    case "schema": {
+      const schema = version.schema?.openAPIV3Schema;
+      return schema ? validateSchema(schema, path.child("openAPIV3Schema"), { hasStatus }) : [];
+    }
+    case "subresources":
+      return validateSubresources(version.subresources, path);
+    case "additionalPrinterColumns":
+      return validateColumns(version, path);
+    case "selectableFields":
+      return validateSelectable(version, path);
+  }
+}
+
+const sharedPlaces: Readonly<Record<Part, FieldPath>> = {
+  schema: spec.child("validation"),
+  subresources: spec.child("subresources"),
+  additionalPrinterColumns: spec.child("additionalPrinterColumns"),
+  selectableFields: spec.child("selectableFields"),
+};
 
 function validateVersions(versions: readonly CustomResourceDefinitionVersion[]): FieldError[] {
   const errors: FieldError[] = [];
   const path = spec.child("versions");
   const names = versions.map(({ name }) => name);
   versions.forEach((version, i) => {
-    errors.push(...obeys(version.name, dns1035LabelProblems, path.index(i).child("name")));
+    if (!version.schema?.openAPIV3Schema) errors.push(required(path.index(i).child("schema", "openAPIV3Schema")));
   });
-  if (versions[0]) errors.push(...obeys(versions[0].name, dns1035LabelProblems, spec.child("version")));
+  versions.forEach((version, i) => {
+    const at = path.index(i);
+    errors.push(...obeys(version.name, dns1035LabelProblems, at.child("name")));
+    for (const problem of deprecationProblems(version))
+      errors.push(invalid(at.child("deprecationWarning"), version.deprecationWarning, problem));
+    for (const part of parts)
+      if (!isShared(versions, part)) errors.push(...validatePart(part, version, at.child(part)));
+  });
   const printed = () => versions.map((version) => printedVersion(version, versions));
   if (new Set(names).size !== names.length) errors.push(invalid(path, printed(), "must contain unique version names"));
   if (versions.filter(({ storage }) => storage).length !== 1)
     errors.push(invalid(path, printed(), "must have exactly one version marked as storage version"));
-  const once = (field: keyof CustomResourceDefinitionVersion, at: FieldPath) =>
-    versions.flatMap((version, i) => {
-      const shared = sharedPath(versions, field);
-      return shared && i > 0 ? [] : [{ version, at: shared ? at : path.index(i).child(field) }];
-    });
-  versions.forEach((version, i) => {
-    if (!version.schema?.openAPIV3Schema) errors.push(required(path.index(i).child("schema", "openAPIV3Schema")));
-  });
-  for (const { version, at } of once("schema", spec.child("validation")))
-    if (version.schema?.openAPIV3Schema)
-      errors.push(...validateSchema(version.schema.openAPIV3Schema, at.child("openAPIV3Schema")));
-  for (const { version, at } of once("subresources", spec.child("subresources")))
-    errors.push(...validateSubresources(version.subresources, at));
-  for (const { version, at } of once("additionalPrinterColumns", spec.child("additionalPrinterColumns")))
-    errors.push(...validateColumns(version, at));
-  for (const { version, at } of once("selectableFields", spec.child("selectableFields")))
-    errors.push(...validateSelectable(version, at));
-  versions.forEach(({ deprecated, deprecationWarning }, i) => {
-    const at = path.index(i).child("deprecationWarning");
-    if (deprecationWarning === undefined) return;
-    if (!deprecated) errors.push(invalid(at, deprecationWarning, "can only be set for deprecated versions"));
-    if (deprecationWarning.length > 256) errors.push(invalid(at, deprecationWarning, "must be <= 256 characters long"));
-    if (deprecationWarning === "") errors.push(invalid(at, deprecationWarning, "must not be an empty string"));
-  });
+  if (versions[0]) errors.push(...obeys(versions[0].name, dns1035LabelProblems, spec.child("version")));
   return errors;
+}
+
+/** What all versions have in common. */
+function validateShared(versions: readonly CustomResourceDefinitionVersion[]): FieldError[] {
+  const [first] = versions;
+  if (!first) return [];
+  const hasStatus = versions.some(({ subresources }) => subresources?.status !== undefined);
+  return parts.flatMap((part) =>
+    isShared(versions, part) ? validatePart(part, first, sharedPlaces[part], hasStatus) : [],
+  );
+}
+
+function deprecationProblems({ deprecated, deprecationWarning: warning }: CustomResourceDefinitionVersion): string[] {
+  if (warning === undefined) return [];
+  if (!deprecated) return ["can only be set for deprecated versions"];
+  const problems: string[] = [];
+  if (utf8Length(warning) > 256) problems.push("must be <= 256 characters long");
+  if (warning === "") problems.push("must not be an empty string");
+  const bad = warning.search(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/u);
+  if (bad >= 0) {
+    const at = utf8Length(warning.slice(0, bad));
+    problems.push(`must only contain printable UTF-8 characters; non-printable character found at index ${at}`);
+  }
+  return problems;
 }
 
 /** As upstream's internal type prints. */
@@ -139,33 +200,33 @@ function printedVersion(
   version: CustomResourceDefinitionVersion,
   all: readonly CustomResourceDefinitionVersion[],
 ): object {
-  const own = (field: keyof CustomResourceDefinitionVersion) =>
-    sharedPath(all, field) ? null : (version[field] ?? null);
+  const own = (part: Part) => (isShared(all, part) ? null : (version[part] ?? null));
+  const schema = own("schema") && { OpenAPIV3Schema: printedSchema(version.schema?.openAPIV3Schema) };
   return {
     Name: version.name,
     Served: version.served,
     Storage: version.storage,
     Deprecated: version.deprecated ?? false,
     DeprecationWarning: version.deprecationWarning ?? null,
-    Schema: own("schema"),
+    Schema: schema,
     Subresources: own("subresources"),
     AdditionalPrinterColumns: own("additionalPrinterColumns"),
     SelectableFields: own("selectableFields"),
   };
 }
 
-function validateNames(names: CustomResourceDefinitionNames): FieldError[] {
-  const path = spec.child("names");
+function validateRequiredNames({ plural, singular, kind, listKind }: CustomResourceDefinitionNames): FieldError[] {
+  return Object.entries({ plural, singular, kind, listKind }).flatMap(([name, value]) =>
+    value ? [] : [required(spec.child("names", name))],
+  );
+}
+
+function validateNames(names: CustomResourceDefinitionNames, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
-  const { plural, singular = "", kind, listKind = "", shortNames, categories } = names;
-  const entries = { plural, singular, kind, listKind };
-  for (const [name, value] of Object.entries(entries)) if (!value) errors.push(required(path.child(name)));
+  const { plural, singular, kind, listKind, shortNames, categories } = names;
   if (plural) errors.push(...obeys(plural, dns1035LabelProblems, path.child("plural")));
   if (singular) errors.push(...obeys(singular, dns1035LabelProblems, path.child("singular")));
-  for (const [field, value] of [
-    ["kind", kind],
-    ["listKind", listKind],
-  ] as const) {
+  for (const [field, value] of Object.entries({ kind, listKind })) {
     if (!value) continue;
     for (const problem of dns1035LabelProblems(value.toLowerCase()))
       errors.push(invalid(path.child(field), value, `may have mixed case, but should otherwise match: ${problem}`));
@@ -181,70 +242,83 @@ function validateNames(names: CustomResourceDefinitionNames): FieldError[] {
   return errors;
 }
 
-function validateConversion(conversion: CustomResourceConversion | undefined): FieldError[] {
+function validateConversion(
+  conversion: CustomResourceConversion | undefined,
+  previous: CustomResourceDefinition | undefined,
+): FieldError[] {
   if (!conversion) return [];
   const path = spec.child("conversion");
   const { strategy, webhook } = conversion;
-  if (strategy !== "None" && strategy !== "Webhook")
-    return [
-      strategy ? notSupported(path.child("strategy"), strategy, ["None", "Webhook"]) : required(path.child("strategy")),
-    ];
-  if (strategy === "None") {
-    return webhook
-      ? [forbidden(path.child("webhookClientConfig"), "should not be set when strategy is not set to Webhook")]
-      : [];
-  }
   const errors: FieldError[] = [];
+  if (!strategy) errors.push(required(path.child("strategy")));
+  else if (strategy !== "None" && strategy !== "Webhook")
+    errors.push(notSupported(path.child("strategy"), strategy, ["None", "Webhook"]));
   const config = webhook?.clientConfig;
   const at = path.child("webhookClientConfig");
-  if (!config) errors.push(required(at, "required when strategy is set to Webhook"));
-  else if ((config.url === undefined) === (config.service === undefined))
-    errors.push(required(at, "exactly one of url or service is required"));
-  else if (config.url !== undefined) {
-    if (!URL.canParse(config.url)) errors.push(required(at.child("url"), `url must be a valid URL: ${config.url}`));
-    else if (new URL(config.url).protocol !== "https:")
-      errors.push(
-        invalid(
-          at.child("url"),
-          new URL(config.url).protocol.slice(0, -1),
-          `'https' is the only allowed URL scheme; desired format: https://host[/path]`,
-        ),
-      );
-  } else if (config.service) {
-    if (!config.service.name) errors.push(required(at.child("service", "name"), "service name is required"));
-    if (!config.service.namespace)
-      errors.push(required(at.child("service", "namespace"), "service namespace is required"));
-  }
   const versions = webhook?.conversionReviewVersions ?? [];
   const versionsPath = path.child("conversionReviewVersions");
-  if (versions.length === 0) errors.push(required(versionsPath));
-  else if (!versions.some((version) => version === "v1" || version === "v1beta1"))
-    errors.push(invalid(versionsPath, versions, "must include at least one of v1, v1beta1"));
+  if (strategy !== "Webhook") {
+    const why = "should not be set when strategy is not set to Webhook";
+    if (config) errors.push(forbidden(at, why));
+    if (versions.length > 0) errors.push(forbidden(versionsPath, why));
+    return errors;
+  }
+  if (!config) errors.push(required(at, "required when strategy is set to Webhook"));
+  else {
+    const { caBundle } = config;
+    errors.push(...validWebhookClient(config, at));
+    // Until it serves, and where it was bad before, a definition may have a bad one.
+    const before = previous?.spec.conversion?.webhook?.clientConfig?.caBundle;
+    const mayBeBad =
+      !previous || !isEstablished(previous) || (before && validCaBundle(before, at.child("caBundle")).length > 0);
+    if (caBundle && !mayBeBad) errors.push(...validCaBundle(caBundle, at.child("caBundle")));
+  }
+  errors.push(...validateReviewVersions(versions, versionsPath, previous));
   return errors;
 }
 
-const pathPattern = /^(\.[^.[\]]+|\['[^']+'\]|\["[^"]+"\])+$/;
+const isKnownReview = (version: string) => version === "v1" || version === "v1beta1";
+
+function validateReviewVersions(
+  versions: readonly string[],
+  path: FieldPath,
+  previous: CustomResourceDefinition | undefined,
+): FieldError[] {
+  if (versions.length === 0) return [required(path)];
+  const errors: FieldError[] = [];
+  const seen = new Set<string>();
+  versions.forEach((version, i) => {
+    if (seen.has(version)) errors.push(invalid(path.index(i), version, "duplicate version"));
+    else errors.push(...obeys(version, dns1035LabelProblems, path.index(i)));
+    seen.add(version);
+  });
+  const before = previous?.spec.conversion?.webhook?.conversionReviewVersions ?? [];
+  const mustBeKnown = before.length === 0 || before.some(isKnownReview);
+  if (mustBeKnown && !versions.some(isKnownReview))
+    errors.push(invalid(path, versions, "must include at least one of v1, v1beta1"));
+  return errors;
+}
 
 function validateSubresources(subresources: CustomResourceSubresources | undefined, path: FieldPath): FieldError[] {
   const scale = subresources?.scale;
   if (!scale) return [];
   const errors: FieldError[] = [];
-  const check = (field: string, value: string | undefined, below: readonly string[], isRequired = true) => {
+  const check = (field: string, value: string | undefined, below: readonly string[], where: string) => {
     const at = path.child("scale", field);
-    if (!value) {
-      if (isRequired) errors.push(required(at));
-    } else if (!pathPattern.test(value)) errors.push(invalid(at, value, "must be a simple json path starting with ."));
-    else if (!below.some((prefix) => value.startsWith(`${prefix}.`)))
-      errors.push(invalid(at, value, `should be a json path under ${below.join(" or ")}`));
+    if (!value) errors.push(required(at));
+    else if (!value.startsWith(".")) errors.push(invalid(at, value, "must be a simple json path starting with ."));
+    else if (!below.some((prefix) => value.startsWith(prefix)))
+      errors.push(invalid(at, value, `should be a json path under ${where}`));
   };
-  check("specReplicasPath", scale.specReplicasPath, [".spec"]);
-  check("statusReplicasPath", scale.statusReplicasPath, [".status"]);
-  check("labelSelectorPath", scale.labelSelectorPath, [".spec", ".status"], false);
+  check("specReplicasPath", scale.specReplicasPath, [".spec."], ".spec");
+  check("statusReplicasPath", scale.statusReplicasPath, [".status."], ".status");
+  if (scale.labelSelectorPath)
+    check("labelSelectorPath", scale.labelSelectorPath, [".spec.", ".status."], "either .spec or .status");
   return errors;
 }
 
 const columnTypes = ["boolean", "date", "integer", "number", "string"];
-const columnFormats = ["binary", "byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
+const columnFormats = ["byte", "date", "date-time", "double", "float", "int32", "int64", "password"];
 
 function validateColumns(
   { additionalPrinterColumns = [] }: CustomResourceDefinitionVersion,
@@ -262,72 +336,63 @@ function validateColumns(
       ...(format && !columnFormats.includes(format)
         ? [invalid(at.child("format"), format, `must be one of ${columnFormats.join(",")}`)]
         : []),
-      ...(jsonPath ? [] : [required(at.child("JSONPath"))]),
+      ...(jsonPath
+        ? jsonPath.startsWith(".")
+          ? []
+          : [invalid(at.child("JSONPath"), jsonPath, "must be a simple json path starting with .")]
+        : [required(at.child("JSONPath"))]),
     ];
   });
 }
+
+const mostSelectable = 8;
 
 function validateSelectable(version: CustomResourceDefinitionVersion, path: FieldPath): FieldError[] {
   const { selectableFields = [], schema } = version;
   const errors: FieldError[] = [];
   const seen = new Set<string>();
-  if (selectableFields.length > 8)
-    errors.push({
-      reason: "FieldValueTooMany",
-      field: path.toString(),
-      message: `Too many: ${selectableFields.length}: must have at most 8 items`,
-    });
+  if (!schema?.openAPIV3Schema) return errors;
   selectableFields.forEach(({ jsonPath }, i) => {
     const at = path.index(i).child("jsonPath");
-    if (!jsonPath) errors.push(required(at));
-    else if (!pathPattern.test(jsonPath) || jsonPath.includes("["))
-      errors.push(invalid(at, jsonPath, "is an invalid path: must be a simple json path starting with ."));
-    else if (jsonPath === ".metadata" || jsonPath.startsWith(".metadata."))
-      errors.push(invalid(at, jsonPath, "must not point to fields in metadata"));
-    else {
-      const field = schema?.openAPIV3Schema && fieldAt(schema.openAPIV3Schema as JSONSchemaProps, jsonPath);
-      if (!field) errors.push(invalid(at, jsonPath, "is an invalid path: does not refer to a valid field"));
-      else if (!["string", "boolean", "integer"].includes(field.type ?? ""))
-        errors.push(
-          invalid(
-            at,
-            jsonPath,
-            "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
-          ),
-        );
+    if (!jsonPath) {
+      errors.push(required(at));
+      return;
     }
-    if (seen.has(jsonPath))
-      errors.push({
-        reason: "FieldValueDuplicate",
-        field: at.toString(),
-        message: `Duplicate value: ${JSON.stringify(jsonPath)}`,
-      });
-    seen.add(jsonPath);
+    const found = findField(jsonPath, schema.openAPIV3Schema!, { brackets: false });
+    if (found.problem !== undefined) {
+      errors.push(invalid(at, jsonPath, `is an invalid path: ${found.problem}`));
+      return;
+    }
+    if (found.root === "metadata") errors.push(invalid(at, jsonPath, "must not point to fields in metadata"));
+    if (!["string", "boolean", "integer"].includes(found.schema.type ?? ""))
+      errors.push(
+        invalid(
+          at,
+          jsonPath,
+          "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.",
+        ),
+      );
+    const name = found.path.toString();
+    if (seen.has(name)) errors.push(duplicate(at, jsonPath));
+    seen.add(name);
   });
+  if (seen.size > mostSelectable) errors.push(tooMany(path, seen.size, mostSelectable));
   return errors;
 }
 
 /** A version in which objects may still be stored cannot go. */
-export function validateStored({ spec: { versions }, status: stands }: CustomResourceDefinition): FieldError[] {
+function validateStored({ spec: { versions }, status: stands }: CustomResourceDefinition): FieldError[] {
   const stored = stands?.storedVersions ?? [];
   const path = status.child("storedVersions");
   if (stored.length === 0) return [invalid(path, null, "must have at least one stored version")];
   const names = new Set(versions.map(({ name }) => name));
-  const errors = stored.flatMap((name, i) =>
-    names.has(name)
-      ? []
-      : [
-          invalid(
-            path.index(i),
-            name,
-            "missing from spec.versions; v1 was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in v1 and removes v1 from status.storedVersions".replaceAll(
-              "v1",
-              name,
-            ),
-          ),
-        ],
-  );
-  return errors;
+  const storage = versions.filter((version) => version.storage && !stored.includes(version.name));
+  const gone = stored.flatMap((name, i) => {
+    if (names.has(name)) return [];
+    const why = `missing from spec.versions; ${name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${name} and removes ${name} from status.storedVersions`;
+    return [invalid(path.index(i), name, why)];
+  });
+  return [...storage.map(({ name }) => invalid(path, stored, `must have the storage version ${name}`)), ...gone];
 }
 
 const approval = "api-approved.kubernetes.io";

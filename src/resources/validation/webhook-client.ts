@@ -1,0 +1,76 @@
+/** How a webhook is reached: a URL or a Service, and the authority that its certificate is checked by. */
+import { X509Certificate } from "node:crypto";
+import type { WebhookClientConfig } from "../../api/admissionregistration/v1.ts";
+import { type FieldError, type FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
+import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
+import { validPort } from "./rules.ts";
+
+type WebhookClient = Pick<WebhookClientConfig, "url" | "service">;
+
+/** Either a URL or a Service, and that one in order. */
+export function validWebhookClient(client: WebhookClient | undefined, path: FieldPath): FieldError[] {
+  const { url, service } = client ?? {};
+  if ((url === undefined) === (service === undefined)) {
+    return [required(path, "exactly one of url or service is required")];
+  }
+  if (url !== undefined) return validUrl(url, path.child("url"));
+  const servicePath = path.child("service");
+  const errors: FieldError[] = [];
+  if (!service!.name) errors.push(required(servicePath.child("name"), "service name is required"));
+  if (!service!.namespace) errors.push(required(servicePath.child("namespace"), "service namespace is required"));
+  for (const problem of service!.port === undefined ? [] : validPort(service!.port, servicePath.child("port"))) {
+    errors.push({
+      ...problem,
+      message: problem.message.replace("must be between", "port is not valid: must be between"),
+    });
+  }
+  return [...errors, ...validServicePath(service!.path, servicePath.child("path"))];
+}
+
+/** `/validate/pods`: steps that are names. */
+function validServicePath(urlPath: string | undefined, path: FieldPath): FieldError[] {
+  if (!urlPath || urlPath === "/") return [];
+  const refuse = (detail: string) => invalid(path, urlPath, detail);
+  if (urlPath === "//") return [refuse("segment[0] may not be empty")];
+  const errors = urlPath.startsWith("/") ? [] : [refuse("must start with a '/'")];
+  for (const [index, step] of urlPath.replace(/\/$/, "").slice(1).split("/").entries()) {
+    if (!step) errors.push(refuse(`segment[${index}] may not be empty`));
+    else errors.push(...dns1123SubdomainProblems(step).map((problem) => refuse(`segment[${index}]: ${problem}`)));
+  }
+  return errors;
+}
+
+function validUrl(text: string, path: FieldPath): FieldError[] {
+  const form = "; desired format: https://host[/path]";
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return [required(path, `url must be a valid URL: parse ${JSON.stringify(text)}: invalid URI${form}`)];
+  }
+  const errors: FieldError[] = [];
+  if (url.protocol !== "https:") {
+    errors.push(invalid(path, url.protocol.replace(":", ""), `'https' is the only allowed URL scheme${form}`));
+  }
+  if (!url.host) errors.push(invalid(path, url.host, `host must be specified${form}`));
+  if (url.username) errors.push(invalid(path, url.username, "user information is not permitted in the URL"));
+  if (url.hash) errors.push(invalid(path, url.hash.slice(1), "fragments are not permitted in the URL"));
+  if (url.search) errors.push(invalid(path, url.search.slice(1), "query parameters are not permitted in the URL"));
+  return errors;
+}
+
+/** `bundle` is base64 of PEM. */
+export function validCaBundle(bundle: string, path: FieldPath): FieldError[] {
+  const refuse = (why: string) => [invalid(path, bundle, `unable to load root certificates: ${why}`)];
+  const text = Buffer.from(bundle, "base64").toString("latin1");
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
+  if (!blocks) return refuse("data does not contain any valid RSA or ECDSA certificates");
+  for (const block of blocks) {
+    try {
+      new X509Certificate(block);
+    } catch {
+      return refuse("x509: malformed certificate");
+    }
+  }
+  return [];
+}
