@@ -43,10 +43,11 @@ export async function benchReplace(cluster, results) {
     await complete(`${restart}`);
   }
   const elapsed = performance.now() - since;
-  const { answered, lost } = await load.stop();
+  const { answered, lost, reasons } = await load.stop();
   results.add(`${replicas * restarts} pods replaced under load`, elapsed);
   results.add("requests answered meanwhile", answered, { unit: "count" });
   results.add("requests lost meanwhile", lost, { unit: "count", target: "0" });
+  if (lost > 0) console.error(`lost: ${JSON.stringify(reasons)}`);
   deployments.stop();
   await api.request("DELETE", `/api/v1/namespaces/${namespace}`);
   api.close();
@@ -59,8 +60,8 @@ function deployment(revision) {
     image: "pinnace.local/echo:1",
     ports: [{ containerPort: 8080 }],
     readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
-    // Long enough for every node to have heard that the pod goes.
-    lifecycle: { preStop: { sleep: { seconds: 1 } } },
+    // Longer than every node takes to hear that the pod goes, on a busy machine too: nothing is promised to shorter ones.
+    lifecycle: { preStop: { sleep: { seconds: 3 } } },
   };
   return {
     apiVersion: "apps/v1",
@@ -80,17 +81,28 @@ function startLoad(host) {
   const source = `
     const { request } = require("node:http");
     let answered = 0, lost = 0, isOver = false;
-    const next = (isGood) => { if (isGood !== undefined) isGood ? answered++ : lost++; if (!isOver) ask(); };
+    const reasons = {};
     const ask = () => {
       let isDone = false;
-      const done = (isGood) => { if (!isDone) next((isDone = true) && isGood); };
+      const done = (reason) => {
+        if (isDone) return;
+        isDone = true;
+        if (reason === undefined) answered++;
+        else {
+          lost++;
+          reasons[reason] = (reasons[reason] ?? 0) + 1;
+        }
+        if (!isOver) ask();
+      };
+      const failed = (when) => (error) => done(when + ": " + (error.code ?? error.message));
       request({ host: "${host}", port: ${nodePort}, agent: false, timeout: 10000 }, (response) => {
-        response.resume().once("end", () => done(response.statusCode === 200)).once("error", () => done(false));
-      }).once("error", () => done(false)).once("timeout", function () { this.destroy(); }).end();
+        const ended = () => done(response.statusCode === 200 ? undefined : "status " + response.statusCode);
+        response.resume().once("end", ended).once("error", failed("answer"));
+      }).once("error", failed("request")).once("timeout", function () { this.destroy(new Error("timeout")); }).end();
     };
-    for (let i = 0; i < ${clients}; i++) next();
+    for (let i = 0; i < ${clients}; i++) ask();
     process.stdin.once("end", () => { isOver = true; }).resume();
-    process.once("beforeExit", () => process.stdout.write(JSON.stringify({ answered, lost })));`;
+    process.once("beforeExit", () => process.stdout.write(JSON.stringify({ answered, lost, reasons })));`;
   const child = spawn(process.execPath, ["-e", source], { stdio: ["pipe", "pipe", "inherit"] });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));

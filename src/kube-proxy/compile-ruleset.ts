@@ -66,6 +66,16 @@ export function compileBase(node: NodeView, family: IpFamily): Rules {
       { hook: { type: "nat", hook: "prerouting", priority: "dstnat" }, rules: [[verdict("jump services")]] },
     ],
     ["nat-output", { hook: { type: "nat", hook: "output", priority: "-100" }, rules: [[verdict("jump services")]] }],
+    // A packet that is in the chains above while a transaction takes effect may meet an entry of the old rules and an
+    // endpoint's number of the new ones, and so find nothing. The kernel enters these only for what found nothing.
+    [
+      "nat-prerouting-again",
+      { hook: { type: "nat", hook: "prerouting", priority: "dstnat + 1" }, rules: [[verdict("jump services")]] },
+    ],
+    [
+      "nat-output-again",
+      { hook: { type: "nat", hook: "output", priority: "-99" }, rules: [[verdict("jump services")]] },
+    ],
     [
       "services",
       {

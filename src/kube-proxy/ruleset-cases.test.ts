@@ -127,3 +127,22 @@ test("a Service of external policy Local, spelt out", () => {
     "none: pod reject, node reject, outside reject",
   ]);
 });
+
+test.each(["prerouting", "output"] as const)(
+  "%s: a packet that drew an endpoint's number of the old rules and found the new ones without it is dealt again",
+  (hook) => {
+    const policy = {
+      externalTrafficPolicy: "Cluster",
+      internalTrafficPolicy: "Cluster",
+      sessionAffinity: "None",
+    } as const;
+    const draws = [2, 1];
+    const { packet, verdict } = trace({
+      rules: rulesWith(policy, "both"),
+      hooks: [hook],
+      packet: { protocol: "tcp", ...clientPackets.pod, ...entryPackets["cluster address"] },
+      draw: () => draws.shift()!,
+    });
+    expect({ verdict, daddr: packet.daddr, draws }).toEqual({ verdict: "accept", daddr: places.there, draws: [] });
+  },
+);

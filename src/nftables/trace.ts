@@ -39,10 +39,13 @@ export interface TraceOptions {
 export function trace({ rules, hooks, packet, draw = () => 0 }: TraceOptions): TraceOutcome {
   const walk = new Walk(rules, { ...packet }, draw);
   for (const hook of hooks) {
+    // A connection's translation is decided by its first packet, and by the first chain that decides it.
+    let isDecided = (packet.ctState ?? "new") !== "new";
     for (const [name, chain] of chainsAt(rules, hook)) {
-      // A connection's translation is decided by its first packet.
-      if (chain.hook?.type === "nat" && (packet.ctState ?? "new") !== "new") continue;
+      const isNat = chain.hook?.type === "nat";
+      if (isNat && isDecided) continue;
       const end = walk.enter(name);
+      isDecided ||= isNat && end === "accept";
       if (end === "drop" || end === "reject") return walk.outcome(end);
     }
   }
