@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { endedChildrenCpuMs } from "./process-usage.mjs";
 
-const command = resolve("dist/bin/pinnace.mjs");
+const command = resolve("dist/bin/pinnace.cjs");
 const rounds = 15;
 
 export async function benchKubectl(cluster, results, { runs }) {
@@ -14,7 +14,8 @@ export async function benchKubectl(cluster, results, { runs }) {
   await cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s");
   const manifest = join(cluster.home, "web.yaml");
   writeFileSync(manifest, "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: web }\ndata: { a: b }\n");
-  const own = (...args) => [process.execPath, [command, ...args]];
+  // As the shell runs it: by its launcher.
+  const own = (...args) => [command, args];
   const real = (...args) => ["kubectl", args];
   const cases = [
     ["get pods, real kubectl", real("get", "pods"), "the reference"],

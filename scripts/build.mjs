@@ -22,6 +22,17 @@ const script = {
   banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
 };
 
+/**
+ * The entry file is a shell's script as well, of which Node sees nothing but comments. Node 20 reads every authority that the machine
+ * trusts before it runs a line, or when it is told of one: kubectl, which must be there at once, hardly ever needs them, and asks for
+ * them itself. Who gives Node options of
+ * his own gets Node as it is. $PINNACE_NODE is another Node than the one on the PATH.
+ */
+const launcher = `#!/bin/sh
+":" //; [ "$1" = kubectl ] && [ -z "\${NODE_OPTIONS-}" ] || exec "\${PINNACE_NODE:-node}" "$0" "$@"
+":" //; export PINNACE_SSL_CERT_FILE="\${SSL_CERT_FILE-}" PINNACE_NODE_EXTRA_CA_CERTS="\${NODE_EXTRA_CA_CERTS-}"
+":" //; unset NODE_EXTRA_CA_CERTS; SSL_CERT_FILE=/dev/null exec "\${PINNACE_NODE:-node}" --use-openssl-ca "$0" "$@"`;
+
 await rm("dist", { recursive: true, force: true });
 await Promise.all([
   build({
@@ -54,8 +65,9 @@ await Promise.all([
     ...common,
     entryPoints: { "bin/pinnace": "src/bin/pinnace.ts" },
     outdir: "dist",
-    outExtension: { ".js": ".mjs" },
-    format: "esm",
+    outExtension: { ".js": ".cjs" },
+    format: "cjs",
+    banner: { js: launcher },
   }),
   build({
     ...common,
@@ -67,9 +79,11 @@ await Promise.all([
     packages: "external",
   }),
 ]);
-await chmod("dist/bin/pinnace.mjs", 0o755);
+await chmod("dist/bin/pinnace.cjs", 0o755);
+// As it was called once.
+await writeFile("dist/bin/pinnace.mjs", 'import "./pinnace.cjs";\n');
 
-// The loader reads the scripts as Latin-1, which need not be decoded. What esbuild leaves as it is stands in regular expressions
+// The loader calls the scripts as functions, and reads them as Latin-1, which need not be decoded. What esbuild leaves as it is stands in regular expressions
 // and comments, where an escape is as good.
 for (const file of ["dist/command.cjs", "dist/server.cjs", "dist/kubectl.cjs"]) {
   const text = await readFile(file, "utf8");
@@ -77,5 +91,5 @@ for (const file of ["dist/command.cjs", "dist/server.cjs", "dist/kubectl.cjs"]) 
     /[^\x00-\x7f]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
-  await writeFile(file, escaped);
+  await writeFile(file, `(function (exports, require, module, __filename, __dirname) {${escaped}\n})`);
 }

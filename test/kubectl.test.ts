@@ -154,7 +154,9 @@ function wordsOf(line: string): string[] {
 
 async function theirs(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<CommandOutput> {
   try {
-    const running = run("kubectl", args, { env: environment, maxBuffer: 64 << 20, timeout: 60_000 });
+    // It ends before its garbage would matter: a fifth of its time.
+    const env = { ...environment, GOGC: "off" };
+    const running = run("kubectl", args, { env, maxBuffer: 64 << 20, timeout: 60_000 });
     running.child.stdin?.end();
     return { ...(await running), exitCode: 0 };
   } catch (error) {

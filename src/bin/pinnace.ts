@@ -1,20 +1,34 @@
-#!/usr/bin/env node
 /**
  * The entry file of the `pinnace` command. It loads the bundle that the verb needs through V8's code cache: compiling anew would
  * take longer than anything else that happens before the API answers.
  */
-// Not by import: Node would make each of these fit for ES modules first, every part of them, which takes longer than their use.
-const { readFileSync, renameSync, writeFileSync } = process.getBuiltinModule("node:fs");
-const { createRequire } = process.getBuiltinModule("node:module");
-const { dirname, join } = process.getBuiltinModule("node:path");
-const { fileURLToPath } = process.getBuiltinModule("node:url");
-const { Script } = process.getBuiltinModule("node:vm");
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Script } from "node:vm";
 
-const entry = fileURLToPath(import.meta.url);
+interface Bundle {
+  runCli(argv: readonly string[], entry: string, onWarm: () => void): Promise<number>;
+  kubectl(argv: readonly string[]): Promise<number>;
+  kubectlVerbs: ReadonlySet<string>;
+}
+
 const verb = process.argv[2] ?? "";
-const bundle = join(dirname(entry), "..", verb === "kubectl" || verb === "server" ? `${verb}.cjs` : "command.cjs");
-// Code is only good for the V8 that made it.
-const cacheFile = `${bundle}.${process.versions.v8}-${process.arch}.cache`;
+const isKubectl = verb === "kubectl";
+if (isKubectl) restoreEnvironment();
+const bundle = join(dirname(__filename), "..", isKubectl || verb === "server" ? `${verb}.cjs` : "command.cjs");
+// Code is only good for the V8 that made it. Each verb of kubectl has its own: no more of it is read than it runs.
+const part = isKubectl ? `.${/^\w[\w-]*$/.exec(process.argv[3] ?? "")?.[0] ?? ""}` : "";
+const cacheFile = `${bundle}${part}.${process.versions.v8}-${process.arch}.cache`;
+
+/**
+ * What the launcher keeps from Node, so that it starts at once, is there again for this program and for those that it calls. Not in
+ * the process's own environment: OpenSSL would read the file after all.
+ */
+function restoreEnvironment(): void {
+  const { PINNACE_SSL_CERT_FILE: file, PINNACE_NODE_EXTRA_CA_CERTS: extra, SSL_CERT_FILE: _, ...rest } = process.env;
+  if (file === undefined && extra === undefined) return;
+  process.env = { ...rest, ...(file ? { SSL_CERT_FILE: file } : {}), ...(extra ? { NODE_EXTRA_CA_CERTS: extra } : {}) };
+}
 
 function readCache(): Buffer | undefined {
   try {
@@ -24,10 +38,10 @@ function readCache(): Buffer | undefined {
   }
 }
 
-// The build leaves nothing but ASCII in it, which need not be decoded.
+// The build makes it one function, and leaves nothing but ASCII in it, which need not be decoded.
 const source = readFileSync(bundle, "latin1");
 const cachedData = readCache();
-const script = new Script(`(function (exports, require, module, __filename, __dirname) {${source}\n})`, {
+const script = new Script(source, {
   filename: bundle,
   ...(cachedData ? { cachedData } : {}),
 });
@@ -44,16 +58,32 @@ function saveCache(): void {
   }
 }
 
-const module = {
-  exports: {} as {
-    runCli(argv: readonly string[], entry: string, onWarm: () => void): Promise<number>;
-    kubectl(argv: readonly string[]): Promise<number>;
-  },
-};
-script.runInThisContext()(module.exports, createRequire(bundle), module, bundle, dirname(bundle));
-if (verb === "kubectl") process.exitCode = await module.exports.kubectl(process.argv.slice(3));
-else process.exitCode = await module.exports.runCli(process.argv.slice(2), entry, saveCache);
-// Of the shorter verbs these are worth it; a server calls for it once it is warm.
-if (verb === "kubectl" || verb === "up") saveCache();
+/** Node's own modules when they are first used: most of them are there for other verbs. */
+function requireWhenUsed(name: string): unknown {
+  if (!name.startsWith("node:")) return require(name);
+  return new Proxy({}, { get: (_, property) => (require(name) as Record<PropertyKey, unknown>)[property] });
+}
 
-export {};
+const loaded = { exports: {} as Bundle };
+const run = script.runInThisContext() as (...args: unknown[]) => void;
+
+if (isKubectl) {
+  run(loaded.exports, requireWhenUsed, loaded, bundle, dirname(bundle));
+  const { kubectl, kubectlVerbs } = loaded.exports;
+  void kubectl(process.argv.slice(3)).then((exitCode) => {
+    process.exitCode = exitCode;
+    if (exitCode === 0 && (part === "." || kubectlVerbs.has(part.slice(1)))) saveCache();
+    // All has been said: nothing that is still open is worth waiting for, unless the reader is slow.
+    setImmediate(() => {
+      if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
+    });
+  });
+} else {
+  const { createRequire } = require("node:module") as typeof import("node:module");
+  run(loaded.exports, createRequire(bundle), loaded, bundle, dirname(bundle));
+  void loaded.exports.runCli(process.argv.slice(2), __filename, saveCache).then((exitCode) => {
+    process.exitCode = exitCode;
+    // Of the shorter verbs this one is worth it; a server calls for it once it is warm.
+    if (verb === "up") saveCache();
+  });
+}

@@ -5,6 +5,7 @@ import { type HttpRequest, type HttpResponse, TransportError } from "./http2-con
 import { identityHeaders } from "./identity-headers.ts";
 import type { Connection } from "./kubeconfig.ts";
 import { openTunnel } from "./proxy.ts";
+import { tlsOptionsOf } from "./tls-options.ts";
 
 export class Http1Connection {
   readonly #connection: Connection;
@@ -14,16 +15,9 @@ export class Http1Connection {
   constructor(connection: Connection, userAgent: string) {
     this.#connection = connection;
     this.#userAgent = userAgent;
-    const { ca, certificate, key, insecureSkipTlsVerify, tlsServerName } = connection;
     this.#agent = connection.server.startsWith("http:")
       ? new HttpAgent({ keepAlive: true })
-      : new HttpsAgent({
-          keepAlive: true,
-          ...(ca ? { ca } : {}),
-          ...(certificate && key ? { cert: certificate, key } : {}),
-          ...(tlsServerName ? { servername: tlsServerName } : {}),
-          rejectUnauthorized: !insecureSkipTlsVerify,
-        });
+      : new HttpsAgent({ keepAlive: true, ...tlsOptionsOf(connection) });
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {

@@ -12,6 +12,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { identityHeaders } from "./identity-headers.ts";
 import type { Connection } from "./kubeconfig.ts";
 import { openTunnel } from "./proxy.ts";
+import { tlsOptionsOf } from "./tls-options.ts";
 
 export interface HttpRequest {
   method: string;
@@ -163,13 +164,8 @@ export class Http2Connection {
   }
 
   #connect(): Promise<ClientHttp2Session> {
-    const { server, ca, certificate, key, insecureSkipTlsVerify, tlsServerName, proxyUrl } = this.#connection;
-    const security = {
-      ...(ca ? { ca } : {}),
-      ...(certificate && key ? { cert: certificate, key } : {}),
-      ...(tlsServerName ? { servername: tlsServerName } : {}),
-      rejectUnauthorized: !insecureSkipTlsVerify,
-    };
+    const { server, proxyUrl } = this.#connection;
+    const security = server.startsWith("http:") ? {} : tlsOptionsOf(this.#connection);
     const open = (tunnel: Socket | undefined) =>
       new Promise<ClientHttp2Session>((resolve, reject) => {
         const session = connect(server, {

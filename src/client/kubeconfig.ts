@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { systemClock } from "../base/node/system-clock.ts";
 import { type ExecCredential, type ExecEntry, execCredential, renewedToken } from "./exec-credential.ts";
+import { parsePlainYaml } from "./plain-yaml.ts";
 import { proxyFromEnvironment } from "./proxy.ts";
 
 /** How to reach one cluster as one user. */
@@ -89,7 +90,6 @@ function kubeconfigFiles(environment: NodeJS.ProcessEnv = process.env): string[]
 
 /** Reads and merges files, by default those that kubectl would read; those that do not exist count as empty. */
 export async function loadKubeconfig(files: readonly string[] = kubeconfigFiles()): Promise<Kubeconfig> {
-  const { parse } = await import("yaml");
   const merged = {
     currentContext: undefined as string | undefined,
     clusters: new Map<string, ClusterEntry & { folder: string }>(),
@@ -106,8 +106,11 @@ export async function loadKubeconfig(files: readonly string[] = kubeconfigFiles(
     }
     let content: unknown;
     try {
+      // Most are plain, and the parser for all the others need not be loaded.
+      content = parsePlainYaml(text);
+      const { parse } = content === undefined ? await import("yaml") : {};
       // As text, whatever it looks like: asking of each long certificate whether it is a number takes its time.
-      content = parse(text, { version: "1.1", schema: "failsafe" });
+      if (parse) content = parse(text, { version: "1.1", schema: "failsafe" });
     } catch (cause) {
       throw new KubeconfigError(`the kubeconfig ${file} is not valid YAML: ${(cause as Error).message}`, { cause });
     }

@@ -1,6 +1,7 @@
 /** Proxies on the way to the API server: which one there is, and a tunnel through it (client-go's http.ProxyFromEnvironment and `proxy-url`). */
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { systemAuthorities } from "./authorities.ts";
 
 /**
  * The proxy that the environment names for a server, by $HTTPS_PROXY or $HTTP_PROXY (or in small letters); undefined for none.
@@ -67,7 +68,9 @@ async function reach(proxy: URL, defaultPort: number): Promise<Socket> {
   const host = proxy.hostname.replace(/^\[|\]$/g, "");
   const place = { host, port: Number(proxy.port || defaultPort) };
   const isTls = proxy.protocol === "https:";
-  const socket = isTls ? connectTls({ ...place, servername: isIP(host) ? "" : host }) : connectTcp(place);
+  const socket = isTls
+    ? connectTls({ ...place, servername: isIP(host) ? "" : host, ca: systemAuthorities() })
+    : connectTcp(place);
   await new Promise<void>((resolve, reject) => {
     socket.once(isTls ? "secureConnect" : "connect", () => resolve());
     socket.once("error", (cause) => reject(new Error(`proxyconnect tcp: ${cause.message}`, { cause })));

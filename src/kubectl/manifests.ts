@@ -96,7 +96,10 @@ async function contentsOf(
   isRecursive: boolean,
 ): Promise<{ source: string; content: string }[]> {
   if (name === "-") return [{ source: "STDIN", content: await text(session.terminal.stdin) }];
-  if (/^https?:\/\//.test(name)) return [{ source: name, content: await download(name, session.terminal.signal) }];
+  if (/^https?:\/\//.test(name)) {
+    const { download } = await import("./download.ts");
+    return [{ source: name, content: await download(name, session.terminal) }];
+  }
   return filesOf(name, isRecursive).map((file) => ({ source: file, content: readFileSync(file, "utf8") }));
 }
 
@@ -114,24 +117,4 @@ function filesOf(path: string, isRecursive: boolean): string[] {
     throw new CommandError(`error reading [${path}]: recognized file extensions are [${manifestExtensions.join(" ")}]`);
   }
   return files;
-}
-
-async function download(url: string, signal: AbortSignal): Promise<string> {
-  const response = await fetch(url, { signal }).catch((error: Error) => {
-    const { code, message } = (error.cause ?? error) as NodeJS.ErrnoException;
-    const refused = `The connection to the server ${new URL(url).host} was refused - did you specify the right host or port?`;
-    throw new CommandError(
-      code === "ECONNREFUSED" ? refused : `unable to read URL ${JSON.stringify(url)}: ${message}`,
-      {
-        isVerbatim: true,
-      },
-    );
-  });
-  if (!response.ok) {
-    throw new CommandError(
-      `unable to read URL ${JSON.stringify(url)}, server reported ${response.status} ${response.statusText}, status code=${response.status}`,
-      { isVerbatim: true },
-    );
-  }
-  return response.text();
 }

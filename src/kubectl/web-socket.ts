@@ -6,6 +6,7 @@ import { StatusError } from "../apimachinery/status-error.ts";
 import { identityHeaders } from "../client/identity-headers.ts";
 import type { Connection } from "../client/kubeconfig.ts";
 import { openTunnel } from "../client/proxy.ts";
+import { tlsOptionsOf } from "../client/tls-options.ts";
 import { userAgent } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 
@@ -35,10 +36,7 @@ export async function openWebSocket(
       ...(tunnel
         ? { createConnection: ((options: ConnectionOptions) => secured(tunnel, server, options)) as never }
         : {}),
-      ...(connection.ca ? { ca: connection.ca } : {}),
-      ...(connection.certificate ? { cert: connection.certificate, key: connection.key } : {}),
-      ...(connection.tlsServerName ? { servername: connection.tlsServerName } : {}),
-      rejectUnauthorized: !connection.insecureSkipTlsVerify,
+      ...((server.startsWith("http:") ? {} : tlsOptionsOf(connection)) as object),
       perMessageDeflate: false,
       // Kubernetes' names of protocols may hold a slash, which the library takes for a mistake: here they are asked for and checked.
       finishRequest(request) {

@@ -1,7 +1,10 @@
 /** `pinnace kubectl`: the built-in kubectl on this terminal. */
 import { Writable } from "node:stream";
 import { systemClock } from "../../base/node/system-clock.ts";
+import { commands } from "../../kubectl/commands/catalog.ts";
 import { endedByInterrupt, runKubectl } from "../../kubectl/kubectl.ts";
+
+export const kubectlVerbs: ReadonlySet<string> = new Set([...Object.keys(commands), "__complete", "__completeNoDesc"]);
 
 /** What a shell sees of a program that wrote into a closed pipe. */
 const brokenPipeExitCode = 141;
@@ -21,6 +24,7 @@ export async function kubectl(argv: readonly string[]): Promise<number> {
   });
   process.once("SIGINT", onSignal);
   let said = "";
+  let readsInput = false;
   const stderr = new Writable({
     write(chunk: Buffer, _encoding, done) {
       said = chunk.toString();
@@ -29,7 +33,11 @@ export async function kubectl(argv: readonly string[]): Promise<number> {
   });
   try {
     const exitCode = await runKubectl(argv, {
-      stdin: process.stdin,
+      // Opening it takes time, and most verbs read nothing.
+      get stdin() {
+        readsInput = true;
+        return process.stdin;
+      },
       stdout: process.stdout,
       stderr,
       environment: process.env,
@@ -42,7 +50,7 @@ export async function kubectl(argv: readonly string[]): Promise<number> {
     return exitCode;
   } finally {
     process.removeListener("SIGINT", onSignal);
-    process.stdin.unref?.();
+    if (readsInput) process.stdin.unref?.();
   }
 }
 

@@ -29,7 +29,8 @@ export async function shell(command: readonly string[], options: ShellOptions): 
   const folder = join(paths.root, "shell");
   const bin = join(folder, "bin");
   mkdirSync(bin, { recursive: true });
-  const ours = `exec '${process.execPath}' '${options.entry}'`;
+  // The entry file is a launcher: it must find this very Node.
+  const ours = `PINNACE_NODE='${process.execPath}' exec '${options.entry}'`;
   writeAtomically(join(bin, "kubectl"), `#!/bin/sh\n${ours} kubectl "$@"\n`, 0o755);
   writeAtomically(join(bin, "pinnace"), `#!/bin/sh\n${ours} "$@"\n`, 0o755);
   // A node has a loopback of its own: from there the API server is asked at its address on the LAN.

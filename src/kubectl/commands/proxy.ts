@@ -13,7 +13,9 @@ import { extname, join, normalize } from "node:path";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { connect as connectSecure } from "node:tls";
+import { identityHeaders } from "../../client/identity-headers.ts";
 import type { Connection } from "../../client/kubeconfig.ts";
+import { tlsOptionsOf } from "../../client/tls-options.ts";
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
@@ -163,7 +165,6 @@ function optionsFor(
   path: string,
 ): RequestOptions & { isSecure: boolean } {
   const url = new URL(connection.server);
-  const token = connection.token?.();
   const { host: _host, authorization: _authorization, ...headers } = request.headers;
   return {
     isSecure: url.protocol === "https:",
@@ -174,19 +175,9 @@ function optionsFor(
     headers: {
       ...headers,
       host: url.host,
-      ...(token ? { authorization: `Bearer ${token}` } : {}),
-      ...(connection.impersonate ? { "impersonate-user": connection.impersonate.user } : {}),
+      ...identityHeaders(connection),
     },
-    ...tlsOf(connection),
-  };
-}
-
-function tlsOf(connection: Connection) {
-  return {
-    ...(connection.ca ? { ca: connection.ca } : {}),
-    ...(connection.certificate ? { cert: connection.certificate, key: connection.key } : {}),
-    ...(connection.tlsServerName ? { servername: connection.tlsServerName } : {}),
-    rejectUnauthorized: !connection.insecureSkipTlsVerify,
+    ...(url.protocol === "https:" ? tlsOptionsOf(connection) : {}),
   };
 }
 
@@ -214,7 +205,7 @@ function passUpgrade(
 ): void {
   const { isSecure, host, port, headers, path: whole } = optionsFor(connection, request, path);
   const target = { host: host ?? "", port: Number(port) };
-  const onward: Socket = isSecure ? connectSecure({ ...target, ...tlsOf(connection) }) : connectPlain(target);
+  const onward: Socket = isSecure ? connectSecure({ ...target, ...tlsOptionsOf(connection) }) : connectPlain(target);
   const lines = Object.entries(headers as Record<string, string | string[]>).flatMap(([name, value]) =>
     [value].flat().map((each) => `${name}: ${each}\r\n`),
   );
