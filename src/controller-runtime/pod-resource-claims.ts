@@ -10,6 +10,9 @@ type ReadClaim = DeepReadonly<ResourceClaim>;
 /** Keeps an allocated claim until its devices are free again. */
 export const claimFinalizer = "resource.kubernetes.io/delete-protection";
 
+/** On the claim that the scheduler makes for a Pod's extended resources: "true". */
+export const extendedClaimAnnotation = "resource.kubernetes.io/extended-resource-claim";
+
 /** A claim is reserved for so many Pods at a time. */
 const maximumReservations = 256;
 

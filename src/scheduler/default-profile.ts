@@ -20,7 +20,7 @@ export interface ProfileSurroundings {
   /** They watch claims and volumes. */
   volumePlugins?: readonly SchedulerPlugin[];
   /** It watches claims for devices, and their devices. */
-  dynamicResources?: SchedulerPlugin;
+  dynamicResources?: SchedulerPlugin & { isOfDevices(resource: string): boolean };
 }
 
 export function defaultProfile(
@@ -36,7 +36,7 @@ export function defaultProfile(
       taintToleration,
       nodeAffinity(args.NodeAffinity),
       nodePorts,
-      nodeResourcesFit(args.NodeResourcesFit),
+      nodeResourcesFit(args.NodeResourcesFit, (resource) => dynamicResources?.isOfDevices(resource) === true),
       ...volumePlugins,
       podTopologySpread(defaultSpreading, args.PodTopologySpread),
       interPodAffinity(args.InterPodAffinity),

@@ -156,7 +156,10 @@ class Scheduler {
       this.#dynamicResources.slicesChanged();
       this.#queue.notify("ResourceSliceChanged");
     });
-    cache.informer(DeviceClasses).addHandler(() => this.#queue.notify("DeviceClassChanged"));
+    cache.informer(DeviceClasses).addHandler(() => {
+      this.#dynamicResources.classesChanged();
+      this.#queue.notify("DeviceClassChanged");
+    });
     cache.informer(Namespaces).addHandler((change) => this.#onNamespace(change));
     cache.informer(Nodes).addHandler((change) => this.#onNode(change));
     cache.informer(Pods).addHandler((change) => this.#onPod(change));

@@ -8,6 +8,7 @@ import {
   DeviceClasses,
   Events,
   Namespaces,
+  Nodes,
   Pods,
   ResourceClaims,
   ResourceClaimTemplates,
@@ -97,6 +98,103 @@ test("a Pod gets a claim from its template, a device, and the device's Node; all
   await client.delete(Pods, { name: "next", namespace });
   await cluster.until(() => cluster.list(ResourceClaims).length === 0);
   expect(cluster.complaints).toEqual([]);
+});
+
+test("extended resources that a class stands for come from its devices, where no Node has them itself", async () => {
+  await using cluster = await start([{ name: "gpu-0" }, { name: "gpu-1" }]);
+  const { client } = cluster;
+  const resource = "example.com/gpu";
+  const podFor = (name: string, amounts: Record<string, string>): New<Pod> => ({
+    metadata: { name, namespace },
+    spec: { containers: [{ name: "main", image: "app:1", resources: { requests: amounts, limits: amounts } }] },
+  });
+  await client.create(Pods, podFor("train", { [resource]: "2" }));
+  await cluster.until(() => told(cluster, "FailedScheduling") !== "");
+  expect(told(cluster, "FailedScheduling")).toContain("0/2 nodes are available: 2 Insufficient example.com/gpu.");
+  // The class is said to stand for the resource: who waits for it is looked at again.
+  await client.patch(
+    DeviceClasses,
+    { name: "gpu" },
+    { type: "merge", body: { spec: { extendedResourceName: resource } } },
+  );
+  await cluster.until(() => cluster.get(Pods, "train")?.status?.phase === "Running");
+  const pod = cluster.get(Pods, "train")!;
+  expect(pod.spec.nodeName).toBe("worker-2");
+  const { resourceClaimName, requestMappings } = pod.status!.extendedResourceClaimStatus!;
+  expect(resourceClaimName).toMatch(/^train-extended-resources-[a-z0-9]{5}$/);
+  expect(requestMappings).toEqual([
+    { containerName: "main", resourceName: resource, requestName: "container-0-request-0" },
+  ]);
+  const results = ["gpu-0", "gpu-1"].map((device) => ({
+    request: "container-0-request-0",
+    driver,
+    pool: "worker-2",
+    device,
+  }));
+  expect(cluster.get(ResourceClaims, resourceClaimName)).toMatchObject({
+    metadata: {
+      annotations: { "resource.kubernetes.io/extended-resource-claim": "true" },
+      ownerReferences: [{ kind: "Pod", name: "train", uid: pod.metadata.uid, controller: true }],
+    },
+    spec: {
+      devices: { requests: [{ name: "container-0-request-0", exactly: { deviceClassName: "gpu", count: 2 } }] },
+    },
+    status: {
+      allocation: { devices: { results } },
+      reservedFor: [{ resource: "pods", name: "train", uid: pod.metadata.uid }],
+    },
+  });
+
+  // By the class' own name, and nothing is left; a Node that has the resource itself needs no device.
+  await client.create(Pods, podFor("second", { "deviceclass.resource.kubernetes.io/gpu": "1" }));
+  await cluster.until(() =>
+    cluster.list(Events).some(({ message }) => message?.includes("cannot allocate all claims")),
+  );
+  const body = { status: { capacity: { [resource]: "1" }, allocatable: { [resource]: "1" } } };
+  await client.patch(Nodes, { name: "worker-1" }, { type: "strategic", body }, { subresource: "status" });
+  await client.create(Pods, podFor("plain", { [resource]: "1" }));
+  await cluster.until(() => isBound(cluster, "plain"));
+  expect(cluster.get(Pods, "plain")).toMatchObject({ spec: { nodeName: "worker-1" } });
+  expect(cluster.get(Pods, "plain")?.status).not.toHaveProperty("extendedResourceClaimStatus");
+
+  await finishPod(cluster, pod, 0);
+  await cluster.until(() => isBound(cluster, "second"));
+  await cluster.until(() => cluster.get(ResourceClaims, resourceClaimName) === undefined);
+  await client.delete(Pods, { name: "second", namespace });
+  await cluster.until(() => cluster.list(ResourceClaims).length === 0);
+  expect(cluster.complaints).toEqual([]);
+});
+
+test("a claim for extended resources that a failed binding left behind goes before the next try", async () => {
+  await using cluster = await start([]);
+  const { client } = cluster;
+  await client.patch(
+    DeviceClasses,
+    { name: "gpu" },
+    { type: "merge", body: { spec: { extendedResourceName: "example.com/gpu" } } },
+  );
+  const amounts = { "example.com/gpu": "1" };
+  const pod = await client.create(Pods, {
+    metadata: { name: "train", namespace },
+    spec: { containers: [{ name: "main", image: "app:1", resources: { requests: amounts, limits: amounts } }] },
+  });
+  await cluster.until(() => told(cluster, "FailedScheduling") !== "");
+  await client.create(ResourceClaims, {
+    metadata: {
+      name: "left",
+      namespace,
+      finalizers: ["resource.kubernetes.io/delete-protection"],
+      annotations: { "resource.kubernetes.io/extended-resource-claim": "true" },
+      ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "train", uid: pod.metadata.uid, controller: true }],
+    },
+    spec: wants(),
+  });
+  await cluster.until(() => cluster.get(ResourceClaims, "left") !== undefined);
+  await publish(cluster, "worker-2", [{ name: "gpu-0" }]);
+  await cluster.until(() => isBound(cluster, "train"));
+  expect(cluster.list(ResourceClaims).map(({ metadata }) => metadata.name)).toEqual([
+    expect.stringMatching(/^train-extended-resources-/),
+  ]);
 });
 
 test("Pods share a claim; with the last of them it loses its device, and is not deleted before", async () => {

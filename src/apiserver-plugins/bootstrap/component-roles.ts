@@ -67,7 +67,7 @@ const clusterRoles: readonly BootstrapObject[] = [
     on("storage.k8s.io", read, "csidrivers"),
     on("storage.k8s.io", read, "csistoragecapacities"),
     on("resource.k8s.io", read, "deviceclasses"),
-    on("resource.k8s.io", readUpdate, "resourceclaims"),
+    on("resource.k8s.io", [...readUpdate, "create", "delete"], "resourceclaims"),
     on("resource.k8s.io", readUpdate, "resourceclaims/status"),
     on("", readUpdate, "pods/finalizers"),
     on("resource.k8s.io", read, "resourceslices"),

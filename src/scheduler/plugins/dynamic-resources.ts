@@ -1,9 +1,12 @@
-/** Devices for a Pod's ResourceClaims: found with the Node, written into the claims before the Pod is bound. */
+/**
+ * Devices for a Pod's ResourceClaims, and for the extended resources that a DeviceClass stands for: found with the Node, written
+ * into the claims before the Pod is bound. For extended resources the claim is made then, too.
+ */
 import type { Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
-import type { AllocationResult } from "../../api/resource/v1.ts";
-import { DeviceClasses, ResourceClaims, ResourceSlices } from "../../api/resources.ts";
-import { isConflict } from "../../apimachinery/status-error.ts";
+import type { AllocationResult, ResourceClaim } from "../../api/resource/v1.ts";
+import { DeviceClasses, Pods, ResourceClaims, ResourceSlices } from "../../api/resources.ts";
+import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
 import type { Random } from "../../base/random.ts";
 import { type Client, refOf } from "../../client/client.ts";
 import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
@@ -11,6 +14,7 @@ import { matchesNodeSelector } from "../../controller-runtime/node-matching.ts";
 import {
   canBeReserved,
   claimFinalizer,
+  extendedClaimAnnotation,
   isReservedFor,
   podClaimName,
   whyNotForPod,
@@ -18,6 +22,7 @@ import {
 import { allocate } from "../dynamic-resources/allocate.ts";
 import { AllocationError } from "../dynamic-resources/allocation-error.ts";
 import type { ClaimLedger } from "../dynamic-resources/claim-ledger.ts";
+import { classesByResource, type ExtendedRequests, extendedRequests } from "../dynamic-resources/extended-resources.ts";
 import { type PublishedPool, publishedPools, type ReadClaim } from "../dynamic-resources/pools.ts";
 import { type NodeFilter, type Refusal, refusal, type SchedulerPlugin, SchedulingError } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
@@ -25,7 +30,11 @@ import type { PodInfo } from "../pod-info.ts";
 
 const notAvailable = refusal("resourceclaim not available on the node", true);
 const cannotAllocate = refusal("cannot allocate all claims", true);
+const isLeftOver = refusal("cannot schedule extended resource claim", true);
+/** No object may be called so: it stands for the claim that is not made yet. */
+const unmadeName = "<extended-resources>";
 const conflictTries = 5;
+const nothing: readonly string[] = [];
 
 export interface DynamicResourcesOptions {
   client: Client;
@@ -39,6 +48,8 @@ interface Reserved {
   claims: readonly ReadClaim[];
   /** By claim's uid, for those that had none. */
   allocations: ReadonlyMap<string, AllocationResult>;
+  /** The claim for extended resources; `made` as soon as it is in the API. */
+  extended?: { claim: ReadClaim; mappings: ExtendedRequests["mappings"]; made?: ReadClaim } | undefined;
 }
 
 export class DynamicResources implements SchedulerPlugin {
@@ -56,6 +67,7 @@ export class DynamicResources implements SchedulerPlugin {
   readonly #options: DynamicResourcesOptions;
   readonly #reserved = new Map<string, Reserved>();
   #pools: readonly PublishedPool[] | undefined;
+  #classes: ReadonlyMap<string, string> | undefined;
 
   constructor(options: DynamicResourcesOptions) {
     this.#options = options;
@@ -66,17 +78,31 @@ export class DynamicResources implements SchedulerPlugin {
     this.#pools = undefined;
   }
 
+  /** A DeviceClass has changed. */
+  classesChanged(): void {
+    this.#classes = undefined;
+  }
+
+  /** Whether a DeviceClass stands for the extended resource. */
+  isOfDevices(resource: string): boolean {
+    return this.#classesByResource().has(resource);
+  }
+
   preEnqueue({ pod }: PodInfo): Refusal | undefined {
     if (!pod.spec.resourceClaims?.length) return undefined;
     const claims = this.#claimsOf(pod);
     return "reasons" in claims ? claims : undefined;
   }
 
-  filter({ pod }: PodInfo): NodeFilter | Refusal | undefined {
-    if (!pod.spec.resourceClaims?.length) return undefined;
+  filter(info: PodInfo): NodeFilter | Refusal | undefined {
+    const { pod } = info;
+    const extended = this.#extendedResourcesOf(info);
+    if (!pod.spec.resourceClaims?.length && extended.length === 0) return undefined;
+    // From a try that failed: what it holds may not be what this one needs.
+    if (extended.length > 0 && this.#leftOver(pod)) return isLeftOver;
     const claims = this.#claimsOf(pod);
     if ("reasons" in claims) return claims;
-    if (claims.length === 0) return undefined;
+    if (claims.length === 0 && extended.length === 0) return undefined;
     const present: ReadClaim[] = [];
     const missing: ReadClaim[] = [];
     for (const claim of claims) {
@@ -97,15 +123,22 @@ export class DynamicResources implements SchedulerPlugin {
         const selector = status?.allocation?.nodeSelector;
         if (selector && !matchesNodeSelector(selector, node)) return notAvailable;
       }
-      if (missing.length === 0) return undefined;
-      const allocation = this.#allocate(missing, node);
+      const own = this.#extendedClaim(pod, extended, node);
+      if (missing.length === 0 && !own) return undefined;
+      const allocation = this.#allocate(own ? [...missing, own.claim] : missing, node);
       if (allocation.kind === "allocated") return undefined;
       return allocation.reason === undefined ? cannotAllocate : refusal(allocation.reason, true);
     };
   }
 
   /** A claim that has its devices where the Pod cannot run, and that nobody else uses, loses them. */
-  postFilter({ pod, uid }: PodInfo, refusals: ReadonlyMap<NodeInfo, Refusal>): string | undefined {
+  postFilter(info: PodInfo, refusals: ReadonlyMap<NodeInfo, Refusal>): string | undefined {
+    const { pod, uid } = info;
+    const left = this.#extendedResourcesOf(info).length > 0 ? this.#leftOver(pod) : undefined;
+    if (left) {
+      void this.#deleteClaim(left).catch(() => {});
+      return "deletion of ResourceClaim completed";
+    }
     if (!pod.spec.resourceClaims?.length || refusals.size === 0) return undefined;
     const claims = this.#claimsOf(pod);
     if ("reasons" in claims || claims.length === 0) return undefined;
@@ -126,11 +159,14 @@ export class DynamicResources implements SchedulerPlugin {
     return "deallocation of ResourceClaim completed";
   }
 
-  reserve({ pod, uid }: PodInfo, node: NodeInfo): void {
-    if (!pod.spec.resourceClaims?.length) return;
+  reserve(info: PodInfo, node: NodeInfo): void {
+    const { pod, uid } = info;
+    const extended = this.#extendedClaim(pod, this.#extendedResourcesOf(info), node);
+    if (!pod.spec.resourceClaims?.length && !extended) return;
     const claims = this.#claimsOf(pod);
-    if ("reasons" in claims || claims.length === 0) return;
+    if ("reasons" in claims || (claims.length === 0 && !extended)) return;
     const missing = claims.filter(({ status }) => !status?.allocation);
+    if (extended) missing.push(extended.claim);
     const allocations = new Map<string, AllocationResult>();
     if (missing.length > 0) {
       const allocation = this.#allocate(missing, node);
@@ -140,7 +176,7 @@ export class DynamicResources implements SchedulerPlugin {
         this.#options.claims.promise(claim, allocation.results[index]!);
       }
     }
-    this.#reserved.set(uid, { claims, allocations });
+    this.#reserved.set(uid, { claims, allocations, extended });
   }
 
   unreserve({ pod, uid }: PodInfo): void {
@@ -148,6 +184,11 @@ export class DynamicResources implements SchedulerPlugin {
     if (!reserved) return;
     this.#reserved.delete(uid);
     const { claims: ledger, client } = this.#options;
+    if (reserved.extended) {
+      ledger.endPromise(reserved.extended.claim);
+      const { made } = reserved.extended;
+      if (made) void this.#deleteClaim(made).catch(() => {});
+    }
     for (const claim of reserved.claims) {
       ledger.endPromise(claim);
       const current = ledger.get(keyOf(claim));
@@ -168,7 +209,8 @@ export class DynamicResources implements SchedulerPlugin {
     return this.#bind(pod, reserved);
   }
 
-  async #bind(pod: DeepReadonly<Pod>, { claims, allocations }: Reserved): Promise<void> {
+  async #bind(pod: DeepReadonly<Pod>, reserved: Reserved): Promise<void> {
+    const { claims, allocations, extended } = reserved;
     for (const claim of claims) {
       try {
         if (isReservedFor(pod, claim)) continue;
@@ -179,7 +221,44 @@ export class DynamicResources implements SchedulerPlugin {
         this.#options.claims.endPromise(claim);
       }
     }
+    try {
+      if (extended) await this.#makeExtended(pod, reserved, extended);
+    } catch (error) {
+      throw new Error(`running PreBind plugin "DynamicResources": ${(error as Error).message}`, { cause: error });
+    }
     this.#reserved.delete(pod.metadata.uid);
+  }
+
+  /** Makes the claim for extended resources with what it was given, and says in the Pod what of it is whose. */
+  async #makeExtended(
+    pod: DeepReadonly<Pod>,
+    { allocations }: Reserved,
+    extended: NonNullable<Reserved["extended"]>,
+  ): Promise<void> {
+    const { client, claims: ledger } = this.#options;
+    const { claim, mappings } = extended;
+    const { name, namespace, uid } = pod.metadata;
+    try {
+      const made = await client.create(ResourceClaims, {
+        metadata: {
+          generateName: `${name}-extended-resources-`,
+          namespace,
+          finalizers: [claimFinalizer],
+          annotations: { [extendedClaimAnnotation]: "true" },
+          ownerReferences: [{ apiVersion: "v1", kind: "Pod", name, uid, controller: true }],
+        },
+        // The server copies what it is given.
+        spec: claim.spec as ResourceClaim["spec"],
+      });
+      extended.made = made;
+      await this.#bindClaim(pod, made, allocations.get(claim.metadata.uid));
+    } finally {
+      ledger.endPromise(claim);
+    }
+    const resourceClaimName = extended.made.metadata.name;
+    const status = { extendedResourceClaimStatus: { resourceClaimName, requestMappings: mappings } };
+    const body = { metadata: { uid }, status };
+    await client.patch(Pods, refOf(pod), { type: "strategic", body }, { subresource: "status" });
   }
 
   async #bindClaim(pod: DeepReadonly<Pod>, known: ReadClaim, allocation: AllocationResult | undefined): Promise<void> {
@@ -211,6 +290,52 @@ export class DynamicResources implements SchedulerPlugin {
         if (claim.metadata.uid !== known.metadata.uid) throw new Error(`claim ${keyOf(claim)} got replaced`);
       }
     }
+  }
+
+  /** Its finalizer goes first: nobody uses it. */
+  async #deleteClaim(known: ReadClaim): Promise<void> {
+    const { client } = this.#options;
+    const { uid } = known.metadata;
+    try {
+      const body = { metadata: { uid, finalizers: null } };
+      await client.patch(ResourceClaims, refOf(known), { type: "merge", body });
+      await client.delete(ResourceClaims, refOf(known), { preconditions: { uid } });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
+  #classesByResource(): ReadonlyMap<string, string> {
+    this.#classes ??= classesByResource(this.#options.cache.list(DeviceClasses));
+    return this.#classes;
+  }
+
+  /** The Pod's extended resources that a class stands for. */
+  #extendedResourcesOf({ requests: { scalar } }: PodInfo): readonly string[] {
+    if (!scalar) return nothing;
+    return [...scalar].filter(([name, amount]) => amount > 0 && this.isOfDevices(name)).map(([name]) => name);
+  }
+
+  /** The claim that an earlier try made for the Pod's extended resources. */
+  #leftOver(pod: DeepReadonly<Pod>): ReadClaim | undefined {
+    const { cache, claims } = this.#options;
+    const found = cache
+      .ownedBy(ResourceClaims, pod)
+      .find(({ metadata }) => metadata.annotations?.[extendedClaimAnnotation] === "true");
+    return found && claims.get(keyOf(found));
+  }
+
+  /** What the Pod needs on this Node in the stead of a claim: of resources that the Node has itself, nothing. */
+  #extendedClaim(pod: DeepReadonly<Pod>, extended: readonly string[], node: NodeInfo) {
+    const ofDevices = extended.filter((name) => (node.allocatable.scalar?.get(name) ?? 0) === 0);
+    if (ofDevices.length === 0) return undefined;
+    const { requests, mappings } = extendedRequests(pod, ofDevices, this.#classesByResource());
+    if (requests.length === 0) return undefined;
+    const { namespace, uid } = pod.metadata;
+    const metadata = { name: unmadeName, namespace, uid: `${unmadeName}${uid}` };
+    // Never shown to anybody: the search for devices reads no more than this.
+    const claim = { metadata, spec: { devices: { requests } } } as unknown as ReadClaim;
+    return { claim, mappings };
   }
 
   /** The Pod's claims that are there, or why it has to wait for them. */

@@ -25,16 +25,26 @@ export interface NodeResourcesFitArgs {
   ignoredResourceGroups?: readonly string[];
 }
 
-export function nodeResourcesFit(args: NodeResourcesFitArgs = {}): SchedulerPlugin {
+/** `isOfDevices`: whether a DeviceClass stands for an extended resource. Nodes that have none of it leave it to DynamicResources. */
+export function nodeResourcesFit(
+  args: NodeResourcesFitArgs = {},
+  isOfDevices: (name: string) => boolean = () => false,
+): SchedulerPlugin {
   const isIgnored = (name: string) =>
     args.ignoredResources?.includes(name) === true ||
     args.ignoredResourceGroups?.includes(name.slice(0, Math.max(0, name.indexOf("/")))) === true;
   return {
     name: "NodeResourcesFit",
-    wakesOn: ["NodeAdded", "NodeAllocatableChanged", "PodRemoved", "PodScaledDown"],
+    wakesOn: ["NodeAdded", "NodeAllocatableChanged", "PodRemoved", "PodScaledDown", "DeviceClassChanged"],
     filter(pod) {
       const requests = withoutIgnored(pod.requests, isIgnored);
-      return (node) => (fits(requests, node) ? undefined : refusalOf(requests, node));
+      const ofNodes = withoutIgnored(requests, isOfDevices);
+      if (ofNodes === requests) return (node) => (fits(requests, node) ? undefined : refusalOf(requests, node));
+      return (node) => {
+        const isOfThisNode = (name: string) => (node.allocatable.scalar?.get(name) ?? 0) > 0;
+        const own = withoutIgnored(requests, (name) => isOfDevices(name) && !isOfThisNode(name));
+        return fits(own, node) ? undefined : refusalOf(own, node);
+      };
     },
     score: (pod) => scorer(pod, args),
   };
