@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { KubeObject } from "../api/object.ts";
 import { ServiceCIDRs, Services } from "../api/resources.ts";
+import type { GroupVersion } from "../apimachinery/group-version.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { StartUpChecks } from "../apiserver/health.ts";
@@ -12,6 +13,7 @@ import { ApiServer } from "../apiserver/server.ts";
 import type { SubresourceHandler } from "../apiserver/subresource-handler.ts";
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { startAggregator } from "../apiserver-plugins/aggregation/aggregator.ts";
+import { registerDefinitions } from "../apiserver-plugins/aggregation/definition-registration.ts";
 import { createServiceAllocators, restoreAllocations } from "../apiserver-plugins/allocation/service-allocators.ts";
 import { followServiceRanges, openRanges } from "../apiserver-plugins/allocation/service-ranges.ts";
 import { claimsOfAll, followServices, serviceClaims } from "../apiserver-plugins/allocation/shared-allocations.ts";
@@ -239,7 +241,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     signal: options.signal,
   });
   const serving = customResources.start();
-  await writeBootstrapObjects(control.clientOf("kube-apiserver"), options, trust);
+  await writeBootstrapObjects(control.clientOf("kube-apiserver"), options, trust, server.registry.groupVersions());
   startUp.pass(...bootstrapHooks);
   await Promise.all([following, serving]);
   startUp.pass(...extensionHooks);
@@ -249,6 +251,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     client: control.clientOf("kube-aggregator"),
     router,
     frontProxy: () => keeper.current.frontProxy?.client,
+    clock,
+    log: log.with({ component: "kube-aggregator" }),
+    signal: options.signal,
+  });
+  registerDefinitions({
+    cache: informers(),
+    client: control.clientOf("kube-aggregator"),
     clock,
     log: log.with({ component: "kube-aggregator" }),
     signal: options.signal,
@@ -293,6 +302,8 @@ const extensionHooks = [
 const aggregatorHooks = [
   "poststarthook/start-kube-aggregator-informers",
   "poststarthook/apiservice-registration-controller",
+  "poststarthook/kube-apiserver-autoregistration",
+  "autoregister-completion",
 ];
 /** In the order of upstream's report; those of its hooks that have a counterpart here. */
 const startUpHooks = [
@@ -348,10 +359,11 @@ async function writeBootstrapObjects(
   client: Client,
   { plan, apiAddress, keeper }: ControlPlaneOptions,
   trust: Trust,
+  served: readonly GroupVersion[],
 ): Promise<void> {
   const hasTrustBundles = isFeatureOn(plan, "ClusterTrustBundle");
   const objects = [
-    ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress, hasTrustBundles }),
+    ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress, hasTrustBundles, served }),
     ...trustObjects(keeper.current, trust),
   ];
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.

@@ -63,7 +63,10 @@ export function startAggregator(options: AggregatorOptions): void {
     const known = watched.get(name);
     if (type === "DELETED" || !object.spec.service) {
       forget(name);
-      if (type !== "DELETED") void report(options, name, "True", "Local", "Local APIServices are always available");
+      // The server said so itself when it was created; not when its Service was taken away.
+      const isSaid = object.status?.conditions?.some((condition) => condition.reason === "Local");
+      if (type !== "DELETED" && !isSaid)
+        void report(options, name, "True", "Local", "Local APIServices are always available");
       return;
     }
     // A change of the status alone, our own for the most part, is nothing new.

@@ -1,4 +1,6 @@
 /** Everything that the composition root writes when a cluster starts, in the order to write it. */
+import type { GroupVersion } from "../../apimachinery/group-version.ts";
+import { localApiServices } from "./api-services.ts";
 import type { BootstrapObject } from "./bootstrap-object.ts";
 import { componentRoles } from "./component-roles.ts";
 import { controllerRoles } from "./controller-roles.ts";
@@ -12,6 +14,7 @@ import { trustBundleRoles, userRoles } from "./user-roles.ts";
 export interface BootstrapOptions extends KubernetesServiceOptions {
   /** ClusterTrustBundles are served. */
   hasTrustBundles: boolean;
+  served: readonly GroupVersion[];
 }
 
 export function bootstrapObjects(options: BootstrapOptions): BootstrapObject[] {
@@ -25,5 +28,6 @@ export function bootstrapObjects(options: BootstrapOptions): BootstrapObject[] {
     ...defaultStorageClasses,
     ...kubernetesService(options),
     ...defaultFlowControl,
+    ...localApiServices(options.served),
   ];
 }

@@ -9,9 +9,17 @@ import {
 } from "../../apimachinery/field-error.ts";
 import { dns1035LabelProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { rfc3339 } from "../../base/clock.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { each, obeys, oneOf, validDnsSubdomain } from "../validation/rules.ts";
+
+const localIsAvailable = {
+  type: "Available",
+  status: "True",
+  reason: "Local",
+  message: "Local APIServices are always available",
+} as const;
 
 export const apiServices = defineResource<APIService>({
   ...served("apiregistration.k8s.io/v1", "apiservices"),
@@ -22,8 +30,10 @@ export const apiServices = defineResource<APIService>({
   defaults({ spec }) {
     if (spec.service) spec.service.port ??= 443;
   },
-  beforeCreate(service) {
-    service.status = {};
+  beforeCreate(service, { now }) {
+    service.status = service.spec.service
+      ? {}
+      : { conditions: [{ ...localIsAvailable, lastTransitionTime: rfc3339(now) }] };
   },
   beforeUpdate() {},
   validate: validApiService,
