@@ -70,8 +70,9 @@ export function validateObjectMeta(
   errors.push(...validateLabels(meta.labels, path.child("labels")));
   errors.push(...validateAnnotations(meta.annotations, path.child("annotations")));
   errors.push(...validateOwnerReferences(meta.ownerReferences, path.child("ownerReferences")));
-  errors.push(...validateFinalizers(meta.finalizers, path.child("finalizers"), anyFinalizers));
+  errors.push(...validateFinalizers(meta.finalizers, path.child("finalizers")));
   errors.push(...validateManagedFields(meta.managedFields, path.child("managedFields")));
+  if (!anyFinalizers) errors.push(...validFinalizerDomains(meta.finalizers, path.child("finalizers")));
   return errors;
 }
 
@@ -110,6 +111,16 @@ export function validateObjectMetaUpdate(
     }
   }
   return errors;
+}
+
+/** What is wrong with those parts of the metadata that updates may change, but for finalizers. */
+export function validateChangeableMeta(meta: ObjectMeta, path: FieldPath = metadata): FieldError[] {
+  return [
+    ...validateLabels(meta.labels, path.child("labels")),
+    ...validateAnnotations(meta.annotations, path.child("annotations")),
+    ...validateOwnerReferences(meta.ownerReferences, path.child("ownerReferences")),
+    ...validateManagedFields(meta.managedFields, path.child("managedFields")),
+  ];
 }
 
 const immutableFields = [
@@ -197,16 +208,17 @@ function validateOwnerReference(reference: OwnerReference, path: FieldPath): Fie
   return errors;
 }
 
-function validateFinalizers(finalizers: string[] | undefined, path: FieldPath, any: boolean): FieldError[] {
+/** Names that others might choose too. */
+export function validFinalizerDomains(finalizers: readonly string[] | undefined, path: FieldPath): FieldError[] {
+  const detail = "name is neither a standard finalizer name nor is it fully qualified";
+  return (finalizers ?? []).flatMap((finalizer, index) =>
+    isUnmistakable(finalizer) ? [] : [invalid(path.index(index), finalizer, detail)],
+  );
+}
+
+function validateFinalizers(finalizers: string[] | undefined, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   for (const finalizer of finalizers ?? []) errors.push(...validateFinalizerName(finalizer, path));
-  for (const [index, finalizer] of (finalizers ?? []).entries()) {
-    if (!any && !isUnmistakable(finalizer)) {
-      errors.push(
-        invalid(path.index(index), finalizer, "name is neither a standard finalizer name nor is it fully qualified"),
-      );
-    }
-  }
   if (finalizers?.includes("orphan") && finalizers.includes("foregroundDeletion")) {
     errors.push(invalid(path, finalizers, "finalizer orphan and foregroundDeletion cannot be both set"));
   }

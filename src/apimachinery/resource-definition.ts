@@ -42,6 +42,22 @@ export interface SubresourceDefinition<T = KubeObject> {
   part?(sent: T, previous: T): T;
 }
 
+/** One look at metadata: at what an update may not change in it, or at all of it as if the object were new. */
+export type MetadataLook = "change" | "whole";
+
+/**
+ * Upstream's kinds look at an update's metadata themselves after the server has, each in its own way, and users see a mistake
+ * once a look.
+ */
+export interface MetadataLooks {
+  /** `last`: the kind leaves the metadata to the server, which looks when all else is well, and lets any step of a path be a name. */
+  create?: "last";
+  /** Default: `["change"]`. */
+  update?: readonly MetadataLook[];
+  /** Of writes to status. Default: `["change"]`. */
+  status?: readonly MetadataLook[];
+}
+
 /** Where `scale` finds its numbers inside the object. Paths are dotted. */
 export interface ScaleDefinition {
   specReplicasPath: string;
@@ -137,6 +153,8 @@ export interface ResourceDefinition<T extends KubeObject = KubeObject> {
   validateName?: "dns-subdomain" | "dns-label" | "dns1035-label" | "path-segment" | ((name: string) => string[]);
   /** Finalizers may be named without a domain (custom resources, and the kinds that define kinds). */
   anyFinalizers?: boolean;
+  /** How often a mistake in the metadata is found. Default: once on creation, and once more in what an update changed. */
+  metadataLooks?: MetadataLooks;
   /** Messages for `Warning:` headers on create and update. */
   warnings?(next: T, previous: T | undefined): string[];
   /** PUT (and server-side apply) of an object that does not exist creates it. */

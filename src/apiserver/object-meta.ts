@@ -2,8 +2,14 @@
 import type { ObjectMeta, OwnerReference } from "../api/meta/v1.ts";
 import type { KubeObject } from "../api/object.ts";
 import { type FieldError, metadata } from "../apimachinery/field-error.ts";
-import { nameRuleOf, validateObjectMeta, validateObjectMetaUpdate } from "../apimachinery/object-meta-validation.ts";
-import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import {
+  nameRuleOf,
+  validateChangeableMeta,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+  validFinalizerDomains,
+} from "../apimachinery/object-meta-validation.ts";
+import type { MetadataLook, ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import { rfc3339 } from "../base/clock.ts";
 import { nameSuffix, type Random } from "../base/random.ts";
 
@@ -112,33 +118,48 @@ export function dropRepeatedOwners(meta: ObjectMeta): string | undefined {
   return `.metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${[...repeated].join(", ")}`;
 }
 
-/** What is wrong with the metadata of an object about to be created. */
-export function createdMetaProblems(meta: ObjectMeta, definition: ResourceDefinition): FieldError[] {
+/**
+ * What is wrong with an object about to be created: `ofKind` are the mistakes that its kind finds. Upstream's kinds check the
+ * metadata together with all else, or leave it to the server, which then looks last.
+ */
+export function createdProblems(
+  meta: ObjectMeta,
+  definition: ResourceDefinition,
+  ofKind: () => FieldError[],
+): FieldError[] {
+  const isNamespaced = definition.scope === "Namespaced";
+  if (definition.metadataLooks?.create === "last") {
+    const errors = ofKind();
+    return errors.length > 0
+      ? errors
+      : validateObjectMeta(meta, isNamespaced, nameRuleOf("path-segment"), metadata, true);
+  }
   const nameRule = nameRuleOf(definition.validateName);
-  return validateObjectMeta(meta, definition.scope === "Namespaced", nameRule, metadata, definition.anyFinalizers);
+  return [...validateObjectMeta(meta, isNamespaced, nameRule, metadata, definition.anyFinalizers), ...ofKind()];
 }
 
 /**
  * What is wrong with the metadata of an update. `next` has been through carryOver.
- * Upstream checks it once for every kind and again in each kind's own validation; its users see each cause twice, so do ours.
+ * Upstream's server checks it for every kind, and each kind's own validation does again; its users see each cause as often, so
+ * do ours.
  */
 export function updatedMetaProblems(
   next: ObjectMeta,
   previous: ObjectMeta,
   definition: ResourceDefinition,
+  looks: readonly MetadataLook[] = ["change"],
 ): FieldError[] {
-  const errors = validateObjectMetaUpdate(next, previous);
-  if (
+  const fixed = validateObjectMetaUpdate(next, previous);
+  const isSame =
     next.labels === previous.labels &&
     next.annotations === previous.annotations &&
     next.ownerReferences === previous.ownerReferences &&
-    next.finalizers === previous.finalizers &&
-    errors.length === 0
-  ) {
-    return errors;
-  }
+    next.finalizers === previous.finalizers;
+  if (isSame && fixed.length === 0) return fixed;
+  const change = [...fixed, ...validateChangeableMeta(next)];
   // The name was checked when the object was made, and names that older rules allowed stay usable.
-  const isNamespaced = definition.scope === "Namespaced";
-  errors.push(...validateObjectMeta(next, isNamespaced, () => [], metadata, definition.anyFinalizers));
-  return errors.length > 0 ? [...errors, ...errors] : errors;
+  const whole = validateObjectMeta(next, definition.scope === "Namespaced", () => [], metadata, true);
+  const domains = definition.anyFinalizers ? [] : validFinalizerDomains(next.finalizers, metadata.child("finalizers"));
+  const ofKind = looks.flatMap((look) => [...(look === "change" ? change : whole), ...domains]);
+  return [...whole, ...change, ...ofKind];
 }

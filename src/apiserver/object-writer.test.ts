@@ -139,6 +139,24 @@ test("preconditions are held against the object that stands", async () => {
   await client.delete(ConfigMaps, ref, { preconditions: { uid: metadata.uid } });
 });
 
+test("metadata that is wrong is told of as often as upstream's steps look at it", async () => {
+  const causesOf = (write: Promise<unknown>) =>
+    write.then(
+      () => 0,
+      (error: { details?: { causes?: unknown[] } }) => error.details?.causes?.length,
+    );
+  const template = { metadata: { labels: { a: "b" } }, spec: { containers: [{ name: "c", image: "i" }] } };
+  const ref = fresh();
+  await client.create(ConfigMaps, { metadata: ref });
+  await client.create(Deployments, { metadata: ref, spec: { selector: { matchLabels: { a: "b" } }, template } });
+  const type = "merge";
+  const body = { metadata: { labels: { "bad key": "v" } } };
+  expect(await causesOf(client.patch(ConfigMaps, ref, { type, body }))).toBe(4);
+  expect(await causesOf(client.patch(Deployments, ref, { type, body }))).toBe(3);
+  const labels = { "bad key": "v" };
+  expect(await causesOf(client.create(ConfigMaps, { metadata: { ...fresh(), labels } }))).toBe(1);
+});
+
 test("kinds that insist on a resourceVersion get one or refuse", async () => {
   const ref = fresh();
   const lease = await client.create(Leases, { metadata: ref, spec: {} });

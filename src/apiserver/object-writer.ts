@@ -21,7 +21,7 @@ import { type Answer, successStatus } from "./answer.ts";
 import {
   canonical,
   carryOver,
-  createdMetaProblems,
+  createdProblems,
   dropRepeatedOwners,
   foregroundFinalizer,
   generatedName,
@@ -131,8 +131,8 @@ export class ObjectWriter {
         if (generated) meta.name = generatedName(meta.generateName!, services.random);
         if (draws === 0) {
           definition.beforeCreate?.(object, writeContext);
-          const errors = createdMetaProblems(meta, definition);
-          if (definition.validate) errors.push(...definition.validate(object, undefined, writeContext));
+          const ofKind = () => definition.validate?.(object, undefined, writeContext) ?? [];
+          const errors = createdProblems(meta, definition, ofKind);
           if (errors.length > 0) throw invalidError(definition, meta.name ?? "", errors);
           for (const text of definition.warnings?.(object, undefined) ?? []) warn(context, text);
           admission.name = meta.name;
@@ -283,7 +283,7 @@ export class ObjectWriter {
     let errors: ReturnType<typeof updatedMetaProblems>;
     if (subresource === "status") {
       definition.beforeStatusUpdate?.(next, before, writeContext);
-      errors = updatedMetaProblems(next.metadata, before.metadata, definition);
+      errors = updatedMetaProblems(next.metadata, before.metadata, definition, definition.metadataLooks?.status);
       if (definition.validateStatus) errors.push(...definition.validateStatus(next, before, writeContext));
     } else {
       if (definition.hasStatus && subresource === "") putBack(next, before, "status");
@@ -291,7 +291,7 @@ export class ObjectWriter {
         if (definition.beforeUpdate) definition.beforeUpdate(next, before, writeContext);
         else bumpGeneration(next, before);
       }
-      errors = updatedMetaProblems(next.metadata, before.metadata, definition);
+      errors = updatedMetaProblems(next.metadata, before.metadata, definition, definition.metadataLooks?.update);
       if (definition.validate) errors.push(...definition.validate(next, before, writeContext));
     }
     if (errors.length > 0) throw invalidError(definition, next.metadata.name, errors);

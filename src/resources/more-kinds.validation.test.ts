@@ -61,6 +61,11 @@ refuses(
         ),
       ],
     ],
+    [
+      "by its second rule",
+      { "spec.rules.1": { http: { paths: [{ path: "a", pathType: "Prefix", backend }] } } },
+      ['spec.rules[1].http.paths[0].path: Invalid value: "a": must be an absolute path'],
+    ],
     ["without paths", { "spec.rules.0.http.paths": [] }, ["spec.rules[0].http.paths: Required value"]],
     [
       "by paths that mean nothing or too much",
@@ -162,7 +167,7 @@ refuses(networkPolicies, { metadata, spec: { podSelector: {}, ingress: [{}] } },
       ],
     },
     [
-      'spec.ingress[0].ports[0].protocol: Unsupported value: "Q": supported values: "SCTP", "TCP", "UDP"',
+      'spec.ingress[0].ports[0].protocol: Unsupported value: "Q": supported values: "TCP", "UDP", "SCTP"',
       "spec.ingress[0].ports[1].port: Invalid value: 70000: must be between 1 and 65535, inclusive",
       "spec.ingress[0].ports[2].endPort: Invalid value: 5: may not be specified when `port` is not specified",
       "spec.ingress[0].ports[3].endPort: Invalid value: 5: may not be specified when `port` is non-numeric",
@@ -204,7 +209,7 @@ refuses(networkPolicies, { metadata, spec: { podSelector: {}, ingress: [{}] } },
   [
     "in directions nobody knows",
     { "spec.policyTypes": ["Sideways"] },
-    ['spec.policyTypes[0]: Unsupported value: "Sideways": supported values: "Egress", "Ingress"'],
+    ['spec.policyTypes[0]: Unsupported value: "Sideways": supported values: "Ingress", "Egress"'],
   ],
 ]);
 const parentRef = { resource: "services", namespace: "a", name: "b" };
@@ -346,7 +351,7 @@ refuses(roleBindings, binding, [
     },
     [
       "subjects[0].name: Required value",
-      'subjects[0].kind: Unsupported value: "Robot": supported values: "Group", "ServiceAccount", "User"',
+      'subjects[0].kind: Unsupported value: "Robot": supported values: "ServiceAccount", "User", "Group"',
       'subjects[1].apiGroup: Unsupported value: "x": supported values: "rbac.authorization.k8s.io"',
       `subjects[2].name: Invalid value: "A": ${subdomain}`,
     ],
@@ -759,7 +764,7 @@ refuses(csiNodes, { metadata: cluster, spec: { drivers: [{ name: "a.test", nodeI
     [
       "spec.drivers[0].name: Required value",
       "spec.drivers[0].nodeID: Required value",
-      "spec.drivers[1].count: Invalid value: -1: must be greater than or equal to 0",
+      "spec.drivers[1].allocatable.count: Invalid value: -1: must be greater than or equal to 0",
       'spec.drivers[2].name: Duplicate value: "b"',
     ],
   ],

@@ -50,6 +50,7 @@ function defaultMatch(match: MatchResources | undefined): void {
 
 export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPolicy>({
   ...served(group, "validatingadmissionpolicies"),
+  metadataLooks: { update: ["whole"], status: [] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   statusKeeps: "metadata",
@@ -74,6 +75,7 @@ export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPol
 
 export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>({
   ...served(group, "mutatingadmissionpolicies"),
+  metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   defaults({ spec }) {
@@ -104,6 +106,7 @@ export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>
 
 export const validatingAdmissionPolicyBindings = defineResource<ValidatingAdmissionPolicyBinding>({
   ...served(group, "validatingadmissionpolicybindings"),
+  metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),
@@ -120,6 +123,7 @@ export const validatingAdmissionPolicyBindings = defineResource<ValidatingAdmiss
 
 export const mutatingAdmissionPolicyBindings = defineResource<MutatingAdmissionPolicyBinding>({
   ...served(group, "mutatingadmissionpolicybindings"),
+  metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),

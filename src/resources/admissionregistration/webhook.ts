@@ -39,6 +39,7 @@ const shared = {
 
 export const validatingWebhookConfigurations = defineResource<ValidatingWebhookConfiguration>({
   ...served(group, "validatingwebhookconfigurations"),
+  metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   ...shared,
@@ -48,6 +49,7 @@ export const validatingWebhookConfigurations = defineResource<ValidatingWebhookC
 
 export const mutatingWebhookConfigurations = defineResource<MutatingWebhookConfiguration>({
   ...served(group, "mutatingwebhookconfigurations"),
+  metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   ...shared,

@@ -23,6 +23,7 @@ const localIsAvailable = {
 
 export const apiServices = defineResource<APIService>({
   ...served("apiregistration.k8s.io/v1", "apiservices"),
+  metadataLooks: { update: ["change", "whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
   statusKeeps: "metadata",

@@ -11,6 +11,7 @@ const root = FieldPath.root;
 
 export const controllerRevisions = defineResource<ControllerRevision>({
   ...served("apps/v1", "controllerrevisions"),
+  metadataLooks: { update: ["change", "whole"] },
   validate: (next, previous) => [
     ...(next.data === undefined || next.data === null ? [required(root.child("data"), "data is mandatory")] : []),
     ...nonNegative(next.revision, root.child("revision")),

@@ -36,6 +36,7 @@ const templateGeneration = "deprecated.daemonset.template.generation";
 
 export const daemonSets = defineResource<DaemonSet>({
   ...served("apps/v1", "daemonsets"),
+  metadataLooks: { update: ["whole", "change"] },
   defaults(daemonSet) {
     const { spec } = daemonSet;
     if (daemonSet.metadata.annotations?.[templateGeneration] === undefined) annotate(daemonSet, "0");
@@ -60,10 +61,12 @@ export const daemonSets = defineResource<DaemonSet>({
     annotate(next, String(changed ? before + 1 : before));
     bumpGenerationOnSpecChange(next, previous);
   },
-  validate: (next, previous) => [
-    ...validDaemonSet(next),
-    ...(previous ? unchangedSelector(next.spec.selector, previous.spec.selector) : []),
-  ],
+  validate(next, previous) {
+    const errors = validDaemonSet(next);
+    if (!previous) return errors;
+    // Upstream looks at the new spec as such and once more within the change.
+    return [...errors, ...errors, ...unchangedSelector(next.spec.selector, previous.spec.selector)];
+  },
   validateStatus: ({ status }, previous) => [
     ...nonNegativeCounts(
       status,

@@ -25,6 +25,7 @@ import {
 
 export const replicaSets = defineResource<ReplicaSet>({
   ...served("apps/v1", "replicasets"),
+  metadataLooks: { update: ["whole", "change"] },
   scale: {
     specReplicasPath: "spec.replicas",
     statusReplicasPath: "status.replicas",
@@ -36,10 +37,12 @@ export const replicaSets = defineResource<ReplicaSet>({
   },
   beforeCreate: firstGeneration<ReplicaSet>({ replicas: 0 }),
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: (next, previous) => [
-    ...validReplicaSet(next),
-    ...(previous ? unchangedSelector(next.spec.selector, previous.spec.selector) : []),
-  ],
+  validate(next, previous) {
+    const errors = validReplicaSet(next);
+    if (!previous) return errors;
+    // Upstream looks at the new spec as such and once more within the change.
+    return [...errors, ...errors, ...unchangedSelector(next.spec.selector, previous.spec.selector)];
+  },
   validateStatus: ({ status }) => [
     ...nonNegativeCounts(
       status,

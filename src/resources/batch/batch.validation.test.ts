@@ -63,6 +63,11 @@ refuses(jobs, valid, [
     ],
   ],
   [
+    "with indexes whose pods' names would be too long",
+    { ...indexed, "metadata.name": "n".repeat(62) },
+    [expect.stringContaining(`metadata.name: Invalid value: "${"n".repeat(62)}": `)],
+  ],
+  [
     "managed by nobody",
     { "spec.managedBy": "me" },
     ['spec.managedBy: Invalid value: "me": must be a domain-prefixed path (such as "acme.io/foo")'],
@@ -229,6 +234,11 @@ refuses(
       "on Mars",
       { "spec.timeZone": "Mars/One" },
       ['spec.timeZone: Invalid value: "Mars/One": unknown time zone Mars/One'],
+    ],
+    [
+      "in a zone written small",
+      { "spec.timeZone": "america/new_york" },
+      ['spec.timeZone: Invalid value: "america/new_york": unknown time zone america/new_york'],
     ],
     [
       "wherever the server is",

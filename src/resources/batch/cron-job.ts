@@ -2,6 +2,7 @@
 import type { CronJob } from "../../api/batch/v1.ts";
 import {
   type FieldError,
+  type FieldPath,
   invalid,
   metadata,
   notSupported,
@@ -34,7 +35,7 @@ export const cronJobs = defineResource<CronJob>({
   },
   beforeCreate: firstGeneration<CronJob>({}),
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: (next, previous) => [...validCronJob(next), ...(previous ? [] : validNameLength(next))],
+  validate: (next, previous) => [...validCronJob(next, previous), ...(previous ? [] : validNameLength(next))],
   warnings(next, previous) {
     const { jobTemplate, schedule } = next.spec;
     const warnings = namingWorkloadWarnings(next, previous, () => jobSpecWarnings(jobTemplate?.spec, jobSpecPath));
@@ -73,13 +74,13 @@ function validNameLength({ metadata: { name: cronJobName = "" } }: CronJob): Fie
   return [invalid(metadata.child("name"), cronJobName, `must be no more than ${maximumNameLength} characters`)];
 }
 
-function validCronJob({ spec }: CronJob): FieldError[] {
+function validCronJob({ spec }: CronJob, previous: CronJob | undefined): FieldError[] {
   const errors: FieldError[] = [];
   const schedulePath = specPath.child("schedule");
   if (!spec.schedule) errors.push(required(schedulePath));
-  else errors.push(...validSchedule(spec.schedule, schedulePath));
+  else errors.push(...validSchedule(spec, previous?.spec.schedule?.includes("TZ") ?? false, schedulePath));
   errors.push(...nonNegative(spec.startingDeadlineSeconds, specPath.child("startingDeadlineSeconds")));
-  errors.push(...validTimeZone(spec.timeZone));
+  if (!previous || previous.spec.timeZone !== spec.timeZone) errors.push(...validTimeZone(spec.timeZone));
   const policies = ["Allow", "Forbid", "Replace"];
   errors.push(...requiredOneOf(spec.concurrencyPolicy, policies, specPath.child("concurrencyPolicy")));
   errors.push(...validateJobSpec(spec.jobTemplate?.spec ?? { template: {} }, jobSpecPath));
@@ -94,11 +95,15 @@ function validCronJob({ spec }: CronJob): FieldError[] {
   return [...errors, ...nonNegative(spec.failedJobsHistoryLimit, specPath.child("failedJobsHistoryLimit"))];
 }
 
-function validSchedule(schedule: string, path: typeof specPath): FieldError[] {
+/** `mayName`: schedules once named their time zone, and those that did may go on. */
+function validSchedule({ schedule, timeZone }: CronJob["spec"], mayName: boolean, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const problem = scheduleProblem(schedule);
   if (problem) errors.push(invalid(path, schedule, problem));
-  if (schedule.includes("TZ")) {
+  if (!schedule.includes("TZ")) return errors;
+  if (mayName && timeZone !== undefined) {
+    errors.push(invalid(path, schedule, "cannot use both timeZone field and TZ or CRON_TZ in schedule"));
+  } else if (!mayName) {
     errors.push(invalid(path, schedule, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"));
   }
   return errors;
@@ -108,18 +113,22 @@ function validTimeZone(timeZone: string | undefined): FieldError[] {
   const path = specPath.child("timeZone");
   if (timeZone === undefined) return [];
   if (timeZone === "") return [invalid(path, timeZone, "timeZone must be nil or non-empty string")];
-  if (timeZone.toLowerCase() === "local") {
-    const detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-    return [invalid(path, timeZone, detail)];
-  }
-  return isTimeZone(timeZone) ? [] : [invalid(path, timeZone, `unknown time zone ${timeZone}`)];
+  const unknown = invalid(path, timeZone, `unknown time zone ${timeZone}`);
+  const isPart = (part: string) => part !== "." && part !== ".." && /^[A-Za-z._0-9+][A-Za-z._0-9+-]{0,13}$/.test(part);
+  if (!timeZone.split("/").every(isPart)) return [unknown];
+  const detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+  const errors = timeZone.toLowerCase() === "local" ? [invalid(path, timeZone, detail)] : [];
+  return timeZone === "Local" || isTimeZone(timeZone) ? errors : [...errors, unknown];
 }
 
+/** Names are files' names, and so their case matters. */
 function isTimeZone(timeZone: string): boolean {
   try {
     new Intl.DateTimeFormat("en", { timeZone });
-    return !/^[+-]/.test(timeZone);
   } catch {
     return false;
   }
+  const lower = timeZone.toLowerCase();
+  const known = Intl.supportedValuesOf("timeZone").find((one) => one.toLowerCase() === lower);
+  return known ? known === timeZone : !/(^|\/)[a-z]/.test(timeZone);
 }

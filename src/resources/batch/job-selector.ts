@@ -1,7 +1,7 @@
 /** The selector of a Job follows from its uid, so that no two Jobs claim each other's pods. */
 import type { Job } from "../../api/batch/v1.ts";
 import { type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
-import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { matcherOrUndefined } from "../apps/workload.ts";
 
 const uidLabel = "batch.kubernetes.io/controller-uid";
 
@@ -10,10 +10,10 @@ function generatedLabels({ metadata }: Job): Record<string, string> {
   // A Job that nobody named is about to be refused for it.
   const name = metadata.name ?? "";
   return {
-    [uidLabel]: metadata.uid,
-    "batch.kubernetes.io/job-name": name,
     "controller-uid": metadata.uid,
     "job-name": name,
+    [uidLabel]: metadata.uid,
+    "batch.kubernetes.io/job-name": name,
   };
 }
 
@@ -34,10 +34,11 @@ export function validGeneratedSelector(job: Job): FieldError[] {
   const labelsPath = specPath.child("template", "metadata", "labels");
   const labels = spec.template.metadata?.labels ?? {};
   for (const [key, value] of Object.entries(generatedLabels(job))) {
-    if (labels[key] === undefined) errors.push(required(labelsPath, `must be '${value}'`));
-    else if (labels[key] !== value) errors.push(invalid(labelsPath, labels, `must be '${value}'`));
+    const at = labelsPath.key(key);
+    if (labels[key] === undefined) errors.push(required(at, `must be '${value}'`));
+    else if (labels[key] !== value) errors.push(invalid(at, labels, `must be '${value}'`));
   }
-  if (!semanticallyEqual(spec.selector, { matchLabels: { [uidLabel]: job.metadata.uid } })) {
+  if (matcherOrUndefined(spec.selector)?.matches(generatedLabels(job)) === false) {
     errors.push(invalid(specPath.child("selector"), spec.selector, "`selector` not auto-generated"));
   }
   return errors;

@@ -5,13 +5,14 @@ import {
   type FieldError,
   type FieldPath,
   invalid,
+  metadata as metadataPath,
   notSupported,
   required,
   spec as specPath,
   tooLong,
   tooMany,
 } from "../../apimachinery/field-error.ts";
-import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { dns1123LabelProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { matcherOrUndefined, templateMatchesSelector } from "../apps/workload.ts";
 import { internalPodSpec } from "../core/internal-form.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
@@ -41,9 +42,18 @@ const missingChoice = (path: FieldPath, choices: readonly string[]) =>
   required(path, `valid values: [${choices.map((choice) => JSON.stringify(choice)).join(" ")}]`);
 
 export function validateJob(next: Job, previous: Job | undefined): FieldError[] {
-  const errors = [...validGeneratedSelector(next), ...validSelectedSpec(next.spec)];
+  const errors = [...validGeneratedSelector(next), ...validSelectedSpec(next.spec), ...validPodNames(next)];
   // Upstream checks the spec on its own once more before what may not change.
   return previous ? [...errors, ...validSelectedSpec(next.spec), ...validChange(next.spec, previous.spec)] : errors;
+}
+
+/** The pods of an Indexed Job are named after it and their index: the last one's name must still be a label. */
+function validPodNames({ metadata, spec: { completionMode, completions = 0 } }: Job): FieldError[] {
+  if (completionMode !== "Indexed" || completions <= 0 || !metadata.name) return [];
+  const longest = `${metadata.name}-${completions - 1}`;
+  if (dns1123LabelProblems(longest).length === 0) return [];
+  const detail = `will not able to create pod with invalid DNS label: ${longest}`;
+  return [invalid(metadataPath.child("name"), metadata.name, detail)];
 }
 
 export const printJob = internalPrinter({
@@ -297,11 +307,17 @@ function mutableTemplate(next: JobSpec, previous: JobSpec): JobSpec["template"] 
   if (!previous.suspend) return previous.template;
   const { metadata, spec } = next.template;
   const template = structuredClone(previous.template);
-  template.metadata = { ...template.metadata, ...(metadata?.annotations ? { annotations: metadata.annotations } : {}) };
-  template.metadata = { ...template.metadata, ...(metadata?.labels ? { labels: metadata.labels } : {}) };
+  const { annotations: _annotations, labels: _labels, ...fixed } = template.metadata ?? {};
+  template.metadata = { ...fixed, annotations: metadata?.annotations ?? {}, labels: metadata?.labels ?? {} };
   if (template.spec && spec) {
-    const placement = ["affinity", "nodeSelector", "tolerations", "schedulingGates"] as const;
+    const placement = ["nodeSelector", "tolerations", "schedulingGates"] as const;
     template.spec = { ...template.spec };
+    // Of where its pods run relative to others nothing may change.
+    const { nodeAffinity: _, ...others } = template.spec.affinity ?? {};
+    template.spec.affinity = {
+      ...others,
+      ...(spec.affinity?.nodeAffinity ? { nodeAffinity: spec.affinity.nodeAffinity } : {}),
+    };
     for (const field of placement) {
       if (spec[field] === undefined) delete template.spec[field];
       else (template.spec as unknown as Record<string, unknown>)[field] = spec[field];

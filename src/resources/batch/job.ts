@@ -16,6 +16,7 @@ const unlimited = 2 ** 31 - 1;
 
 export const jobs = defineResource<Job>({
   ...served("batch/v1", "jobs"),
+  metadataLooks: { update: ["whole", "change"] },
   defaultPropagation: "Orphan",
   defaults({ metadata, spec }) {
     if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;

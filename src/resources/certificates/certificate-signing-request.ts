@@ -52,6 +52,7 @@ const subresources: readonly SubresourceDefinition<CertificateSigningRequest>[] 
 
 export const certificateSigningRequests = defineResource<CertificateSigningRequest>({
   ...resource,
+  metadataLooks: { update: ["whole", "change"], status: ["whole", "change"] },
   subresources,
   beforeCreate(request, { user }) {
     request.spec.username = user;

@@ -9,6 +9,7 @@ import { nonNegative, obeys, oneOf, positive } from "../validation/rules.ts";
 
 export const leases = defineResource<Lease>({
   ...served("coordination.k8s.io/v1", "leases"),
+  anyFinalizers: true,
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   validate: (lease) => validLeaseSpec(lease),

@@ -181,6 +181,10 @@ refuses(replicationControllers, { metadata, spec: { template } }, [
     ],
   ],
 ]);
+const negative = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+refusesChanges(replicationControllers, { metadata, spec: { template } }, [
+  ["to less than nothing is refused twice", { "spec.replicas": -1 }, [negative, negative]],
+]);
 refusesChanges(
   replicationControllers,
   { metadata, spec: { template } },

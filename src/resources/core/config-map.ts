@@ -19,6 +19,7 @@ const wholeObject = FieldPath.root.index(0);
 
 export const configMaps = defineResource<ConfigMap>({
   ...served("v1", "configmaps"),
+  metadataLooks: { update: ["change", "whole"] },
   validate: (next, previous) => [...(previous ? unchangedWhenImmutable(next, previous) : []), ...validData(next)],
   columns: [name, dataCount(), age],
 });

@@ -12,6 +12,7 @@ const subsetsPath = FieldPath.root.child("subsets");
 
 export const endpoints = defineResource<EndpointsObject>({
   ...served("v1", "endpoints"),
+  metadataLooks: { update: ["change", "whole"] },
   allowCreateOnUpdate: true,
   defaults(object) {
     for (const subset of object.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= "TCP";

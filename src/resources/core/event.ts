@@ -25,6 +25,7 @@ const root = FieldPath.root;
 
 export const events = defineResource<Event>({
   ...served("v1", "events"),
+  metadataLooks: { create: "last", update: [] },
   allowCreateOnUpdate: true,
   validate: (next) => validEvent(next, "reportingComponent"),
   fieldSelectors: eventFieldSelectors,

@@ -22,6 +22,7 @@ const lists = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"
 
 export const limitRanges = defineResource<LimitRange>({
   ...served("v1", "limitranges"),
+  metadataLooks: { update: ["whole"] },
   defaults({ spec }) {
     for (const item of spec.limits ?? []) {
       for (const list of lists) canonicalizeResourceList(item[list]);

@@ -21,6 +21,7 @@ const finalizersPath = FieldPath.root.child("spec", "finalizers");
 
 export const namespaces = defineResource<Namespace>({
   ...served("v1", "namespaces"),
+  metadataLooks: { update: ["whole", "change"] },
   validateName: "dns-label",
   defaults(namespace) {
     if (namespace.metadata.name)

@@ -66,7 +66,10 @@ function validPodCidrs(cidrs: readonly string[] | undefined): FieldError[] {
   if (cidrs.length !== new Set(cidrs.map(familyOf)).size) {
     errors.push(invalid(path, cidrs, "may specify no more than one CIDR for each IP family"));
   }
-  return errors;
+  return [
+    ...errors,
+    ...each(cidrs, path, (cidr, at, index) => (cidrs.indexOf(cidr) < index ? [duplicate(at, cidr)] : [])),
+  ];
 }
 
 /** Also of writes to status. */

@@ -13,6 +13,7 @@ const roleLabel = "kubernetes.io/role";
 
 export const nodes = defineResource<Node>({
   ...served("v1", "nodes"),
+  metadataLooks: { update: ["whole", "change"] },
   createsWithStatus: true,
   warnings: ({ spec }) => [
     ...(spec?.configSource ? ["spec.configSource: the feature is removed"] : []),

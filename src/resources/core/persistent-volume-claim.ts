@@ -30,6 +30,7 @@ const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 
 export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
   ...served("v1", "persistentvolumeclaims"),
+  metadataLooks: { update: ["whole", "change", "whole"] },
   returnsDeletedObject: true,
   warnings: ({ metadata, spec }) => [
     ...classAnnotationWarnings(metadata.annotations, metadataPath.child("annotations")),
@@ -51,10 +52,11 @@ export const persistentVolumeClaims = defineResource<PersistentVolumeClaim>({
     claim.status = { phase: "Pending" };
   },
   beforeUpdate() {},
-  validate: (next, previous) => [
-    ...validateClaimSpec(next.spec, specPath),
-    ...(previous ? validChange(next, previous) : []),
-  ],
+  validate(next, previous) {
+    const errors = validateClaimSpec(next.spec, specPath);
+    // Upstream looks at the new spec as such and once more within the change.
+    return previous ? [...errors, ...errors, ...validChange(next, previous)] : errors;
+  },
   validateStatus: validStatus,
   columns: [
     name,
@@ -199,9 +201,9 @@ function validChange(next: PersistentVolumeClaim, previous: PersistentVolumeClai
       "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
     errors.push(forbidden(specPath, `${detail}\n${diff}`));
   }
-  if (newSize !== undefined && oldSize !== undefined && Quantity.parse(newSize).compare(Quantity.parse(oldSize)) < 0) {
+  if (oldSize !== undefined && Quantity.parse(newSize ?? "0").compare(Quantity.parse(oldSize)) < 0) {
     const capacity = previous.status?.capacity?.["storage"] ?? "0";
-    if (Quantity.parse(newSize).compare(Quantity.parse(capacity)) <= 0) {
+    if (Quantity.parse(newSize ?? "0").compare(Quantity.parse(capacity)) <= 0) {
       const path = specPath.child("resources", "requests", "storage");
       errors.push(forbidden(path, "field can not be less than status.capacity"));
     }

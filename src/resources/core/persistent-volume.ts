@@ -27,6 +27,7 @@ import { canonicalizeResourceList } from "./resource-list.ts";
 const classAnnotation = "volume.beta.kubernetes.io/storage-class";
 export const persistentVolumes = defineResource<PersistentVolume>({
   ...served("v1", "persistentvolumes"),
+  metadataLooks: { update: ["whole", "whole"] },
   returnsDeletedObject: true,
   warnings: persistentVolumeWarnings,
   defaults({ spec }) {
@@ -42,10 +43,11 @@ export const persistentVolumes = defineResource<PersistentVolume>({
   beforeStatusUpdate(next, previous, { now }) {
     if (next.status.phase !== previous.status?.phase) next.status.lastPhaseTransitionTime ??= rfc3339(now);
   },
-  validate: (next, previous) => [
-    ...validVolumeSpec(next.spec, next.metadata.name ?? ""),
-    ...(previous ? validChange(next, previous) : []),
-  ],
+  validate(next, previous) {
+    const errors = validVolumeSpec(next.spec, next.metadata.name ?? "");
+    // Upstream looks at the new spec as such and once more within the change.
+    return previous ? [...errors, ...errors, ...validChange(next, previous)] : errors;
+  },
   columns: [
     name,
     text("Capacity", ({ spec }) => spec.capacity?.["storage"] ?? "0"),
@@ -113,7 +115,10 @@ function validCapacity(capacity: PersistentVolumeSpec["capacity"]): FieldError[]
   if (names.length !== 1 || names[0] !== "storage") errors.push(notSupported(path, capacity ?? null, ["storage"]));
   for (const one of names) {
     const amount = capacity![one]!;
-    if (Quantity.parse(amount).sign() <= 0) errors.push(invalid(path.key(one), amount, "must be greater than zero"));
+    const quantity = Quantity.parse(amount);
+    const rounded = Math.ceil(quantity.toNumber());
+    if (rounded < 0) errors.push(invalid(path.key(one), rounded, "must be a valid resource quantity"));
+    if (quantity.sign() <= 0) errors.push(invalid(path.key(one), amount, "must be greater than zero"));
   }
   return errors;
 }

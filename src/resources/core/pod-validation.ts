@@ -17,6 +17,7 @@ import { jsonDiff } from "../json-diff.ts";
 import { ipFamilyOf, validIp } from "../validation/ip.ts";
 import { each, inRangeMessage, obeys } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { validContainerStatuses } from "./container-status-validation.ts";
 import { internalForm, internalPodSpec } from "./internal-form.ts";
 import { validResize } from "./pod-resize.ts";
 import {
@@ -30,6 +31,7 @@ import { validTolerations } from "./pod-spec/scheduling.ts";
 import { validatePodSpec } from "./pod-spec/validate-pod-spec.ts";
 
 const annotationsPath = metadataPath.child("annotations");
+const hostIpsPath = statusPath.child("hostIPs");
 const updatableFields = [
   "`spec.containers[*].image`",
   "`spec.initContainers[*].image`",
@@ -302,10 +304,11 @@ export function validatePodStatus(next: Pod, previous: Pod): FieldError[] {
   errors.push(...validAddresses(status.podIPs, statusPath.child("podIPs")));
   const hostIps = status.hostIPs;
   if (hostIps?.length && hostIps[0]!.ip !== (status.hostIP ?? "")) {
-    const path = statusPath.child("hostIPs").index(0).child("ip");
+    const path = hostIpsPath.index(0).child("ip");
     errors.push(invalid(path, hostIps[0]!.ip, "must be equal to `hostIP`"));
   }
-  return [...errors, ...validAddresses(hostIps, statusPath.child("hostIPs"))];
+  errors.push(...validAddresses(hostIps, hostIpsPath));
+  return [...errors, ...validContainerStatuses(next, statusPath)];
 }
 
 function notNegative(generation: number | undefined, path: FieldPath): FieldError[] {
@@ -366,11 +369,10 @@ function validAddresses(addresses: readonly { ip: string }[] | undefined, path: 
   if (errors.length > 0 || !addresses || addresses.length < 2) return errors;
   const families = new Set(addresses.map(({ ip }) => ipFamilyOf(ip)));
   if (addresses.length === families.size) return errors;
-  return [
-    invalid(
-      path,
-      addresses.map(({ ip }) => ({ IP: ip })),
-      "may specify no more than one IP for each IP family",
-    ),
-  ];
+  const shown = addresses.map(({ ip }) => ({ IP: ip }));
+  const repeated = each(addresses, path, ({ ip }, at, index) =>
+    addresses.findIndex((other) => other.ip === ip) < index ? [duplicate(at, { IP: ip })] : [],
+  );
+  const tooMany = invalid(path, shown, "may specify no more than one IP for each IP family");
+  return path === hostIpsPath ? [...repeated, tooMany] : [tooMany, ...repeated];
 }

@@ -20,6 +20,7 @@ import { validatePod, validatePodStatus } from "./pod-validation.ts";
 
 export const pods = defineResource<Pod>({
   ...served("v1", "pods"),
+  metadataLooks: { update: ["change", "whole"] },
   subresources: podSubresources,
   returnsDeletedObject: true,
   defaults(pod) {

@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { type Refusal, refuses, refusesChanges } from "../../testing/refusals.ts";
 import { pods } from "./pod.ts";
 
@@ -917,6 +918,33 @@ refusesChanges(
       [
         'status.podIPs: Invalid value: [{"IP":"10.0.0.1"},{"IP":"10.0.0.2"}]: may specify no more than one IP for each IP family',
       ],
+    ],
+    [
+      "may not tell of users, devices and addresses that cannot be",
+      {
+        status: {
+          podIPs: [{ ip: "10.0.0.1" }, { ip: "10.0.0.1" }],
+          containerStatuses: [
+            {
+              name: "main",
+              user: { linux: { uid: -1, gid: 0, supplementalGroups: [-2] } },
+              allocatedResourcesStatus: [
+                { name: "a.test/b", resources: [{ resourceID: "x", health: "Odd" }, { resourceID: "x" }] },
+              ],
+            },
+          ],
+          ephemeralContainerStatuses: [{ name: "e", allocatedResourcesStatus: [{ name: "a.test/b" }] }],
+        },
+      },
+      expect.arrayContaining([
+        'status.podIPs[1]: Duplicate value: {"IP":"10.0.0.1"}',
+        "status.containerStatuses[0].linux.uid: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+        "status.containerStatuses[0].linux.supplementalGroups[0]: Invalid value: -2: must be between 0 and 2147483647, inclusive",
+        'status.containerStatuses[0].allocatedResourcesStatus[0].name: Invalid value: "a.test/b": must match one of the container\'s resource requests',
+        'status.containerStatuses[0].allocatedResourcesStatus[0].resources[0].health: Unsupported value: "Odd": supported values: "Healthy", "Unhealthy", "Unknown"',
+        'status.containerStatuses[0].allocatedResourcesStatus[0].resources[1].resourceID: Duplicate value: "x"',
+        "status.ephemeralContainerStatuses[0].allocatedResourcesStatus: Forbidden: must not be specified in container status",
+      ]),
     ],
     [
       "may not nominate a node for a pod that has one",

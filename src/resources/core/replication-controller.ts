@@ -29,6 +29,7 @@ const templatePath = specPath.child("template");
 
 export const replicationControllers = defineResource<ReplicationController>({
   ...served("v1", "replicationcontrollers"),
+  metadataLooks: { update: ["whole", "change"] },
   defaultPropagation: "Orphan",
   scale: { specReplicasPath: "spec.replicas", statusReplicasPath: "status.replicas", selectorPath: "spec.selector" },
   defaults({ metadata, spec }) {
@@ -42,7 +43,10 @@ export const replicationControllers = defineResource<ReplicationController>({
   },
   beforeCreate: firstGeneration<ReplicationController>({ replicas: 0 }),
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: (next) => validReplicationController(next),
+  validate(next, previous) {
+    const errors = validReplicationController(next);
+    return previous ? [...errors, ...errors] : errors;
+  },
   validateStatus: ({ status }) => [
     ...nonNegativeCounts(
       status,

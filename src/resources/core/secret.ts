@@ -26,6 +26,7 @@ const serviceAccountName = "kubernetes.io/service-account.name";
 
 export const secrets = defineResource<Secret>({
   ...served("v1", "secrets"),
+  metadataLooks: { update: ["change", "whole"] },
   defaults(secret) {
     secret.type ||= "Opaque";
     if (!secret.stringData) return;

@@ -8,6 +8,7 @@ const mountableSecrets = "kubernetes.io/enforce-mountable-secrets";
 
 export const serviceAccounts = defineResource<ServiceAccount>({
   ...served("v1", "serviceaccounts"),
+  metadataLooks: { update: ["change", "whole"] },
   returnsDeletedObject: true,
   warnings(next, previous) {
     const isNew = previous?.metadata.annotations?.[mountableSecrets] === undefined;

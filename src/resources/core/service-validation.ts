@@ -20,7 +20,6 @@ import { validPortNumberOrName } from "./port-number-or-name.ts";
 import { validClusterIpFields } from "./service-cluster-ips.ts";
 import { isExternallyAccessible, isHeadless, needsHealthCheckNodePort } from "./service-needs.ts";
 
-const kubeletPort = 10250;
 const sourceRangesAnnotation = "service.beta.kubernetes.io/load-balancer-source-ranges";
 const loadBalancerOnly = "may only be used when `type` is 'LoadBalancer'";
 const notForExternalName = "may not be set for ExternalName services";
@@ -84,14 +83,7 @@ function validForType(service: Service): FieldError[] {
       : [];
   switch (spec.type) {
     case "LoadBalancer":
-      return [
-        ...each(spec.ports, specPath.child("ports"), ({ port }, path) =>
-          port === kubeletPort
-            ? [invalid(path, port, `may not expose port ${kubeletPort} externally since it is used by kubelet`)]
-            : [],
-        ),
-        ...headless("LoadBalancer"),
-      ];
+      return headless("LoadBalancer");
     case "NodePort":
       return headless("NodePort");
     case "ExternalName":

@@ -11,6 +11,7 @@ import { serviceWarnings } from "./service-warnings.ts";
 /** Addresses and node ports are the allocators' business: the composition root adds their `beginWrite`. */
 export const services = defineResource<Service>({
   ...served("v1", "services"),
+  metadataLooks: { update: ["change", "whole"] },
   returnsDeletedObject: true,
   validateName: "dns-label",
   allowCreateOnUpdate: true,

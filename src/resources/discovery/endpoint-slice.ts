@@ -33,6 +33,7 @@ const root = FieldPath.root;
 
 export const endpointSlices = defineResource<EndpointSlice>({
   ...served("discovery.k8s.io/v1", "endpointslices"),
+  metadataLooks: { update: ["whole"] },
   defaults(slice) {
     for (const port of slice.ports ?? []) {
       port.name ??= "";

@@ -19,6 +19,7 @@ import { each, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
 
 export const flowSchemas = defineResource<FlowSchema>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "flowschemas"),
+  metadataLooks: { update: ["whole"], status: [] },
   statusKeeps: "metadata",
   defaults({ spec }) {
     spec.matchingPrecedence ||= 1000;

@@ -22,6 +22,7 @@ import { distinctConditions } from "../validation/conditions.ts";
 
 export const priorityLevelConfigurations = defineResource<PriorityLevelConfiguration>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "prioritylevelconfigurations"),
+  metadataLooks: { update: ["whole"], status: [] },
   statusKeeps: "metadata",
   defaults({ spec: { exempt, limited } }) {
     if (exempt) {

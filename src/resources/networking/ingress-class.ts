@@ -13,6 +13,7 @@ const maximumControllerLength = 250;
 
 export const ingressClasses = defineResource<IngressClass>({
   ...served("networking.k8s.io/v1", "ingressclasses"),
+  metadataLooks: { update: ["change", "whole"] },
   defaults({ spec }) {
     if (spec?.parameters) spec.parameters.scope ??= "Cluster";
   },

@@ -10,7 +10,7 @@ import {
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import {
-  dns1035LabelProblems,
+  dns1123LabelProblems,
   dns1123SubdomainProblems,
   portNameProblems,
   wildcardDns1123SubdomainProblems,
@@ -31,6 +31,7 @@ const notAHost = "must be a DNS name, not an IP address";
 
 export const ingresses = defineResource<Ingress>({
   ...served("networking.k8s.io/v1", "ingresses"),
+  metadataLooks: { update: ["change", "whole"] },
   beforeCreate: firstGeneration<Ingress>({ loadBalancer: {} }),
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: (next, previous) => [...validIngress(next), ...(previous ? [] : agreeingClass(next))],
@@ -85,8 +86,7 @@ function validIngress({ spec }: Ingress): FieldError[] {
   errors.push(
     ...each(spec.rules, rulesPath, ({ host, http }, at) => [
       ...(host ? validHost(host, at.child("host")) : []),
-      // Upstream speaks of the first rule, whichever it is.
-      ...(http ? validPaths(http.paths, rulesPath.index(0).child("http", "paths")) : []),
+      ...(http ? validPaths(http.paths, at.child("http", "paths")) : []),
     ]),
   );
   errors.push(
@@ -145,7 +145,7 @@ function validBackend(backend: IngressBackend | undefined, path: FieldPath): Fie
   if (!service) return [invalid(path, "", "resource or service backend is required")];
   const servicePath = path.child("service");
   const errors = service.name
-    ? obeys(service.name, dns1035LabelProblems, servicePath.child("name"))
+    ? obeys(service.name, dns1123LabelProblems, servicePath.child("name"))
     : [required(servicePath.child("name"))];
   const { name: portName, number } = service.port ?? {};
   if (portName && number) return [...errors, invalid(path, "", "cannot set both port name & port number")];

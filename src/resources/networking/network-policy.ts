@@ -21,6 +21,7 @@ import { each, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
 
 export const networkPolicies = defineResource<NetworkPolicy>({
   ...served("networking.k8s.io/v1", "networkpolicies"),
+  metadataLooks: { update: ["whole", "change"] },
   defaults({ spec }) {
     for (const rule of [...(spec.ingress ?? []), ...(spec.egress ?? [])]) {
       for (const port of rule.ports ?? []) port.protocol ??= "TCP";
@@ -31,18 +32,22 @@ export const networkPolicies = defineResource<NetworkPolicy>({
     policy.metadata.generation = 1;
   },
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ spec }) => [
-    ...validLabelSelector(spec.podSelector, specPath.child("podSelector")),
-    ...each(spec.ingress, specPath.child("ingress"), ({ ports, from }, at) => [
-      ...each(ports, at.child("ports"), validPolicyPort),
-      ...each(from, at.child("from"), validPeer),
-    ]),
-    ...each(spec.egress, specPath.child("egress"), ({ ports, to }, at) => [
-      ...each(ports, at.child("ports"), validPolicyPort),
-      ...each(to, at.child("to"), validPeer),
-    ]),
-    ...validTypes(spec.policyTypes ?? []),
-  ],
+  validate({ spec }, previous) {
+    const errors = [
+      ...validLabelSelector(spec.podSelector, specPath.child("podSelector")),
+      ...each(spec.ingress, specPath.child("ingress"), ({ ports, from }, at) => [
+        ...each(ports, at.child("ports"), validPolicyPort),
+        ...each(from, at.child("from"), validPeer),
+      ]),
+      ...each(spec.egress, specPath.child("egress"), ({ ports, to }, at) => [
+        ...each(ports, at.child("ports"), validPolicyPort),
+        ...each(to, at.child("to"), validPeer),
+      ]),
+      ...validTypes(spec.policyTypes ?? []),
+    ];
+    // Upstream looks at the new spec as such and once more within the change.
+    return previous ? [...errors, ...errors] : errors;
+  },
   warnings: ({ spec }) => [
     ...(spec.ingress ?? []).flatMap(({ from }, index) =>
       peerWarnings(from, specPath.child("ingress").index(index).child("from")),
@@ -67,11 +72,11 @@ function peerWarnings(peers: readonly NetworkPolicyPeer[] | undefined, path: Fie
 function validTypes(types: readonly string[]): FieldError[] {
   const path = specPath.child("policyTypes");
   if (types.length > 2) return [invalid(path, types, "may not specify more than two policyTypes")];
-  return each(types, path, (type, at) => oneOf(type, ["Egress", "Ingress"], at));
+  return each(types, path, (type, at) => oneOf(type, ["Ingress", "Egress"], at));
 }
 
 function validPolicyPort({ protocol, port, endPort }: NetworkPolicyPort, path: FieldPath): FieldError[] {
-  const errors = optionalOneOf(protocol, ["SCTP", "TCP", "UDP"], path.child("protocol"));
+  const errors = optionalOneOf(protocol, ["TCP", "UDP", "SCTP"], path.child("protocol"));
   const endPath = path.child("endPort");
   if (endPort !== undefined && typeof port !== "number") {
     const reason = port === undefined ? "not specified" : "non-numeric";

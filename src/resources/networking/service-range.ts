@@ -11,6 +11,7 @@ import { each, immutableMessage, obeys, unchanged, validDnsSubdomain } from "../
 
 export const ipAddresses = defineResource<IPAddress>({
   ...served("networking.k8s.io/v1", "ipaddresses"),
+  metadataLooks: { update: ["whole", "change"] },
   validateName: (address) => {
     const bytes = parseIp(address);
     if (!bytes) return [invalidIpMessage];
@@ -50,6 +51,7 @@ function validParent({ parentRef }: IPAddress["spec"]): FieldError[] {
 
 export const serviceCidrs = defineResource<ServiceCIDR>({
   ...served("networking.k8s.io/v1", "servicecidrs"),
+  metadataLooks: { update: ["whole", "change"] },
   statusKeeps: "metadata",
   beforeCreate(range) {
     range.status = {};

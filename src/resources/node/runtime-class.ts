@@ -15,6 +15,7 @@ const root = FieldPath.root;
 
 export const runtimeClasses = defineResource<RuntimeClass>({
   ...served("node.k8s.io/v1", "runtimeclasses"),
+  metadataLooks: { update: ["whole", "change"] },
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   warnings: ({ scheduling }) => {

@@ -14,6 +14,7 @@ const counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expec
 
 export const podDisruptionBudgets = defineResource<PodDisruptionBudget>({
   ...served("policy/v1", "poddisruptionbudgets"),
+  metadataLooks: { create: "last", update: [], status: [] },
   allowUnconditionalUpdate: false,
   beforeCreate: firstGeneration<PodDisruptionBudget>({
     disruptionsAllowed: 0,

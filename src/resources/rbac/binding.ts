@@ -16,6 +16,7 @@ const subjectsPath = FieldPath.root.child("subjects");
 
 export const roleBindings = defineResource<RoleBinding>({
   ...served(`${group}/v1`, "rolebindings"),
+  metadataLooks: { update: ["whole", "change"] },
   allowCreateOnUpdate: true,
   validateName: "path-segment",
   defaults: defaultBinding,
@@ -25,6 +26,7 @@ export const roleBindings = defineResource<RoleBinding>({
 
 export const clusterRoleBindings = defineResource<ClusterRoleBinding>({
   ...served(`${group}/v1`, "clusterrolebindings"),
+  metadataLooks: { update: ["whole", "change"] },
   allowCreateOnUpdate: true,
   validateName: "path-segment",
   defaults: defaultBinding,
@@ -43,10 +45,6 @@ function validBinding(next: Binding, previous: Binding | undefined, namespaced: 
   const errors: FieldError[] = [];
   const { roleRef, subjects } = next;
   const kinds = namespaced ? ["Role", "ClusterRole"] : ["ClusterRole"];
-  if (previous && !semanticallyEqual(roleRef, previous.roleRef)) {
-    const { apiGroup = "", kind = "", name: roleName = "" } = roleRef ?? {};
-    errors.push(invalid(rolePath, { APIGroup: apiGroup, Kind: kind, Name: roleName }, "cannot change roleRef"));
-  }
   if (roleRef?.apiGroup && roleRef.apiGroup !== group) {
     errors.push(notSupported(rolePath.child("apiGroup"), roleRef.apiGroup, [group]));
   }
@@ -54,7 +52,12 @@ function validBinding(next: Binding, previous: Binding | undefined, namespaced: 
     errors.push(notSupported(rolePath.child("kind"), roleRef?.kind ?? "", kinds));
   if (!roleRef?.name) errors.push(required(rolePath.child("name")));
   else errors.push(...obeys(roleRef.name, pathSegmentProblems, rolePath.child("name")));
-  return [...errors, ...each(subjects, subjectsPath, (subject, at) => validSubject(subject, namespaced, at))];
+  errors.push(...each(subjects, subjectsPath, (subject, at) => validSubject(subject, namespaced, at)));
+  if (previous && !semanticallyEqual(roleRef, previous.roleRef)) {
+    const { apiGroup = "", kind = "", name: roleName = "" } = roleRef ?? {};
+    errors.push(invalid(rolePath, { APIGroup: apiGroup, Kind: kind, Name: roleName }, "cannot change roleRef"));
+  }
+  return errors;
 }
 
 function validSubject(subject: Subject, namespaced: boolean, path: FieldPath): FieldError[] {
@@ -71,7 +74,7 @@ function validSubject(subject: Subject, namespaced: boolean, path: FieldPath): F
       if (apiGroup !== group) errors.push(notSupported(path.child("apiGroup"), apiGroup, [group]));
       return errors;
     default:
-      return [...errors, notSupported(path.child("kind"), subject.kind, ["Group", "ServiceAccount", "User"])];
+      return [...errors, notSupported(path.child("kind"), subject.kind, ["ServiceAccount", "User", "Group"])];
   }
 }
 

@@ -1,7 +1,8 @@
 /** ClusterRoles: what may be done anywhere, or in whichever namespace a binding names. */
 import type { ClusterRole } from "../../api/rbac/v1.ts";
-import { FieldPath, required } from "../../apimachinery/field-error.ts";
+import { FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { matcherOrUndefined } from "../apps/workload.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each } from "../validation/rules.ts";
@@ -11,6 +12,7 @@ const selectorsPath = FieldPath.root.child("aggregationRule", "clusterRoleSelect
 
 export const clusterRoles = defineResource<ClusterRole>({
   ...served("rbac.authorization.k8s.io/v1", "clusterroles"),
+  metadataLooks: { update: ["whole", "change"] },
   allowCreateOnUpdate: true,
   validateName: "path-segment",
   validate({ rules, aggregationRule }) {
@@ -20,6 +22,12 @@ export const clusterRoles = defineResource<ClusterRole>({
     if (!selectors?.length) {
       errors.push(required(selectorsPath, "at least one clusterRoleSelector required if aggregationRule is non-nil"));
     }
-    return [...errors, ...each(selectors, selectorsPath, (selector, at) => validLabelSelector(selector, at))];
+    return [
+      ...errors,
+      ...each(selectors, selectorsPath, (selector, at) => [
+        ...validLabelSelector(selector, at),
+        ...(matcherOrUndefined(selector) ? [] : [invalid(at, null, "invalid label selector.")]),
+      ]),
+    ];
   },
 });

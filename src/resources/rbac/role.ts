@@ -6,6 +6,7 @@ import { validRules } from "./policy-rule.ts";
 
 export const roles = defineResource<Role>({
   ...served("rbac.authorization.k8s.io/v1", "roles"),
+  metadataLooks: { update: ["whole", "change"] },
   allowCreateOnUpdate: true,
   validateName: "path-segment",
   validate: ({ rules }) => validRules(rules, true),

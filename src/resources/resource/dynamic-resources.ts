@@ -21,6 +21,7 @@ const group = "resource.k8s.io/v1";
 
 export const deviceClasses = defineResource<DeviceClass>({
   ...served(group, "deviceclasses"),
+  metadataLooks: { update: ["whole", "change"] },
   beforeCreate(deviceClass) {
     deviceClass.metadata.generation = 1;
   },
@@ -31,6 +32,7 @@ export const deviceClasses = defineResource<DeviceClass>({
 
 export const resourceClaims = defineResource<ResourceClaim>({
   ...served(group, "resourceclaims"),
+  metadataLooks: { update: ["whole", "change"] },
   statusKeeps: "metadata",
   defaults: ({ spec }) => defaultClaim(spec),
   beforeCreate(claim) {
@@ -47,6 +49,7 @@ export const resourceClaims = defineResource<ResourceClaim>({
 
 export const resourceClaimTemplates = defineResource<ResourceClaimTemplate>({
   ...served(group, "resourceclaimtemplates"),
+  metadataLooks: { update: ["whole", "change"] },
   defaults: ({ spec }) => defaultClaim(spec.spec),
   beforeUpdate() {},
   validate: ({ spec }, previous) => [

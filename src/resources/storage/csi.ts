@@ -96,6 +96,7 @@ export const csiDrivers = defineResource<CSIDriver>({
 
 export const csiNodes = defineResource<CSINode>({
   ...served("storage.k8s.io/v1", "csinodes"),
+  metadataLooks: { update: ["whole", "whole"] },
   allowUnconditionalUpdate: false,
   beforeUpdate() {},
   validate({ spec }, previous) {
@@ -103,13 +104,14 @@ export const csiNodes = defineResource<CSINode>({
     const problems = each(spec.drivers, specPath.child("drivers"), (driver, at) => {
       const errors = [...validCsiDriverName(driver.name, at.child("name")), ...validNodeId(driver.nodeID, at)];
       if (driver.allocatable?.count !== undefined) {
-        errors.push(...nonNegative(driver.allocatable.count, at.child("count")));
+        errors.push(...nonNegative(driver.allocatable.count, at.child("allocatable", "count")));
       }
       if (names.has(driver.name)) errors.push(duplicate(at.child("name"), driver.name));
       names.add(driver.name);
       return [...errors, ...validTopologyKeys(driver.topologyKeys, at)];
     });
-    return [...problems, ...unchangedDrivers(spec.drivers, previous?.spec.drivers)];
+    // Upstream looks at the new spec as such and once more within the change.
+    return previous ? [...problems, ...problems, ...unchangedDrivers(spec.drivers, previous.spec.drivers)] : problems;
   },
   columns: [name, integer("Drivers", ({ spec }) => spec.drivers?.length), age],
 });
@@ -120,14 +122,14 @@ function validNodeId(nodeId: string | undefined, path: FieldPath): FieldError[] 
   return nodeId.length > maximumNodeId ? [invalid(at, nodeId, `must be ${maximumNodeId} characters or less`)] : [];
 }
 
-/** Upstream reports these on the driver, and shows the whole list. */
+/** Upstream reports these on the driver. */
 function validTopologyKeys(keys: readonly string[] | undefined | null, path: FieldPath): FieldError[] {
   const seen = new Set<string>();
   return (keys ?? []).flatMap((key) => {
     const errors = key ? [] : [required(path)];
     if (seen.has(key)) errors.push(duplicate(path, key));
     seen.add(key);
-    return [...errors, ...qualifiedNameProblems(key).map((problem) => invalid(path, keys, problem))];
+    return [...errors, ...qualifiedNameProblems(key).map((problem) => invalid(path, key, problem))];
   });
 }
 
@@ -153,11 +155,12 @@ function validUpdatePeriod(seconds: number | undefined): FieldError[] {
 
 export const csiStorageCapacities = defineResource<CSIStorageCapacity>({
   ...served("storage.k8s.io/v1", "csistoragecapacities"),
+  metadataLooks: { update: ["whole", "change"] },
   warnings: ({ nodeTopology }) => nodeSelectorWarnings(nodeTopology, root.child("nodeTopology")),
   allowUnconditionalUpdate: false,
   validate: (next, previous) => [
-    ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),
     ...validLabelSelector(next.nodeTopology, root.child("nodeTopology")),
+    ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),
     ...(["capacity", "maximumVolumeSize"] as const).flatMap((field) => {
       const amount = next[field];
       if (amount === undefined || Quantity.parse(amount).sign() >= 0) return [];

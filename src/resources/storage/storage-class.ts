@@ -6,7 +6,7 @@ import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { deprecatedNodeLabels } from "../core/deprecated-node-labels.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, obeys, optionalOneOf, unchanged } from "../validation/rules.ts";
+import { each, obeys, oneOf, optionalOneOf, unchanged } from "../validation/rules.ts";
 import { validParameters } from "./parameters.ts";
 
 const root = FieldPath.root;
@@ -17,6 +17,7 @@ const defaultAnnotations = [
 
 export const storageClasses = defineResource<StorageClass>({
   ...served("storage.k8s.io/v1", "storageclasses"),
+  metadataLooks: { update: ["whole", "change"] },
   warnings: ({ allowedTopologies }) =>
     (allowedTopologies ?? []).flatMap(({ matchLabelExpressions }, index) =>
       (matchLabelExpressions ?? []).flatMap(({ key }, place) => {
@@ -51,7 +52,9 @@ function validClass(storageClass: StorageClass): FieldError[] {
   return [
     ...(provisioner ? obeys(provisioner.toLowerCase(), qualifiedNameProblems, path) : [required(path)]),
     ...validParameters(storageClass.parameters, true),
-    ...optionalOneOf(storageClass.reclaimPolicy, ["Delete", "Retain"], root.child("reclaimPolicy")),
+    ...(storageClass.reclaimPolicy
+      ? oneOf(storageClass.reclaimPolicy, ["Delete", "Retain"], root.child("reclaimPolicy"))
+      : []),
     ...optionalOneOf(
       storageClass.volumeBindingMode,
       ["Immediate", "WaitForFirstConsumer"],

@@ -20,6 +20,7 @@ const maximumMessage = 1024;
 
 export const volumeAttachments = defineResource<VolumeAttachment>({
   ...served("storage.k8s.io/v1", "volumeattachments"),
+  metadataLooks: { update: ["whole", "whole"], status: ["whole", "whole"] },
   allowUnconditionalUpdate: false,
   statusKeeps: "metadata",
   beforeCreate(attachment) {
@@ -37,7 +38,8 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
       errors.push(required(sourcePath.child("persistentVolumeName"), "must specify non empty persistentVolumeName"));
     }
     errors.push(...validDnsSubdomain(spec.nodeName ?? "", specPath.child("nodeName")));
-    if (previous) return [...errors, ...unchanged(spec, previous.spec, specPath)];
+    // And at the whole once more within a change.
+    if (previous) return [...errors, ...errors, ...unchanged(spec, previous.spec, specPath)];
     // Upstream looks at the names as such once more when the attachment is new.
     errors.push(...validCsiDriverName(spec.attacher, FieldPath.root.child("spec.attacher")));
     if (volume) errors.push(...validDnsSubdomain(volume, FieldPath.root.child("spec.source.persistentVolumeName")));
@@ -61,14 +63,18 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
 
 export const volumeAttributesClasses = defineResource<VolumeAttributesClass>({
   ...served("storage.k8s.io/v1", "volumeattributesclasses"),
-  validate: (next, previous) => [
-    ...validCsiDriverName(next.driverName, root.child("driverName")),
-    ...validParameters(next.parameters, false),
-    ...(previous
-      ? (["driverName", "parameters"] as const).flatMap((field) =>
-          unchanged(next[field], previous[field], root.child(field)),
-        )
-      : []),
-  ],
+  metadataLooks: { update: ["whole", "change", "whole"] },
+  validate(next, previous) {
+    const errors = [
+      ...validCsiDriverName(next.driverName, root.child("driverName")),
+      ...validParameters(next.parameters, false),
+    ];
+    if (!previous) return errors;
+    const changes = (["driverName", "parameters"] as const).flatMap((field) =>
+      unchanged(next[field], previous[field], root.child(field)),
+    );
+    // Upstream looks at the new class as such, at the change, and at the class once more.
+    return [...errors, ...changes, ...errors];
+  },
   columns: [name, text("DriverName", ({ driverName }) => driverName), age],
 });

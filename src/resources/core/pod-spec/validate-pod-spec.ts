@@ -12,7 +12,7 @@ import {
 } from "../../../apimachinery/field-error.ts";
 import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../../apimachinery/name-validation.ts";
 import { validateAnnotations, validateLabels } from "../../../apimachinery/object-meta-validation.ts";
-import { each, inRange, obeys, oneOf, optionalOneOf, validDnsLabel } from "../../validation/rules.ts";
+import { each, inRange, obeys, oneOf, requiredOneOf, validDnsLabel } from "../../validation/rules.ts";
 import { internalForm } from "../internal-form.ts";
 import { validPodAnnotations, validProfileAgreement } from "./annotations.ts";
 import {
@@ -75,7 +75,9 @@ export function validatePodSpec(spec: PodSpec, path: FieldPath, podName?: string
     ...validTolerations(spec.tolerations, path.child("tolerations")),
     ...validHostAliases(spec.hostAliases, path.child("hostAliases")),
     ...validNames(spec, ["priorityClassName", "runtimeClassName"], path),
-    ...optionalOneOf(spec.preemptionPolicy, ["PreemptLowerPriority", "Never"], path.child("preemptionPolicy")),
+    ...(spec.preemptionPolicy === undefined
+      ? []
+      : requiredOneOf(spec.preemptionPolicy, ["PreemptLowerPriority", "Never"], path.child("preemptionPolicy"))),
     ...validContainerResources({ limits: spec.overhead }, new Set(), path.child("overhead")),
     ...validOs(spec, path),
     ...validFileReferences(spec, path),
