@@ -13,7 +13,7 @@ const core = "/api/v1/namespaces/default";
 const clients = ["straight", "through"];
 const secondsATurn = 1;
 // Of one turn each way the ratio swings by a tenth and more: many short pairs, and the median of their ratios.
-const pairsARun = 4;
+const pairsARun = 6;
 
 export async function benchServiceTraffic(cluster, results, { runs }) {
   const api = await connectApi(cluster.kubeconfig);

@@ -83,8 +83,22 @@ describeCluster("a Service's traffic", { config }, (cluster) => {
     await becomes("a1", ["on-a1"]);
     await becomes("a2", ["on-a2"]);
     await becomes("master", ["on-b1"]);
-    await patch('{"trafficDistribution":null}');
-    await becomes("a1", ["on-a1", "on-a2", "on-b1"]);
+  });
+
+  test("topology-mode Auto goes before it, gives each zone its share of the endpoints, and says so", async () => {
+    const events = (reason: string) =>
+      eventually(
+        () => cluster.kubectl`get events --field-selector ${`reason=${reason},involvedObject.name=web`}`,
+        (text) => expect(text).toContain("addressType: IPv4"),
+      );
+    await cluster.kubectl`annotate service web service.kubernetes.io/topology-mode=Auto`;
+    await becomes("a1", ["on-a1", "on-a2"]);
+    await becomes("b1", ["on-b1"]);
+    await events("TopologyAwareHintsEnabled");
+    // One of three is less than a zone needs when it has two thirds of the CPUs.
+    await cluster.kubectl`label pod on-a2 app=other --overwrite`;
+    await becomes("a1", ["on-a1", "on-b1"]);
+    await events("TopologyAwareHintsDisabled");
   });
 
   test("a pod that is not ready answers only where its Service publishes it", async () => {

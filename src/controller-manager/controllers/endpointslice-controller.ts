@@ -6,7 +6,7 @@ import { EndpointSlices, Nodes, Services } from "../../api/resources.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import { type Client, refOf } from "../../client/client.ts";
-import { objectKey } from "../../controller-runtime/cache.ts";
+import { keyOf, objectKey } from "../../controller-runtime/cache.ts";
 import { defineController, wake } from "../../controller-runtime/controller.ts";
 import { serviceNameLabel, servicesBySelectorPair, slicesByService } from "../../controller-runtime/service-indexes.ts";
 import { controllerReferenceTo } from "../ownership.ts";
@@ -15,6 +15,7 @@ import { podsByLabel, podsMatching } from "../selectors.ts";
 import { type EndpointGroup, planSlices, type SlicePlan } from "./endpoints/plan-slices.ts";
 import { isHeadless, portsKey, servedPorts } from "./endpoints/service-ports.ts";
 import { nodeZones, selectedPods, zoneLabel } from "./endpoints/service-wakes.ts";
+import { planZoneHints, shareOfNode, wantsZoneHints, zoneShares } from "./endpoints/zone-hints.ts";
 
 export const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 export const headlessLabel = "service.kubernetes.io/headless";
@@ -27,6 +28,15 @@ export const endpointSliceController = defineController<Service>({
   wakesOn: [
     selectedPods,
     nodeZones,
+    // Zones' shares follow their Nodes' CPUs and readiness.
+    wake<Node>({
+      resource: Nodes,
+      when: ({ type, object, previous }) =>
+        type === "DELETED" || !previous || shareOfNode(object) !== shareOfNode(previous),
+      *keys(_node, cache) {
+        for (const service of cache.list(Services)) if (wantsZoneHints(service)) yield keyOf(service);
+      },
+    }),
     wake<EndpointSlice>({
       resource: EndpointSlices,
       *keys({ metadata }) {
@@ -39,7 +49,7 @@ export const endpointSliceController = defineController<Service>({
   indexes: [podsByLabel, servicesBySelectorPair, slicesByService],
   writes: [EndpointSlices],
   concurrency: 16,
-  async reconcile({ key, cache, api }) {
+  async reconcile({ key, cache, api, events }) {
     const existing = cache
       .byIndex(EndpointSlices, slicesByService.name, key)
       .filter(({ metadata }) => metadata.labels?.[managedByLabel] === managedBy && !metadata.deletionTimestamp);
@@ -54,10 +64,50 @@ export const endpointSliceController = defineController<Service>({
     const pods = podsMatching(cache, service.metadata.namespace, service.spec.selector);
     const addressTypes = service.spec.ipFamilies?.length ? service.spec.ipFamilies : ["IPv4"];
     const nodeOf = (name: string) => cache.get(Nodes, objectKey(name));
-    const groups = addressTypes.flatMap((addressType) => groupEndpoints(service, pods, addressType, nodeOf));
+    const shares = wantsZoneHints(service) ? zoneShares(cache.list(Nodes)) : undefined;
+    const groups = addressTypes.flatMap((addressType) => {
+      const ofType = groupEndpoints(service, pods, addressType, nodeOf);
+      const isHinted = existing.some((slice) => slice.addressType === addressType && hasZoneHints(slice));
+      if (wantsZoneHints(service)) {
+        const why = hintZones(ofType, shares);
+        const because = `, addressType: ${addressType}`;
+        if (why !== undefined) events.event(service, "Warning", "TopologyAwareHintsDisabled", why + because);
+        else if (!isHinted)
+          events.event(
+            service,
+            "Normal",
+            "TopologyAwareHintsEnabled",
+            `Topology Aware Hints has been enabled${because}`,
+          );
+      }
+      return ofType;
+    });
     await carryOut(api, service, planSlices(groups, addressTypes, existing), existing);
   },
 });
+
+/** Writes the zones that endpoints of one address type should serve into them, or returns why none should. */
+function hintZones(
+  groups: readonly (EndpointGroup & { endpoints: Endpoint[] })[],
+  shares: ReadonlyMap<string, number> | undefined,
+): string | undefined {
+  const hints = planZoneHints(
+    groups.flatMap(({ endpoints }) => endpoints),
+    shares,
+  );
+  for (const { endpoints } of groups) {
+    for (const endpoint of endpoints) {
+      const zone = "zoneOf" in hints ? hints.zoneOf.get(endpoint) : undefined;
+      if (zone === undefined) delete endpoint.hints;
+      else endpoint.hints = { forZones: [{ name: zone }] };
+    }
+  }
+  return "why" in hints ? hints.why : undefined;
+}
+
+function hasZoneHints({ endpoints }: DeepReadonly<EndpointSlice>): boolean {
+  return endpoints?.some(({ hints }) => hints?.forZones?.length) ?? false;
+}
 
 /** The Service's endpoints of one address type, grouped by the ports they serve. */
 export function groupEndpoints(
@@ -65,7 +115,7 @@ export function groupEndpoints(
   pods: readonly DeepReadonly<Pod>[],
   addressType: string,
   nodeOf: (name: string) => DeepReadonly<Node> | undefined,
-): EndpointGroup[] {
+): (EndpointGroup & { endpoints: Endpoint[] })[] {
   const groups = new Map<string, EndpointGroup & { endpoints: Endpoint[] }>();
   for (const pod of pods) {
     const addresses = addressesOf(pod, addressType);
