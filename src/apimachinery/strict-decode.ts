@@ -382,7 +382,13 @@ function compileCustomValue(value: ValueSchema, place: Place): Walk {
         return input;
       };
     case "struct": {
-      if (!isCustom(value)) return compileValue(value, place, goTypeOf(value));
+      if (!isCustom(value)) {
+        // Upstream reads metadata on its own, so errors name places within it.
+        return (input, context) =>
+          typeof input !== "object" || Array.isArray(input)
+            ? context.mismatch(input, { struct: "", field: "" }, goTypeOf(value))
+            : structWalk(value.type)(input, context);
+      }
       let walk: Walk | undefined;
       return (input, context) => (walk ??= structWalk(value.type))(input, context);
     }

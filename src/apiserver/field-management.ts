@@ -2,6 +2,7 @@
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { TypeSchema } from "../api/schema.ts";
 import { type FieldSet, fieldSetOf } from "../apimachinery/patch/field-set.ts";
+import { MissingKeyError } from "../apimachinery/patch/list-key.ts";
 import { type OtherVersions, updateManagers } from "../apimachinery/patch/managed-fields.ts";
 import { rfc3339 } from "../base/clock.ts";
 import type { ServedResource } from "./resource-registry.ts";
@@ -15,17 +16,23 @@ export function bookUpdate(
   subresource: string,
   now: number,
 ): void {
-  const managedFields = updateManagers({
-    live: previous as KubeObject | undefined,
-    next,
-    type: schemaOfResource(resource),
-    manager,
-    subresource,
-    apiVersion: resource.apiVersion,
-    time: rfc3339(now),
-    ignore: untouchable(resource, subresource),
-    otherVersions: otherVersionsOf(resource),
-  });
+  let managedFields: ReturnType<typeof updateManagers>;
+  try {
+    managedFields = updateManagers({
+      live: previous as KubeObject | undefined,
+      next,
+      type: schemaOfResource(resource),
+      manager,
+      subresource,
+      apiVersion: resource.apiVersion,
+      time: rfc3339(now),
+      ignore: untouchable(resource, subresource),
+      otherVersions: otherVersionsOf(resource),
+    });
+  } catch (error) {
+    // An object whose items cannot be told apart has no owners; whether it may be at all, validation says.
+    if (!(error instanceof MissingKeyError)) throw error;
+  }
   if (managedFields)
     next.metadata.managedFields = managedFields as NonNullable<KubeObject["metadata"]["managedFields"]>;
   else delete next.metadata.managedFields;
@@ -45,10 +52,21 @@ export function otherVersionsOf(resource: ServedResource): OtherVersions {
 }
 
 const statusFields = fieldSetOf(["f:status"]);
+const besideStatus = {
+  all: fieldSetOf(["f:spec"]),
+  labels: fieldSetOf(["f:spec"], ["f:metadata", "f:labels"]),
+  metadata: fieldSetOf(["f:spec"], ["f:metadata"]),
+};
 
 /** Fields that a request to this subresource cannot set, whatever it sends. */
 export function untouchable(resource: ServedResource, subresource: string): FieldSet | undefined {
+  if (subresource === "status") return besideStatus[statusKeepsOf(resource) ?? "all"];
   return resource.definition.hasStatus && subresource === "" ? statusFields : undefined;
+}
+
+/** What of the metadata a write of the status leaves as it is. */
+export function statusKeepsOf({ definition }: ServedResource): "metadata" | "labels" | undefined {
+  return definition.type?.custom ? "metadata" : definition.statusKeeps;
 }
 
 /** Kinds without a schema of their own are no kinds that can be written. */

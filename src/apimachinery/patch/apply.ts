@@ -82,7 +82,12 @@ export function applyPatch(input: ApplyInput): Applied {
   const isUnchanged =
     live !== undefined && compared.changed !== undefined && sameObject(conform<typeof live>(object, type).object, live);
   const comparison = isUnchanged ? { ...compared, changed: undefined, removed: undefined } : compared;
-  const comparisonFor = comparisonsElsewhere(live, () => conform<object>(object, type).object, comparison, input);
+  const compareFor = comparisonsElsewhere(live, () => conform<object>(object, type).object, comparison, input);
+  // What this request cannot set it takes from nobody.
+  const comparisonFor: ComparisonFor = (entry) => {
+    const { changed, removed } = compareFor(entry);
+    return { changed: differenceBelow(changed, input.ignore), removed: differenceBelow(removed, input.ignore) };
+  };
   if (!force) {
     const conflicts = findConflicts(others, comparisonFor);
     const serious =

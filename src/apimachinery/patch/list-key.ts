@@ -4,7 +4,7 @@ import type { ListSchema } from "../../api/schema.ts";
 /** The path element of an item, or what is wrong with the item. */
 export type ItemElement = (item: unknown) => string;
 
-class MissingKeyError extends Error {}
+export class MissingKeyError extends Error {}
 
 /** Throws MissingKeyError for an item of a map list that lacks a key without a default. */
 export function itemElement(list: ListSchema): ItemElement {

@@ -6,7 +6,7 @@ import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue } from "../../apimachinery/serializer/json.ts";
 import { countKeys, countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
 import { asJson } from "../../apimachinery/serializer/yaml.ts";
-import { badRequestError } from "../../apimachinery/status-error.ts";
+import { badRequestError, conflictError } from "../../apimachinery/status-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import type { Answer } from "../answer.ts";
 import { otherVersionsOf, schemaOfResource, untouchable } from "../field-management.ts";
@@ -58,6 +58,11 @@ export async function apply(
         ignore: untouchable(resource, subresource),
         otherVersions: otherVersionsOf(resource),
       });
+      const { uid } = applied.metadata ?? {};
+      if (!previous && uid) {
+        const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+        throw conflictError(resource.groupResource, name, why);
+      }
       const next = object === previous ? copyOf(previous) : canonicalised(object, type);
       next.metadata = { ...next.metadata };
       if (managedFields) {
@@ -94,14 +99,13 @@ function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]):
   }
 }
 
-/** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. */
-/** What an apply's body asks for. Throws upstream's 400. */
+/** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. Throws upstream's 400. */
 export async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
   const { body } = request;
   if (body.kind === "object") return body.object as Configuration;
   const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
   const json = asJson(text);
-  if (json !== undefined && countKeys(json) === countTextKeys(text)) return json as Configuration;
+  if (json !== undefined && countKeys(json) === countTextKeys(text)) return asConfiguration(json);
   try {
     const { parseYaml } = await import("../../apimachinery/serializer/yaml.ts");
     const { value, problems } = parseYaml(text);
@@ -111,18 +115,23 @@ export async function configurationOf(context: RequestContext, request: PatchReq
       );
     }
     if (request.options.fieldValidation === "Warn") for (const problem of problems) warn(context, problem);
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw badRequestError(
-        "error decoding YAML: json: cannot unmarshal array into Go value of type map[string]interface {}",
-      );
-    }
-    return value as Configuration;
+    return asConfiguration(value);
   } catch (error) {
     if (error instanceof DecodeError) {
       throw badRequestError(`error decoding YAML: error converting YAML to JSON: ${error.message}`);
     }
     throw error;
   }
+}
+
+/** Nothing at all counts as an empty object. */
+function asConfiguration(value: unknown): Configuration {
+  if (value === null || value === undefined) return {};
+  if (typeof value === "object" && !Array.isArray(value)) return value;
+  const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  throw badRequestError(
+    `error decoding YAML: json: cannot unmarshal ${found} into Go value of type map[string]interface {}`,
+  );
 }
 
 /** It must be of the kind that the URL names, and of that name. */

@@ -3,7 +3,7 @@ import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { badRequestError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import { type Body, decodeBody } from "../decode-body.ts";
-import { bookUpdate } from "../field-management.ts";
+import { bookUpdate, statusKeepsOf } from "../field-management.ts";
 import type { ObjectWriter } from "../object-writer.ts";
 import type { WriteOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
@@ -93,8 +93,4 @@ function onlyStatus(resource: ServedResource, sent: KubeObject, previous: DeepRe
   if (status === undefined) delete next.status;
   else next.status = status;
   return next;
-}
-
-function statusKeepsOf({ definition }: ServedResource): "metadata" | "labels" | undefined {
-  return definition.type?.custom ? "metadata" : definition.statusKeeps;
 }
