@@ -104,7 +104,7 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
     ({ objects, random, furtherTokenVolumeSources: furtherSources = [] }) =>
       serviceAccountAdmission({ objects, random, furtherSources }),
   ],
-  ["NodeRestriction", "on", ({ objects }) => nodeRestriction(objects)],
+  ["NodeRestriction", "on", ({ objects, extension }) => nodeRestriction(objects, extension?.authorizers)],
   ["TaintNodesByCondition", "on", () => taintNodesByCondition],
   ["AlwaysPullImages", "off", () => alwaysPullImages],
   ["PodSecurity", "on", ({ objects }) => podSecurity({ objects })],

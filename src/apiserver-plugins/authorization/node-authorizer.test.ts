@@ -1,7 +1,21 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Leases, Nodes, Pods, ResourceClaims, ResourceSlices, Secrets, ServiceAccounts } from "../../api/resources.ts";
+import {
+  CertificateSigningRequests,
+  CSIDrivers,
+  Leases,
+  Nodes,
+  PersistentVolumeClaims,
+  PersistentVolumes,
+  Pods,
+  ResourceClaims,
+  ResourceSlices,
+  Secrets,
+  ServiceAccounts,
+  VolumeAttachments,
+} from "../../api/resources.ts";
 import { silentLogger } from "../../base/logger.ts";
+import { createCertificateRequest } from "../../base/node/certificate-request.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { InformerCache } from "../../controller-runtime/informer-cache.ts";
@@ -143,6 +157,175 @@ describe("a kubelet", () => {
       "can only delete pods with spec.nodeName set to itself",
     );
     await expect(kubelet("one").get(Pods, at("on-two"))).rejects.toThrow("no relationship found");
+  });
+
+  it("makes mirrors that are its Node's and need nothing of the API", async () => {
+    const { uid } = (await api.client.get(Nodes, { name: "one" })).metadata;
+    const owner = { apiVersion: "v1", kind: "Node", name: "one", uid, controller: true };
+    const mirror = (spec: object = {}, owners: object[] = [owner]) =>
+      kubelet("one").create(
+        Pods,
+        {
+          metadata: {
+            ...at("mirror"),
+            annotations: { "kubernetes.io/config.mirror": "x" },
+            ownerReferences: owners,
+          },
+          spec: { nodeName: "one", containers: [{ name: "main", image: "nginx:1.27" }], ...spec },
+        } as never,
+        { dryRun: true },
+      );
+    await mirror();
+    await expect(mirror({}, [])).rejects.toThrow(
+      'node "one" can only create pods with an owner reference set to itself',
+    );
+    await expect(mirror({}, [owner, { ...owner, kind: "Pod", controller: false }])).rejects.toThrow(
+      "with a single owner reference set to itself",
+    );
+    await expect(mirror({}, [{ ...owner, controller: false }])).rejects.toThrow(
+      "with a controller owner reference set to itself",
+    );
+    await expect(mirror({}, [{ ...owner, blockOwnerDeletion: true }])).rejects.toThrow(
+      'node "one" must not set blockOwnerDeletion on an owner reference',
+    );
+    await expect(mirror({}, [{ ...owner, uid: "other" }])).rejects.toThrow(
+      `node one UID mismatch: expected ${uid} got other`,
+    );
+    const needs: [string, object][] = [
+      ["secrets", { imagePullSecrets: [{ name: "needed" }] }],
+      ["configmaps", { volumes: [{ name: "v", configMap: { name: "c" } }] }],
+      ["resourceclaims", { resourceClaims: [{ name: "it", resourceClaimName: "made" }] }],
+      ["persistentvolumeclaims", { volumes: [{ name: "v", persistentVolumeClaim: { claimName: "c" } }] }],
+      ["csidrivers", { volumes: [{ name: "v", csi: { driver: "d.example.com" } }] }],
+    ];
+    for (const [what, spec] of needs)
+      await expect(mirror(spec), what).rejects.toThrow(`node "one" can not create pods that reference ${what}`);
+    // What the ServiceAccount plugin, which comes first, has looked at.
+    await expect(mirror({ serviceAccountName: "default" })).rejects.toThrow("may not reference service accounts");
+  });
+
+  it("lists its own pods alone, and tells of its pods' status without giving them claims or labels", async () => {
+    const of = (node: string) => ({ fieldSelector: `spec.nodeName=${node}` });
+    const all = "can only list/watch pods with spec.nodeName field selector";
+    await expect(kubelet("one").list(Pods)).rejects.toThrow(all);
+    await expect(kubelet("one").list(Pods, of("two"))).rejects.toThrow(all);
+    expect((await kubelet("one").list(Pods, of("one"))).items.length).toBeGreaterThan(0);
+    const tell = (name: string, body: object) =>
+      kubelet("one").patch(Pods, at(name), { type: "merge", body }, { subresource: "status" });
+    await tell("on-one", { status: { phase: "Running" } });
+    await expect(tell("on-two", { status: { phase: "Running" } })).rejects.toThrow(
+      "can only update pod status for pods with spec.nodeName set to itself",
+    );
+    await expect(tell("on-one", { metadata: { labels: { a: "b" } } })).rejects.toThrow(
+      "cannot update labels through pod status",
+    );
+    const claims = [{ name: "it", resourceClaimName: "foreign" }];
+    await expect(tell("with-device", { status: { resourceClaimStatuses: claims } })).rejects.toThrow(
+      "cannot update resource claim statues",
+    );
+  });
+
+  it("reads attachments of its node and Secrets of its pods' volumes, and writes claims' sizes alone", async () => {
+    const { client } = api;
+    const driver = "csi.example.com";
+    for (const name of ["one", "two"])
+      await client.create(VolumeAttachments, {
+        metadata: { name: `to-${name}` },
+        spec: { attacher: driver, nodeName: name, source: { persistentVolumeName: "disk" } },
+      } as never);
+    await client.create(Secrets, { metadata: at("of-disk") });
+    const size = { storage: "1Gi" };
+    await client.create(PersistentVolumes, {
+      metadata: { name: "disk" },
+      spec: {
+        capacity: size,
+        accessModes: ["ReadWriteOnce"],
+        csi: { driver, volumeHandle: "h", nodeStageSecretRef: at("of-disk") },
+      },
+    } as never);
+    const spec = {
+      accessModes: ["ReadWriteOnce"],
+      resources: { requests: size },
+      volumeName: "disk",
+      storageClassName: "",
+    };
+    for (const name of ["disk", "other"])
+      await client.create(PersistentVolumeClaims, { metadata: at(name), spec } as never);
+    await client.create(Pods, {
+      metadata: at("with-disk"),
+      spec: {
+        nodeName: "one",
+        containers: [{ name: "main", image: "nginx:1.27" }],
+        volumes: [{ name: "v", persistentVolumeClaim: { claimName: "disk" } }],
+      },
+    } as never);
+    const answer = (asked: Promise<unknown>) =>
+      asked.then(
+        () => "read",
+        (error: Error) => error.message,
+      );
+    await expect.poll(() => answer(kubelet("one").get(Secrets, at("of-disk")))).toBe("read");
+    expect(await answer(kubelet("one").get(VolumeAttachments, { name: "to-one" }))).toBe("read");
+    expect(await answer(kubelet("one").get(VolumeAttachments, { name: "to-two" }))).toContain("no relationship found");
+    expect(await answer(kubelet("two").get(Secrets, at("of-disk")))).toContain("no relationship found");
+    const tell = (name: string, body: object) =>
+      kubelet("one").patch(PersistentVolumeClaims, at(name), { type: "merge", body }, { subresource: "status" });
+    await tell("disk", { status: { capacity: size } });
+    await expect(tell("disk", { status: { phase: "Lost" } })).rejects.toThrow(
+      'node "one" is not allowed to update fields other than status.quantity and status.conditions',
+    );
+    await expect(tell("other", { status: { capacity: size } })).rejects.toThrow("no relationship found");
+  });
+
+  it("asks for certificates in its own name, and joins without labels that are not its to give", async () => {
+    const ask = async (commonName: string) => {
+      const { requestPem } = await createCertificateRequest({ commonName, organizations: ["system:nodes"] });
+      return kubelet("one").create(CertificateSigningRequests, {
+        metadata: { generateName: "csr-" },
+        spec: {
+          request: Buffer.from(requestPem).toString("base64"),
+          signerName: "kubernetes.io/kube-apiserver-client-kubelet",
+          usages: ["client auth", "digital signature"],
+        },
+      } as never);
+    };
+    await ask("system:node:one");
+    await expect(ask("system:node:two")).rejects.toThrow("can only create a node CSR with CN=system:node:one");
+    const labels = { "node-role.kubernetes.io/control-plane": "", "example.com/ours": "yes" };
+    await expect(
+      kubelet("four").create(Nodes, { metadata: { name: "four", labels }, spec: {} } as never),
+    ).rejects.toThrow('node "four" is not allowed to set the following labels: node-role.kubernetes.io/control-plane');
+  });
+
+  it("asks for audiences that its pod names, or that it was given", async () => {
+    const { client } = api;
+    const { metadata } = await client.create(Pods, {
+      metadata: at("with-vault"),
+      spec: {
+        nodeName: "one",
+        containers: [{ name: "main", image: "nginx:1.27" }],
+        volumes: [
+          { name: "t", projected: { sources: [{ serviceAccountToken: { path: "t", audience: "vault" } }] } },
+          { name: "c", csi: { driver: "tokens.example.com" } },
+        ],
+      },
+    } as never);
+    await client.create(CSIDrivers, {
+      metadata: { name: "tokens.example.com" },
+      spec: { attachRequired: false, volumeLifecycleModes: ["Ephemeral"], tokenRequests: [{ audience: "cloud" }] },
+    } as never);
+    const ask = (...audiences: string[]) => {
+      const boundObjectRef = { apiVersion: "v1", kind: "Pod", name: "with-vault", uid: metadata.uid };
+      const body = { spec: { audiences, boundObjectRef } };
+      return kubelet("one").createSubresource(ServiceAccounts, at("default"), "token", body);
+    };
+    await expect.poll(() => ask("vault").then(() => "given", String)).toBe("given");
+    await ask("cloud");
+    await ask(); // The volume that every pod has.
+    await expect(ask("bank")).rejects.toThrow(
+      'audience "bank" not found in pod spec volume, system:node:one is not authorized to request tokens for this audience',
+    );
+    await expect(ask("vault", "cloud")).rejects.toThrow("node may only request 0 or 1 audiences");
   });
 
   it("asks for tokens of its own pods alone", async () => {

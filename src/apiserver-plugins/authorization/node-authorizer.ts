@@ -28,7 +28,6 @@ const nodeRules = [
   rule(["create", "delete", "get", "list", "watch"], ["pods"]),
   rule(["update", "patch"], ["pods/status"]),
   rule(["create"], ["pods/eviction"]),
-  rule(["get", "update", "patch"], ["persistentvolumeclaims/status"]),
   rule(["create", "get", "list", "watch"], ["certificatesigningrequests"], "certificates.k8s.io"),
   rule(read, ["csidrivers", "runtimeclasses"], "storage.k8s.io", "node.k8s.io"),
   rule(read, ["clustertrustbundles"], "certificates.k8s.io"),
@@ -44,6 +43,7 @@ const dependencies: Readonly<Record<string, readonly [NodeDependency, readonly s
   "/persistentvolumeclaims": ["persistentvolumeclaims", ["get"]],
   "/persistentvolumes": ["persistentvolumes", ["get"]],
   "resource.k8s.io/resourceclaims": ["resourceclaims", ["get"]],
+  "storage.k8s.io/volumeattachments": ["volumeattachments", ["get"]],
 };
 
 export class NodeAuthorizer implements Authorizer {
@@ -66,6 +66,8 @@ export class NodeAuthorizer implements Authorizer {
       const key = `${asked.group}/${asked.resource}`;
       const dependency = dependencies[key];
       if (dependency && !asked.subresource) return this.#dependency(node, asked, ...dependency);
+      if (dependency && key === "/persistentvolumeclaims" && asked.subresource === "status")
+        return this.#dependency(node, asked, "persistentvolumeclaims", ["get", "update", "patch"]);
       switch (key) {
         case "/serviceaccounts":
           if (asked.verb === "get" && !asked.subresource) return this.#related(node, asked, "serviceaccounts");
@@ -79,12 +81,7 @@ export class NodeAuthorizer implements Authorizer {
           break;
         case "/pods":
           if (asked.verb === "get" && !this.#graph.runs(node, asked.namespace, asked.name)) return no(unrelated(node));
-          if (
-            read.includes(asked.verb) &&
-            asked.verb !== "get" &&
-            asked.fieldSelector !== undefined &&
-            !selectsNode(asked.fieldSelector, node)
-          ) {
+          if (read.includes(asked.verb) && asked.verb !== "get" && !selectsNode(asked.fieldSelector ?? "", node)) {
             return no(`can only list/watch pods with spec.nodeName field selector`);
           }
           break;

@@ -1,8 +1,14 @@
 /** What the pods of each node refer to: the only Secrets, ConfigMaps, claims and accounts that its kubelet has business with. */
-import type { PersistentVolumeClaim, Pod } from "../../api/core/v1.ts";
+import type { PersistentVolume, PersistentVolumeClaim, Pod } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { ResourceSlice } from "../../api/resource/v1.ts";
-import { PersistentVolumeClaims, Pods, ResourceSlices } from "../../api/resources.ts";
+import {
+  PersistentVolumeClaims,
+  PersistentVolumes,
+  Pods,
+  ResourceSlices,
+  VolumeAttachments,
+} from "../../api/resources.ts";
 import type { InformerCache } from "../../controller-runtime/informer-cache.ts";
 import { claimNamesOf } from "../../controller-runtime/pod-resource-claims.ts";
 
@@ -12,7 +18,8 @@ export type NodeDependency =
   | "persistentvolumeclaims"
   | "persistentvolumes"
   | "serviceaccounts"
-  | "resourceclaims";
+  | "resourceclaims"
+  | "volumeattachments";
 
 /** Follows pods from the first question on; clusters whose kubelets run in process never ask. */
 export class NodeGraph {
@@ -21,8 +28,12 @@ export class NodeGraph {
   readonly #needs = new Map<string, Map<string, ReadonlySet<string>>>();
   /** By `namespace/name` of a claim: its volume. */
   readonly #volumes = new Map<string, string>();
+  /** By a volume's name: the Secrets that mounting it takes, as `namespace/name`. */
+  readonly #volumeSecrets = new Map<string, ReadonlySet<string>>();
   /** ResourceSlices by name: the node whose devices they describe. */
   readonly #slices = new Map<string, string>();
+  /** VolumeAttachments by name: the node that they are for. */
+  readonly #attachments = new Map<string, string>();
   #ready: Promise<void> | undefined;
   #isReady = false;
 
@@ -39,18 +50,27 @@ export class NodeGraph {
 
   /** Whether a pod of the node refers to the object. */
   needs(node: string, dependency: NodeDependency, namespace: string, name: string): boolean {
+    if (dependency === "volumeattachments") return this.#attachments.get(name) === node;
     const pods = this.#needs.get(node);
     if (!pods) return false;
     const key = `${dependency}/${namespace}/${name}`;
     for (const needs of pods.values()) if (needs.has(key)) return true;
-    if (dependency !== "persistentvolumes") return false;
-    for (const needs of pods.values()) {
-      for (const need of needs) {
-        const [kind, claimNamespace, claim] = need.split("/");
-        if (kind === "persistentvolumeclaims" && this.#volumes.get(`${claimNamespace}/${claim}`) === name) return true;
-      }
+    for (const volume of dependency === "persistentvolumes" || dependency === "secrets" ? this.#volumesOf(pods) : []) {
+      if (dependency === "persistentvolumes" && volume === name) return true;
+      if (dependency === "secrets" && this.#volumeSecrets.get(volume)?.has(`${namespace}/${name}`)) return true;
     }
     return false;
+  }
+
+  /** The volumes behind the claims of these pods. */
+  *#volumesOf(pods: ReadonlyMap<string, ReadonlySet<string>>): Iterable<string> {
+    for (const needs of pods.values()) {
+      for (const need of needs) {
+        const [kind, namespace, claim] = need.split("/");
+        const volume = kind === "persistentvolumeclaims" ? this.#volumes.get(`${namespace}/${claim}`) : undefined;
+        if (volume) yield volume;
+      }
+    }
   }
 
   /** Whether the pod is bound to the node. */
@@ -71,7 +91,14 @@ export class NodeGraph {
     claims.addHandler(({ type, object }) => this.#seeClaim(object, type === "DELETED"));
     const slices = cache.informer(ResourceSlices);
     slices.addHandler(({ type, object }) => this.#seeSlice(object, type === "DELETED"));
-    await Promise.all([pods.synced, claims.synced, slices.synced]);
+    const volumes = cache.informer(PersistentVolumes);
+    volumes.addHandler(({ type, object }) => this.#seeVolume(object, type === "DELETED"));
+    const attachments = cache.informer(VolumeAttachments);
+    attachments.addHandler(({ type, object: { metadata, spec } }) => {
+      if (type === "DELETED") this.#attachments.delete(metadata.name);
+      else this.#attachments.set(metadata.name, spec.nodeName);
+    });
+    await Promise.all([pods, claims, slices, volumes, attachments].map(({ synced }) => synced));
     this.#isReady = true;
   }
 
@@ -92,6 +119,15 @@ export class NodeGraph {
   #seeSlice({ metadata, spec }: DeepReadonly<ResourceSlice>, gone: boolean): void {
     if (gone || !spec.nodeName) this.#slices.delete(metadata.name);
     else this.#slices.set(metadata.name, spec.nodeName);
+  }
+
+  #seeVolume({ metadata, spec }: DeepReadonly<PersistentVolume>, gone: boolean): void {
+    const { nodePublishSecretRef, nodeStageSecretRef, nodeExpandSecretRef } = spec.csi ?? {};
+    const secrets = [nodePublishSecretRef, nodeStageSecretRef, nodeExpandSecretRef].flatMap((reference) =>
+      reference ? [`${reference.namespace}/${reference.name}`] : [],
+    );
+    if (gone || secrets.length === 0) this.#volumeSecrets.delete(metadata.name);
+    else this.#volumeSecrets.set(metadata.name, new Set(secrets));
   }
 
   #seeClaim(claim: DeepReadonly<PersistentVolumeClaim>, gone: boolean): void {

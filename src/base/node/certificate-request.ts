@@ -1,6 +1,7 @@
 /** Certificate requests (PKCS #10): what they ask for, and the certificates that answer them. */
-import { webcrypto } from "node:crypto";
+import { createPublicKey, verify, webcrypto } from "node:crypto";
 import type { Random } from "../random.ts";
+import { pemBlocks } from "./pem.ts";
 import { x509 } from "./x509.ts";
 
 export interface CertificateRequestFacts {
@@ -62,6 +63,54 @@ export async function readCertificateRequest(pem: string): Promise<CertificateRe
   };
 }
 
+/** Why nobody could sign this: undefined when it is a request, signed by the key that it names. */
+export function certificateRequestProblem(pem: string): string | undefined {
+  const block = pemBlocks(pem)[0];
+  if (block?.type !== "CERTIFICATE REQUEST") return "PEM block type must be CERTIFICATE REQUEST";
+  try {
+    const [asked, algorithm, signature] = derParts(derParts(block.der)[0]!.content);
+    const [, , publicKey] = derParts(asked!.content);
+    const hash = signatureHashes[derParts(algorithm!.content)[0]!.content.toString("hex")];
+    if (hash === undefined) return "x509: cannot verify signature: algorithm unimplemented";
+    const key = createPublicKey({ key: publicKey!.whole, format: "der", type: "spki" });
+    // A bit string begins with the number of bits that its last byte leaves unused.
+    if (verify(hash, asked!.whole, key, signature!.content.subarray(1))) return undefined;
+    return key.asymmetricKeyType === "rsa"
+      ? "crypto/rsa: verification error"
+      : `x509: ${verificationNames[key.asymmetricKeyType ?? ""] ?? ""} verification failure`;
+  } catch {
+    return "asn1: structure error: malformed certificate request";
+  }
+}
+
+const verificationNames: Readonly<Record<string, string>> = { ec: "ECDSA", ed25519: "Ed25519" };
+
+/** By the DER of the algorithm's name: ECDSA and RSA with SHA-2, and Ed25519, which hashes by itself. */
+const signatureHashes: Readonly<Record<string, string | null>> = {
+  "2a8648ce3d040302": "sha256",
+  "2a8648ce3d040303": "sha384",
+  "2a8648ce3d040304": "sha512",
+  "2a864886f70d01010b": "sha256",
+  "2a864886f70d01010c": "sha384",
+  "2a864886f70d01010d": "sha512",
+  "2b6570": null,
+};
+
+/** The values that stand one after another. Throws when a length leads beyond the end. */
+function derParts(bytes: Buffer): { whole: Buffer; content: Buffer }[] {
+  const parts: { whole: Buffer; content: Buffer }[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const first = bytes.readUInt8(at + 1);
+    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+    const length = lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes);
+    const begin = at + 2 + lengthBytes;
+    if (begin + length > bytes.length) throw new RangeError("a value ends beyond its surroundings");
+    parts.push({ whole: bytes.subarray(at, begin + length), content: bytes.subarray(begin, begin + length) });
+    at = begin + length;
+  }
+  return parts;
+}
+
 /** A certificate for the request's key, subject and alternative names. Rejects when the request is not signed by its own key. */
 export async function signCertificateRequest(options: SignOptions): Promise<string> {
   const library = await x509();
@@ -102,7 +151,8 @@ export async function signCertificateRequest(options: SignOptions): Promise<stri
     subject: request.subject,
     issuer: issuer.subject,
     notBefore: new Date(options.notBeforeMs),
-    notAfter: new Date(options.notAfterMs),
+    // Nothing outlives its authority.
+    notAfter: new Date(Math.min(options.notAfterMs, issuer.notAfter.getTime())),
     signingKey: await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]),
     publicKey: request.publicKey,
     signingAlgorithm: algorithm,

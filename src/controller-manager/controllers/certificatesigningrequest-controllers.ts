@@ -1,4 +1,5 @@
 /** The lives of CertificateSigningRequests: kubelets' own are approved, approved ones signed, old ones removed. */
+import { X509Certificate } from "node:crypto";
 import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { CertificateSigningRequests, SubjectAccessReviews } from "../../api/resources.ts";
@@ -22,6 +23,7 @@ export type SignCertificate = (request: {
 
 const hourMs = 3_600_000;
 const longestMs = 365 * 24 * hourMs;
+const shortestMs = 600_000;
 const skewMs = 300_000;
 
 const conditionOf = ({ status }: ReadRequest, type: string) =>
@@ -61,8 +63,11 @@ export function certificateSigningController(sign: SignCertificate): ControllerD
       if (problem) return fail(problem);
       const { expirationSeconds } = request.spec;
       const nowMs = clock.now();
-      const lifeMs = Math.min(longestMs, expirationSeconds === undefined ? longestMs : expirationSeconds * 1000);
-      const pem = await sign({ requestPem, usages, notBeforeMs: nowMs - skewMs, notAfterMs: nowMs + lifeMs });
+      const asked = expirationSeconds === undefined ? longestMs : expirationSeconds * 1000;
+      const lifeMs = Math.max(shortestMs, Math.min(longestMs, asked));
+      // What lives for long is as old as it says; what lives for hours has them from now on.
+      const beginMs = lifeMs < 8 * hourMs ? nowMs : nowMs - skewMs;
+      const pem = await sign({ requestPem, usages, notBeforeMs: nowMs - skewMs, notAfterMs: beginMs + lifeMs });
       const status = { ...request.status, certificate: Buffer.from(pem).toString("base64") };
       await api.updateStatus(CertificateSigningRequests, { ...request, status });
     },
@@ -120,7 +125,7 @@ export const certificateApprovingController = defineController<CertificateSignin
   },
 });
 
-/** Answered requests go after an hour, unanswered ones after a day. */
+/** Answered requests go after an hour, unanswered ones after a day, issued ones with their certificate; approved ones wait for theirs. */
 export const certificateCleanerController = defineController<CertificateSigningRequest>({
   name: "certificatesigningrequest-cleaner-controller",
   reconciles: CertificateSigningRequests,
@@ -128,8 +133,11 @@ export const certificateCleanerController = defineController<CertificateSigningR
   async reconcile({ key, cache, api, clock }) {
     const request = cache.get(CertificateSigningRequests, key);
     if (!request) return;
-    const afterMs = removalMs(request) - clock.now();
-    if (afterMs > 0) return { afterMs };
+    const atMs = removalMs(request);
+    if (atMs === undefined) return;
+    // Upstream looks once an hour; whatever is due goes when it is due.
+    const afterMs = atMs - clock.now();
+    if (afterMs > 0) return { afterMs: Math.min(afterMs, 24 * hourMs) };
     try {
       await api.delete(CertificateSigningRequests, refOf(request), { preconditions: { uid: request.metadata.uid } });
     } catch (error) {
@@ -138,10 +146,22 @@ export const certificateCleanerController = defineController<CertificateSigningR
   },
 });
 
-function removalMs(request: ReadRequest): number {
-  const answered = (request.status?.conditions ?? []).map(({ lastUpdateTime }) => Date.parse(lastUpdateTime ?? ""));
-  const isAnswered = answered.length > 0 && (request.status?.certificate || !conditionOf(request, "Approved"));
-  const last = Math.max(...answered.filter((ms) => !Number.isNaN(ms)));
-  if (isAnswered && Number.isFinite(last)) return last + hourMs;
-  return Date.parse(request.metadata.creationTimestamp) + 24 * hourMs;
+/** Undefined: it stays. */
+export function removalMs(request: ReadRequest): number | undefined {
+  const { conditions = [], certificate } = request.status ?? {};
+  if (conditions.length === 0) return Date.parse(request.metadata.creationTimestamp) + 24 * hourMs;
+  const due = conditions.flatMap(({ type, lastUpdateTime }) => {
+    const isAnswer = type === "Denied" || type === "Failed" || (type === "Approved" && certificate);
+    return isAnswer && lastUpdateTime ? [Date.parse(lastUpdateTime) + hourMs] : [];
+  });
+  if (certificate && conditionOf(request, "Approved")) due.push(endOf(certificate));
+  return due.length > 0 ? Math.min(...due) : undefined;
+}
+
+function endOf(certificate: string): number {
+  try {
+    return Date.parse(new X509Certificate(Buffer.from(certificate, "base64")).validTo);
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
 }

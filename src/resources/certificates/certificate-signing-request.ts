@@ -4,6 +4,7 @@ import { duplicate, type FieldError, invalid, required, spec as specPath } from 
 import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
 import { rfc3339 } from "../../base/clock.ts";
+import { certificateRequestProblem } from "../../base/node/certificate-request.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { each, oneOf } from "../validation/rules.ts";
@@ -69,10 +70,13 @@ export const certificateSigningRequests = defineResource<CertificateSigningReque
     }
   },
   validate: (next, previous, { subresource }) => [
-    ...validRequest(next),
+    ...validRequest(next, previous),
     ...(previous ? validDecision(next.status, previous.status, subresource) : []),
   ],
-  validateStatus: (next, previous) => [...validRequest(next), ...validDecision(next.status, previous.status, "status")],
+  validateStatus: (next, previous) => [
+    ...validRequest(next, previous),
+    ...validDecision(next.status, previous.status, "status"),
+  ],
   fieldSelectors: { "spec.signerName": ({ spec }) => spec.signerName ?? "" },
   columns: [
     name,
@@ -95,12 +99,14 @@ function conditionText({ status }: CertificateSigningRequest): string {
   return decided.join(",");
 }
 
-function validRequest({ spec }: CertificateSigningRequest): FieldError[] {
+function validRequest({ spec }: CertificateSigningRequest, previous?: CertificateSigningRequest): FieldError[] {
   const requestPath = specPath.child("request");
   const errors: FieldError[] = [];
-  if (!isCertificateRequest(spec.request)) {
-    errors.push(invalid(requestPath, spec.request ?? "", "PEM block type must be CERTIFICATE REQUEST"));
-  }
+  // What was asked for stands, and was looked at when it came.
+  const problem = previous
+    ? undefined
+    : certificateRequestProblem(Buffer.from(spec.request ?? "", "base64").toString());
+  if (problem) errors.push(invalid(requestPath, spec.request ?? "", problem));
   const usagesPath = specPath.child("usages");
   if (!spec.usages?.length) errors.push(required(usagesPath));
   errors.push(...each(spec.usages, usagesPath, (usage, at) => oneOf(usage, usages, at)));
@@ -118,12 +124,4 @@ function validRequest({ spec }: CertificateSigningRequest): FieldError[] {
     errors.push(invalid(specPath.child("expirationSeconds"), spec.expirationSeconds, detail));
   }
   return errors;
-}
-
-function isCertificateRequest(encoded: string | undefined): boolean {
-  try {
-    return /^-----BEGIN (NEW )?CERTIFICATE REQUEST-----/m.test(atob(encoded ?? ""));
-  } catch {
-    return false;
-  }
 }

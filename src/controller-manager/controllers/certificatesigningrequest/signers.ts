@@ -4,24 +4,30 @@ import type { CertificateRequestFacts } from "../../../base/node/certificate-req
 const kubeletClientUsages = ["client auth", "digital signature", "key encipherment"];
 const kubeletServingUsages = ["digital signature", "key encipherment", "server auth"];
 
-/** By signer name: why a request will not do, or undefined. */
+/** By signer name: why a request will not do, in upstream's words and order, or undefined. */
 export const signers: Readonly<
   Record<string, (facts: CertificateRequestFacts, usages: readonly string[]) => string | undefined>
 > = {
-  "kubernetes.io/kube-apiserver-client": (_facts, usages) =>
-    usages.includes("client auth") && usages.every((usage) => kubeletClientUsages.includes(usage))
-      ? undefined
-      : `usages did not match: ${usages.join(",")}: must include client auth, and nothing but digital signature and key encipherment besides`,
+  "kubernetes.io/kube-apiserver-client": (_facts, usages) => {
+    const strange = usages.find((usage) => !kubeletClientUsages.includes(usage));
+    if (strange !== undefined) return `invalid usage for client certificate: ${strange}`;
+    return usages.includes("client auth") ? undefined : "missing required usage for client certificate: client auth";
+  },
   "kubernetes.io/kube-apiserver-client-kubelet": (facts, usages) =>
-    nodeProblem(facts) ??
-    (facts.dnsNames.length + facts.ipAddresses.length > 0 ? "DNS or IP subjectAltNames are not allowed" : undefined) ??
-    otherNames(facts) ??
+    organizationProblem(facts) ??
+    notAllowed("DNS", facts.dnsNames) ??
+    notAllowed("Email", facts.emails) ??
+    notAllowed("IP", facts.ipAddresses) ??
+    notAllowed("URI", facts.uris) ??
+    nameProblem(facts) ??
     exactly(usages, kubeletClientUsages),
   "kubernetes.io/kubelet-serving": (facts, usages) =>
-    nodeProblem(facts) ??
+    organizationProblem(facts) ??
     (facts.dnsNames.length + facts.ipAddresses.length === 0 ? "DNS or IP subjectAltName is required" : undefined) ??
-    otherNames(facts) ??
-    exactly(usages, kubeletServingUsages),
+    notAllowed("Email", facts.emails) ??
+    notAllowed("URI", facts.uris) ??
+    exactly(usages, kubeletServingUsages) ??
+    nameProblem(facts),
   "kubernetes.io/legacy-unknown": () => undefined,
 };
 
@@ -29,22 +35,23 @@ export function isKubeletClientRequest(facts: CertificateRequestFacts, usages: r
   return signers["kubernetes.io/kube-apiserver-client-kubelet"]!(facts, usages) === undefined;
 }
 
-function nodeProblem({ organizations, commonName }: CertificateRequestFacts): string | undefined {
-  if (organizations.length !== 1 || organizations[0] !== "system:nodes") {
-    return "subject organization is not system:nodes";
-  }
+function organizationProblem({ organizations }: CertificateRequestFacts): string | undefined {
+  const isNode = organizations.length === 1 && organizations[0] === "system:nodes";
+  return isNode ? undefined : "subject organization is not system:nodes";
+}
+
+function nameProblem({ commonName }: CertificateRequestFacts): string | undefined {
   return commonName.startsWith("system:node:") ? undefined : "subject common name does not begin with system:node:";
 }
 
-function otherNames({ emails, uris }: CertificateRequestFacts): string | undefined {
-  if (emails.length > 0) return "email subjectAltNames are not allowed";
-  return uris.length > 0 ? "URI subjectAltNames are not allowed" : undefined;
+function notAllowed(sort: string, names: readonly string[]): string | undefined {
+  return names.length > 0 ? `${sort} subjectAltNames are not allowed` : undefined;
 }
 
 /** Keys that cannot encipher leave that usage out. */
 function exactly(usages: readonly string[], expected: readonly string[]): string | undefined {
-  const given = [...usages].sort().join(",");
+  const given = [...new Set(usages)].sort().join(",");
   const without = expected.filter((usage) => usage !== "key encipherment");
   if (given === expected.join(",") || given === without.join(",")) return undefined;
-  return `usages did not match ${expected.join(",")}`;
+  return `usages did not match [${expected.join(" ")}]`;
 }
