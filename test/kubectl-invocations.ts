@@ -634,6 +634,12 @@ get ns default --tls-server-name=kubernetes.default
 get ns default --tls-server-name=wrong.example
 get ns default --proxy-url=x
 get -f http://127.0.0.1:{port}/cm.yaml
+get ns default -o jsonpath-as-json={.metadata}
+get ns default kube-system -o jsonpath-as-json={.items[*].metadata.name}
+get ns default kube-system -o jsonpath-as-json={range .items[*]}{.metadata.name}{end}
+get ns default -o jsonpath-as-json={.nope}
+get ns default -o jsonpath-as-json=a{.metadata.name}
+get ns default -o jsonpath-as-json={.metadata.name
 get -f http://127.0.0.1:{port}/nope.yaml
 apply -f http://127.0.0.1:{port}/settings.yaml --dry-run=server
 rollout undo deploy/web --field-manager=x
@@ -650,6 +656,8 @@ const ownHelp = "help texts are our own words";
 
 /** What describes the objects of kubectl-kinds.yaml. */
 export const descriptions: readonly string[] = `
+describe csr pnt-kcsr
+get csr pnt-kcsr -o jsonpath-as-json={.spec.usages}
 describe hpa kh
 describe hpa kh1
 describe ing ki

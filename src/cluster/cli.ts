@@ -76,6 +76,11 @@ First steps:
   pinnace down             nothing is left`,
     );
   const name = ["--name <name>", "which cluster", clusterName] as const;
+  const registryMirror = [
+    "--registry-mirror <[registry=]url>",
+    "pull images through this registry first (without a name: those of docker.io); may be given several times",
+    collect,
+  ] as const;
 
   program
     .command("up")
@@ -99,6 +104,7 @@ First steps:
       "--service-node-port-range <range>",
       "node ports of Services, as kube-apiserver's flag: 30000-35000; also for a cluster that is brought back",
     )
+    .option(...registryMirror)
     .option("--store <engine>", "where the state is kept: lmdb, memory or etcd (default: lmdb)")
     .option("--etcd-servers <list>", "etcd's endpoints, as kube-apiserver's flag; says --store etcd as well", list)
     .option("--etcd-cafile <file>", "the authority that etcd's certificate comes from")
@@ -116,6 +122,7 @@ First steps:
         controllers: options.controllers,
         admission: { enable: options.enableAdmissionPlugins, disable: options.disableAdmissionPlugins },
         nodePortRange: options.serviceNodePortRange,
+        registryMirrors: options.registryMirror,
         store: await storeFromFlags(options),
         timeoutSeconds: options.timeout,
         entry,
@@ -434,9 +441,10 @@ Examples:
     .command("start <lab>")
     .description("bring the lab's cluster up and show its first step")
     .option(...language)
+    .option(...registryMirror)
     .action(async (labName, options) => {
       const { startLab } = await import("./commands/lab.ts");
-      await startLab(labName, { entry, print, language: options.lang });
+      await startLab(labName, { entry, print, language: options.lang, registryMirrors: options.registryMirror });
     });
   lab
     .command("next")
@@ -520,6 +528,10 @@ function labels(text: string): Record<string, string> {
       return [key, value];
     }),
   );
+}
+
+function collect(text: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), text];
 }
 
 function list(text: string): string[] {

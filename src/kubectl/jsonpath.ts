@@ -3,7 +3,7 @@
  * slices and recursive descent. https://kubernetes.io/docs/reference/kubectl/jsonpath/
  */
 
-import { compactGoJson } from "./printers/printable.ts";
+import { compactGoJson, goJson } from "./printers/printable.ts";
 
 export class JsonPathError extends Error {
   override readonly name = "JsonPathError";
@@ -30,6 +30,15 @@ type Operand = { kind: "literal"; value: unknown } | { kind: "path"; steps: read
 export function parseJsonPath(template: string): (value: unknown) => string {
   const segments = parseTemplate(template);
   return (value) => render(segments, value, value);
+}
+
+/** The same as JSON: of each path, and each text between them, an array of what it found. */
+export function parseJsonPathAsJson(template: string): (value: unknown) => string {
+  const segments = parseTemplate(template);
+  return (value) =>
+    found(segments, value, value)
+      .map((values) => goJson(values))
+      .join("");
 }
 
 /** Only the path within the braces, or without any: what `--sort-by` and custom columns take. */
@@ -189,13 +198,23 @@ function render(segments: readonly Segment[], value: unknown, root: unknown): st
     if (segment.kind === "text") text += segment.text;
     else if (segment.kind === "path") text += walk(segment.steps, value, root).map(show).join(" ");
     else {
-      const found = walk(segment.steps, value, root);
-      const items = found.length === 1 && Array.isArray(found[0]) ? (found[0] as unknown[]) : found;
-      for (const item of items) text += render(segment.body, item, item);
+      for (const item of ranged(walk(segment.steps, value, root))) text += render(segment.body, item, item);
     }
   }
   return text;
 }
+
+function found(segments: readonly Segment[], value: unknown, root: unknown): unknown[][] {
+  return segments.flatMap((segment): unknown[][] => {
+    if (segment.kind === "text") return [[segment.text]];
+    const values = walk(segment.steps, value, root);
+    if (segment.kind === "path") return [values];
+    return ranged(values).flatMap((item) => found(segment.body, item, item));
+  });
+}
+
+const ranged = (values: unknown[]): unknown[] =>
+  values.length === 1 && Array.isArray(values[0]) ? (values[0] as unknown[]) : values;
 
 /** A value as text: strings as they are, everything with structure as JSON. */
 function show(value: unknown): string {

@@ -9,7 +9,7 @@ import { describeCluster, eventually, type TestCluster } from "../../src/testing
 import { clusterFileOf, isAsWritten, parseLab, runLabCommand } from "../../src/testing/lab-document.ts";
 
 export const folder = "docs/labs";
-const entry = resolve("dist/bin/pinnace.mjs");
+const entry = resolve("dist/bin/pinnace.cjs");
 export const names = readdirSync(join(folder, "en")).filter((name) => name.endsWith(".md"));
 export const quickStart = "quick-start.md";
 export const lab = (language: string, name: string) =>
@@ -23,6 +23,8 @@ export const lab = (language: string, name: string) =>
  * LABS_KUBECTL=own does all of them with that one.
  */
 const kubectls = (process.env["LABS_KUBECTL"] ?? "real,own").split(",");
+/** The URL of a registry with the original images; by default they come from docker.io where that is reached, else from this machine. */
+const mirror = process.env["LABS_MIRROR"];
 const kubectlOf = (name: string) => kubectls[names.indexOf(name) % kubectls.length]!;
 
 /** Labs whose nodes are the same share a cluster. */
@@ -36,7 +38,8 @@ function labsOn(file: string): string[] {
 export function doLabs(files: readonly string[]): void {
   for (const file of files) {
     // Without what names the file's kind and the cluster, which the fixture says.
-    const config = readFileSync(join(folder, file), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
+    const nodes = readFileSync(join(folder, file), "utf8").replace(/^(apiVersion|kind|name): .*\n/gm, "");
+    const config = nodes + (mirror ? `images: { mirrors: { docker.io: [${JSON.stringify(mirror)}] } }\n` : "");
     describeCluster(`the labs on ${file}`, { config }, (cluster) => {
       const bin = join(cluster.home, "bin");
       const own = join(cluster.home, "own");
@@ -71,7 +74,9 @@ export function doLabs(files: readonly string[]): void {
 
 function writeCommand(place: string, program: string, words: string): void {
   mkdirSync(place, { recursive: true });
-  writeFileSync(join(place, program), `#!/bin/sh\nexec ${process.execPath} ${entry} ${words}"$@"\n`, { mode: 0o755 });
+  writeFileSync(join(place, program), `#!/bin/sh\nPINNACE_NODE=${process.execPath} exec ${entry} ${words}"$@"\n`, {
+    mode: 0o755,
+  });
 }
 
 /** Does what a document says, in a folder of its own; after each step of a lab `pinnace lab check` must see that it is done. */

@@ -8,6 +8,14 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Lock, lockFile } from "../../src/cluster/cluster-lock.ts";
 import { eventually, whyNoCluster } from "../../src/testing/cluster-fixture.ts";
 import { type MachineState, machineState, newSince } from "../../src/testing/leftovers.ts";
+import {
+  canRunRegistry,
+  freePorts,
+  push,
+  startRegistry,
+  type TestRegistry,
+  writeImage,
+} from "../../src/testing/registry.ts";
 
 const run = promisify(execFile);
 const why = whyNoCluster();
@@ -24,6 +32,7 @@ describe.skipIf(why !== undefined)(`pinnace lab${why ? ` (skipped: ${why})` : ""
   };
   let before: MachineState;
   let turn: Lock | undefined;
+  let registry: TestRegistry | undefined;
   const call = async (program: string, args: readonly string[]) => {
     const { stdout } = await run(program, args, { cwd: home, env: environment }).catch(
       (error: { stdout?: string; stderr?: string }) => ({ stdout: `${error.stdout}${error.stderr}` }),
@@ -38,11 +47,18 @@ describe.skipIf(why !== undefined)(`pinnace lab${why ? ` (skipped: ${why})` : ""
     turn = await lockFile("the LAN 10.10.8.0/24 of a test");
     before = machineState();
     expect(await lab("check")).toContain("시작한 실습이 없습니다");
-    await lab("start", "node-port", "--lang", "en");
+    const mirror: string[] = [];
+    if (canRunRegistry) {
+      const [port = 0] = await freePorts(1);
+      registry = await startRegistry(join(home, "registry"), port);
+      mirror.push("--registry-mirror", `http://${registry.address}`);
+    }
+    await lab("start", "node-port", "--lang", "en", ...mirror);
   }, 300_000);
   afterAll(async () => {
     await lab("stop");
     await turn?.release();
+    registry?.stop();
     rmSync(home, { recursive: true, force: true });
     expect(newSince(before, machineState(), [home, "labs-k8s"])).toEqual({});
   });
@@ -110,6 +126,19 @@ describe.skipIf(why !== undefined)(`pinnace lab${why ? ` (skipped: ${why})` : ""
     await eventually(
       () => lab("check"),
       (text) => expect(text).toContain("✓ 6. Clean up\n\nThe lab is done."),
+    );
+  });
+
+  test.skipIf(!canRunRegistry)("a lab's images come through the registry that was named", async () => {
+    await writeImage(join(home, "image"), "the original\n");
+    push(join(home, "image"), `${registry!.address}/library/original:1.0`);
+    await kubectl("run", "original", "--image=original:1.0");
+    await eventually(
+      () => kubectl("logs", "original"),
+      (text) => expect(text).toBe("the original\n"),
+    );
+    expect(await lab("start", "node-port", "--registry-mirror", "quay.io")).toContain(
+      '"quay.io" is no mirror of a registry: write its URL',
     );
   });
 

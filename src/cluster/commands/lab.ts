@@ -20,7 +20,7 @@ import {
 } from "../../learn/lab.ts";
 import { adminClient } from "../admin-client.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
-import { clusterPaths, listClusters, readJson, readPki, writeAtomically } from "../state-folder.ts";
+import { clusterPaths, listClusters, readJson, readPki, readPlan, writeAtomically } from "../state-folder.ts";
 import { down } from "./down.ts";
 import { up } from "./up.ts";
 import { machineOf, runningPlan } from "./why.ts";
@@ -52,14 +52,14 @@ export function listLabs({ entry, print, language }: LabOptions & { language?: s
 
 export async function startLab(
   name: string,
-  { entry, print, language }: LabOptions & { language?: string },
+  { entry, print, language, registryMirrors }: LabOptions & { language?: string; registryMirrors?: readonly string[] },
 ): Promise<void> {
   const plan = planOf(entry, name);
   const chosen = languageOf(language);
   const document = readDocument(entry, plan.name, chosen);
   const clusterFile = join(labsFolder(entry), document.clusterFile);
   const cluster = (parse(readFileSync(clusterFile, "utf8")) as { name: string }).name;
-  await up({ name: cluster, configFile: clusterFile, entry, print });
+  await up({ name: cluster, configFile: clusterFile, registryMirrors, entry, print });
   // One lab at a time, whatever cluster the last one was on.
   for (const other of listClusters()) rmSync(progressFile(other), { force: true });
   writeProgress(cluster, { lab: plan.name, language: chosen, done: 0 });
@@ -128,8 +128,10 @@ export async function checkLab({ entry, print, home }: LabOptions & { home?: str
 /** The lab from its beginning, on a cluster that is as new. */
 export async function resetLab(options: LabOptions): Promise<void> {
   const { cluster, progress } = current();
+  const mirrors = Object.entries(readPlan(clusterPaths(cluster))?.images.mirrors ?? {});
+  const registryMirrors = mirrors.flatMap(([registry, urls]) => urls.map((url) => `${registry}=${url}`));
   await down({ name: cluster, print: options.print });
-  await startLab(progress.lab, { ...options, language: progress.language });
+  await startLab(progress.lab, { ...options, language: progress.language, registryMirrors });
 }
 
 export async function stopLab({ print }: LabOptions): Promise<void> {

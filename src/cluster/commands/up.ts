@@ -41,6 +41,8 @@ export interface PlanOptions {
   admission?: AdmissionSelection | undefined;
   /** `30000-35000`: in the place of the configuration's, and of what a cluster had that comes back. */
   nodePortRange?: string | undefined;
+  /** `docker.io=http://127.0.0.1:5000`, or docker.io's by its URL alone: asked before those of the configuration, and before the registry itself. */
+  registryMirrors?: readonly string[] | undefined;
   /** In the place of the configuration's; paths relative to the working directory. */
   store?: StoreConfig | undefined;
   print(line: string): void;
@@ -64,6 +66,8 @@ export const defaultClusterName = "pinnace";
 /** Resolves to the plan of the running cluster. Rejects with an Error whose message names cause and remedy. */
 export async function up(options: UpOptions): Promise<ClusterPlan> {
   checkedRoles(options.roles);
+  // What is wrong with them is said also where they would change nothing.
+  withMirrors({}, options.registryMirrors);
   const config = await readConfig(options);
   const name = options.name ?? config?.name ?? defaultClusterName;
   const paths = clusterPaths(name);
@@ -92,7 +96,14 @@ async function upAlone(
   if (running) {
     const plan = readPlan(paths)!;
     options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    if (config || options.nodes !== undefined || options.store || options.nodePortRange || hasNames(options.admission))
+    if (
+      config ||
+      options.nodes !== undefined ||
+      options.store ||
+      options.nodePortRange ||
+      options.registryMirrors ||
+      hasNames(options.admission)
+    )
       explainKeptConfiguration(name, options.print);
     await mergeIntoUserKubeconfig(plan, paths);
     return plan;
@@ -252,10 +263,14 @@ async function planOf(
     options.print(`Bringing cluster "${name}" back.`);
     if (config || options.nodes !== undefined || options.store || hasNames(options.admission))
       explainKeptConfiguration(name, options.print);
-    const { nodePortRange } = options;
-    if (nodePortRange === undefined) return { plan: existing };
-    await checkPortRange(nodePortRange);
-    const plan = { ...existing, network: { ...existing.network, nodePortRange: portsOf(nodePortRange) } };
+    const { nodePortRange, registryMirrors } = options;
+    if (nodePortRange === undefined && !registryMirrors) return { plan: existing };
+    if (nodePortRange !== undefined) await checkPortRange(nodePortRange);
+    const plan = {
+      ...existing,
+      network: { ...existing.network, ...(nodePortRange ? { nodePortRange: portsOf(nodePortRange) } : {}) },
+      images: { ...existing.images, mirrors: withMirrors(existing.images.mirrors, registryMirrors) },
+    };
     writePlan(paths, plan);
     return { plan };
   }
@@ -269,6 +284,9 @@ async function planOf(
       ...given,
       ...(options.store ? { store: options.store } : {}),
       ...(nodePortRange === undefined ? {} : { network: { ...given.network, nodePortRange } }),
+      ...(options.registryMirrors
+        ? { images: { ...given.images, mirrors: withMirrors(given.images?.mirrors, options.registryMirrors) } }
+        : {}),
     };
     const wanted = await withAdmission(
       options.nodes === undefined ? base : { ...base, nodes: countedNodes(options.nodes) },
@@ -292,6 +310,26 @@ async function checkPortRange(nodePortRange: string): Promise<void> {
   const { parseConfig } = await import("../config/parse-config.ts");
   const document = { apiVersion: "pinnace.local/v1alpha1", kind: "Cluster", network: { nodePortRange } };
   await parseConfig(JSON.stringify(document), "the command line");
+}
+
+/** Those of the command line first. Throws where one is not written as it should be. */
+function withMirrors(
+  mirrors: Readonly<Record<string, readonly string[]>> = {},
+  added: readonly string[] = [],
+): Record<string, string[]> {
+  const all: Record<string, string[]> = Object.fromEntries(
+    Object.entries(mirrors).map(([host, of]) => [host, [...of]]),
+  );
+  for (const text of [...added].reverse()) {
+    const [, host = "docker.io", url = ""] = /^(?:([\w.:-]+)=)?(https?:\/\/[^\s/?#]+[^\s?#]*)$/.exec(text) ?? [];
+    if (!url) {
+      throw new Error(
+        `"${text}" is no mirror of a registry: write its URL, as in http://127.0.0.1:5000, or REGISTRY=URL, as in quay.io=https://mirror.example`,
+      );
+    }
+    all[host] = [url, ...(all[host] ?? []).filter((other) => other !== url)];
+  }
+  return all;
 }
 
 function hasNames({ enable, disable }: AdmissionSelection = {}): boolean {

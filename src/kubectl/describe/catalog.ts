@@ -1,5 +1,6 @@
 /** One describer a kind, in kubectl's layout; other kinds are described by their fields. */
 import type { Unstructured } from "../api.ts";
+import { certificates } from "./certificates.ts";
 import { configuration } from "./configuration.ts";
 import { type Describe, type Describers, type Describing, writeAnnotations } from "./describing.ts";
 import { writeFields } from "./generic.ts";
@@ -24,6 +25,7 @@ const describers: Describers = {
   ...storage,
   ...rbac,
   ...scaling,
+  ...certificates,
 };
 
 /** Kinds whose events are not shown. */

@@ -2,7 +2,7 @@
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
 import { cut, type Flag, type FlagValues } from "../flags.ts";
-import { JsonPathError, parseJsonPath } from "../jsonpath.ts";
+import { JsonPathError, parseJsonPath, parseJsonPathAsJson } from "../jsonpath.ts";
 import { goJson, goJsonInOrder, listOf, withoutManagedFields } from "./printable.ts";
 
 /** Writes one object, or the list that stands for several. */
@@ -77,7 +77,7 @@ async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean
     case "jsonpath-as-json": {
       const template = await templateOf(format, argument ?? flags.string("template"));
       try {
-        const fill = parseJsonPath(template);
+        const fill = (format === "jsonpath-as-json" ? parseJsonPathAsJson : parseJsonPath)(template);
         return (object) => failing(template, () => fill(object));
       } catch (error) {
         throw error instanceof JsonPathError
