@@ -145,7 +145,7 @@ export class ApiServer implements ServerAccess {
 
   /** Opens another HTTPS listener. The first one's address is what /api tells. */
   async listen(options: ListenOptions): Promise<AddressInfo> {
-    const listener = new Listener(options, this.#door);
+    const listener = new Listener(options, this.#door, this.clock);
     this.#listeners.push(listener);
     const address = await listener.listen(options);
     this.#address ||= `${address.address}:${address.port}`;

@@ -1,7 +1,5 @@
 /** One HTTP request and its response: the same to the door whether HTTP/2 or HTTP/1.1 carries it. */
 import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import { constants } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { StatusError } from "../../apimachinery/status-error.ts";
@@ -39,84 +37,6 @@ export interface Exchange {
 }
 
 const noBody = Buffer.alloc(0);
-
-export class Http2Exchange implements Exchange {
-  readonly method: string;
-  readonly target: string;
-  readonly headers: Headers;
-  readonly socket: TLSSocket | undefined;
-  commonHeaders: Readonly<Record<string, string>> | undefined;
-  readonly #stream: ServerHttp2Stream;
-  readonly #hasBody: boolean;
-
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, socket: TLSSocket | undefined) {
-    this.#stream = stream;
-    this.method = headers[":method"] ?? "GET";
-    this.target = headers[":path"] ?? "/";
-    this.headers = headers;
-    this.socket = socket;
-    this.#hasBody = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
-  }
-
-  get closed(): boolean {
-    return this.#stream.destroyed || this.#stream.closed;
-  }
-
-  get body(): AsyncIterable<Uint8Array> {
-    return this.#stream;
-  }
-
-  onClose(callback: () => void): void {
-    if (this.closed) callback();
-    else this.#stream.once("close", callback);
-  }
-
-  readBody(limit: number): Promise<Buffer> {
-    if (!this.#hasBody) return Promise.resolve(noBody);
-    return collect(this.#stream, this.headers, limit);
-  }
-
-  respond(status: number, headers: ResponseHeaders, body: Uint8Array | string): void {
-    const stream = this.#stream;
-    if (this.closed || stream.headersSent) return;
-    headers[":status"] = status;
-    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
-    if (this.method === "HEAD" || body.length === 0) {
-      stream.respond(headers as OutgoingHttpHeaders, { endStream: true });
-      return;
-    }
-    stream.respond(headers as OutgoingHttpHeaders);
-    stream.end(body);
-  }
-
-  begin(status: number, headers: ResponseHeaders): void {
-    if (this.closed || this.#stream.headersSent) return;
-    headers[":status"] = status;
-    if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
-    this.#stream.respond(headers as OutgoingHttpHeaders);
-  }
-
-  write(chunk: Uint8Array | string): boolean {
-    if (this.closed) return true;
-    return this.#stream.write(chunk);
-  }
-
-  onDrain(callback: () => void): void {
-    this.#stream.once("drain", callback);
-  }
-
-  onEveryDrain(callback: () => void): void {
-    this.#stream.on("drain", callback);
-  }
-
-  end(): void {
-    if (!this.closed) this.#stream.end();
-  }
-
-  abort(): void {
-    if (!this.closed) this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-  }
-}
 
 export class Http1Exchange implements Exchange {
   readonly method: string;
@@ -238,7 +158,7 @@ export class ClientGoneError extends Error {
   override readonly name = "ClientGoneError";
 }
 
-function tooLarge(): StatusError {
+export function tooLarge(): StatusError {
   return new StatusError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
 }
 

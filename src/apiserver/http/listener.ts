@@ -1,7 +1,6 @@
 /** TLS listeners: one port speaks HTTP/2 and HTTP/1.1, and asks for client certificates. */
 import type { X509Certificate } from "node:crypto";
 import { createServer as createHttp1Server, type Server as Http1Server, type IncomingMessage } from "node:http";
-import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import {
@@ -10,9 +9,11 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from "node:tls";
+import type { Clock } from "../../base/clock.ts";
 import { modernTls } from "../../base/node/modern-tls.ts";
+import { Http2Connection } from "../http2/http2-connection.ts";
 import { methodNotAllowed } from "../pipeline.ts";
-import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
+import { type Exchange, Http1Exchange } from "./exchange.ts";
 
 export interface ListenOptions {
   /** PEM. */
@@ -44,12 +45,11 @@ const handshakeTimeoutMs = 15_000;
 export class Listener {
   readonly #tls: TlsServer;
   readonly #http1: Http1Server;
-  readonly #http2: Http2Server;
   readonly #sockets = new Set<Socket>();
   readonly #secured = new Set<TLSSocket>();
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #http2 = new Set<Http2Connection>();
 
-  constructor(options: ListenerTls, handlers: ListenerHandlers) {
+  constructor(options: ListenerTls, handlers: ListenerHandlers, clock: Clock) {
     this.#http1 = createHttp1Server({
       maxHeaderSize: maximumHeaderBytes,
       headersTimeout: headersTimeoutMs,
@@ -73,25 +73,7 @@ export class Listener {
         "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n400 Bad Request",
       );
     });
-    this.#http2 = createHttp2Server({
-      maxSessionMemory: 64,
-      settings: {
-        maxConcurrentStreams: 1000,
-        initialWindowSize: 1024 * 1024,
-        maxHeaderListSize: maximumHeaderBytes,
-        enablePush: false,
-      },
-    });
-    this.#http2.on("session", (session) => {
-      this.#sessions.add(session);
-      session.once("close", () => this.#sessions.delete(session));
-      session.on("error", () => session.destroy());
-    });
-    this.#http2.on("stream", (stream, headers, flags) => {
-      stream.on("error", ignore);
-      handlers.exchange(new Http2Exchange(stream, headers, flags, tlsOf.get(stream.session as ServerHttp2Session)));
-    });
-    this.#http2.on("sessionError", ignore);
+    const date = httpDate(clock);
     this.#tls = createTlsServer({
       ...secureContextOf(options),
       requestCert: true,
@@ -105,8 +87,14 @@ export class Listener {
       socket.once("close", () => this.#secured.delete(socket));
       socket.on("error", ignore);
       if (socket.alpnProtocol === "h2") {
-        this.#http2.once("session", (session) => tlsOf.set(session, socket));
-        this.#http2.emit("connection", socket);
+        const connection = new Http2Connection({
+          socket,
+          maximumHeaderBytes,
+          onExchange: handlers.exchange,
+          date,
+        });
+        this.#http2.add(connection);
+        socket.once("close", () => this.#http2.delete(connection));
       } else {
         this.#http1.emit("connection", socket);
       }
@@ -148,7 +136,7 @@ export class Listener {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#tls.close(() => resolve()));
     this.#http1.close();
-    for (const session of this.#sessions) if (!session.closed) session.close();
+    for (const connection of this.#http2) connection.close();
     this.#http1.closeAllConnections();
     for (const socket of this.#sockets) socket.destroySoon();
     await closed;
@@ -171,7 +159,18 @@ function invalidMethodResponse(): string {
   return `${head.join("\r\n")}\r\n\r\n${body}`;
 }
 
-/** The TLS socket under an HTTP/2 session; the session's own `socket` is a proxy that refuses much. */
-const tlsOf = new WeakMap<ServerHttp2Session, TLSSocket>();
+/** What the header `date` says: the text changes once a second. */
+function httpDate(clock: Clock): () => string {
+  let second = -1;
+  let text = "";
+  return () => {
+    const now = Math.floor(clock.now() / 1000);
+    if (now !== second) {
+      second = now;
+      text = new Date(now * 1000).toUTCString();
+    }
+    return text;
+  };
+}
 
 function ignore(): void {}
