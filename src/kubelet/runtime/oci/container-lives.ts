@@ -1,5 +1,5 @@
 /** Containers from start to end: mounts their roots, launches them, sees them exit, stops them, and takes them on after a restart. */
-import { constants, existsSync, lstatSync, openSync, rmSync } from "node:fs";
+import { constants, existsSync, lstatSync, openSync, readSync, rmSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -191,9 +191,13 @@ export class ContainerLives {
     });
   }
 
-  /** conmon holds a FIFO open as long as it lives, and it ends after the container has, with the log complete. */
-  #watchConmon(container: Container): void {
+  /**
+   * conmon holds a FIFO open as long as it lives, and it ends after the container has, with the log complete. False when it
+   * has let go by now: the kernel tells nobody of an end that came before the FIFO was opened here.
+   */
+  #watchConmon(container: Container): boolean {
     const fd = openSync(container.folder.lifeline, constants.O_RDONLY | constants.O_NONBLOCK);
+    const isHeld = hasWriter(fd);
     const lifeline = new Socket({ fd, readable: true, writable: false });
     container.lifeline = lifeline;
     const onEnd = () => {
@@ -205,6 +209,7 @@ export class ContainerLives {
     lifeline.once("error", onEnd);
     lifeline.resume();
     lifeline.unref();
+    return isHeld;
   }
 
   async #conmonEnded(container: Container): Promise<void> {
@@ -268,9 +273,9 @@ export class ContainerLives {
       return;
     }
     container.state = { kind: "running", pid: container.started.pid, startedAtMs: container.started.startedAtMs };
-    // Without a conmon the FIFO is at its end at once, and the exit file tells the rest.
-    this.#watchConmon(container);
-    if (!isConmonAlive(folder)) {
+    const isHeld = this.#watchConmon(container);
+    if (!isHeld || !isConmonAlive(folder)) {
+      // The exit file tells the rest.
       container.lifeline?.destroy();
       await this.#conmonEnded(container);
     }
@@ -296,5 +301,15 @@ export class ContainerLives {
     };
     writeRecord(folder.started, started);
     return started;
+  }
+}
+
+/** Nothing is ever written: reading finds the end, or that there may come more. */
+function hasWriter(fifo: number): boolean {
+  try {
+    return readSync(fifo, Buffer.alloc(1)) > 0;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+    return true;
   }
 }

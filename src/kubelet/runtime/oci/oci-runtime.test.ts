@@ -1,4 +1,5 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
@@ -132,6 +133,42 @@ if (isPossible && findProgram("crun")) {
       // The pod is not harmed: the container's next attempt runs.
       expect(runtime.containerStatus(await start())?.state.kind).toBe("running");
     } finally {
+      for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
+      await runtime.close();
+      await fixture.dispose();
+    }
+  });
+}
+
+if (isPossible && findProgram("crun")) {
+  test("a container that ended while nobody looked has ended, though its conmon is not gone yet", async () => {
+    const fixture = await ociFixture("crun");
+    let runtime = fixture.runtime();
+    let late: ReturnType<typeof spawn> | undefined;
+    try {
+      await runtime.open();
+      const sandbox = await runtime.createSandbox({
+        pod: { name: "p", namespace: "default", uid: "u" },
+        attempt: 0,
+        hostname: "p",
+        cgroupParent: `${fixture.cgroupParent}/u`,
+      });
+      const image = { imageId: "test", imageName: "test" };
+      const id = await runtime.createContainer(sandbox, { name: "main", attempt: 0, ...image, command: ["sleep", "99"] });
+      await runtime.startContainer(id);
+      await runtime.close();
+      const folder = join(fixture.folder, ".run/node/containers", id);
+      process.kill(JSON.parse(readFileSync(join(folder, "started.json"), "utf8")).pid, "SIGKILL");
+      await expect.poll(() => existsSync(join(folder, id)), { timeout: 10_000 }).toBe(true);
+      await expect.poll(() => processesNaming(fixture.folder).length, { timeout: 10_000 }).toBe(0);
+      // As its conmon was an instant before: it has let go of what tells of its end, and is still there.
+      late = spawn("sh", ["-c", "read x", id], { stdio: ["pipe", "ignore", "ignore"] });
+      writeFileSync(join(folder, "conmon.pid"), String(late.pid));
+      runtime = fixture.runtime();
+      await runtime.open();
+      expect((await runtime.waitForExit(id, AbortSignal.timeout(5000))).state).toMatchObject({ exitCode: 137 });
+    } finally {
+      late?.kill("SIGKILL");
       for (const { id } of runtime.listSandboxes()) await runtime.removeSandbox(id);
       await runtime.close();
       await fixture.dispose();
