@@ -1,7 +1,8 @@
 /** One short manifest for each thing that a pod can ask of its node; what the pod says of itself shows whether it got it. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { canRunContainerd } from "../src/kubelet/runtime/cri/containerd.fixture.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 interface Feature {
@@ -14,7 +15,13 @@ interface Feature {
   says: RegExp;
   /** What `kubectl get pod -o jsonpath=` prints of it then. */
   status?: { path: string; says: RegExp };
+  /** Why a runtime cannot be asked for it. */
+  notIn?: Partial<Record<Runtime, string>>;
 }
+
+/** Each runtime has a node: the built-in one's, and one whose pods run in containerd, by the CRI. */
+const runtimes = canRunContainerd ? (["pinnace", "containerd"] as const) : (["pinnace"] as const);
+type Runtime = (typeof runtimes)[number];
 
 /** What the pods refer to. */
 const objects = `
@@ -43,7 +50,14 @@ kind: RuntimeClass
 metadata: {name: fast}
 handler: crun
 overhead: {podFixed: {cpu: 10m, memory: 1Mi}}
+---
+apiVersion: node.k8s.io/v1
+kind: RuntimeClass
+metadata: {name: of-containerd}
+handler: runc
 `;
+
+const noUserNamespaces = "containerd has had user namespaces for pods since 2.0";
 
 const features: Record<string, Feature> = {
   hostNetwork: { pod: "hostNetwork: true", script: "ip addr", says: /cni0|pods0|: veth/ },
@@ -192,6 +206,7 @@ const features: Record<string, Feature> = {
     says: /\/image\/bin\/sh\n[\s\S]*refused/,
   },
   "user namespace": {
+    notIn: { containerd: noUserNamespaces },
     pod: "hostUsers: false, volumes: [{name: v, emptyDir: {}}, {name: c, configMap: {name: settings}}, {name: i, hostPath: {path: /etc, type: Directory}}]",
     container:
       "volumeMounts: [{name: v, mountPath: /v}, {name: c, mountPath: /c}, {name: i, mountPath: /etc-of-machine, readOnly: true}]",
@@ -200,12 +215,14 @@ const features: Record<string, Feature> = {
     says: /^0 shifted 65536\n0\n0\n0\n0\n0\n0\nbluedefaultuser-namespace$/m,
   },
   "user namespace: root of the pod is nobody on the machine": {
+    notIn: { containerd: noUserNamespaces },
     pod: "hostUsers: false, volumes: [{name: i, hostPath: {path: /proc/1, type: Directory}}]",
     script:
       "mount -t tmpfs none /mnt 2>&1 || echo refused; nc -l -p 80 -e true & sleep 0.2; netstat -ltn | grep -c ':80 '",
     says: /^1$/m,
   },
   "procMount Unmasked, in a user namespace": {
+    notIn: { containerd: noUserNamespaces },
     pod: "hostUsers: false",
     container: "securityContext: {procMount: Unmasked}",
     script: "grep -c '/proc/kcore' /proc/self/mountinfo",
@@ -244,7 +261,7 @@ const features: Record<string, Feature> = {
     pod: "volumes: [{name: v, downwardAPI: {defaultMode: 0400, items: [{path: name, fieldRef: {fieldPath: metadata.name}}, {path: cpu, resourceFieldRef: {containerName: main, resource: requests.cpu, divisor: 1m}, mode: 0444}, {path: memory, resourceFieldRef: {containerName: main, resource: limits.memory}}]}}]",
     container: "resources: {requests: {cpu: 20m}}, volumeMounts: [{name: v, mountPath: /v}]",
     script: "cd /v; cat name cpu; echo; stat -Lc %a name cpu; test $(cat memory) -gt 100000000 && echo allocatable",
-    says: /^files-of-the-downward-api20\n400\n444\nallocatable$/m,
+    says: /^files-of-the-downward-api(?:-in-containerd)?20\n400\n444\nallocatable$/m,
   },
   "one ConfigMap and one Secret in several volumes": {
     pod: "volumes: [{name: a, configMap: {name: settings}}, {name: b, configMap: {name: settings}}, {name: c, secret: {secretName: keys}}, {name: d, secret: {secretName: keys}}, {name: e, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}, {name: f, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}]",
@@ -309,11 +326,22 @@ const features: Record<string, Feature> = {
     says: /refused\nSeccomp:\s*2/,
   },
   "a runtime class": {
+    notIn: { containerd: "this class names crun; runc is the next row's" },
     pod: "runtimeClassName: fast",
     script: "echo ran",
     says: /^ran$/m,
     status: { path: "{.spec.overhead.cpu}", says: /^10m$/ },
   },
+  ...(canRunContainerd
+    ? {
+        "a runtime class of containerd": {
+          notIn: { pinnace: "its program here is crun" },
+          pod: "runtimeClassName: of-containerd",
+          script: "echo ran",
+          says: /^ran$/m,
+        } satisfies Feature,
+      }
+    : {}),
   "dnsPolicy Default": { pod: "dnsPolicy: Default", script: "grep -c cluster.local /etc/resolv.conf", says: /^0$/m },
   "dnsPolicy ClusterFirstWithHostNet": {
     pod: "hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet",
@@ -382,8 +410,8 @@ const features: Record<string, Feature> = {
     },
   },
   "resources of the pod as a whole": {
-    pod: "resources: {limits: {memory: 24Mi, cpu: 500m}}",
-    script: 'x=$(dd if=/dev/zero bs=1M count=200 2>/dev/null | tr "\\0" x); echo $x | wc -c',
+    pod: "resources: {limits: {memory: 64Mi, cpu: 500m}}",
+    script: "x=a; while true; do x=$x$x; done",
     says: /^\s*(Killed\s*)?$/,
     status: {
       path: "{.status.containerStatuses[0].state.terminated.reason} {.status.qosClass}",
@@ -391,6 +419,7 @@ const features: Record<string, Feature> = {
     },
   },
   "read-only in status": {
+    notIn: { containerd: "containerd has had recursive read-only mounts since 2.0" },
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}]",
     script: "touch /v/x 2>&1 || true",
@@ -431,28 +460,39 @@ function givePages(wanted: number): { count: number; giveBack(): void } {
   }
 }
 
-describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
+const config = `nodes:
+- { name: pinnace, role: control-plane, taints: [] }
+${canRunContainerd ? "- { name: containerd, containerRuntime: containerd, taints: [{ key: of-the-table, effect: NoSchedule }] }" : ""}`;
+
+describeCluster("what a pod can ask for", { config }, (cluster) => {
+  const rows = (runtime: Runtime) => Object.entries(features).filter(([, { notIn }]) => !notIn?.[runtime]);
+
   /** A pod's name is its host's name too. */
-  const podName = (title: string) =>
+  const podName = (title: string, runtime: Runtime = "pinnace") =>
     title
       .toLowerCase()
       .replaceAll(/[^a-z0-9]+/g, "-")
-      .slice(0, 63)
-      .replace(/-$/, "");
+      .slice(0, 48)
+      .replace(/-$/, "") + (runtime === "containerd" ? "-in-containerd" : "");
 
   test("all of it is accepted", async () => {
     await cluster.apply(objects);
-    const node = (await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
-    const seccomp = join(cluster.home, "clusters", cluster.name, "nodes", node, "seccomp");
-    mkdirSync(seccomp, { recursive: true });
     const rules = [{ names: ["chmod", "fchmod", "fchmodat", "fchmodat2"], action: "SCMP_ACT_ERRNO" }];
-    writeFileSync(join(seccomp, "no-chmod.json"), JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: rules }));
-    const manifests = Object.entries(features).map(([title, { pod, container, script }]) => {
+    const profile = JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls: rules });
+    for (const node of runtimes) {
+      const seccomp = join(cluster.home, "clusters", cluster.name, "nodes", node, "seccomp");
+      mkdirSync(seccomp, { recursive: true });
+      writeFileSync(join(seccomp, "no-chmod.json"), profile);
+    }
+    const all = runtimes.flatMap((runtime) =>
+      rows(runtime).map(([title, feature]) => ({ title, runtime, ...feature })),
+    );
+    const manifests = all.map(({ title, runtime, pod, container, script }) => {
       // The empty line at the end keeps the last one whole when logs of several pods come together.
-      const whole = `(${script}); code=$?; echo; exit $code`;
+      const whole = `(${script}) 2>&1; code=$?; echo; exit $code`;
       const command = `name: main, image: busybox, command: [sh, -c, ${JSON.stringify(whole)}]`;
-      const spec = `restartPolicy: Never, terminationGracePeriodSeconds: 2, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
-      return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title)}, labels: {asks: "yes"}}\nspec: {${spec.replaceAll("HOME", cluster.home)}}`;
+      const spec = `nodeName: ${runtime}, restartPolicy: Never, terminationGracePeriodSeconds: 2, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
+      return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title, runtime)}, labels: {asks: "yes"}}\nspec: {${spec.replaceAll("HOME", cluster.home)}}`;
     });
     const made = await cluster.kubectlRaw(["create", "--validate=false", "-f", "-"], manifests.join("\n---\n"));
     expect(made.stderr).toBe("");
@@ -473,24 +513,27 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
         const waiting = [...ended].filter(([, rest]) => !/^(Succeeded|Failed)/.test(rest));
         expect(waiting).toEqual([]);
       },
-      60_000,
+      150_000,
     ).catch(() => {}); // Each that has not ended is told below.
     // Of all pods in one: kubectl takes longer to start than to read.
-    const all = await cluster.kubectl`logs -l asks=yes -c main --prefix --tail=-1`;
+    const all = await cluster.kubectl`logs -l asks=yes -c main --prefix --tail=-1 --ignore-errors`;
     for (const line of all.split("\n")) {
       const [, name, text = ""] = /^\[pod\/([^/]+)\/main\] (.*)$/.exec(line) ?? [];
       if (name) logs.set(name, logs.has(name) ? `${logs.get(name)}\n${text}` : text);
     }
-  }, 120_000);
+  }, 180_000);
 
-  for (const [title, { says, status }] of Object.entries(features)) {
-    test(title, async () => {
-      const name = podName(title);
+  describe.each([...runtimes])("in %s", (runtime) => {
+    test.each(rows(runtime))("%s", async (title, { says, status }) => {
+      const name = podName(title, runtime);
       expect(ended.get(name)).toMatch(/^(Succeeded|Failed)/);
       expect(logs.get(name) ?? "", ended.get(name)).toMatch(says);
       if (status) expect(await cluster.kubectl`get pod ${name} -o ${`jsonpath=${status.path}`}`).toMatch(status.says);
     });
-  }
+
+    for (const [title, { notIn }] of Object.entries(features))
+      if (notIn?.[runtime]) test.skip(`${title} (${notIn[runtime]})`, () => {});
+  });
 
   const refused: Record<string, { spec: string; says: RegExp }> = {
     "an unsafe sysctl": {
@@ -508,9 +551,8 @@ describeCluster("what a pod can ask for", { nodes: 1 }, (cluster) => {
   };
   test.concurrent.each(Object.entries(refused))("%s is refused", async (title, { spec, says }) => {
     const name = `refused-${podName(title)}`;
-    const node = await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`;
     await cluster.apply(
-      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec.replace("NODE", node.trim())}}`,
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec.replace("NODE", "pinnace")}}`,
     );
     await eventually(
       () => cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.reason} {.status.message}"}`,

@@ -13,7 +13,9 @@ import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { serveHealth } from "../kube-proxy/health-server.ts";
 import { Proxier } from "../kube-proxy/proxier.ts";
 import { informedServiceSource } from "../kube-proxy/service-source.ts";
+import { GrpcChannel } from "../kubelet/grpc/channel.ts";
 import type { ImageService } from "../kubelet/images/image-service.ts";
+import type { ImageStore } from "../kubelet/images/image-store.ts";
 import { SimulatedImages } from "../kubelet/images/simulated-images.ts";
 import { type Kubelet, startKubelet } from "../kubelet/kubelet.ts";
 import { machineFacts } from "../kubelet/machine-facts.ts";
@@ -21,11 +23,16 @@ import { CniPodNetwork } from "../kubelet/network/cni-pod-network.ts";
 import { HostPorts } from "../kubelet/network/host-ports.ts";
 import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-network.ts";
 import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
+import { RuntimeNetwork } from "../kubelet/network/runtime-network.ts";
 import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
 import type { NodeFolders } from "../kubelet/paths.ts";
 import type { PodObject } from "../kubelet/pod-state.ts";
 import { simulatedAction } from "../kubelet/probes/action.ts";
 import type { ContainerRuntime } from "../kubelet/runtime/container-runtime.ts";
+import { startContainerd } from "../kubelet/runtime/cri/containerd-daemon.ts";
+import { ContainerdImages } from "../kubelet/runtime/cri/containerd-images.ts";
+import { CriImages } from "../kubelet/runtime/cri/cri-images.ts";
+import { CriRuntime } from "../kubelet/runtime/cri/cri-runtime.ts";
 import type { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { OciRuntime } from "../kubelet/runtime/oci/oci-runtime.ts";
 import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime.ts";
@@ -46,7 +53,7 @@ import { kubernetesVersion } from "./version.ts";
 /** What all local nodes of one cluster share. */
 export interface NodeMachine {
   oci: OciMachine;
-  images: ImageService;
+  images: ImageStore;
 }
 
 export interface NodeOptions extends Surroundings {
@@ -63,7 +70,7 @@ export interface NodeOptions extends Surroundings {
 
 export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
   const { plan, node, paths, clock, random, log, signal } = options;
-  const { runtime, images, network: bareNetwork } = partsOf(options);
+  const { runtime, images, network: bareNetwork } = await partsOf(options);
   const network = isolating(bareNetwork, options);
   const folders = foldersOf(paths, node);
   const hostPorts = node.kind === "local" ? new HostPorts(nodeNetnsPath(plan.name, node.name)) : undefined;
@@ -159,11 +166,14 @@ function dnsOf({ metadata, spec }: PodObject, { network }: ClusterPlan) {
   return { servers: nameservers, searches, options };
 }
 
-function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions): {
+interface NodeParts {
   runtime: ContainerRuntime;
   images: ImageService;
   network: PodNetwork;
-} {
+}
+
+async function partsOf(options: NodeOptions): Promise<NodeParts> {
+  const { plan, node, paths, machine, clock, random, log } = options;
   if (node.kind === "simulated" || !machine) {
     return {
       runtime: new SimulatedRuntime({ clock, random }),
@@ -171,6 +181,7 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
       network: new SimulatedPodNetwork(podRangesOf(node)),
     };
   }
+  if (node.containerRuntime === "containerd") return containerdParts(options, machine);
   const folder = join(paths.nodes, node.name, "runtime");
   return {
     runtime: new OciRuntime({
@@ -184,6 +195,24 @@ function partsOf({ plan, node, paths, machine, clock, random, log }: NodeOptions
     images: machine.images,
     network: podNetworkOf(plan, node, paths),
   };
+}
+
+/** A containerd of the node's own. It makes the pods' network, too. */
+async function containerdParts(options: NodeOptions, machine: NodeMachine): Promise<NodeParts> {
+  const { plan, node, paths, clock, signal, networkPolicy } = options;
+  const folder = join(paths.nodes, node.name, "containerd");
+  const netns = nodeNetnsPath(plan.name, node.name);
+  const log = options.log.with({ component: "containerd", node: node.name });
+  const podCIDRs = podRangesOf(node);
+  const socket = await startContainerd({ netnsPath: netns, folder, podCIDRs, clock, log, signal });
+  const channel = new GrpcChannel(socket, clock);
+  const cri = new CriImages(channel, clock);
+  const images = new ContainerdImages({ cri, machine: machine.images, socket, folder: join(folder, "images"), clock });
+  await images.open();
+  const dial = (host: string, port: number) => connectIn(netns, host, port);
+  const runtime = new CriRuntime({ channel, images, clock, logger: log, dial });
+  const isolate = networkPolicy && ((uid: string, ips: readonly string[]) => networkPolicy.attached(uid, ips, signal));
+  return { runtime, images, network: new RuntimeNetwork(isolate) };
 }
 
 /** The built-in network, or the CNI plugins that the configuration names. */
@@ -202,7 +231,7 @@ function podNetworkOf(plan: ClusterPlan, node: NodePlan, paths: ClusterPaths): P
 
 /** A pod's first process meets the policies that isolate the pod. */
 function isolating(network: PodNetwork, { networkPolicy, signal }: NodeOptions): PodNetwork {
-  if (!networkPolicy) return network;
+  if (!networkPolicy || network.attached) return network;
   return {
     async attach(podUid, pod) {
       const attachment = await network.attach(podUid, pod);

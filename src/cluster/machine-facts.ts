@@ -1,6 +1,7 @@
 /** Reads what a plan must respect: ranges and ports that are taken on this machine. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { missingForContainerd } from "../kubelet/runtime/cri/containerd-daemon.ts";
 import { readClaims } from "./cluster-lock.ts";
 import type { ClusterConfig } from "./config/cluster-config.ts";
 import type { MachineFacts } from "./config/plan-cluster.ts";
@@ -29,6 +30,7 @@ export async function readMachineFacts(home: string, wanted: ClusterConfig["apiS
     takenPorts,
     freeApiPort: await freePort(6443, takenPorts),
     canRunLocalNodes: missing(checkPrerequisites()).length === 0,
+    missingForContainerd: missingForContainerd(),
     hasIpv6: existsSync("/proc/net/if_inet6"),
   };
 }

@@ -20,6 +20,7 @@ export async function takeDownCluster(cluster: string, paths: ClusterPaths, cloc
   // Only root can have made more than files: others' clusters are simulated.
   if (process.getuid?.() === 0) {
     await killAll(() => [...processesIn(cgroupFolders(cluster)), ...processesOf(paths.root)], clock);
+    removeShimSockets(paths);
     unmountAll(paths.root);
     await takeDownLan(cluster);
     await removeCgroups(cluster, clock);
@@ -43,13 +44,15 @@ function* processesIn(cgroups: readonly string[]): Iterable<number> {
   }
 }
 
-/** conmon and the standby of DNS are in no pod's cgroup, but work for the cluster's folder, which their command lines name. */
+/** conmon, containerd with its shims and the standby of DNS are in no pod's cgroup, but work for the cluster's folder, which their command lines name. */
 function* processesOf(root: string): Iterable<number> {
   for (const pid of entriesOf("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     const command = readText(`/proc/${pid}/cmdline`);
     const program = command.split("\0")[0] ?? "";
-    const isOurs = /(^|\/)(conmon|crun|runc)$/.test(program) || command.includes(`\0${dnsStandbyVerb}\0`);
+    const isOurs =
+      /(^|\/)(conmon|crun|runc|containerd|containerd-shim-runc-v2)$/.test(program) ||
+      command.includes(`\0${dnsStandbyVerb}\0`);
     if (isOurs && command.includes(`${root}/`)) yield Number(pid);
   }
 }
@@ -69,6 +72,21 @@ async function killAll(find: () => Iterable<number>, clock: Clock): Promise<void
     await sleep(clock, 5);
   }
   throw new Error(`processes of the cluster do not end: ${[...new Set(find())].join(", ")}`);
+}
+
+/** containerd's shims listen outside its folders, and can no more tidy up. */
+function removeShimSockets({ nodes }: ClusterPaths): void {
+  for (const node of entriesOf(nodes)) {
+    const tasks = join(nodes, node, "containerd/state/io.containerd.runtime.v2.task/k8s.io");
+    for (const task of entriesOf(tasks)) {
+      const address = readText(join(tasks, task, "address"))
+        .trim()
+        .replace(/^unix:\/\//, "");
+      if (address.startsWith("/run/containerd/s/")) rmSync(address, { force: true });
+    }
+    if (entriesOf(tasks).length > 0)
+      for (const folder of ["/run/containerd/s", "/run/containerd"]) removeIfEmpty(folder);
+  }
 }
 
 /** The kernel keeps a cgroup busy for a moment after its last process has ended. */

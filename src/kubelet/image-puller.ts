@@ -58,7 +58,7 @@ export async function ensureImage(
   const startedAtMs = clock.now();
   try {
     const credentials = credentialsFor(resolved.requested, await pullSecrets());
-    const image = await images.pull(name, { credentials, signal });
+    const image = await images.pull(name, { credentials, signal, ...(policy === "Always" ? { anew: true } : {}) });
     const took = goDuration(Math.floor(clock.now() - startedAtMs));
     recordSubstitute(images.resolve(name));
     record(

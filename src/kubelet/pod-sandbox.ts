@@ -51,10 +51,11 @@ async function sandboxWithNetwork(
   attempt: number,
   handler: { runtimeHandler?: string },
 ): Promise<PodEvent> {
-  const { runtime, hostPorts } = pod.node;
+  const { runtime, network, hostPorts } = pod.node;
   const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, undefined), ...handler });
   const ips = [...(runtime.sandboxStatus(id)?.ips ?? [])];
   try {
+    await network.attached?.(pod.state.pod.metadata.uid, ips);
     await hostPorts?.open(pod.state.pod, ips);
     writeHostsFile(pod, ips);
   } catch (error) {

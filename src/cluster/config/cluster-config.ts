@@ -15,6 +15,8 @@ export interface ClusterConfig {
   kind: "Cluster";
   name?: string;
   nodes?: NodeConfig[];
+  /** What runs the containers of local nodes that do not say it themselves. Default: pinnace. */
+  containerRuntime?: ContainerRuntimeName;
   network?: {
     lan?: string;
     podCIDR?: string;
@@ -145,6 +147,7 @@ export interface NodeConfig {
   name: string;
   role?: NodeRole;
   kind?: NodeKind;
+  containerRuntime?: ContainerRuntimeName;
   address?: string;
   podCIDR?: string;
   labels?: Record<string, string>;
@@ -153,6 +156,8 @@ export interface NodeConfig {
 
 export type NodeRole = "control-plane" | "worker";
 export type NodeKind = "local" | "simulated";
+/** The built-in one (conmon with crun or runc), or a containerd of the node's own, by the CRI. */
+export type ContainerRuntimeName = "pinnace" | "containerd";
 export type LoadBalancerProvider = "none" | "metallb" | "cloud";
 
 export type IngressProvider = "nginx" | "none";
@@ -231,6 +236,8 @@ export interface NodePlan {
   name: string;
   role: NodeRole;
   kind: NodeKind;
+  /** Absent: the built-in one. */
+  containerRuntime?: "containerd";
   address: string;
   podCIDR: string;
   /** Where the cluster has both families. */

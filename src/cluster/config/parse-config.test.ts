@@ -64,6 +64,21 @@ test.each([
     'lab.yaml:3: network.ipv6.lan: "10.0.0.0/24" is not valid: use an IPv6 range, such as "fd00:0:2::/64"',
   ],
   [
+    "a runtime for a node that runs no containers",
+    `${head}nodes:\n- name: a\n  kind: simulated\n  containerRuntime: containerd\n`,
+    "lab.yaml:6: nodes[0].containerRuntime: a simulated node runs no containers; leave it out, or make the node's kind local",
+  ],
+  [
+    "containerd beside CNI plugins of one's own",
+    `${head}containerRuntime: containerd\nnetwork: { cni: {} }\n`,
+    "lab.yaml:3: containerRuntime: containerd sets up its pods' network itself: it does not go with network.cni",
+  ],
+  [
+    "a runtime that nobody knows",
+    `${head}containerRuntime: cri-o\n`,
+    'lab.yaml:3: containerRuntime: "cri-o" is not one of pinnace, containerd',
+  ],
+  [
     "a list where a mapping belongs",
     "- 1\n",
     'lab.yaml:1: expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"',

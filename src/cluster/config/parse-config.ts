@@ -142,6 +142,7 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
       });
   }
   mistakes.push(
+    ...runtimeMistakes(config),
     ...overlapMistakes(config),
     ...ipv6Mistakes(config),
     ...portRangeMistakes(config),
@@ -149,6 +150,25 @@ function planMistakes(config: ClusterConfig): { path: Path; message: string }[] 
     ...featureSwitchMistakes(config),
   );
   mistakes.push(...schedulerMistakes(config), ...storeMistakes(config.store), ...leaderElectionMistakes(config));
+  return mistakes;
+}
+
+/** What runs no containers has no runtime; and containerd brings the pods' network with it. */
+function runtimeMistakes({ nodes = [], containerRuntime, network }: ClusterConfig): { path: Path; message: string }[] {
+  const mistakes: { path: Path; message: string }[] = [];
+  for (const [i, node] of nodes.entries()) {
+    if (node.containerRuntime && node.kind === "simulated")
+      mistakes.push({
+        path: ["nodes", i, "containerRuntime"],
+        message: "a simulated node runs no containers; leave it out, or make the node's kind local",
+      });
+  }
+  const path = [
+    ...(containerRuntime === "containerd" ? [["containerRuntime"]] : []),
+    ...nodes.flatMap((node, i) => (node.containerRuntime === "containerd" ? [["nodes", i, "containerRuntime"]] : [])),
+  ][0];
+  if (network?.cni && path)
+    mistakes.push({ path, message: "containerd sets up its pods' network itself: it does not go with network.cni" });
   return mistakes;
 }
 

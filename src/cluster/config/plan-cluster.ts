@@ -23,6 +23,8 @@ export interface MachineFacts {
   freeApiPort: number;
   /** False where namespaces are not permitted: then nodes are simulated unless the file says otherwise. */
   canRunLocalNodes: boolean;
+  /** Programs and plugins that a node with containerd needs and this machine has not. Absent: it has all. */
+  missingForContainerd?: readonly string[];
   /** False where the kernel has no IPv6. Absent: it has. */
   hasIpv6?: boolean;
 }
@@ -49,7 +51,13 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
   refuseConflicts(config, lan, facts);
   const hostAddress = pickHostAddress(lan, nodeConfigs);
   const ipv6 = planIpv6(config, lan, hostAddress);
-  const nodes = planNodes(nodeConfigs, lan, hostAddress, podCIDR, facts.canRunLocalNodes);
+  const nodes = planNodes(nodeConfigs, config.containerRuntime, lan, hostAddress, podCIDR, facts.canRunLocalNodes);
+  const contained = nodes.find((node) => node.containerRuntime === "containerd");
+  if (contained && facts.missingForContainerd?.length) {
+    throw new PlanError(
+      `node "${contained.name}" is to run its pods in containerd, but this machine lacks ${facts.missingForContainerd.join(", ")}: install the packages containerd and containernetworking-plugins, or leave out containerRuntime`,
+    );
+  }
   return {
     name,
     nodes: ipv6 ? withIpv6(nodes, lan, ipv6) : nodes,
@@ -130,6 +138,7 @@ function refuseConflicts(config: ClusterConfig, lan: string, facts: MachineFacts
 
 function planNodes(
   configs: readonly NodeConfig[],
+  containerRuntime: ClusterConfig["containerRuntime"],
   lan: string,
   hostAddress: string,
   podCIDR: string,
@@ -147,10 +156,13 @@ function planNodes(
     takenAddresses.add(address);
     const podRange = node.podCIDR ?? nextPodCidr(podCIDR, takenPodCidrs);
     takenPodCidrs.push(podRange);
+    const kind = node.kind ?? (canRunLocalNodes ? "local" : "simulated");
+    const runtime = node.containerRuntime ?? containerRuntime;
     return {
       name: node.name,
       role,
-      kind: node.kind ?? (canRunLocalNodes ? "local" : "simulated"),
+      kind,
+      ...(kind === "local" && runtime === "containerd" ? { containerRuntime: runtime } : {}),
       address,
       podCIDR: podRange,
       labels: node.labels ?? {},

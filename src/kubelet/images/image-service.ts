@@ -48,6 +48,8 @@ export interface ResolvedImage {
 }
 
 export interface PullOptions {
+  /** Ask the registry even where an image of that name is at hand elsewhere on the machine: pull policy Always. */
+  anew?: boolean;
   credentials?: readonly RegistryCredentials[];
   signal?: AbortSignal;
   onProgress?: (progress: PullProgress) => void;

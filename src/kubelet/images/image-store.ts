@@ -244,6 +244,13 @@ export class ImageStore implements ImageService {
     return stored(record, this.content);
   }
 
+  /** An image's config as it came, and its layers' folders, the lowest first: for handing it to another store. */
+  contents(imageId: string): { config: Buffer; layers: string[] } {
+    const record = this.#findById(imageId);
+    if (!record) throw new ImageError("NotFound", `image "${imageId}": not found`);
+    return { config: this.content.read(record.id), layers: record.diffIds.map((diffId) => this.layers.path(diffId)) };
+  }
+
   /** Takes in what `docker save` wrote, or an OCI archive. Rejects with reason "Corrupt" when it is neither. */
   async load(file: string): Promise<(StoredImage & { loadedAs: string[] })[]> {
     const temporary = join(this.#options.folder, "loading", this.#options.random.uuid());

@@ -66,6 +66,11 @@ function catalogue(): Record<string, (from: Ingredients) => Promise<Recipe>> {
     "hello-server:1.0": (from) => echo(from, { port: 8080, answer: "Hello, world!\n" }),
     "hello-server:1.2": (from) => echo(from, { port: 8080, answer: "Hello, world! Let's learn Kubernetes!\n" }),
     "nginx:1": nginx,
+    /** Holds a pod's namespaces open for containerd, and buries who dies in a shared one. */
+    "pause:1": async (from) => ({
+      layers: [await from.base()],
+      config: { Entrypoint: ["/bin/ash", "-c", pause], Env: [path], Labels: labels("waits, and does nothing else") },
+    }),
     "busybox:1": async (from) => ({
       layers: [await from.base(), await from.tools(["curl"])],
       config: { Cmd: ["sh"], Env: [path], Labels: labels("busybox and curl") },
@@ -205,6 +210,9 @@ async function echo(from: Ingredients, { port, answer }: { port: number; answer:
     },
   };
 }
+
+/** The shell's wait collects whoever has lost their parent. */
+const pause = "sleep 2147483647 & while :; do wait; done";
 
 /** One process of one and a half megabytes of its own; its configuration goes where even a read-only container can write. */
 const nginxEcho = `#!/bin/sh

@@ -16,6 +16,8 @@ import { createNetns, deleteNetns, inNetns, listNetns, netnsPath } from "../../b
 export interface PodNetwork {
   /** Gives the pod a namespace and addresses. For a pod that is attached already it answers with what it has. Rejects with NoFreeAddress when the pod CIDR is used up. */
   attach(podUid: string, pod?: PodIdentity): Promise<PodAttachment>;
+  /** Of networks that the runtime makes: told what it gave, to be awaited before the pod's first process. */
+  attached?: ((podUid: string, ips: readonly string[]) => Promise<void>) | undefined;
   /** Takes both away. No error when there is nothing. */
   detach(podUid: string): Promise<void>;
   /** The attachments that a server before this one left, to adopt or to detach. */

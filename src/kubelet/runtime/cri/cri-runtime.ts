@@ -40,7 +40,7 @@ import { followExits } from "./exit-news.ts";
 
 export interface CriRuntimeOptions {
   channel: GrpcChannel;
-  images?: Pick<ImageService, "hold" | "release">;
+  images?: Pick<ImageService, "hold" | "release" | "status">;
   clock: Clock;
   logger: Logger;
   /** How the runtime's streaming server is reached, which listens on a loopback address of its own. Default: from here. */
@@ -62,6 +62,8 @@ interface Container {
 
 /** Runtimes answer these at once or never; stops and pulls take their time. */
 const answerMs = 120_000;
+/** As often as upstream's kubelet looks. */
+const longestAskMs = 1000;
 
 export class CriRuntime implements ContainerRuntime {
   readonly makesNetworks = true;
@@ -106,7 +108,7 @@ export class CriRuntime implements ContainerRuntime {
       channel: this.#channel,
       clock: this.#clock,
       signal: this.#closing.signal,
-      onChange: (id) => void this.#changed(id as ContainerId),
+      onChange: (id, hasEnded) => void this.#changed(id as ContainerId, hasEnded),
       onGap: () =>
         void this.#relist().catch((error: Error) =>
           this.#logger.warn("asking the container runtime for its containers failed", { error: error.message }),
@@ -490,22 +492,22 @@ export class CriRuntime implements ContainerRuntime {
     );
   }
 
-  /** The runtime's own books follow the event: it is asked until they have. */
-  async #changed(id: ContainerId): Promise<void> {
+  /** The runtime's own books follow the event, on a busy machine after long: it is asked until they have. */
+  async #changed(id: ContainerId, hasEnded: boolean): Promise<void> {
     for (let waitMs = 5; this.#containers.has(id) && !this.#closing.signal.aborted; waitMs *= 2) {
       try {
         await this.#learn(id);
       } catch {
         return; // It is gone, or the runtime is, and then everything is asked for again.
       }
-      if (this.#containers.get(id)?.status.state.kind === "exited" || waitMs > 5000) return;
-      await sleep(this.#clock, waitMs, this.#closing.signal).catch(() => {});
+      if (this.#containers.get(id)?.status.state.kind === "exited" || (!hasEnded && waitMs > 5000)) return;
+      await sleep(this.#clock, Math.min(waitMs, longestAskMs), this.#closing.signal).catch(() => {});
     }
   }
 
   async #untilEnded(id: ContainerId): Promise<void> {
     if (this.#containers.get(id)?.status.state.kind === "created") return;
-    await this.#changed(id);
+    await this.#changed(id, true);
   }
 
   async #learn(id: ContainerId, made?: { sandbox: SandboxId; config: ContainerConfig }): Promise<void> {
@@ -522,7 +524,7 @@ export class CriRuntime implements ContainerRuntime {
       sandbox: base.sandbox,
       podUid: this.#sandboxes.get(base.sandbox)?.status.config.pod.uid ?? "",
       config: base.config,
-      imageId: status.image_ref,
+      imageId: this.#images?.status(status.image_ref)?.digests[0] ?? status.image_ref,
       createdAtMs: milliseconds(status.created_at),
       state: stateOf(status, pidOf(info)),
     };

@@ -12,8 +12,8 @@ export interface ExitNewsOptions {
   channel: GrpcChannel;
   clock: Clock;
   signal: AbortSignal;
-  /** A container has ended, or something else has changed with it. */
-  onChange(containerId: string): void;
+  /** A container has ended, or where the runtime did not say so much, something has changed with it. */
+  onChange(containerId: string, hasEnded: boolean): void;
   /** Anything may have changed. */
   onGap(): void;
 }
@@ -41,7 +41,8 @@ export async function followExits(options: ExitNewsOptions): Promise<void> {
 /** Until the runtime ends it, perhaps with itself. False when the runtime has none. */
 async function anyStream({ channel, signal, onChange }: ExitNewsOptions): Promise<boolean> {
   try {
-    for await (const { container_id } of channel.stream(cri.getContainerEvents, {}, { signal })) onChange(container_id);
+    for await (const { container_id, container_event_type } of channel.stream(cri.getContainerEvents, {}, { signal }))
+      onChange(container_id, container_event_type === containerStopped);
     return true;
   } catch (error) {
     if (!isGrpcError(error, grpcCode.unimplemented)) throw error;
@@ -51,7 +52,7 @@ async function anyStream({ channel, signal, onChange }: ExitNewsOptions): Promis
       if (!event) continue;
       const { container_id, id } = taskExit.decode(event.value);
       // The end of a command that was run in it is none of its own.
-      if (id === container_id) onChange(container_id);
+      if (id === container_id) onChange(container_id, true);
     }
     return true;
   } catch (error) {
@@ -61,5 +62,7 @@ async function anyStream({ channel, signal, onChange }: ExitNewsOptions): Promis
 }
 
 const exitsOfPods = ['namespace=="k8s.io",topic=="/tasks/exit"'];
+/** CRI's CONTAINER_STOPPED_EVENT. */
+const containerStopped = 2;
 const relistMs = 1000;
 const retry = { initialMs: 100, maximumMs: 5000 };

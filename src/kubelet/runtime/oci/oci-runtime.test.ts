@@ -154,7 +154,12 @@ if (isPossible && findProgram("crun")) {
         cgroupParent: `${fixture.cgroupParent}/u`,
       });
       const image = { imageId: "test", imageName: "test" };
-      const id = await runtime.createContainer(sandbox, { name: "main", attempt: 0, ...image, command: ["sleep", "99"] });
+      const id = await runtime.createContainer(sandbox, {
+        name: "main",
+        attempt: 0,
+        ...image,
+        command: ["sleep", "99"],
+      });
       await runtime.startContainer(id);
       await runtime.close();
       const folder = join(fixture.folder, ".run/node/containers", id);
