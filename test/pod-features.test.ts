@@ -491,7 +491,7 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
       // The empty line at the end keeps the last one whole when logs of several pods come together.
       const whole = `(${script}) 2>&1; code=$?; echo; exit $code`;
       const command = `name: main, image: busybox, command: [sh, -c, ${JSON.stringify(whole)}]`;
-      const spec = `nodeName: ${runtime}, restartPolicy: Never, terminationGracePeriodSeconds: 2, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
+      const spec = `nodeSelector: {kubernetes.io/hostname: ${runtime}}, tolerations: [{operator: Exists}], restartPolicy: Never, terminationGracePeriodSeconds: 2, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
       return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title, runtime)}, labels: {asks: "yes"}}\nspec: {${spec.replaceAll("HOME", cluster.home)}}`;
     });
     const made = await cluster.kubectlRaw(["create", "--validate=false", "-f", "-"], manifests.join("\n---\n"));
@@ -538,15 +538,15 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
   const refused: Record<string, { spec: string; says: RegExp }> = {
     "an unsafe sysctl": {
       spec: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}]}, containers: [{name: c, image: busybox}]",
-      says: /^Failed SysctlForbidden forbidden sysctl: "kernel.msgmax" not allowlisted/,
+      says: /^SysctlForbidden Failed SysctlForbidden forbidden sysctl: "kernel.msgmax" not allowlisted/,
     },
     "too much CPU for the node it is bound to": {
       spec: "nodeName: NODE, containers: [{name: c, image: busybox, resources: {requests: {cpu: '4000'}}}]",
-      says: /^Failed OutOfcpu Pod was rejected: Node didn't have enough resource: cpu, requested: 4000000/,
+      says: /^OutOfcpu Failed OutOfcpu Pod was rejected: Node didn't have enough resource: cpu, requested: 4000000/,
     },
     "the wrong node": {
       spec: "nodeName: NODE, nodeSelector: {no: such}, containers: [{name: c, image: busybox}]",
-      says: /^Failed NodeAffinity /,
+      says: /^NodeAffinity Failed NodeAffinity /,
     },
   };
   test.concurrent.each(Object.entries(refused))("%s is refused", async (title, { spec, says }) => {
@@ -554,8 +554,10 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
     await cluster.apply(
       `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec.replace("NODE", "pinnace")}}`,
     );
+    const word = async () => (await cluster.kubectl`get pod ${name} --no-headers`).split(/ +/)[2];
     await eventually(
-      () => cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.reason} {.status.message}"}`,
+      async () =>
+        `${await word()} ${await cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.reason} {.status.message}"}`}`,
       (text) => expect(text).toMatch(says),
     );
   });

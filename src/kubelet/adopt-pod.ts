@@ -43,7 +43,13 @@ export function adoptPod(pod: PodObject, records: RuntimeRecords, runtimeName: s
         : { kind: "none", attempt: latest ? latest.config.attempt + 1 : 0 },
     ...(hasEnded ? { stage: isReady || isRunning ? stoppingAgain(now) : ({ kind: "finished" } as const) } : {}),
     ...(hasEnded && pod.status?.reason
-      ? { verdict: { reason: pod.status.reason, message: pod.status.message ?? "" } }
+      ? {
+          verdict: {
+            reason: pod.status.reason,
+            message: pod.status.message ?? "",
+            ...(pod.status.containerStatuses ? {} : { isRefusal: true }),
+          },
+        }
       : {}),
   };
 }

@@ -39,6 +39,8 @@ export interface Verdict {
   readonly message: string;
   /** The node took its place away: told in the DisruptionTarget condition. */
   readonly isDisruption?: boolean;
+  /** The node did not take it on: nothing is told of its containers. */
+  readonly isRefusal?: boolean;
 }
 
 /** A pod moves down this list and never back. */

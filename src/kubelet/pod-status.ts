@@ -55,9 +55,13 @@ export function podStatus(
     ...(previous?.nominatedNodeName ? { nominatedNodeName: previous.nominatedNodeName } : {}),
     ...(node.hostIPs[0] ? { hostIP: node.hostIPs[0], hostIPs: node.hostIPs.map((ip) => ({ ip })) } : {}),
     startTime: rfc3339(state.startTimeMs),
-    ...(initContainers.length > 0 ? { initContainerStatuses: initContainers } : {}),
-    containerStatuses: containers,
-    ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
+    ...(state.verdict?.isRefusal
+      ? {}
+      : {
+          ...(initContainers.length > 0 ? { initContainerStatuses: initContainers } : {}),
+          containerStatuses: containers,
+          ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
+        }),
     qosClass: previous?.qosClass ?? podQosClass(pod),
   };
   const { sandbox } = state;
