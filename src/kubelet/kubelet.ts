@@ -147,6 +147,7 @@ class RunningKubelet {
   readonly #logs: LogKeeper;
   readonly #staticPods: StaticPods | undefined;
   readonly #plugins: PluginRegistration | undefined;
+  readonly #csiDrivers: CsiDrivers;
   readonly #draDrivers: DraDrivers;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
@@ -178,7 +179,7 @@ class RunningKubelet {
     });
     const { pluginFolder } = options;
     const forPlugins = { nodeName: node.name, client, clock, log, signal };
-    const csiDrivers = new CsiDrivers({ ...forPlugins, nodeUid: () => this.#registration?.uid ?? "" });
+    this.#csiDrivers = new CsiDrivers({ ...forPlugins, nodeUid: () => this.#registration?.uid ?? "" });
     this.#draDrivers = new DraDrivers({
       ...forPlugins,
       ...(options.driverPatienceMs === undefined ? {} : { patienceMs: options.driverPatienceMs }),
@@ -191,7 +192,7 @@ class RunningKubelet {
         ? undefined
         : new PluginRegistration({
             folder: pluginFolder,
-            handlers: [csiDrivers, this.#draDrivers],
+            handlers: [this.#csiDrivers, this.#draDrivers],
             clock,
             log,
             signal,
@@ -200,7 +201,7 @@ class RunningKubelet {
       ...this.#options,
       csi:
         this.#plugins &&
-        new CsiVolumes({ plugins: csiDrivers, client, nodeName: node.name, root: options.folders.root }),
+        new CsiVolumes({ plugins: this.#csiDrivers, client, nodeName: node.name, root: options.folders.root }),
       claims:
         this.#plugins &&
         new PodDevices({ drivers: this.#draDrivers, client, folder: join(options.folders.root, "dra") }),
@@ -346,6 +347,7 @@ class RunningKubelet {
     if (signal.aborted) return;
     if (this.#plugins) {
       this.#plugins.start();
+      void this.#csiDrivers.announce();
       void this.#draDrivers.removeOldSlices();
     }
     void registration.run();

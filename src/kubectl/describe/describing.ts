@@ -47,19 +47,27 @@ export function writeHead(
   if (annotations) writeAnnotations(outline, metadata.annotations);
 }
 
+const annotationWidth = 140;
+
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}...` : text;
+}
+
 /** What apply remembers is left out; long values go on lines of their own. */
 export function writeAnnotations(outline: Outline, annotations: Record<string, string> = {}): void {
   const shown = Object.entries(annotations)
     .filter(([key]) => key !== "kubectl.kubernetes.io/last-applied-configuration")
     .sort(([a], [b]) => (a < b ? -1 : 1));
   if (shown.length === 0) outline.line(0, "Annotations:\t<none>");
-  for (const [i, [key, value]] of shown.entries()) {
+  for (const [i, [key, text]] of shown.entries()) {
     const head = i === 0 ? "Annotations:" : "";
+    const value = text.replace(/\n$/, "");
     const lines = value.split("\n");
-    if (lines.length === 1 && value.length + key.length < 140) outline.line(0, `${head}\t${key}: ${value}`);
+    if (lines.length === 1 && key.length + value.length + 2 <= annotationWidth)
+      outline.line(0, `${head}\t${key}: ${value}`);
     else {
       outline.line(0, `${head}\t${key}:`);
-      for (const line of lines) outline.line(0, `\t  ${line.length > 140 ? `${line.slice(0, 137)}...` : line}`);
+      for (const line of lines) outline.line(0, `\t  ${shortened(line, annotationWidth - 2)}`);
     }
   }
 }

@@ -27,6 +27,10 @@ export interface CsiDriversOptions {
 }
 
 const answerMs = 15_000;
+/** Of volumes in pods' own words, those that CSI drivers have taken over, as upstream's kubelets say. */
+const migratedPlugins = ["aws-ebs", "azure-disk", "azure-file", "cinder", "gce-pd", "portworx-volume", "vsphere-volume"]
+  .map((plugin) => `kubernetes.io/${plugin}`)
+  .join(",");
 const annotation = "csi.volume.kubernetes.io/nodeid";
 
 export class CsiDrivers implements PluginHandler {
@@ -44,6 +48,21 @@ export class CsiDrivers implements PluginHandler {
     const driver = this.#drivers.get(name);
     if (!driver) throw new Error(`driver name ${name} not found in the list of registered CSI drivers`);
     return driver;
+  }
+
+  /** Every node has a CSINode, with or without drivers. Call when the Node is registered; a problem is logged. */
+  async announce(): Promise<void> {
+    const { client, nodeName, signal, log } = this.#options;
+    await client
+      .get(CSINodes, { name: nodeName }, { signal })
+      .catch((error: unknown) => {
+        if (isNotFound(error)) return this.#create({ drivers: [] }, this.#options.nodeUid());
+        throw error;
+      })
+      .catch((error: Error) => {
+        if (!isAlreadyExists(error) && !signal.aborted)
+          log.warn("writing the CSINode failed", { error: error.message });
+      });
   }
 
   async register({ name, endpoint, versions }: PluginInfo): Promise<void> {
@@ -120,8 +139,14 @@ export class CsiDrivers implements PluginHandler {
       await client.update(CSINodes, { ...known, spec }, { signal });
       return;
     }
+    await this.#create(spec, uid);
+  }
+
+  async #create(spec: CSINodeSpec, uid: string): Promise<void> {
+    const { client, nodeName, signal } = this.#options;
     const ownerReferences = [{ apiVersion: "v1", kind: "Node", name: nodeName, uid }];
-    await client.create(CSINodes, { metadata: { name: nodeName, ownerReferences }, spec }, { signal });
+    const annotations = { "storage.alpha.kubernetes.io/migrated-plugins": migratedPlugins };
+    await client.create(CSINodes, { metadata: { name: nodeName, ownerReferences, annotations }, spec }, { signal });
   }
 
   #close(): void {
