@@ -106,7 +106,8 @@ function hintZones(
 }
 
 function hasZoneHints({ endpoints }: DeepReadonly<EndpointSlice>): boolean {
-  return endpoints?.some(({ hints }) => hints?.forZones?.length) ?? false;
+  // Those with a node as well come from `trafficDistribution`.
+  return endpoints?.some(({ hints }) => hints?.forZones?.length && !hints.forNodes?.length) ?? false;
 }
 
 /** The Service's endpoints of one address type, grouped by the ports they serve. */
