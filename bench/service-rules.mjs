@@ -99,11 +99,11 @@ class GeneratedServices {
   }
   onChange(listener) {
     this.#listeners.push(listener);
-    for (const key of this.#services.keys()) listener(key);
+    for (const key of this.#services.keys()) listener(key, "service");
   }
   replaceEndpoint(service, change) {
     this.#slices.set(`default/web-${service}`, [slice(service, [0, 1, 2, 3, 5 + (change % 2)])]);
-    for (const listener of this.#listeners) listener(`default/web-${service}`);
+    for (const listener of this.#listeners) listener(`default/web-${service}`, "endpoint");
   }
 }
 

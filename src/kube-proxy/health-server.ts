@@ -114,10 +114,9 @@ function healthz({ proxier, isEligible, clock }: HealthServerOptions): RequestLi
       currentTime: rfc3339(clock.now()),
       ...(path === "/healthz" ? { nodeEligible } : {}),
     };
-    response.writeHead(isFine ? 200 : 503, {
-      "content-type": "application/json",
-      "x-content-type-options": "nosniff",
-    });
+    const code = isFine ? 200 : 503;
+    proxier.metrics.answered(path === "/healthz" ? "healthz" : "livez", code);
+    response.writeHead(code, { "content-type": "application/json", "x-content-type-options": "nosniff" });
     response.end(JSON.stringify(body));
   };
 }
@@ -128,36 +127,7 @@ function metrics({ proxier }: HealthServerOptions): RequestListener {
     const plain = { "content-type": "text/plain; version=0.0.4; charset=utf-8" };
     if (path === "/healthz") response.writeHead(200, plain).end("ok");
     else if (path === "/proxyMode") response.writeHead(200, plain).end("nftables");
-    else if (path === "/metrics") response.writeHead(200, plain).end(exposition(proxier));
+    else if (path === "/metrics") response.writeHead(200, plain).end(proxier.exposition());
     else response.writeHead(404, plain).end("404 page not found\n");
   };
-}
-
-function exposition({ counts, lastAppliedMs = 0 }: Proxier): string {
-  const lines = (name: string, type: string, help: string, value: number) =>
-    `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`;
-  return [
-    lines(
-      "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
-      "gauge",
-      "The last time proxy rules were successfully synced",
-      lastAppliedMs / 1000,
-    ),
-    lines(
-      "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-      "counter",
-      "Cumulative proxy nftables sync failures",
-      counts.failures,
-    ),
-    lines(
-      "kubeproxy_sync_proxy_rules_service_changes_total",
-      "counter",
-      "Cumulative proxy rules Service changes",
-      counts.changes,
-    ),
-    "# HELP kubeproxy_sync_proxy_rules_duration_seconds SyncProxyRules latency in seconds\n",
-    "# TYPE kubeproxy_sync_proxy_rules_duration_seconds summary\n",
-    `kubeproxy_sync_proxy_rules_duration_seconds_sum ${counts.applySeconds}\n`,
-    `kubeproxy_sync_proxy_rules_duration_seconds_count ${counts.applied}\n`,
-  ].join("");
 }

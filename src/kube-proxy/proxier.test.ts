@@ -58,7 +58,7 @@ const servers: Server[] = [];
 class Services implements ServiceSource {
   readonly #services = new Map<ObjectKey, Service>();
   readonly #slices = new Map<ObjectKey, EndpointSlice[]>();
-  readonly #listeners: ((key: ObjectKey) => void)[] = [];
+  readonly #listeners: Parameters<ServiceSource["onChange"]>[0][] = [];
   readonly zones: Record<string, string> = { n1: "a", n2: "b" };
 
   async synced() {}
@@ -71,9 +71,9 @@ class Services implements ServiceSource {
   slicesOf(key: ObjectKey) {
     return this.#slices.get(key) ?? [];
   }
-  onChange(listener: (key: ObjectKey) => void) {
+  onChange(listener: Parameters<ServiceSource["onChange"]>[0]) {
     this.#listeners.push(listener);
-    for (const key of this.#services.keys()) listener(key);
+    for (const key of this.#services.keys()) listener(key, "service");
   }
 
   /** States a Service, or none, and waits until every node has its rules. */
@@ -87,7 +87,7 @@ class Services implements ServiceSource {
     if (spec) this.#services.set(key, { kind: "Service", apiVersion: "v1", metadata: meta(name), spec, status });
     else this.#services.delete(key);
     this.#slices.set(key, slices);
-    for (const listener of this.#listeners) listener(key);
+    for (const listener of this.#listeners) listener(key, "service");
     await Promise.all(proxiers.map((proxier) => proxier.settled()));
   }
 }
@@ -402,6 +402,29 @@ test("session affinity keeps a client at one pod, and another pod takes over whe
   expect(await podsAnswering("p1", "10.96.0.20", 80, 12)).toEqual({ [next]: 12 });
 });
 
+test("session affinity ends once a client has stayed away for its timeout", async () => {
+  const clientIP = { timeoutSeconds: 1 };
+  await source.put("web", { ...nodePort, sessionAffinity: "ClientIP", sessionAffinityConfig: { clientIP } }, [
+    slice(["p1", "p2", "p3"]),
+  ]);
+  const remembered = () => {
+    const text = execFileSync("ip", ["netns", "exec", names.n1, "nft", "list", "table", "ip", "kube-proxy"]).toString();
+    return text.match(/elements = \{ [\d.]+ (?:timeout \S+ )?expires/g)?.length ?? 0;
+  };
+  const counts = await podsAnswering("p2", "10.96.0.20", 80, 6);
+  expect(Object.keys(counts)).toHaveLength(1);
+  await expect.poll(remembered, { timeout: 10_000, interval: 100 }).toBe(0);
+  await expect
+    .poll(
+      async () => {
+        await podsAnswering("p2", "10.96.0.20", 80, 1);
+        return remembered();
+      },
+      { timeout: 10_000, interval: 20 },
+    )
+    .toBe(1);
+});
+
 test("external policy Local keeps the client's address and sends to this node's pods only", async () => {
   await source.put("web", { ...nodePort, externalTrafficPolicy: "Local" }, [slice(["p3"])]);
   expect(await ask("client", addresses.n2, 30080)).toBe("p3 198.18.79.1");
@@ -659,7 +682,27 @@ test("the proxy answers on 10256 whether it is healthy, and whether its node may
   expect((await get("client", addresses.n1, 10256, "/healthz"))[0]).toBe("503");
   expect((await get("client", addresses.n1, 10256, "/livez"))[0]).toBe("200");
   isEligible = true;
-  expect((await get("n1", "127.0.0.1", 10249, "/metrics"))[1]).toContain(
-    "kubeproxy_sync_proxy_rules_service_changes_total",
-  );
+});
+
+test("what the proxy did is told under upstream's names", async () => {
+  const local = { ...nodePort, type: "LoadBalancer", externalTrafficPolicy: "Local", internalTrafficPolicy: "Local" };
+  await source.put("web", local, [slice(["p3"])]);
+  for (let i = 0; i < 2; i++) await get("client", addresses.n1, 10256, "/livez");
+  const [, text] = (await get("n1", "127.0.0.1", 10249, "/metrics")) as [string, string];
+  const value = (sample: string) =>
+    Number(new RegExp(`^${sample.replace(/[{}.+]/g, "\\$&")} (.*)$`, "m").exec(text)?.[1]);
+  const sync = "kubeproxy_sync_proxy_rules";
+  const now = Date.now() / 1000;
+  for (const sample of ["last_timestamp", "last_queued_timestamp"])
+    expect(Math.abs(value(`${sync}_${sample}_seconds{ip_family="IPv4"}`) - now)).toBeLessThan(3600);
+  const rounds = value(`${sync}_duration_seconds_count{ip_family="IPv4"}`);
+  expect(rounds).toBeGreaterThan(0);
+  expect(value(`${sync}_duration_seconds_bucket{ip_family="IPv4",le="+Inf"}`)).toBe(rounds);
+  expect(value('kubeproxy_sync_full_proxy_rules_duration_seconds_count{ip_family="IPv4"}')).toBe(1);
+  expect(value(`${sync}_nftables_sync_failures_total{ip_family="IPv4"}`)).toBe(0);
+  for (const policy of ["internal", "external"])
+    expect(value(`${sync}_no_local_endpoints_total{ip_family="IPv4",traffic_policy="${policy}"}`)).toBe(1);
+  expect(value(`${sync}_service_changes_total`)).toBeGreaterThan(0);
+  expect(value(`${sync}_endpoint_changes_pending`)).toBe(0);
+  expect(value('kubeproxy_proxy_livez_total{code="200"}')).toBeGreaterThanOrEqual(2);
 });

@@ -13,6 +13,7 @@ import type { Rules } from "../nftables/ruleset.ts";
 import { PartsRefused, Table } from "../nftables/table.ts";
 import { compileBase, compileService, type IpFamily, tableName } from "./compile-ruleset.ts";
 import { Conntrack, type Protocol, type StaleConnections } from "./conntrack.ts";
+import { ProxyMetrics } from "./metrics.ts";
 import type { NodeView } from "./node-view.ts";
 import type { ServiceSource } from "./service-source.ts";
 
@@ -39,10 +40,13 @@ export class Proxier {
   #failures = 0;
   /** When rules last took effect. */
   lastAppliedMs: number | undefined;
-  readonly counts = { applied: 0, applySeconds: 0, failures: 0, changes: 0 };
+  readonly metrics: ProxyMetrics;
+  /** Services that have rules on the node, or may have. */
+  readonly #known = new Set<ObjectKey>();
 
   constructor(options: ProxierOptions) {
     this.#options = options;
+    this.metrics = new ProxyMetrics(familiesOf(options.node));
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;
     });
@@ -51,6 +55,16 @@ export class Proxier {
   /** False before the first rules and after a refused transaction: what the kernel holds is not what it should hold. */
   get isHealthy(): boolean {
     return this.lastAppliedMs !== undefined && this.#failures === 0;
+  }
+
+  /** Prometheus' text format. */
+  exposition(): string {
+    const { node, source } = this.#options;
+    const services = [...this.#known].flatMap((key) => {
+      const service = source.get(key);
+      return service ? [{ service, slices: source.slicesOf(key) }] : [];
+    });
+    return this.metrics.text(services, node);
   }
 
   /** Resolves when every change told so far is in effect. */
@@ -76,8 +90,9 @@ export class Proxier {
         table.contents.state("", compileBase(node, family));
         return { family, table, compiled: new Map<ObjectKey, Compiled>() };
       });
-      source.onChange((service) => {
+      source.onChange((service, of) => {
         this.#changed.add(service);
+        this.metrics.changed(of, clock.now());
         this.#isSettled = false;
         this.#wake?.();
       });
@@ -87,22 +102,27 @@ export class Proxier {
       while (!signal.aborted) {
         const changed = [...this.#changed];
         this.#changed.clear();
-        this.counts.changes += changed.length;
-        const begunMs = clock.now();
+        this.metrics.taken();
+        for (const service of changed) {
+          if (source.get(service)) this.#known.add(service);
+          else this.#known.delete(service);
+        }
+        const isFull = this.lastAppliedMs === undefined || this.#failures > 0;
         for (const family of families) for (const service of changed) stale.push(...this.#compile(service, family));
         try {
-          for (const { table } of families) await this.#apply(table, signal);
+          for (const each of families) {
+            const begunMs = clock.now();
+            await this.#apply(each, signal);
+            this.metrics.applied(each.family, { begunMs, atMs: clock.now(), isFull });
+          }
           forgetter.forget(stale);
           stale = [];
           this.#failures = 0;
           this.lastAppliedMs = clock.now();
-          this.counts.applied++;
-          this.counts.applySeconds += (this.lastAppliedMs - begunMs) / 1000;
           tuneConntrack();
           this.#resolveSynced();
         } catch (error) {
           const failures = ++this.#failures;
-          this.counts.failures++;
           log.error("service rules not applied; the old ones still hold", { node: node.name, failures, error });
           await sleep(clock, backoffDelayMs(retry, failures), signal).catch(() => {});
           continue;
@@ -119,13 +139,13 @@ export class Proxier {
   }
 
   /** Services whose rules the kernel does not take keep the rules they had, and keep nobody else from theirs. */
-  async #apply(table: Table, signal: AbortSignal): Promise<void> {
+  async #apply({ family, table }: { family: IpFamily; table: Table }, signal: AbortSignal): Promise<void> {
     const { node, clock, log } = this.#options;
     try {
       await table.apply();
     } catch (error) {
+      this.metrics.failed(family);
       if (!(error instanceof PartsRefused) || error.owners.includes("")) throw error;
-      this.counts.failures++;
       log.error("rules of some services not applied", { node: node.name, services: error.owners, error });
       const again = () => {
         for (const service of error.owners) this.#changed.add(service as ObjectKey);

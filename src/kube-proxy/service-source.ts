@@ -13,7 +13,7 @@ export interface ServiceSource {
   get(service: ObjectKey): DeepReadonly<Service> | undefined;
   slicesOf(service: ObjectKey): readonly DeepReadonly<EndpointSlice>[];
   /** Calls with the key of every Service that exists now, and of each whose own state or slices change later. */
-  onChange(listener: (service: ObjectKey) => void): void;
+  onChange(listener: (service: ObjectKey, of: "service" | "endpoint") => void): void;
   /** The zone that a node's label names now. A change of it counts as one of every Service. */
   zoneOf?(node: string): string | undefined;
 }
@@ -38,15 +38,16 @@ export function informedServiceSource(cache: InformerCache): ServiceSource {
     slicesOf: (key) => slices.byIndex(slicesByService.name, key).filter(isOurs),
     zoneOf: (node) => zoneIn(nodes.get(objectKey(node))),
     onChange(listener) {
-      services.addHandler(({ object }) => listener(keyOf(object)));
+      services.addHandler(({ object }) => listener(keyOf(object), "service"));
       slices.addHandler(({ object, previous }) => {
         const service = serviceOfSlice(object);
         const previously = previous && serviceOfSlice(previous);
-        if (service) listener(service);
-        if (previously && previously !== service) listener(previously);
+        if (service) listener(service, "endpoint");
+        if (previously && previously !== service) listener(previously, "endpoint");
       });
       nodes.addHandler(({ object, previous }) => {
-        if (zoneIn(object) !== zoneIn(previous)) for (const service of services.list()) listener(keyOf(service));
+        if (zoneIn(object) !== zoneIn(previous))
+          for (const service of services.list()) listener(keyOf(service), "service");
       });
     },
   };
