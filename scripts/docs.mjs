@@ -13,6 +13,7 @@ const pages = [
   { group: "Start", from: "docs/ko/quick-start.md", to: "ko/quick-start.html", language: "ko" },
   { group: "Start", from: "docs/session.md", to: "session.html" },
   { group: "Reference", from: "docs/commands.md", to: "commands.html" },
+  { group: "Reference", from: "docs/kubectl.md", to: "kubectl.html" },
   {
     group: "Reference",
     from: "schema/cluster-v1alpha1.schema.json",

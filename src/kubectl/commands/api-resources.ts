@@ -7,6 +7,11 @@ import { TabWriter } from "../tab-writer.ts";
 export const apiResources: Command = {
   summary: "Print the supported API resources on the server",
   usage: "[flags]",
+  examples: [
+    "api-resources",
+    "api-resources --namespaced=false -o wide",
+    "api-resources --api-group=apps --verbs=list",
+  ],
   flags: [
     { name: "api-group", kind: "string", help: "only of this group" },
     { name: "namespaced", kind: "bool", default: true, help: "only namespaced ones, or only the others" },
@@ -65,6 +70,7 @@ export const apiResources: Command = {
 export const apiVersions: Command = {
   summary: 'Print the supported API versions on the server, in the form of "group/version"',
   usage: "",
+  examples: ["api-versions"],
   flags: [],
   async run({ session }) {
     const versions = new Set((await session.freshCatalog()).resources.map(apiVersionOf));

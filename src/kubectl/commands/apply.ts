@@ -22,7 +22,13 @@ const mostTries = 5;
 const applyCommand: Command = {
   summary: "Apply a configuration to a resource by file name or stdin",
   usage: "(-f FILENAME | -k DIRECTORY) [flags]",
-  examples: ["apply -f web.yaml", "apply -f manifests/ --server-side", "cat web.yaml | kubectl apply -f -"],
+  examples: [
+    "apply -f web.yaml",
+    "apply -f manifests/ --server-side",
+    "apply -f - < web.yaml",
+    "apply -k overlays/production",
+    "apply -f manifests/ --prune -l app=web",
+  ],
   flags: [
     ...manifestFlags,
     ...writeFlags(""),

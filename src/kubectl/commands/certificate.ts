@@ -38,15 +38,16 @@ const denied: Decision = {
 export const certificate: CommandGroup = {
   summary: "Modify certificate resources",
   subcommands: {
-    approve: command("Approve a certificate signing request", approved),
-    deny: command("Deny a certificate signing request", denied),
+    approve: command("approve", "Approve a certificate signing request", approved),
+    deny: command("deny", "Deny a certificate signing request", denied),
   },
 };
 
-function command(summary: string, decision: Decision): Command {
+function command(name: string, summary: string, decision: Decision): Command {
   return {
     summary,
     usage: "(-f FILENAME | NAME)",
+    examples: [`certificate ${name} jane`],
     flags: [
       ...manifestFlags,
       ...outputFlags,

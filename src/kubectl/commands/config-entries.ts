@@ -12,6 +12,7 @@ const embedFlag: Flag = { name: "embed-certs", kind: "bool", help: "keep the fil
 export const setContext: Command = {
   summary: "Set a context entry in kubeconfig",
   usage: "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace]",
+  examples: ["config set-context --current --namespace=shop"],
   flags: [
     { name: "current", kind: "bool", help: "the current context" },
     { name: "cluster", kind: "string", help: "the cluster's name" },
@@ -44,6 +45,7 @@ export const setCluster: Command = {
   summary: "Set a cluster entry in kubeconfig",
   usage:
     "NAME [--server=server] [--certificate-authority=path/to/certificate/authority] [--insecure-skip-tls-verify=true] [--tls-server-name=example.com]",
+  examples: ["config set-cluster lab --server=https://127.0.0.1:6443 --certificate-authority=ca.pem"],
   flags: [
     { name: "server", kind: "string", help: "the API server's address" },
     { name: "certificate-authority", kind: "string", help: "the file of the authority to trust" },
@@ -80,6 +82,7 @@ export const setCredentials: Command = {
   summary: "Set a user entry in kubeconfig",
   usage:
     "NAME [--client-certificate=path/to/certfile] [--client-key=path/to/keyfile] [--token=bearer_token] [--exec-command=exec_command]",
+  examples: ["config set-credentials jane --client-certificate=jane.pem --client-key=jane.key --embed-certs"],
   flags: [
     { name: "token", kind: "string", help: "the bearer token" },
     { name: "username", kind: "string", help: "the name for basic authentication" },

@@ -22,6 +22,7 @@ import { setProperty, unsetProperty } from "./config-properties.ts";
 const view: Command = {
   summary: "Display merged kubeconfig settings or a specified kubeconfig file",
   usage: "[flags]",
+  examples: ["config view", "config view --minify --raw", "config view -o jsonpath={.current-context}"],
   flags: [
     { ...outputFlags[0]!, default: "yaml" },
     ...outputFlags.slice(1),
@@ -53,6 +54,7 @@ const view: Command = {
 const getContexts: Command = {
   summary: "Describe one or many contexts",
   usage: "[(-o|--output=)name)]",
+  examples: ["config get-contexts", "config get-contexts -o name"],
   flags: [
     { name: "output", short: "o", kind: "string", help: "name: only names" },
     { name: "no-headers", kind: "bool", help: "no line of headings" },
@@ -97,6 +99,7 @@ const currentContext: Command = {
 const useContext: Command = {
   summary: "Set the current-context in a kubeconfig file",
   usage: "CONTEXT_NAME",
+  examples: ["config use-context lab"],
   flags: [],
   async run(invocation) {
     const [name = ""] = exactly(1, "config use-context", useContext, invocation);
@@ -112,6 +115,7 @@ const useContext: Command = {
 const renameContext: Command = {
   summary: "Rename a context from the kubeconfig file",
   usage: "CONTEXT_NAME NEW_NAME",
+  examples: ["config rename-context lab course"],
   flags: [],
   async run(invocation) {
     const [from = "", to = ""] = exactly(2, "config rename-context", renameContext, invocation);

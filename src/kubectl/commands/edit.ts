@@ -15,7 +15,7 @@ import { reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.
 export const edit: Command = {
   summary: "Edit a resource on the server",
   usage: "(RESOURCE/NAME | -f FILENAME)",
-  examples: ["edit deployment/web", "EDITOR=nano kubectl edit svc/web", "edit deploy/web --subresource=scale"],
+  examples: ["edit deployment/web", "edit svc/web -o json", "edit deploy/web --subresource=scale"],
   flags: [
     ...manifestFlags,
     ...writeFlags("kubectl-edit").filter(({ name }) => name !== "dry-run"),

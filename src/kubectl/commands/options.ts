@@ -6,6 +6,7 @@ import { flagText } from "../help.ts";
 export const options: Command = {
   summary: "Print the list of flags inherited by all commands",
   usage: "",
+  examples: ["options"],
   flags: [],
   run({ session }) {
     const texts = globalFlags.map(flagText).sort();

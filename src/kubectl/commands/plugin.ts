@@ -15,6 +15,7 @@ export const plugin: CommandGroup = {
     list: {
       summary: "List all visible plugin executables on a user's PATH",
       usage: "[flags]",
+      examples: ["plugin list", "plugin list --name-only"],
       flags: [{ name: "name-only", kind: "bool", help: "names without folders" }],
       run({ session, flags }) {
         const found = pluginsOn(session.terminal.environment, (folder) =>

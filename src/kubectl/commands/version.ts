@@ -18,6 +18,7 @@ export async function readServerVersion(session: Session): Promise<VersionInfo> 
 export const version: Command = {
   summary: "Print the client and server version information",
   usage: "[flags]",
+  examples: ["version", "version --client -o yaml"],
   flags: [
     { name: "client", kind: "bool", help: "only the client's" },
     { name: "output", short: "o", kind: "string", help: "yaml or json" },
