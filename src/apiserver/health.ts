@@ -1,4 +1,5 @@
 /** /livez, /readyz and /healthz: named checks, one by one or all together, as upstream words them. */
+import { exposition } from "../base/exposition.ts";
 
 export interface HealthCheck {
   /** Such as `etcd`, `ping`, `poststarthook/start-apiextensions-controllers`. */
@@ -32,6 +33,23 @@ export class StartUpChecks {
       this.#pending.delete(name);
     }
   }
+}
+
+/** Each check as 1 when it passes and 0 when it fails, for service levels (KEP-3466). */
+export async function healthMetrics(checks: readonly HealthCheck[]): Promise<string> {
+  const samples = await Promise.all(
+    checks.flatMap(({ name, check, isOfReadiness }) => {
+      const passes = Promise.resolve()
+        .then(check)
+        .then(
+          () => 1,
+          () => 0,
+        );
+      const types = isOfReadiness ? ["readyz"] : ["healthz", "livez", "readyz"];
+      return types.map(async (type) => ({ labels: { name, type }, value: await passes }));
+    }),
+  );
+  return exposition([{ name: "kubernetes_healthcheck", help: "Which checks pass.", type: "gauge", samples }]);
 }
 
 export interface HealthAnswer {

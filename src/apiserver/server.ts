@@ -6,7 +6,9 @@ import type { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import type { Clock } from "../base/clock.ts";
+import { exposition, type MetricFamily } from "../base/exposition.ts";
 import { type Logger, silentLogger } from "../base/logger.ts";
+import { processMetrics } from "../base/node/process-metrics.ts";
 import type { Random } from "../base/random.ts";
 import type { Client } from "../client/client.ts";
 import type { EncodingBudget } from "../storage/encoding-budget.ts";
@@ -26,6 +28,7 @@ import { ResourceRegistry } from "./resource-registry.ts";
 import { RoutedClient } from "./routed-client.ts";
 import type { Services } from "./services.ts";
 import type { SubresourceHandler } from "./subresource-handler.ts";
+import { gitVersion, versionInfo } from "./version.ts";
 import type { VirtualResource } from "./virtual-resource.ts";
 
 export interface ApiServerOptions {
@@ -130,11 +133,23 @@ export class ApiServer implements ServerAccess {
         metrics:
           options.metrics ??
           (() =>
-            processMetrics(this.#door) + (options.flowControl?.metrics() ?? "") + (options.auditor?.metrics?.() ?? "")),
+            exposition([buildInfo, ...processMetrics(this.clock), ...this.#door.metrics(), this.#storedObjects()]) +
+            (options.flowControl?.metrics() ?? "") +
+            (options.auditor?.metrics?.() ?? "")),
         extra: options.paths ?? new Map(),
         clock: options.clock,
       }),
     );
+  }
+
+  #storedObjects(): MetricFamily {
+    const counts = new Map<string, number>();
+    for (const { cache, virtual, groupResource } of this.registry.all()) {
+      const name = groupResource.group ? `${groupResource.resource}.${groupResource.group}` : groupResource.resource;
+      if (!virtual) counts.set(name, cache.size);
+    }
+    const samples = [...counts].map(([resource, value]) => ({ labels: { resource }, value }));
+    return { name: "apiserver_storage_objects", help: "Objects kept, by resource.", type: "gauge", samples };
   }
 
   /** The in-process door, for one user. `fieldManager` names the component whose writes these are. */
@@ -171,18 +186,9 @@ export class ApiServer implements ServerAccess {
   }
 }
 
-function processMetrics(door: HttpDoor): string {
-  const { rss, heapUsed } = process.memoryUsage();
-  const { user, system } = process.cpuUsage();
-  return [
-    "# TYPE process_resident_memory_bytes gauge",
-    `process_resident_memory_bytes ${rss}`,
-    "# TYPE process_cpu_seconds_total counter",
-    `process_cpu_seconds_total ${(user + system) / 1e6}`,
-    "# TYPE nodejs_heap_used_bytes gauge",
-    `nodejs_heap_used_bytes ${heapUsed}`,
-    "# TYPE apiserver_current_inflight_requests gauge",
-    `apiserver_current_inflight_requests{request_kind="all"} ${door.underWay}`,
-    "",
-  ].join("\n");
-}
+const buildInfo: MetricFamily = {
+  name: "kubernetes_build_info",
+  help: "The version that is served.",
+  type: "gauge",
+  samples: [{ labels: { major: versionInfo.major, minor: versionInfo.minor, git_version: gitVersion }, value: 1 }],
+};

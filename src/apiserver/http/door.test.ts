@@ -440,3 +440,44 @@ describe("crowds", () => {
     expect((await send("GET", `${maps}/crowd`)).status).toBe(200);
   });
 });
+
+describe("/metrics", () => {
+  const metrics = async (): Promise<Map<string, number>> => {
+    const { text } = await send("GET", "/metrics");
+    const samples = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    return new Map(samples.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
+  };
+  const labels = (verb: string, scope: string, dryRun = "") =>
+    `verb="${verb}",group="",version="v1",resource="configmaps",subresource="",scope="${scope}",dry_run="${dryRun}",component="apiserver"`;
+
+  test("counts what was answered, by verb, resource, scope and status, and how long it took", async () => {
+    const before = await metrics();
+    const of = async (sample: string) => ((await metrics()).get(sample) ?? 0) - (before.get(sample) ?? 0);
+    const body = JSON.stringify({ metadata: { name: "counted" } });
+    expect((await send("POST", `${maps}?dryRun=All`, body)).status).toBe(201);
+    expect((await send("GET", `${maps}/nobody`)).status).toBe(404);
+    expect((await send("GET", `${maps}/nobody`)).status).toBe(404);
+    expect((await send("GET", maps)).status).toBe(200);
+    expect(await of(`apiserver_request_total{${labels("POST", "resource", "All")},code="201"}`)).toBe(1);
+    expect(await of(`apiserver_request_total{${labels("GET", "resource")},code="404"}`)).toBe(2);
+    expect(await of(`apiserver_request_total{${labels("LIST", "namespace")},code="200"}`)).toBe(1);
+    expect(await of(`apiserver_request_duration_seconds_count{${labels("GET", "resource")}}`)).toBe(2);
+    expect(await of(`apiserver_request_duration_seconds_bucket{${labels("GET", "resource")},le="+Inf"}`)).toBe(2);
+    const now = await metrics();
+    expect(now.get('apiserver_current_inflight_requests{request_kind="readOnly"}')).toBe(1);
+    expect(now.get('apiserver_storage_objects{resource="namespaces"}')).toBeGreaterThan(1);
+    expect(now.get("process_start_time_seconds")).toBeGreaterThan(1e9);
+  });
+
+  test("a name that nobody serves leaves no trace", async () => {
+    await send("GET", "/apis/nothing.example/v1/namespaces/default/things");
+    await send("GET", "/nothing/at/all");
+    expect([...(await metrics()).keys()].filter((name) => name.includes("nothing"))).toEqual([]);
+  });
+
+  test("the checks of its health are told apart", async () => {
+    const { text } = await send("GET", "/metrics/slis");
+    expect(text).toContain('kubernetes_healthcheck{name="etcd",type="livez"} 1\n');
+    expect(text).toContain('kubernetes_healthcheck{name="shutdown",type="readyz"} 1\n');
+  });
+});

@@ -6,6 +6,7 @@ import type { TLSSocket } from "node:tls";
 import { groups as knownGroups } from "../../api/discovery.ts";
 import type { KubeObject } from "../../api/object.ts";
 import { notFoundError, StatusError } from "../../apimachinery/status-error.ts";
+import type { MetricFamily } from "../../base/exposition.ts";
 import type { Answer } from "../answer.ts";
 import type { AuditTrail } from "../audit.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
@@ -18,6 +19,7 @@ import { patchTypeOf } from "../handlers/patch.ts";
 import { contentTypes } from "../negotiation/accept.ts";
 import { methodNotAllowed, type Pipeline, unknownPath } from "../pipeline.ts";
 import { type Query, type RequestInfo, requestInfoOf } from "../request-info.ts";
+import { RequestMetrics } from "../request-metrics.ts";
 import { listOptionsOf, parameterSelectsOneName, patchOptionsOf, writeOptionsOf } from "../request-options.ts";
 import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
 import { managerOfUserAgent, type RequestContext } from "../services.ts";
@@ -41,21 +43,20 @@ export class HttpDoor {
   readonly #pipeline: Pipeline;
   readonly #nonResource: NonResourceRoutes;
   readonly #rounds = new WatchRounds();
-  #underWay = 0;
+  readonly #metrics = new RequestMetrics();
 
   constructor(pipeline: Pipeline, nonResource: NonResourceRoutes) {
     this.#pipeline = pipeline;
     this.#nonResource = nonResource;
   }
 
-  /** Requests that are being answered now, watches included. */
-  get underWay(): number {
-    return this.#underWay;
+  /** What has been answered, for Prometheus. */
+  metrics(): MetricFamily[] {
+    return this.#metrics.families();
   }
 
   readonly exchange = (exchange: Exchange): void => {
-    this.#underWay++;
-    void this.#serve(exchange).finally(() => this.#underWay--);
+    void this.#serve(exchange);
   };
 
   readonly upgrade = (incoming: IncomingMessage, socket: Duplex, head: Buffer, tls: TLSSocket | undefined): void => {
@@ -71,6 +72,7 @@ export class HttpDoor {
     let room: Room | undefined;
     let asked: RequestInfo | undefined;
     let trail: AuditTrail | undefined;
+    let answered: ((status: number) => void) | undefined;
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
       asked = info;
@@ -93,6 +95,11 @@ export class HttpDoor {
         await foreign.serve(exchange, user, auditId);
         return;
       }
+      // What is not served is not counted: anybody could think of names without end.
+      const isServed = info.isResource
+        ? services.registry.find(info.group, info.version, info.resource)
+        : this.#nonResource.serves(info.path);
+      if (isServed) answered = this.#metrics.begun(info, services.clock);
       if (!info.isResource) {
         await this.#nonResource.serve(exchange, info, auditId, user);
         return;
@@ -104,6 +111,7 @@ export class HttpDoor {
       else sendError(exchange, error, auditId, warnings, services.log);
     } finally {
       room?.release();
+      answered?.(given.status);
     }
   }
 

@@ -34,6 +34,8 @@ export interface Exchange {
   /** Cuts the response off, so that the client sees it is not complete. */
   abort(): void;
   readonly closed: boolean;
+  /** Of the response that has begun; 0 before. */
+  readonly status: number;
 }
 
 const noBody = Buffer.alloc(0);
@@ -58,6 +60,10 @@ export class Http1Exchange implements Exchange {
 
   get closed(): boolean {
     return this.#response.destroyed || this.#response.writableEnded;
+  }
+
+  get status(): number {
+    return this.#response.headersSent ? this.#response.statusCode : 0;
   }
 
   get body(): AsyncIterable<Uint8Array> {
@@ -170,6 +176,7 @@ export class SocketExchange implements Exchange {
   readonly socket: TLSSocket | undefined;
   readonly #raw: Duplex;
   readonly #request: IncomingMessage;
+  status = 0;
 
   constructor(request: IncomingMessage, raw: Duplex, socket: TLSSocket | undefined) {
     this.method = request.method ?? "GET";
@@ -202,6 +209,7 @@ export class SocketExchange implements Exchange {
   }
 
   begin(status: number, headers: ResponseHeaders): void {
+    this.status = status;
     const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`];
     for (const [name, value] of Object.entries(headers)) {
       for (const one of Array.isArray(value) ? value : [value]) lines.push(`${name}: ${one}`);

@@ -1,6 +1,7 @@
 /** Everything outside the resource tree: discovery, OpenAPI, version, health, metrics, and what the composition root adds. */
 import { createHash } from "node:crypto";
 import type { Clock } from "../../base/clock.ts";
+import { expositionContentType } from "../../base/exposition.ts";
 import type { UserInfo } from "../authentication.ts";
 import {
   aggregatedDiscovery,
@@ -10,7 +11,7 @@ import {
   apiVersions,
   servedGroups,
 } from "../discovery/discovery.ts";
-import { type HealthCheck, runChecks } from "../health.ts";
+import { type HealthCheck, healthMetrics, runChecks } from "../health.ts";
 import { negotiate, noRepresentation, notAcceptable, parseAccept } from "../negotiation/accept.ts";
 import { methodNotAllowed, unknownPath } from "../pipeline.ts";
 import { parameters, type RequestInfo } from "../request-info.ts";
@@ -37,6 +38,18 @@ export type NonResourceHandler = (
   user: UserInfo,
   auditId: string,
 ) => void | Promise<void>;
+
+/** What the first part of a path may be. */
+const roots: ReadonlySet<string> = new Set([
+  "api",
+  "apis",
+  "version",
+  "healthz",
+  "livez",
+  "readyz",
+  "metrics",
+  "openapi",
+]);
 
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -76,6 +89,11 @@ export class NonResourceRoutes {
     this.#aggregatedGroups = new RegistryDocument(registry, () => aggregatedDiscovery(registry, false));
   }
 
+  /** Whether something may be there: the path's beginning is known. */
+  serves(path: string): boolean {
+    return path === "/" || this.#options.extra.has(path) || roots.has(path.split("/")[1]!);
+  }
+
   async serve(exchange: Exchange, info: RequestInfo, auditId: string, user: UserInfo): Promise<void> {
     const path = info.path.length > 1 && info.path.endsWith("/") ? info.path.slice(0, -1) : info.path;
     const extra = this.#options.extra.get(info.path);
@@ -97,14 +115,13 @@ export class NonResourceRoutes {
       case "livez":
       case "readyz":
         return this.#health(exchange, info, auditId, root);
-      case "metrics":
-        if (rest.length > 0) break;
+      case "metrics": {
+        if (rest.length > 0 && path !== "/metrics/slis") break;
         requireGet(exchange);
-        return exchange.respond(
-          200,
-          baseHeaders(auditId, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", []),
-          await this.#options.metrics(),
-        );
+        const text =
+          rest.length === 0 ? await this.#options.metrics() : await healthMetrics(this.#options.healthChecks);
+        return exchange.respond(200, baseHeaders(auditId, `${expositionContentType}; escaping=underscores`, []), text);
+      }
       case "openapi": {
         requireGet(exchange);
         const { registry, clock } = this.#options;
@@ -192,6 +209,7 @@ export class NonResourceRoutes {
       "/livez",
       "/readyz",
       "/metrics",
+      "/metrics/slis",
       "/openapi/v2",
       "/openapi/v3",
       "/openid/v1/jwks",

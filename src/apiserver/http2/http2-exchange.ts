@@ -35,8 +35,8 @@ export class Http2Exchange implements Exchange {
   unreportedBytes = 0;
   /** The whole request has come. */
   hasAll: boolean;
-  /** The response has begun. */
-  hasBegun = false;
+  /** Of the response that has begun; 0 before. */
+  status = 0;
   readonly #carrier: Http2Carrier;
   readonly #announcedBytes: number | undefined;
   #closed = false;
@@ -78,6 +78,10 @@ export class Http2Exchange implements Exchange {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get hasBegun(): boolean {
+    return this.status !== 0;
   }
 
   get body(): AsyncIterable<Uint8Array> {
@@ -147,7 +151,7 @@ export class Http2Exchange implements Exchange {
   }
 
   #begin(status: number, headers: ResponseHeaders, isEmpty: boolean): void {
-    this.hasBegun = true;
+    this.status = status;
     this.#isBodiless = isEmpty || this.method === "HEAD" || bodilessStatuses.has(status);
     if (this.commonHeaders) Object.assign(headers, this.commonHeaders);
     this.#carrier.sendHead(this, status, headers, this.#isBodiless);

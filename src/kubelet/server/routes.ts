@@ -1,9 +1,9 @@
 /** What a node answers over HTTP, whichever door the question came by (upstream's pkg/kubelet/server): its pods, logs, statistics, metrics. */
 import { availableParallelism } from "node:os";
 import { badRequestError, notFoundError } from "../../apimachinery/status-error.ts";
+import { exposition, expositionContentType } from "../../base/exposition.ts";
 import type { PodApi, PodLogOptions } from "../pod-api.ts";
 import type { PodState } from "../pod-state.ts";
-import { exposition, expositionContentType } from "../stats/exposition.ts";
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from "../stats/metrics.ts";
 import type { StatsSource } from "../stats/node-stats.ts";
 import { summary } from "../stats/summary.ts";

@@ -1,6 +1,7 @@
 /** What a node's kubelet tells Prometheus: /metrics/resource, /metrics/cadvisor and /metrics, by upstream's names. Pure. */
+
+import type { MetricFamily, MetricSample } from "../../base/exposition.ts";
 import type { PodState } from "../pod-state.ts";
-import type { MetricFamily, MetricSample } from "./exposition.ts";
 import type { ContainerUsage, NodeStats, PodStats } from "./node-stats.ts";
 
 const nanosecondsPerSecond = 1e9;

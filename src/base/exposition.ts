@@ -3,11 +3,13 @@
 export interface MetricFamily {
   name: string;
   help: string;
-  type: "counter" | "gauge";
+  type: "counter" | "gauge" | "histogram";
   samples: readonly MetricSample[];
 }
 
 export interface MetricSample {
+  /** A histogram's samples are its buckets, their sum and their count. */
+  part?: "bucket" | "sum" | "count";
   labels?: Readonly<Record<string, string>>;
   value: number;
   /** Absent: the time of the scrape. */
@@ -27,7 +29,8 @@ export function exposition(families: readonly MetricFamily[]): string {
     .join("");
 }
 
-function line(name: string, { labels = {}, value, atMs }: MetricSample): string {
+function line(family: string, { part, labels = {}, value, atMs }: MetricSample): string {
+  const name = part ? `${family}_${part}` : family;
   const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escaped(text)}"`);
   const braces = pairs.length > 0 ? `{${pairs.join(",")}}` : "";
   return `${name}${braces} ${value}${atMs === undefined ? "" : ` ${Math.round(atMs)}`}\n`;
