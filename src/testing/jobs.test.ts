@@ -79,7 +79,7 @@ test("more failed indexes than may fail end the Job at once", async () => {
   await using cluster = await start();
   await cluster.client.create(Jobs, indexed(4, { backoffLimitPerIndex: 0, maxFailedIndexes: 1 }));
   await workOff(cluster, (pod) => (indexOf(pod) < 2 ? 1 : undefined));
-  expect(status(cluster)).toMatchObject({ failedIndexes: "0,1" });
+  expect(status(cluster)).toMatchObject({ failedIndexes: "0,1", failed: 4 });
   expect(verdicts(cluster)).toEqual(["FailureTarget MaxFailedIndexesExceeded", "Failed MaxFailedIndexesExceeded"]);
   await cluster.until(() => runningPods(cluster).length === 0);
 });
@@ -167,6 +167,7 @@ test("a Job that takes too long fails, and its Pods go", async () => {
   await cluster.client.create(Jobs, job({ activeDeadlineSeconds: 60, parallelism: 2 }));
   await cluster.until(() => isOver(cluster));
   expect(verdicts(cluster)).toEqual(["FailureTarget DeadlineExceeded", "Failed DeadlineExceeded"]);
+  expect(status(cluster)?.failed, "what was still at work has failed").toBe(2);
   await cluster.until(() => cluster.list(Pods).length === 0);
 });
 

@@ -27,6 +27,7 @@ import {
   formatIndexes,
   indexOf,
   isIndexed,
+  jobCondition,
   parseIndexes,
   trackingFinalizer,
 } from "./job/job-facts.ts";
@@ -118,9 +119,9 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     failedIndexes: parseIndexes(status?.failedIndexes),
     nowMs: clock.now(),
   });
-  // What the Job stops itself is no failure of its Pods: it is let go uncounted.
-  // One that ended since it was looked at is counted instead.
-  await releaseAll(context, plan.delete, { isUnchanged: true });
+  // What the Job stops itself is no failure of its Pods: it is let go uncounted. One that ended since it was looked at is
+  // counted instead, and of a Job that has failed every one that was still at work.
+  if (plan.verdict?.kind !== "failed") await releaseAll(context, plan.delete, { isUnchanged: true });
   await Promise.all(plan.delete.map((pod) => deletePod(context, pod, job)));
   const { error } = await slowStart(Math.min(plan.create.length, burst), async (i) => {
     await createPod(context, podFor(job, plan.create[i], pods), job);
@@ -169,6 +170,8 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
   const failedIndexes = parseIndexes(job.status?.failedIndexes);
   const isByIndex = isIndexed(job);
   const total = job.spec.completions ?? 0;
+  // Pods that a failed Job stopped say nothing of their indexes.
+  const isFailing = jobCondition(job, "FailureTarget") !== undefined;
 
   const released = releasedOf(context.cache);
   const finished = pods.filter(
@@ -190,7 +193,8 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
       backoffLimitPerIndex !== undefined &&
       index !== undefined &&
       index < total &&
-      action !== "Ignore"
+      action !== "Ignore" &&
+      !isFailing
     ) {
       const failures = Number(pod.metadata.annotations?.[indexFailureCount] ?? 0) + 1;
       if (action === "FailIndex" || failures > backoffLimitPerIndex) failedIndexes.add(index);
@@ -233,12 +237,15 @@ async function countFinished(context: Reconcile, job: ReadJob, pods: readonly Re
   return await writeStatus(context, noted, statusOfCounts(counts));
 }
 
-/** A Pod that is deleted before it finished counts as failed, unless only those that failed are to be replaced. */
+/**
+ * A Pod that is deleted before it finished counts as failed; where only those that failed are to be replaced, when the Job
+ * itself has failed.
+ */
 function outcome(job: ReadJob, pod: ReadPod): "succeeded" | "failed" | undefined {
   if (pod.status?.phase === "Succeeded") return "succeeded";
   if (pod.status?.phase === "Failed") return "failed";
-  const { deletionTimestamp } = pod.metadata;
-  return deletionTimestamp && job.spec.podReplacementPolicy !== "Failed" ? "failed" : undefined;
+  if (!pod.metadata.deletionTimestamp) return undefined;
+  return job.spec.podReplacementPolicy !== "Failed" || jobCondition(job, "FailureTarget") ? "failed" : undefined;
 }
 
 function hasFinalizer({ metadata }: ReadPod): boolean {

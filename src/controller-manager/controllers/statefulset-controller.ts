@@ -123,13 +123,9 @@ export function planStatefulSet(
     if (!pod) create.push(ordinal);
     else if (isPodTerminal(pod) && !isLeaving(pod)) gone.push(pod);
     else if (isHealthy(pod)) continue;
-    // A Pod of an old, broken template would block its own repair: the update below may still take it.
-    if (isOrdered) {
-      if (create.length > 0 || gone.length > 0) return { create, delete: gone };
-      break;
-    }
+    // Also a Pod of an old, broken template holds up everything, its own repair included: upstream wants it deleted by hand.
+    if (isOrdered) return { create, delete: gone };
   }
-  if (create.length > 0 && isOrdered) return { create, delete: gone };
 
   const condemned = [...byOrdinal]
     .filter(([ordinal]) => ordinal < start || ordinal >= start + replicas)
