@@ -3,7 +3,7 @@ import type { Pod, PodTemplateSpec } from "../api/core/v1.ts";
 import type { OwnerReference } from "../api/meta/v1.ts";
 import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
 import { Pods } from "../api/resources.ts";
-import { isNotFound } from "../apimachinery/status-error.ts";
+import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import { type Client, refOf } from "../client/client.ts";
 import type { EventRecorder } from "../controller-runtime/events.ts";
 import { isNamespaceTerminating } from "../controller-runtime/namespace-terminating.ts";
@@ -54,17 +54,23 @@ export async function createPod(
   }
 }
 
-/** Deletes one Pod; records it on its owner. A Pod that is gone already is fine. */
+/**
+ * Deletes one Pod; records it on its owner. A Pod that is gone already is fine. `isUnchanged`: only in the state that was seen;
+ * a Conflict otherwise, which is not recorded.
+ */
 export async function deletePod(
   { api, events }: PodControlContext,
   pod: DeepReadonly<Pod>,
   owner: DeepReadonly<KubeObject>,
+  { isUnchanged = false } = {},
 ): Promise<void> {
+  const { uid, resourceVersion } = pod.metadata;
   try {
-    await api.delete(Pods, refOf(pod), { preconditions: { uid: pod.metadata.uid } });
+    await api.delete(Pods, refOf(pod), { preconditions: { uid, ...(isUnchanged ? { resourceVersion } : {}) } });
     events.event(owner, "Normal", "SuccessfulDelete", `Deleted pod: ${pod.metadata.name}`);
   } catch (error) {
     if (isNotFound(error)) return;
+    if (isUnchanged && isConflict(error)) throw error;
     events.event(owner, "Warning", "FailedDelete", `Error deleting: ${messageOf(error)}`);
     throw error;
   }

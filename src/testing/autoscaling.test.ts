@@ -130,6 +130,6 @@ test("without an adapter the condition says which API is missing, and its event 
   expect(told("lonely", "FailedGetExternalMetric")).toHaveLength(1);
   await cluster.until(() => told("lonely", "FailedComputeMetricsReplicas").length > 0);
   expect(told("lonely", "FailedComputeMetricsReplicas")[0]?.message).toBe(
-    `failed to compute desired number of replicas based on listed metrics for Deployment/default/lonely: invalid metrics (1 invalid out of 1), first error is: failed to get queue external metric: ${why}`,
+    `invalid metrics (1 invalid out of 1), first error is: failed to get queue external metric value: failed to get queue external metric: ${why}`,
   );
 });

@@ -64,7 +64,6 @@ interface Scale {
 interface Target {
   resource: Resource;
   scale: Scale;
-  reference: string;
 }
 
 const defaultTolerance = 0.1;
@@ -151,7 +150,8 @@ async function autoscale(
   const current = target.scale.spec?.replicas ?? 0;
   const [minimum, maximum] = [spec.minReplicas ?? 1, spec.maxReplicas];
   if (memory.recommendations.length === 0) memory.recommendations.push({ replicas: current, atMs: nowMs });
-  status.currentReplicas = target.scale.status?.replicas ?? current;
+  status.currentReplicas = current;
+  status.desiredReplicas ??= 0;
 
   let desired = current;
   let why = "";
@@ -170,9 +170,8 @@ async function autoscale(
     try {
       wish = await wishOf({ context, autoscaler, target, current, options }, conditions);
     } catch (error) {
-      const message = `failed to compute desired number of replicas based on listed metrics for ${target.reference}: ${messageOf(error)}`;
-      events.event(autoscaler, "Warning", "FailedComputeMetricsReplicas", message);
-      status.desiredReplicas = current;
+      events.event(autoscaler, "Warning", "FailedComputeMetricsReplicas", messageOf(error));
+      if (error instanceof NoWish) status.currentMetrics = error.statuses;
       return write();
     }
     status.currentMetrics = wish.statuses;
@@ -192,7 +191,6 @@ async function autoscale(
     desired = limited.replicas;
     if (desired < current) why = "All metrics below target";
   }
-  status.desiredReplicas = desired;
   if (desired !== current) {
     const { namespace } = metadata;
     const { name } = spec.scaleTargetRef;
@@ -204,7 +202,6 @@ async function autoscale(
       events.event(autoscaler, "Warning", "FailedRescale", size);
       const message = `the HPA controller was unable to update the target scale: ${messageOf(error)}`;
       conditions.set("AbleToScale", { status: "False", reason: "FailedUpdateScale", message });
-      status.desiredReplicas = current;
       return write();
     }
     const message = `the HPA controller was able to update the target scale to ${desired}`;
@@ -214,6 +211,7 @@ async function autoscale(
     remember(desired > current ? memory.scaleUps : memory.scaleDowns, change);
     status.lastScaleTime = rfc3339(nowMs);
   }
+  status.desiredReplicas = desired;
   return write();
 }
 
@@ -228,12 +226,12 @@ async function targetOf(
   { metadata: { namespace }, spec: { scaleTargetRef } }: ReadAutoscaler,
   discover: Discover,
 ): Promise<Target> {
-  const { kind, name } = scaleTargetRef;
+  const { name } = scaleTargetRef;
   const resource = await resourceOf(scaleTargetRef, discover);
   const patch = { type: "merge", body: {} } as const;
   const scale = await api.patch(resource, { name, namespace }, patch, { subresource: "scale" });
   // A Scale is answered where the resource's own kind is declared.
-  return { resource, scale: scale as unknown as Scale, reference: `${kind}/${namespace}/${name}` };
+  return { resource, scale: scale as unknown as Scale };
 }
 
 async function resourceOf(
@@ -303,6 +301,7 @@ async function wishOf(question: Question, conditions: Conditions): Promise<Wish>
     } catch (error) {
       const failure = error instanceof MetricError ? error : new MetricError("FailedGetMetric", messageOf(error));
       failures.push(failure);
+      statuses.push({ type: "" });
       events.event(autoscaler, "Warning", failure.reason, failure.message);
     }
   }
@@ -311,14 +310,39 @@ async function wishOf(question: Question, conditions: Conditions): Promise<Wish>
   if (first && (!best || best.replicas < current)) {
     const message = `the HPA was unable to compute the replica count: ${first.message}`;
     conditions.set("ScalingActive", { status: "False", reason: first.reason, message });
-    throw new Error(
-      `invalid metrics (${failures.length} invalid out of ${specs.length}), first error is: ${first.summary}`,
-    );
+    const failed = specs[statuses.findIndex(({ type }) => type === "")]!;
+    const invalid = `invalid metrics (${failures.length} invalid out of ${specs.length})`;
+    throw new NoWish(`${invalid}, first error is: failed to get ${valueOf(failed)}: ${first.summary}`, statuses);
   }
   const { replicas, metric } = best!;
   const message = `the HPA was able to successfully calculate a replica count from ${metric}`;
   conditions.set("ScalingActive", { status: "True", reason: "ValidMetricFound", message });
   return { replicas, metric, statuses };
+}
+
+/** Too few metrics are known to say how many replicas there should be. */
+class NoWish extends Error {
+  /** By metric; those that are not known have no type. */
+  readonly statuses: MetricStatus[];
+
+  constructor(message: string, statuses: MetricStatus[]) {
+    super(message);
+    this.statuses = statuses;
+  }
+}
+
+/** What could not be got, as upstream's events name it. */
+function valueOf(spec: DeepReadonly<MetricSpec>): string {
+  switch (spec.type) {
+    case "Resource":
+      return `${spec.resource?.name} resource metric value`;
+    case "ContainerResource":
+      return `${spec.containerResource?.container} container metric value`;
+    case "External":
+      return `${spec.external?.metric.name} external metric value`;
+    default:
+      return `${spec.type.toLowerCase()} metric value`;
+  }
 }
 
 /** Why nobody can scale by this selector: it is none, or another autoscaler scales some of its Pods. */

@@ -121,8 +121,9 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
   });
   // What the Job stops itself is no failure of its Pods: it is let go uncounted. One that ended since it was looked at is
   // counted instead, and of a Job that has failed every one that was still at work.
-  if (plan.verdict?.kind !== "failed") await releaseAll(context, plan.delete, { isUnchanged: true });
-  await Promise.all(plan.delete.map((pod) => deletePod(context, pod, job)));
+  const isFailing = plan.verdict?.kind === "failed";
+  if (!isFailing) await releaseAll(context, plan.delete, { isUnchanged: true });
+  await Promise.all(plan.delete.map((pod) => deletePod(context, pod, job, { isUnchanged: isFailing })));
   const { error } = await slowStart(Math.min(plan.create.length, burst), async (i) => {
     await createPod(context, podFor(job, plan.create[i], pods), job);
   });
