@@ -312,7 +312,10 @@ async function wishOf(question: Question, conditions: Conditions): Promise<Wish>
     conditions.set("ScalingActive", { status: "False", reason: first.reason, message });
     const failed = specs[statuses.findIndex(({ type }) => type === "")]!;
     const invalid = `invalid metrics (${failures.length} invalid out of ${specs.length})`;
-    throw new NoWish(`${invalid}, first error is: failed to get ${valueOf(failed)}: ${first.summary}`, statuses);
+    throw new NoWish(
+      `${invalid}, first error is: failed to get ${metricValueName(failed)}: ${first.summary}`,
+      statuses,
+    );
   }
   const { replicas, metric } = best!;
   const message = `the HPA was able to successfully calculate a replica count from ${metric}`;
@@ -332,7 +335,7 @@ class NoWish extends Error {
 }
 
 /** What could not be got, as upstream's events name it. */
-function valueOf(spec: DeepReadonly<MetricSpec>): string {
+function metricValueName(spec: DeepReadonly<MetricSpec>): string {
   switch (spec.type) {
     case "Resource":
       return `${spec.resource?.name} resource metric value`;
