@@ -166,22 +166,31 @@ describeCluster("MetalLB's BGP mode", { nodes: 2, config: "loadBalancer: metallb
         );
       await change({ password: "wrong" });
       await hasRoute(false);
-      await change({ password: "shared" });
+      const says = (words: string) =>
+        eventually(
+          () => cluster.kubectl`describe bgppeer router -n metallb-system`,
+          (text) => expect(text).toContain(words),
+        );
+      await change({ password: null, passwordSecret: { name: "bgp" } });
+      await says('secret ref not found for peer config "router": metallb-system/bgp');
+      await cluster.kubectl`create secret generic bgp -n metallb-system --type=kubernetes.io/basic-auth --from-literal=username= --from-literal=password=shared`;
       await hasRoute(true);
       await cluster.kubectl`patch bgppeer router -n metallb-system --type=merge -p ${'{"spec":{"peerASN":64999}}'}`;
       await eventually(
         () => birdc("show", "route"),
         (text) => expect(text).not.toContain(address),
       );
-      await eventually(
-        () => cluster.kubectl`describe bgppeer router -n metallb-system`,
-        (text) => expect(text).toContain("the peer is AS 64513, not 64999"),
-      );
+      await says("the peer is AS 64513, not 64999");
       await cluster.kubectl`patch bgppeer router -n metallb-system --type=merge -p ${'{"spec":{"peerASN":64513}}'}`;
       await eventually(
         () => birdc("show", "route"),
         (text) => expect(text).toContain(address),
       );
+      await change({ bfdProfile: "slow" });
+      await says('peer "router" referencing non existing bfd profile "slow"');
+      await hasRoute(false);
+      await change({ bfdProfile: "fast" });
+      await hasRoute(true);
       await cluster.kubectl`delete bgppeer router -n metallb-system`;
       await eventually(
         () => birdc("show", "route"),

@@ -12,6 +12,7 @@ import { bgpSpeaker } from "../load-balancer/metallb/bgp/speaker.ts";
 import { metallbController } from "../load-balancer/metallb/controller.ts";
 import { metallbCustomResources } from "../load-balancer/metallb/custom-resources.ts";
 import {
+  BFDProfiles,
   BGPAdvertisements,
   BGPPeers,
   Communities,
@@ -64,7 +65,8 @@ async function startMetallb(options: LoadBalancerOptions): Promise<void> {
       ensureObject(client, CustomResourceDefinitions, definition, "create"),
     ),
   ]);
-  for (const resource of [IPAddressPools, L2Advertisements, BGPPeers, BGPAdvertisements, Communities] as const) {
+  const followed = [IPAddressPools, L2Advertisements, BGPPeers, BGPAdvertisements, BFDProfiles, Communities] as const;
+  for (const resource of followed) {
     while (!(await isServed(() => client.list(resource as typeof IPAddressPools)))) await sleep(clock, 20, signal);
   }
   const nodes = plan.nodes

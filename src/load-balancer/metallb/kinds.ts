@@ -66,7 +66,10 @@ export interface BGPPeer extends KubeObject {
     nodeSelectors?: LabelSelector[];
     /** Signs the session's TCP segments (RFC 2385). */
     password?: string;
+    /** A Secret of type kubernetes.io/basic-auth with that password, in MetalLB's namespace unless it names another. */
     passwordSecret?: { name?: string; namespace?: string };
+    /** The name of a BFDProfile. It must be there; nothing is made of it. */
+    bfdProfile?: string;
     ebgpMultiHop?: boolean;
   };
 }
@@ -76,10 +79,15 @@ export interface Community extends KubeObject {
   spec?: { communities?: { name?: string; value?: string }[] };
 }
 
+export interface BFDProfile extends KubeObject {
+  metadata: NamespacedMeta;
+}
+
 export const IPAddressPools = resource<IPAddressPool>("v1beta1", "IPAddressPool", "ipaddresspools");
 export const L2Advertisements = resource<L2Advertisement>("v1beta1", "L2Advertisement", "l2advertisements");
 export const BGPPeers = resource<BGPPeer>("v1beta2", "BGPPeer", "bgppeers");
 export const BGPAdvertisements = resource<BGPAdvertisement>("v1beta1", "BGPAdvertisement", "bgpadvertisements");
+export const BFDProfiles = resource<BFDProfile>("v1beta1", "BFDProfile", "bfdprofiles");
 export const Communities = resource<Community>("v1beta1", "Community", "communities");
 
 function resource<T extends KubeObject>(version: string, kind: string, plural: string): Resource<T> {

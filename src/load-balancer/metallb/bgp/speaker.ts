@@ -1,13 +1,22 @@
 /** Has nodes announce the addresses of Services to BGP peers (MetalLB's speakers in BGP mode, those of all local nodes in one). */
 
+import type { Secret } from "../../../api/core/v1.ts";
 import type { DeepReadonly } from "../../../api/object.ts";
-import { EndpointSlices, Nodes, Services } from "../../../api/resources.ts";
+import { EndpointSlices, Nodes, Secrets, Services } from "../../../api/resources.ts";
 import { connectIn } from "../../../base/node/netns.ts";
-import { objectKey } from "../../../controller-runtime/cache.ts";
+import { type ObjectKey, objectKey } from "../../../controller-runtime/cache.ts";
 import type { ControllerProcess, ProcessContext } from "../../../controller-runtime/controller.ts";
 import { slicesByService } from "../../../controller-runtime/service-indexes.ts";
 import { heldAddresses } from "../allocate.ts";
-import { BGPAdvertisements, type BGPPeer, BGPPeers, Communities, IPAddressPools } from "../kinds.ts";
+import {
+  BFDProfiles,
+  BGPAdvertisements,
+  type BGPPeer,
+  BGPPeers,
+  Communities,
+  IPAddressPools,
+  metallbNamespace,
+} from "../kinds.ts";
 import type { Member } from "../membership.ts";
 import { readPools } from "../pools.ts";
 import { isPeerOf, parseSeconds, planRoutes, type RouteView } from "./plan-routes.ts";
@@ -60,12 +69,21 @@ class Speaker {
     cache.informer(BGPPeers).addHandler(changed);
     await cache.synced();
     let isFollowing = false;
+    let isFollowingSecrets = false;
     while (!signal.aborted) {
       if (this.#isDirty) {
         this.#isDirty = false;
         if (!isFollowing && cache.list(BGPPeers).length > 0) {
           isFollowing = true;
           await this.#follow(changed);
+        }
+        if (!isFollowingSecrets && cache.list(BGPPeers).some(({ spec }) => spec.passwordSecret?.name)) {
+          isFollowingSecrets = true;
+          cache.informer(Secrets).addHandler(({ object: { metadata } }) => {
+            if (cache.list(BGPPeers).some((peer) => secretOf(peer) === objectKey(metadata.name, metadata.namespace)))
+              changed();
+          });
+          await cache.synced();
         }
         try {
           this.#pass();
@@ -82,7 +100,7 @@ class Speaker {
     const { cache } = this.#context;
     const slices = cache.informer(EndpointSlices);
     slices.addIndex(slicesByService);
-    for (const resource of [IPAddressPools, BGPAdvertisements, Communities] as const)
+    for (const resource of [IPAddressPools, BGPAdvertisements, Communities, BFDProfiles] as const)
       cache.informer(resource as typeof Communities).addHandler(changed);
     cache.informer(Services).addHandler(({ object, previous }) => {
       if (heldAddresses(object).length > 0 || (previous && heldAddresses(previous).length > 0)) changed();
@@ -127,17 +145,22 @@ class Speaker {
         })),
     };
     const wanted = new Set<string>();
+    const profiles = new Set(cache.list(BFDProfiles).map(({ metadata }) => metadata.name));
     for (const peer of cache.list(BGPPeers)) {
-      const mistake = mistakeIn(peer);
+      const secretKey = secretOf(peer);
+      const secret = secretKey && cache.get(Secrets, secretKey);
+      const mistake = mistakeIn(peer, { secret, profiles });
       if (mistake) {
         this.#tell(peer, mistake);
         continue;
       }
+      this.#told.delete(peer.metadata.uid);
+      const password = secret ? passwordIn(secret) : peer.spec.password;
       for (const each of nodes) {
         if (!isPeerOf(each.node, peer)) continue;
         const key = `${each.member.name} ${peer.metadata.name}`;
         wanted.add(key);
-        this.#open(key, each.member, peer).announce(planRoutes(each, peer.metadata.name, view));
+        this.#open(key, each.member, peer, password).announce(planRoutes(each, peer.metadata.name, view));
       }
     }
     for (const [key, { stop }] of this.#sessions) {
@@ -147,11 +170,11 @@ class Speaker {
     }
   }
 
-  #open(key: string, node: Member, peer: DeepReadonly<BGPPeer>): BgpSession {
+  #open(key: string, node: Member, peer: DeepReadonly<BGPPeer>, password: string | undefined): BgpSession {
     const { clock, signal, log, events } = this.#context;
     const { spec, metadata } = peer;
     const known = this.#sessions.get(key);
-    const settings = JSON.stringify(spec);
+    const settings = JSON.stringify([spec, password]);
     if (known?.settings === settings) return known.session;
     known?.stop.abort();
     const stop = new AbortController();
@@ -164,12 +187,7 @@ class Speaker {
       holdTimeSeconds: parseSeconds(spec.holdTime) ?? defaultHoldTimeSeconds,
       ...(keepaliveSeconds !== undefined ? { keepaliveSeconds } : {}),
       connect: () =>
-        connectIn(
-          node.netnsPath,
-          spec.peerAddress,
-          spec.peerPort ?? 179,
-          spec.password ? { md5Key: spec.password } : {},
-        ),
+        connectIn(node.netnsPath, spec.peerAddress, spec.peerPort ?? 179, password ? { md5Key: password } : {}),
       clock,
       signal: AbortSignal.any([signal, stop.signal]),
       onState(isUp, reason) {
@@ -206,10 +224,34 @@ class Speaker {
   }
 }
 
+/** The Secret that holds the peer's password. */
+function secretOf({ spec: { passwordSecret } }: DeepReadonly<BGPPeer>): ObjectKey | undefined {
+  return passwordSecret?.name
+    ? objectKey(passwordSecret.name, passwordSecret.namespace || metallbNamespace)
+    : undefined;
+}
+
+function passwordIn({ data }: DeepReadonly<Secret>): string {
+  return Buffer.from(data?.["password"] ?? "", "base64").toString();
+}
+
 /** Why nobody speaks to a peer; undefined when somebody does. */
-function mistakeIn({ spec }: DeepReadonly<BGPPeer>): string | undefined {
-  if (spec.passwordSecret?.name) return "passwords in Secrets are not supported: write spec.password";
-  if (Buffer.byteLength(spec.password ?? "") > 80) return "invalid password: must be no longer than 80 bytes";
+function mistakeIn(
+  peer: DeepReadonly<BGPPeer>,
+  { secret, profiles }: { secret: DeepReadonly<Secret> | undefined; profiles: ReadonlySet<string> },
+): string | undefined {
+  const { spec, metadata } = peer;
+  const secretKey = secretOf(peer);
+  if (secretKey) {
+    if (spec.password) return `can not have both password and secret ref set in peer config "${metadata.name}"`;
+    if (!secret) return `secret ref not found for peer config "${metadata.name}": ${secretKey}`;
+    if (secret.type !== basicAuth) return `secret type mismatch on "${secretKey}", type "${basicAuth}" is expected`;
+    if (!passwordIn(secret)) return `password not specified in the secret "${secretKey}"`;
+  }
+  const password = secret ? passwordIn(secret) : (spec.password ?? "");
+  if (Buffer.byteLength(password) > 80) return "invalid password: must be no longer than 80 bytes";
+  if (spec.bfdProfile && !profiles.has(spec.bfdProfile))
+    return `peer "${metadata.name}" referencing non existing bfd profile "${spec.bfdProfile}"`;
   if (spec.peerAddress.includes(":")) return "peers with an IPv6 address are not supported";
   for (const [field, text] of [
     ["holdTime", spec.holdTime],
@@ -222,3 +264,5 @@ function mistakeIn({ spec }: DeepReadonly<BGPPeer>): string | undefined {
     return `invalid hold time ${JSON.stringify(spec.holdTime)}: must be 0 or >=3s`;
   return undefined;
 }
+
+const basicAuth = "kubernetes.io/basic-auth";
