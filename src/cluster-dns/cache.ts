@@ -9,6 +9,8 @@ export interface CacheOptions {
   longestSeconds?: number;
   /** Answers kept; the one remembered longest ago goes first. Default 10,000. */
   capacity?: number;
+  /** Kept up to date, for who wants to know. */
+  counts?: { hits: number; misses: number; entries: number };
 }
 
 interface Remembered {
@@ -22,9 +24,16 @@ export class CachePlugin implements Plugin {
   readonly #clock: Clock;
   readonly #longestSeconds: number;
   readonly #capacity: number;
+  readonly #counts: NonNullable<CacheOptions["counts"]>;
   readonly #remembered = new Map<string, Remembered>();
 
-  constructor({ clock, longestSeconds = 30, capacity = 10_000 }: CacheOptions) {
+  constructor({
+    clock,
+    longestSeconds = 30,
+    capacity = 10_000,
+    counts = { hits: 0, misses: 0, entries: 0 },
+  }: CacheOptions) {
+    this.#counts = counts;
     this.#clock = clock;
     this.#longestSeconds = longestSeconds;
     this.#capacity = capacity;
@@ -34,7 +43,11 @@ export class CachePlugin implements Plugin {
     const key = `${query.type} ${query.class} ${query.checkingDisabled} ${query.dnssecOk} ${query.name}`;
     const known = this.#remembered.get(key);
     const now = this.#clock.now();
-    if (known && now < known.untilMs) return aged(known.answer, Math.floor((now - known.atMs) / 1000));
+    if (known && now < known.untilMs) {
+      this.#counts.hits++;
+      return aged(known.answer, Math.floor((now - known.atMs) / 1000));
+    }
+    this.#counts.misses++;
     const answer = next(query);
     if (!(answer instanceof Promise)) return answer;
     return answer.then((fresh) => {
@@ -50,6 +63,7 @@ export class CachePlugin implements Plugin {
     const atMs = this.#clock.now();
     this.#remembered.set(key, { answer, atMs, untilMs: atMs + seconds * 1000 });
     if (this.#remembered.size > this.#capacity) this.#remembered.delete(this.#remembered.keys().next().value!);
+    this.#counts.entries = this.#remembered.size;
   }
 }
 

@@ -20,6 +20,7 @@ import { CachePlugin } from "./cache.ts";
 import { ForwardPlugin, nameserversOf } from "./forward.ts";
 import { KnownAnswers } from "./known-answers.ts";
 import { KubernetesPlugin } from "./kubernetes.ts";
+import { DnsMetrics, type Listener, metricsServer } from "./metrics.ts";
 import { chain, type Next, type Plugin } from "./plugin.ts";
 import { respond } from "./respond.ts";
 import { Zone } from "./zone.ts";
@@ -49,7 +50,12 @@ export interface DnsSockets {
   address: string;
   udp: number;
   tcp: number;
+  /** Where metrics are told: none where somebody else has the port. */
+  metrics?: number;
 }
+
+/** As CoreDNS has it. */
+export const metricsPort = 9153;
 
 /**
  * Sockets on an address of a node, in the node's namespace. Who serves next may bind the same address before the present
@@ -61,12 +67,21 @@ export function bindDnsSockets(netnsPath: string, address: string, port = 53): D
       isShared: true,
       ...(protocol === "udp" ? { receiveBytes } : {}),
     });
-  return { address, udp: bind("udp"), tcp: bind("tcp") };
+  return { address, udp: bind("udp"), tcp: bind("tcp"), ...(port === 53 ? boundMetrics(netnsPath, address) : {}) };
+}
+
+function boundMetrics(netnsPath: string, address: string): { metrics?: number } {
+  try {
+    return { metrics: boundSocketIn(netnsPath, "tcp", address, metricsPort, { isShared: true }) };
+  } catch {
+    return {}; // A pod on the node's network has the port; names are more important.
+  }
 }
 
 export class ClusterDns {
   readonly #options: ClusterDnsOptions;
   readonly #owner = new Owner();
+  readonly #metrics = new DnsMetrics();
 
   constructor(options: ClusterDnsOptions) {
     this.#options = options;
@@ -88,7 +103,7 @@ export class ClusterDns {
       new KubernetesPlugin({ zone, random, serverAddresses: serviceAddresses }),
       // Not remembered: what the user edits holds at once.
       ...(settings ? [settings] : []),
-      new CachePlugin({ clock }),
+      new CachePlugin({ clock, counts: this.#metrics.cache }),
       forward,
     ]);
     const known = new KnownAnswers(zone);
@@ -108,10 +123,18 @@ export class ClusterDns {
   async #serve(sockets: DnsSockets, ask: Next, known: KnownAnswers): Promise<void> {
     const udp = await udpSocketOn(sockets.udp, familyOf(sockets.address));
     this.#owner.own(() => void udp.close());
-    serveUdp(udp, ask, hasDatagramBatches() ? { batch: new DatagramBatch(sockets.udp), known } : undefined);
+    const { answered } = this.#metrics;
+    serveUdp(udp, ask, hasDatagramBatches() ? { batch: new DatagramBatch(sockets.udp), known } : undefined, answered);
     const tcp = createServer();
-    this.#owner.own(serveTcp(tcp, ask));
+    this.#owner.own(serveTcp(tcp, ask, answered));
     await listenOn(tcp, sockets.tcp);
+    if (sockets.metrics === undefined) return;
+    const metrics = metricsServer(this.#metrics);
+    this.#owner.own(() => {
+      metrics.close();
+      metrics.closeAllConnections();
+    });
+    await listenOn(metrics, sockets.metrics);
   }
 }
 
@@ -163,7 +186,7 @@ export interface QuickUdp {
 }
 
 /** Answers what comes to the socket. */
-export function serveUdp(socket: UdpSocket, ask: Next, quick?: QuickUdp): void {
+export function serveUdp(socket: UdpSocket, ask: Next, quick?: QuickUdp, onAnswer?: Listener): void {
   const send = (response: Buffer, to: { address: string; port: number }) => {
     try {
       socket.send(response, to.port, to.address);
@@ -175,8 +198,12 @@ export function serveUdp(socket: UdpSocket, ask: Next, quick?: QuickUdp): void {
   if (!quick) {
     socket.on("message", (packet, from) => {
       const response = respond(packet, "udp", ask);
-      if (response instanceof Promise) void response.then((response) => send(response, from));
-      else if (response) send(response, from);
+      const give = (response: Buffer) => {
+        onAnswer?.(packet, response, "udp");
+        send(response, from);
+      };
+      if (response instanceof Promise) void response.then(give);
+      else if (response) give(response);
     });
     return;
   }
@@ -190,8 +217,13 @@ export function serveUdp(socket: UdpSocket, ask: Next, quick?: QuickUdp): void {
     const response = ready ?? respond(packet, "udp", ask, (response) => known.keep(packet, response));
     if (response instanceof Promise) {
       const from = sender();
-      void response.then((response) => send(response, from));
+      const asked = Buffer.from(packet); // Its buffer may hold another packet by then.
+      void response.then((response) => {
+        onAnswer?.(asked, response, "udp");
+        send(response, from);
+      });
     } else if (response) {
+      onAnswer?.(packet, response, "udp");
       const sent = reply(response);
       sent[0] = packet[0]!; // What was known answers another id.
       sent[1] = packet[1]!;
@@ -222,7 +254,7 @@ const idleMs = 10_000;
 const mostPipelined = 64;
 
 /** Answers what comes over the server's connections; returns what closes them and the server. */
-export function serveTcp(server: Server, ask: Next): () => void {
+export function serveTcp(server: Server, ask: Next, onAnswer?: Listener): () => void {
   const open = new Set<Socket>();
   server.maxConnections = mostConnections;
   server.on("connection", (socket) => {
@@ -235,12 +267,14 @@ export function serveTcp(server: Server, ask: Next): () => void {
     const take = () => {
       while (answering < mostPipelined && received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
         const length = received.readUInt16BE(0);
-        const response = respond(received.subarray(2, 2 + length), "tcp", ask);
+        const question = received.subarray(2, 2 + length);
+        const response = respond(question, "tcp", ask);
         received = received.subarray(2 + length);
         if (response === undefined) return void socket.destroy();
         answering++;
         void Promise.resolve(response).then((bytes) => {
           answering--;
+          onAnswer?.(question, bytes, "tcp");
           const framed = Buffer.alloc(2 + bytes.length);
           framed.writeUInt16BE(bytes.length);
           bytes.copy(framed, 2);

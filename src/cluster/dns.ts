@@ -4,7 +4,7 @@ import { EndpointSlices, Endpoints, Services } from "../api/resources.ts";
 import type { Owner } from "../base/disposal.ts";
 import type { Client } from "../client/client.ts";
 import { BalancerNames } from "../cluster-dns/balancer-names.ts";
-import { bindDnsSockets, ClusterDns, informZone } from "../cluster-dns/server.ts";
+import { bindDnsSockets, ClusterDns, informZone, metricsPort } from "../cluster-dns/server.ts";
 import { SettingsPlugin } from "../cluster-dns/settings-plugin.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
@@ -27,6 +27,7 @@ export interface ClusterDnsOptions extends Surroundings {
 const ports = [
   { name: "dns", port: 53, protocol: "UDP" },
   { name: "dns-tcp", port: 53, protocol: "TCP" },
+  { name: "metrics", port: metricsPort, protocol: "TCP" },
 ];
 const metadata = { name: "kube-dns", namespace: "kube-system" };
 

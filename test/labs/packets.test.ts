@@ -90,6 +90,12 @@ describeCluster("the labs' packets", { config }, (cluster) => {
     await cluster.kubectl`wait --for=condition=Ready pod/nginx01 --timeout=60s`;
     expect(await cluster.kubectl`exec nginx01 -- curl -s ${url}`).toContain(welcome);
     await expect(onNode("myserver02", `curl -s -m 2 ${url}`)).rejects.toThrow();
+    expect(await cluster.kubectl`get service kube-dns -n kube-system`).toMatch(
+      /kube-dns +ClusterIP +10\.96\.0\.10 +<none> +53\/UDP,53\/TCP,9153\/TCP /,
+    );
+    expect(await onNode("myserver02", "curl -s -m 5 http://10.96.0.10:9153/metrics")).toMatch(
+      /^coredns_dns_requests_total\{family="1",proto="udp",server="dns:\/\/:53",type="A",view="",zone="\."\} [1-9]/m,
+    );
     expect(await onNode("myserver02", `curl -s -m 2 ${await clusterIPOf("clusterip-service")}`)).toContain(welcome);
   });
 

@@ -15,17 +15,16 @@ const metadata = (name: string, labels: Record<string, string> = {}) => ({
   labels,
 });
 
+const pool = (name: string, addresses: string[], labels?: Record<string, string>): IPAddressPool => ({
+  apiVersion: "metallb.io/v1beta1",
+  kind: "IPAddressPool",
+  metadata: metadata(name, labels),
+  spec: { addresses },
+});
 const pools = [
-  { name: "front", labels: { tier: "front" }, addresses: ["192.168.108.100-192.168.108.110"] },
-  { name: "back", labels: {}, addresses: ["192.168.108.120/30"] },
-].map(
-  ({ name, labels, addresses }): IPAddressPool => ({
-    apiVersion: "metallb.io/v1beta1",
-    kind: "IPAddressPool",
-    metadata: metadata(name, labels),
-    spec: { addresses },
-  }),
-);
+  pool("front", ["192.168.108.100-192.168.108.110"], { tier: "front" }),
+  pool("back", ["192.168.108.120/30"]),
+];
 
 const node = (name: string, labels: Record<string, string> = {}, isUnavailable = false) =>
   ({
