@@ -999,25 +999,27 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       });
       const spec = { attachRequired: true, podInfoOnMount: true, volumeLifecycleModes: ["Persistent", "Ephemeral"] };
       await client.create(CSIDrivers, { metadata: { name: "test.csi" }, spec });
-      await client.create(PersistentVolumes, {
-        metadata: { name: "csi-pv" },
-        spec: {
-          capacity: { storage: "1Gi" },
-          accessModes: ["ReadWriteOnce"],
-          claimRef: { namespace: "default", name: "claim" },
-          csi: { driver: "test.csi", volumeHandle: "handle-1", fsType: "ext4", volumeAttributes: { tier: "fast" } },
-        },
-      } as never);
-      const claim = await client.create(PersistentVolumeClaims, {
-        metadata: { name: "claim", namespace: "default" },
-        spec: {
-          accessModes: ["ReadWriteOnce"],
-          resources: { requests: { storage: "1Gi" } },
-          storageClassName: "",
-          volumeName: "csi-pv",
-        },
-      });
-      await client.updateStatus(PersistentVolumeClaims, { ...claim, status: { phase: "Bound" } });
+      const makeClaim = async (name: string, volumeMode: string, csi: object) => {
+        const common = { accessModes: ["ReadWriteOnce"], volumeMode };
+        await client.create(PersistentVolumes, {
+          metadata: { name: `csi-pv-of-${name}` },
+          spec: {
+            ...common,
+            capacity: { storage: "1Gi" },
+            claimRef: { namespace: "default", name },
+            csi: { driver: "test.csi", ...csi },
+          },
+        } as never);
+        const resources = { requests: { storage: "1Gi" } };
+        const claim = await client.create(PersistentVolumeClaims, {
+          metadata: { name, namespace: "default" },
+          spec: { ...common, resources, storageClassName: "", volumeName: `csi-pv-of-${name}` },
+        });
+        await client.updateStatus(PersistentVolumeClaims, { ...claim, status: { phase: "Bound" } });
+      };
+      const attributes = { fsType: "ext4", volumeAttributes: { tier: "fast" } };
+      await makeClaim("claim", "Filesystem", { volumeHandle: "handle-1", ...attributes });
+      await makeClaim("raw", "Block", { volumeHandle: "handle-2" });
       const withVolume = (command: string) => ({
         terminationGracePeriodSeconds: 1,
         restartPolicy: "Never" as const,
@@ -1041,21 +1043,43 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       );
       await until(async () => (await eventsOf(first)).some((event) => event.includes("is not attached to node")));
       // As the driver's attacher would.
-      const id = createHash("sha256").update(`handle-1test.csi${nodeName}`).digest("hex");
-      const attachment = await client.create(VolumeAttachments, {
-        metadata: { name: `csi-${id}` },
-        spec: { attacher: "test.csi", nodeName, source: { persistentVolumeName: "csi-pv" } },
-      });
-      await client.updateStatus(VolumeAttachments, {
-        ...attachment,
-        status: { attached: true, attachmentMetadata: { device: "/dev/x" } },
-      });
+      for (const [handle, name] of [
+        ["handle-1", "claim"],
+        ["handle-2", "raw"],
+      ]) {
+        const id = createHash("sha256").update(`${handle}test.csi${nodeName}`).digest("hex");
+        const attachment = await client.create(VolumeAttachments, {
+          metadata: { name: `csi-${id}` },
+          spec: { attacher: "test.csi", nodeName, source: { persistentVolumeName: `csi-pv-of-${name}` } },
+        });
+        await client.updateStatus(VolumeAttachments, {
+          ...attachment,
+          status: { attached: true, attachmentMetadata: { device: "/dev/x" } },
+        });
+      }
       await reach(first, isReady);
       await until(() => existsSync(join(driver.content("handle-1"), "file")));
       expect(statSync(driver.content("handle-1")).gid).toBe(4321);
       const second = await create(withVolume("cat /data/file; ls /scratch | wc -l"));
       await reach(second, (status) => status.phase === "Succeeded");
       expect(await logOf(second)).toBe("kept\n0\n");
+      // A pod that wants no file system gets the device, and only that.
+      const raw = await create({
+        restartPolicy: "Never",
+        volumes: [{ name: "disk", persistentVolumeClaim: { claimName: "raw" } }],
+        containers: [
+          {
+            command: ["sh", "-c", "test -b /dev/disk && ls -l /dev/disk"],
+            volumeDevices: [{ name: "disk", devicePath: "/dev/disk" }],
+          },
+        ],
+      });
+      await reach(raw, (status) => status.phase === "Succeeded");
+      expect(await logOf(raw)).toMatch(/^brw.* 7, +199 /);
+      const ofDevice = called("NodePublishVolume").find(({ request }) => request["volume_id"] === "handle-2");
+      expect(ofDevice?.request).toMatchObject({
+        volume_capability: { block: {}, mount: undefined, access_mode: { mode: 1 } },
+      });
       const published = called("NodePublishVolume").map(({ request }) => request);
       expect(published.find((request) => request["volume_id"] === "handle-1")).toMatchObject({
         publish_context: { device: "/dev/x" },
@@ -1066,11 +1090,13 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       await die();
       await startNode();
       driver.refuse = { name: "NodeUnpublishVolume", message: "busy" };
-      for (const name of [first, second]) await client.delete(Pods, { name, namespace: "default" });
+      for (const name of [first, second, raw]) await client.delete(Pods, { name, namespace: "default" });
       await until(() => called("NodeUnpublishVolume").length > 0);
       driver.refuse = undefined;
-      for (const name of [first, second]) await until(() => isGone(name));
-      expect(called("NodeUnstageVolume").map(({ request }) => request["volume_id"])).toEqual(["handle-1"]);
+      for (const name of [first, second, raw]) await until(() => isGone(name));
+      expect(new Set(called("NodeUnstageVolume").map(({ request }) => request["volume_id"]))).toEqual(
+        new Set(["handle-1", "handle-2"]),
+      );
       expect(readdirSync(driver.content("handle-1"))).toEqual(["file"]);
       expect(mountsBelow(join(folder, "kubelet")).filter((path) => /csi/.test(path))).toEqual([]);
     } finally {

@@ -5,6 +5,7 @@ import { flag, int, list, type Message, map, message, part, text } from "../grpc
 const empty = message({});
 
 const volumeCapability = message({
+  block: part(1, message({})),
   mount: part(2, message({ fs_type: text(1), mount_flags: list(text(2)), volume_mount_group: text(3) })),
   access_mode: part(3, message({ mode: int(1) })),
 });

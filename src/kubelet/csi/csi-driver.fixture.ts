@@ -1,5 +1,6 @@
 /** A small CSI driver for tests, served over gRPC as real ones are: volumes are folders of its own, staged and published by bind mounts. */
-import { existsSync, mkdirSync, rmdirSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { mountsBelow } from "../../base/node/mounts.ts";
 import { registration } from "../grpc/registration-api.ts";
@@ -55,8 +56,15 @@ export async function startCsiDriver(options: TestCsiDriverOptions): Promise<Tes
     },
     {
       method: csi.publishVolume,
-      answer({ volume_id, staging_target_path, target_path }) {
+      answer({ volume_id, staging_target_path, target_path, volume_capability }) {
         mkdirSync(content(volume_id), { recursive: true });
+        if (volume_capability?.block) {
+          const device = join(content(volume_id), "device");
+          if (!existsSync(device)) execFileSync("mknod", [device, "b", "7", "199"]);
+          closeSync(openSync(target_path, "a"));
+          mountOnce(device, target_path);
+          return {};
+        }
         mkdirSync(target_path, { recursive: true });
         mountOnce(staging_target_path || content(volume_id), target_path);
         return {};
@@ -66,7 +74,7 @@ export async function startCsiDriver(options: TestCsiDriverOptions): Promise<Tes
       method: csi.unpublishVolume,
       answer({ target_path }) {
         unmount(target_path);
-        if (existsSync(target_path)) rmdirSync(target_path);
+        if (existsSync(target_path)) rmSync(target_path, { recursive: true });
         return {};
       },
     },

@@ -3,7 +3,7 @@
  * written beside it, so that a kubelet after this one can take it away (upstream's pkg/volume/csi).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { CSIPersistentVolumeSource, CSIVolumeSource, Secret } from "../../api/core/v1.ts";
@@ -30,12 +30,15 @@ export interface CsiMount {
   /** The driver leaves ownership to the kubelet. */
   isOwnedByPod: boolean;
   readOnly: boolean;
+  /** A device, not a folder. */
+  isBlock?: boolean;
 }
 
 /** What is written beside a mount. */
 interface MountRecord {
   driver: string;
   volumeHandle: string;
+  isBlock?: boolean;
 }
 
 const recordFile = "vol_data.json";
@@ -59,18 +62,20 @@ export class CsiVolumes {
       source: DeepReadonly<CSIPersistentVolumeSource>;
       accessModes: readonly string[];
       mountOptions: readonly string[];
+      /** The pod gets the device itself, not a file system on it. */
+      isBlock: boolean;
     },
     pod: PodObject,
     folder: string,
     signal: AbortSignal,
   ): Promise<CsiMount> {
-    const { source } = volume;
+    const { source, isBlock } = volume;
     const driver = this.#options.plugins.driver(source.driver);
     const about = await this.#driverObject(source.driver, signal);
     const publishContext =
       about?.spec.attachRequired === false ? {} : await this.#attached(volume.name, source, signal);
     const capability = {
-      mount: { fs_type: source.fsType ?? "", mount_flags: volume.mountOptions },
+      ...(isBlock ? { block: {} } : { mount: { fs_type: source.fsType ?? "", mount_flags: volume.mountOptions } }),
       access_mode: { mode: accessModes[volume.accessModes[0] ?? ""] ?? accessModes["ReadWriteOnce"]! },
     };
     const secretsOf = (ref: { name?: string; namespace?: string } | undefined) =>
@@ -80,11 +85,12 @@ export class CsiVolumes {
       publish_context: publishContext,
       volume_capability: capability,
     };
-    const staging = stages(driver) ? this.#stagingPath(driver.name, source.volumeHandle) : "";
+    const record = { driver: driver.name, volumeHandle: source.volumeHandle, ...(isBlock ? { isBlock } : {}) };
+    const staging = stages(driver) ? this.#stagingPath(record) : "";
     return this.#inTurn(driver.name, source.volumeHandle, async () => {
       if (staging) {
         mkdirSync(staging, { recursive: true, mode: 0o750 });
-        writeRecord(join(staging, ".."), { driver: driver.name, volumeHandle: source.volumeHandle });
+        writeRecord(join(staging, ".."), record);
         const stage = {
           ...request,
           staging_target_path: staging,
@@ -150,7 +156,7 @@ export class CsiVolumes {
         unmount(join(folder, "mount"));
         await rm(folder, { recursive: true, force: true });
         const isUsed = (await this.#published()).some((other) => sameVolume(other, record));
-        const staging = this.#stagingPath(record.driver, record.volumeHandle);
+        const staging = this.#stagingPath(record);
         if (isUsed || !stages(driver) || !readRecord(join(staging, ".."))) return;
         const unstage = { volume_id: record.volumeHandle, staging_target_path: staging };
         await driver.channel.call(csi.unstageVolume, unstage, { timeoutMs: callMs });
@@ -173,7 +179,13 @@ export class CsiVolumes {
     const path = join(folder, "mount");
     // The folder above is the kubelet's, the mount point itself the driver's to make.
     mkdirSync(folder, { recursive: true, mode: 0o750 });
-    writeRecord(folder, { driver: driver.name, volumeHandle: request.volume_id });
+    const { mount, block, access_mode } = request.volume_capability ?? {};
+    const isBlock = block !== undefined;
+    writeRecord(folder, {
+      driver: driver.name,
+      volumeHandle: request.volume_id,
+      ...(isBlock ? { isBlock } : {}),
+    });
     const { metadata, spec } = pod;
     const podInfo: Record<string, string> = about?.spec.podInfoOnMount
       ? {
@@ -187,7 +199,11 @@ export class CsiVolumes {
     const full = { ...request, target_path: path, volume_context: { ...request.volume_context, ...podInfo } };
     await driver.channel.call(csi.publishVolume, full, { timeoutMs: callMs, signal });
     const policy = about?.spec.fsGroupPolicy ?? "ReadWriteOnceWithFSType";
-    const { mount, access_mode } = request.volume_capability ?? {};
+    if (isBlock) {
+      if (!statSync(path, { throwIfNoEntry: false })?.isBlockDevice())
+        throw new Error(`driver ${driver.name} published no block device at ${path}`);
+      return { path, isBlock, isOwnedByPod: false, readOnly: request.readonly };
+    }
     const isOnce =
       access_mode?.mode === accessModes["ReadWriteOnce"] || access_mode?.mode === accessModes["ReadWriteOncePod"];
     const isOwnedByPod = policy === "File" || (policy !== "None" && isOnce && (mount?.fs_type ?? "") !== "");
@@ -225,9 +241,10 @@ export class CsiVolumes {
     );
   }
 
-  #stagingPath(driver: string, handle: string): string {
-    const id = createHash("sha256").update(handle).digest("hex");
-    return join(this.#options.root, "plugins/kubernetes.io/csi", driver, id, "globalmount");
+  #stagingPath({ driver, volumeHandle, isBlock }: MountRecord): string {
+    const id = createHash("sha256").update(volumeHandle).digest("hex");
+    const plugins = join(this.#options.root, "plugins/kubernetes.io/csi");
+    return isBlock ? join(plugins, "volumeDevices", id, "staging") : join(plugins, driver, id, "globalmount");
   }
 
   /** Every volume that some pod of this node has. */

@@ -18,7 +18,8 @@ export async function claimedVolume(
   const { client, signal, csi, pod, podRoot } = context;
   const { volumeName, volumeMode } = await boundClaim(claimName, context, check);
   const { spec } = await client.get(PersistentVolumes, { name: volumeName }, { signal });
-  if (volumeMode === "Block") return blockVolume(volumeName, spec);
+  const isBlock = volumeMode === "Block";
+  if (isBlock && !spec.csi) return blockVolume(volumeName, spec);
   if (spec.nfs)
     return mountNfs(spec.nfs, spec.mountOptions ?? [], join(podRoot, "volumes", nfsFolder, volumeName), signal);
   if (spec.hostPath) {
@@ -30,7 +31,7 @@ export async function claimedVolume(
     const { accessModes = [], mountOptions = [] } = spec;
     const folder = join(podRoot, "volumes", csiFolder, volumeName);
     return csi.publishPersistent(
-      { name: volumeName, source: spec.csi, accessModes, mountOptions },
+      { name: volumeName, source: spec.csi, accessModes, mountOptions, isBlock },
       pod,
       folder,
       signal,
