@@ -1,7 +1,8 @@
 /** One short manifest for each thing that a pod can ask of its node; what the pod says of itself shows whether it got it. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { findProgram } from "../src/base/node/find-program.ts";
 import { canRunContainerd } from "../src/kubelet/runtime/cri/containerd.fixture.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
@@ -56,6 +57,8 @@ kind: RuntimeClass
 metadata: {name: of-containerd}
 handler: runc
 `;
+
+const hasNfs = findProgram("mount.nfs") !== undefined && /\tnfs/.test(readFileSync("/proc/filesystems", "utf8"));
 
 const noUserNamespaces = "containerd has had user namespaces for pods since 2.0";
 
@@ -535,7 +538,41 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
       if (notIn?.[runtime]) test.skip(`${title} (${notIn[runtime]})`, () => {});
   });
 
+  const hasAppArmor = existsSync("/sys/module/apparmor");
+  if (hasAppArmor) test.skip("AppArmor's absence is told (this machine's kernel has AppArmor)", () => {});
+  else test.skip("an AppArmor profile confines a container (this machine's kernel has no AppArmor)", () => {});
+
+  test.concurrent("a pod whose NFS volume cannot be mounted is told why", async () => {
+    await cluster.apply(`apiVersion: v1
+kind: Pod
+metadata: {name: remote}
+spec:
+  nodeName: pinnace
+  volumes: [{name: v, nfs: {server: 127.0.0.1, path: /nowhere}}]
+  containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}]`);
+    await eventually(
+      () =>
+        cluster.kubectl`get events --field-selector involvedObject.name=remote,reason=FailedMount -o ${"jsonpath={.items[*].message}"}`,
+      (text) =>
+        expect(text).toMatch(
+          hasNfs
+            ? /MountVolume.SetUp failed for volume "v" : mount failed: /
+            : /MountVolume.SetUp failed for volume "v" : mount failed: this machine has no NFS client/,
+        ),
+    );
+    await cluster.kubectl`delete pod remote --now`;
+  });
+  if (!hasNfs) test.skip("files of an NFS server (this machine has no mount.nfs, or its kernel no NFS)", () => {});
+
   const refused: Record<string, { spec: string; says: RegExp }> = {
+    ...(hasAppArmor
+      ? {}
+      : {
+          "an AppArmor profile that nobody enforces": {
+            spec: "nodeName: NODE, securityContext: {appArmorProfile: {type: RuntimeDefault}}, containers: [{name: c, image: busybox}]",
+            says: /^AppArmor Failed AppArmor .*Cannot enforce AppArmor: AppArmor is not enabled on the host/,
+          },
+        }),
     "an unsafe sysctl": {
       spec: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}]}, containers: [{name: c, image: busybox}]",
       says: /^SysctlForbidden Failed SysctlForbidden forbidden sysctl: "kernel.msgmax" not allowlisted/,
@@ -632,7 +669,9 @@ spec:
   - ${container("a", "limits: {cpu: 100m, memory: 32Mi}")}
   - ${container("b", "requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 200m, memory: 64Mi}")}
   - ${container("c", "requests: {cpu: 10m}")}
-  - ${container("d", "")}`);
+  - ${container("d", "")}
+  - ${container("e", "requests: {cpu: 20m, memory: 16Mi}")}
+  - ${container("f", "limits: {cpu: 60m}")}`);
     await cluster.kubectl`wait --for=condition=Ready pod/several --timeout=60s`;
     const share = (cpu: string, memory: string) => ({ cpu, memory });
     const resizes = {
@@ -640,6 +679,8 @@ spec:
       b: { requests: share("50m", "24Mi"), limits: share("100m", "48Mi") },
       c: { requests: share("20m", "16Mi"), limits: share("150m", "40Mi") },
       d: { limits: share("120m", "36Mi"), requests: share("30m", "36Mi") },
+      e: { requests: share("10m", "24Mi"), limits: share("80m", "28Mi") },
+      f: { requests: share("30m", "20Mi"), limits: share("50m", "44Mi") },
     };
     const containers = Object.entries(resizes).map(([name, resources]) => ({ name, resources }));
     const patch = JSON.stringify({ spec: { containers } });
@@ -661,7 +702,7 @@ spec:
         (text) => expect(text.trim()).toBe(expected),
       );
     };
-    await settled("64Mi 48Mi 40Mi 36Mi 0 0 0 0");
+    await settled("64Mi 48Mi 40Mi 36Mi 28Mi 44Mi 0 0 0 0 0 0");
     // The whole object goes as well, and an amount written otherwise is the same amount.
     const pod = JSON.parse(await cluster.kubectl`get pod several -o json`);
     pod.spec.containers[0].resources = { requests: share("0.2", "67108864"), limits: share("0.2", "67108864") };
@@ -676,7 +717,7 @@ spec:
     await eventually(
       () =>
         cluster.kubectl`get pod several -o ${"jsonpath={.status.containerStatuses[*].restartCount} {.status.observedGeneration} {.metadata.generation}"}`,
-      (text) => expect(text).toMatch(/^0 0 0 0 (\d+) \1$/),
+      (text) => expect(text).toMatch(/^0 0 0 0 0 0 (\d+) \1$/),
     );
     await cluster.kubectl`delete pod several --now`;
   });

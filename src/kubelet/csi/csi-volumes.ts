@@ -154,14 +154,16 @@ export class CsiVolumes {
         const request = { volume_id: record.volumeHandle, target_path: join(folder, "mount") };
         await driver.channel.call(csi.unpublishVolume, request, { timeoutMs: callMs });
         unmount(join(folder, "mount"));
-        await rm(folder, { recursive: true, force: true });
-        const isUsed = (await this.#published()).some((other) => sameVolume(other, record));
+        const isUsed = (await this.#published(folder)).some((other) => sameVolume(other, record));
         const staging = this.#stagingPath(record);
-        if (isUsed || !stages(driver) || !readRecord(join(staging, ".."))) return;
-        const unstage = { volume_id: record.volumeHandle, staging_target_path: staging };
-        await driver.channel.call(csi.unstageVolume, unstage, { timeoutMs: callMs });
-        unmount(staging);
-        await rm(join(staging, ".."), { recursive: true, force: true });
+        if (!isUsed && stages(driver) && readRecord(join(staging, ".."))) {
+          const unstage = { volume_id: record.volumeHandle, staging_target_path: staging };
+          await driver.channel.call(csi.unstageVolume, unstage, { timeoutMs: callMs });
+          unmount(staging);
+          await rm(join(staging, ".."), { recursive: true, force: true });
+        }
+        // Last: while it is there, a kubelet after this one goes through all of it again.
+        await rm(folder, { recursive: true, force: true });
       });
     } else {
       await rm(folder, { recursive: true, force: true });
@@ -247,14 +249,15 @@ export class CsiVolumes {
     return isBlock ? join(plugins, "volumeDevices", id, "staging") : join(plugins, driver, id, "globalmount");
   }
 
-  /** Every volume that some pod of this node has. */
-  async #published(): Promise<MountRecord[]> {
+  /** Every volume that some pod of this node has, but for the one in this folder. */
+  async #published(except: string): Promise<MountRecord[]> {
     const pods = join(this.#options.root, "pods");
     const records: MountRecord[] = [];
     for (const uid of await readdir(pods).catch(() => [])) {
       const volumes = join(pods, uid, "volumes", csiFolder);
       for (const name of await readdir(volumes).catch(() => [])) {
-        const record = readRecord(join(volumes, name));
+        const folder = join(volumes, name);
+        const record = folder === except ? undefined : readRecord(folder);
         if (record) records.push(record);
       }
     }
