@@ -36,54 +36,27 @@ export class OrderedMap<V extends Keyed> {
   }
 
   get(key: string): V | undefined {
-    const leaf = this.#leaves[this.#leafOf(key)];
-    if (!leaf) return undefined;
-    const value = leaf[lowerBound(leaf, key)];
-    return value?.key === key ? value : undefined;
+    return valueAt(this.#leaves, key);
   }
 
   set(value: V): OrderedMap<V> {
-    if (this.#leaves.length === 0) return new OrderedMap([[value]], 1);
-    const at = this.#leafOf(value.key);
-    const leaf = this.#leaves[at]!;
-    const position = lowerBound(leaf, value.key);
-    if (leaf[position]?.key === value.key) {
-      const changed = leaf.slice();
-      changed[position] = value;
-      return new OrderedMap(replaced(this.#leaves, at, 1, changed), this.size);
-    }
-    if (leaf.length < maxLeaf) {
-      return new OrderedMap(replaced(this.#leaves, at, 1, inserted(leaf, position, value)), this.size + 1);
-    }
-    // Keys that arrive in ascending order fill their leaves instead of leaving each half empty.
-    if (position === leaf.length) return new OrderedMap(replaced(this.#leaves, at + 1, 0, [value]), this.size + 1);
-    const middle = maxLeaf / 2;
-    const low = leaf.slice(0, middle);
-    const high = leaf.slice(middle);
-    if (position <= middle) low.splice(position, 0, value);
-    else high.splice(position - middle, 0, value);
-    return new OrderedMap(replaced(this.#leaves, at, 1, low, high), this.size + 1);
+    return this.change((draft) => draft.set(value));
   }
 
   delete(key: string): OrderedMap<V> {
-    const at = this.#leafOf(key);
-    const leaf = this.#leaves[at];
-    if (!leaf) return this;
-    const position = lowerBound(leaf, key);
-    if (leaf[position]?.key !== key) return this;
-    const changed = leaf.slice(0, position).concat(leaf.slice(position + 1));
-    const size = this.size - 1;
-    if (changed.length === 0) return new OrderedMap(replaced(this.#leaves, at, 1), size);
-    const next = this.#leaves[at + 1];
-    if (next && changed.length + next.length <= minLeaf) {
-      return new OrderedMap(replaced(this.#leaves, at, 2, changed.concat(next)), size);
-    }
-    return new OrderedMap(replaced(this.#leaves, at, 1, changed), size);
+    return this.change((draft) => draft.delete(key));
+  }
+
+  /** As many changes as `make` makes, in one step: what they have in common is copied once. The draft is of no use afterwards. */
+  change(make: (draft: OrderedMapDraft<V>) => void): OrderedMap<V> {
+    const draft = new OrderedMapDraft(this.#leaves, this.size);
+    make(draft);
+    return new OrderedMap(draft.leaves, draft.size);
   }
 
   /** Visits values with `from` <= key < `to` (to the end without `to`) in key order until `visit` returns false. */
   scan(from: string, to: string | undefined, visit: (value: V) => boolean): void {
-    for (let at = this.#leafOf(from); at < this.#leaves.length; at++) {
+    for (let at = leafOf(this.#leaves, from); at < this.#leaves.length; at++) {
       const leaf = this.#leaves[at]!;
       for (let i = lowerBound(leaf, from); i < leaf.length; i++) {
         const value = leaf[i]!;
@@ -100,24 +73,104 @@ export class OrderedMap<V extends Keyed> {
 
   /** How many keys are less than `key`. */
   #rank(key: string): number {
-    const at = this.#leafOf(key);
+    const at = leafOf(this.#leaves, key);
     let rank = 0;
     for (let i = 0; i < at; i++) rank += this.#leaves[i]!.length;
     const leaf = this.#leaves[at];
     return leaf ? rank + lowerBound(leaf, key) : rank;
   }
+}
 
-  /** The last leaf whose first key is not greater than `key`; the first leaf when there is none. */
-  #leafOf(key: string): number {
-    let low = 1;
-    let high = this.#leaves.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.#leaves[middle]![0]!.key <= key) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+/** A map while it is being changed. */
+export class OrderedMapDraft<V extends Keyed> {
+  readonly leaves: Leaf<V>[];
+  size: number;
+  /** Leaves that no map has seen: these may be changed in place. */
+  readonly #own = new Set<Leaf<V>>();
+
+  constructor(leaves: readonly Leaf<V>[], size: number) {
+    this.leaves = leaves.slice();
+    this.size = size;
   }
+
+  get(key: string): V | undefined {
+    return valueAt(this.leaves, key);
+  }
+
+  set(value: V): void {
+    const at = leafOf(this.leaves, value.key);
+    const leaf = this.leaves[at];
+    if (!leaf) {
+      this.#put(0, 0, [value]);
+      this.size = 1;
+      return;
+    }
+    const position = lowerBound(leaf, value.key);
+    if (leaf[position]?.key === value.key) {
+      this.#ownLeaf(at)[position] = value;
+      return;
+    }
+    this.size++;
+    if (leaf.length < maxLeaf) this.#ownLeaf(at).splice(position, 0, value);
+    // Keys that arrive in ascending order fill their leaves instead of leaving each half empty.
+    else if (position === leaf.length) this.#put(at + 1, 0, [value]);
+    else {
+      const middle = maxLeaf / 2;
+      const low = leaf.slice(0, middle);
+      const high = leaf.slice(middle);
+      if (position <= middle) low.splice(position, 0, value);
+      else high.splice(position - middle, 0, value);
+      this.#put(at, 1, low, high);
+    }
+  }
+
+  delete(key: string): void {
+    const at = leafOf(this.leaves, key);
+    const leaf = this.leaves[at];
+    if (!leaf) return;
+    const position = lowerBound(leaf, key);
+    if (leaf[position]?.key !== key) return;
+    this.size--;
+    const changed = this.#ownLeaf(at);
+    changed.splice(position, 1);
+    const next = this.leaves[at + 1];
+    if (changed.length === 0) this.#put(at, 1);
+    else if (next && changed.length + next.length <= minLeaf) this.#put(at, 2, changed.concat(next));
+  }
+
+  #ownLeaf(at: number): V[] {
+    const leaf = this.leaves[at]!;
+    // Own leaves are arrays of this draft's making.
+    if (this.#own.has(leaf)) return leaf as V[];
+    const copy = leaf.slice();
+    this.leaves[at] = copy;
+    this.#own.add(copy);
+    return copy;
+  }
+
+  #put(at: number, removed: number, ...by: Leaf<V>[]): void {
+    this.leaves.splice(at, removed, ...by);
+    for (const leaf of by) this.#own.add(leaf);
+  }
+}
+
+function valueAt<V extends Keyed>(leaves: readonly Leaf<V>[], key: string): V | undefined {
+  const leaf = leaves[leafOf(leaves, key)];
+  if (!leaf) return undefined;
+  const value = leaf[lowerBound(leaf, key)];
+  return value?.key === key ? value : undefined;
+}
+
+/** The last leaf whose first key is not greater than `key`; the first leaf when there is none. */
+function leafOf<V extends Keyed>(leaves: readonly Leaf<V>[], key: string): number {
+  let low = 1;
+  let high = leaves.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (leaves[middle]![0]!.key <= key) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 /** The least key that is greater than every key starting with `prefix`. Undefined for the empty prefix. */
@@ -136,16 +189,4 @@ function lowerBound<V extends Keyed>(leaf: Leaf<V>, key: string): number {
     else high = middle;
   }
   return low;
-}
-
-function replaced<V>(leaves: readonly Leaf<V>[], at: number, removed: number, ...by: Leaf<V>[]): Leaf<V>[] {
-  const copy = leaves.slice();
-  copy.splice(at, removed, ...by);
-  return copy;
-}
-
-function inserted<V>(leaf: Leaf<V>, position: number, value: V): V[] {
-  const copy = leaf.slice();
-  copy.splice(position, 0, value);
-  return copy;
 }

@@ -17,7 +17,7 @@ import type { Codec } from "./encoding.ts";
 import { EntryMaker } from "./entry-maker.ts";
 import { type ChangeRecord, EventWindow } from "./event-window.ts";
 import { initialBatches } from "./initial-batches.ts";
-import { OrderedMap, prefixEnd } from "./ordered-map.ts";
+import { OrderedMap, type OrderedMapDraft, prefixEnd } from "./ordered-map.ts";
 import { PastStates } from "./past-states.ts";
 import { RevisionGate } from "./revision-gate.ts";
 import {
@@ -384,23 +384,31 @@ export class WatchCache<T extends Versioned> {
   /** Takes over what the store committed. Runs inside the store's publication, so it only changes state; telling others comes after. */
   #apply(events: readonly StoreEvent[], seen: Revision): void {
     if (this.#failure) return;
-    const now = events.length > 0 ? this.#clock.now() : 0;
-    if (events.length > 0) this.#pages.clear();
+    if (events.length > 0) {
+      this.#pages.clear();
+      try {
+        this.#map = this.#map.change((draft) => this.#takeOver(events, draft));
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+    }
+    this.#revision = Math.max(this.#revision, seen);
+    this.#past.forgetBefore(this.#window.start);
+    this.#gate.advance(this.#revision);
+  }
+
+  /** Throws on bytes that cannot be read. */
+  #takeOver(events: readonly StoreEvent[], objects: OrderedMapDraft<CachedEntry<T>>): void {
+    const now = this.#clock.now();
     for (const event of events) {
       const key = event.kind === "put" ? event.current.key : event.key;
-      const previous = this.#map.get(key);
+      const previous = objects.get(key);
       let current: CachedEntry<T> | undefined;
       if (event.kind === "put") {
-        try {
-          current = this.#entries.arrived(event.current);
-        } catch (error) {
-          this.#fail(error);
-          return;
-        }
-        this.#map = this.#map.set(current);
-      } else {
-        this.#map = this.#map.delete(key);
-      }
+        current = this.#entries.arrived(event.current);
+        objects.set(current);
+      } else objects.delete(key);
       if (this.#decided.get(key)?.modRevision === event.revision) this.#decided.delete(key);
       this.#indices.update(key, previous, current);
       const record: ChangeRecord<T> = { revision: event.revision, key, current, previous, departed: undefined };
@@ -408,9 +416,6 @@ export class WatchCache<T extends Versioned> {
       if (this.#dispatch.isEmpty) continue;
       if (this.#undispatched.push(record) === 1) queueMicrotask(() => this.#dispatchPending());
     }
-    this.#revision = Math.max(this.#revision, seen);
-    this.#past.forgetBefore(this.#window.start);
-    this.#gate.advance(this.#revision);
   }
 
   #windowFrom(revision: Revision): EventWindow<T> {
