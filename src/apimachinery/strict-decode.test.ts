@@ -66,7 +66,7 @@ describe("custom resources", () => {
       'unknown field "spec.parts[0].zz"',
     ]);
     expect(() => decodeJson('{"metadata":{"name":5}}', widget)).toThrow(
-      "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
+      "json: cannot unmarshal number into Go struct field ObjectMeta.name of type string",
     );
   });
 
