@@ -152,7 +152,7 @@ describe("a CustomResourceDefinition", () => {
       'strict decoding error: unknown field "spec.riig"',
     );
     expect(await kubectl('patch ship beagle --type merge -p {"spec":{"captain":"pringle"}}')).toBe(
-      'The Ship "beagle" is invalid: spec.captain: Invalid value: "string": captains stay',
+      'The Ship "beagle" is invalid: spec.captain: Invalid value: "pringle": captains stay',
     );
     expect(await kubectl("delete ship beagle")).toBe('ship.example.com "beagle" deleted');
   }, 60_000);

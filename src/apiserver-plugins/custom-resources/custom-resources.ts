@@ -92,7 +92,10 @@ export class CustomResources {
     const next = status === definition.status ? definition : ({ ...definition, status } as Definition);
     // Whoever reads that it is established finds it served.
     if (isEstablished(next)) this.#serve(next);
-    if (next !== definition) await this.#options.client.updateStatus(CustomResourceDefinitions, next as never);
+    if (next === definition) return;
+    await this.#options.client.updateStatus(CustomResourceDefinitions, next as never);
+    // Names that it no longer has others may want.
+    if (definition.status?.acceptedNames?.plural) this.#reconsiderOthers(name);
   }
 
   #serve(definition: Definition): void {
@@ -136,8 +139,14 @@ export class CustomResources {
 
   #gone(name: string): void {
     this.#stopServing(name);
-    // Its names are free now.
-    for (const other of this.#informer.list()) if (!isEstablished(other)) this.#queue.add(other.metadata.name);
+    this.#reconsiderOthers(name);
+  }
+
+  /** Those of its group, whose names it may have had. */
+  #reconsiderOthers(name: string): void {
+    const group = name.slice(name.indexOf(".") + 1);
+    for (const other of this.#informer.list())
+      if (other.spec.group === group && other.metadata.name !== name) this.#queue.add(other.metadata.name);
   }
 
   async #cleanUp(definition: Definition): Promise<void> {

@@ -21,14 +21,17 @@ import type { Converter } from "./webhook-conversion.ts";
 
 type Definition = DeepReadonly<CustomResourceDefinition>;
 
-/** Names are those that were accepted, not those that are asked for. */
+/**
+ * Names are those that were accepted, not those that are asked for. Where no version is served, the stored one is while the definition
+ * is deleted: its objects could not be deleted otherwise.
+ */
 export function resourceDefinitionsOf(definition: Definition, convert: Converter | undefined): ResourceDefinition[] {
   const { versions } = definition.spec;
-  return versions
-    .filter(({ served }) => served)
-    .map((version) =>
-      definitionOf(definition as CustomResourceDefinition, version as CustomResourceDefinitionVersion, convert),
-    );
+  const served = versions.filter((version) => version.served);
+  const isDeleted = definition.metadata.deletionTimestamp !== undefined;
+  return (served.length === 0 && isDeleted ? versions.filter((version) => version.storage) : served).map((version) =>
+    definitionOf(definition as CustomResourceDefinition, version as CustomResourceDefinitionVersion, convert),
+  );
 }
 
 function definitionOf(

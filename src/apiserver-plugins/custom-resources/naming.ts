@@ -67,17 +67,23 @@ function acceptNames(
     for (const name of [names.plural, names.singular, ...(names.shortNames ?? [])]) if (name) resources.add(name);
     for (const kind of [names.kind, names.listKind]) if (kind) kinds.add(kind);
   }
-  const conflicts: Pick<Condition, "reason" | "message">[] = [];
+  // Of several conflicts the last is told, as upstream.
+  let found: { reason: string; message: string } | undefined;
+  const inUse = (name: string) => `${JSON.stringify(name)} is already in use`;
   const accept = <T extends string | undefined>(value: T, before: T, taken: Set<string>, reason: string): T => {
-    if (!value || !taken.has(value)) return value;
-    conflicts.push({ reason, message: `${JSON.stringify(value)} is already in use` });
+    if (!value || value === before || !taken.has(value)) return value;
+    found = { reason, message: inUse(value) };
     return before;
   };
   const plural = accept(wanted.plural, current?.plural ?? "", resources, "PluralConflict");
   const singular = accept(wanted.singular, current?.singular, resources, "SingularConflict");
-  const taken = wanted.shortNames?.find((name) => resources.has(name));
-  if (taken) conflicts.push({ reason: "ShortNamesConflict", message: `${JSON.stringify(taken)} is already in use` });
-  const shortNames = taken ? current?.shortNames : wanted.shortNames;
+  const taken = (wanted.shortNames ?? []).filter((name) => resources.has(name) && !current?.shortNames?.includes(name));
+  if (taken.length > 0) {
+    const problems = [...new Set(taken.map(inUse))];
+    const message = problems.length === 1 ? problems[0]! : `[${problems.join(", ")}]`;
+    found = { reason: "ShortNamesConflict", message };
+  }
+  const shortNames = taken.length > 0 ? current?.shortNames : wanted.shortNames;
   const kind = accept(wanted.kind, current?.kind ?? "", kinds, "KindConflict");
   const listKind = accept(wanted.listKind, current?.listKind, kinds, "ListKindConflict");
   const accepted: Names = {
@@ -88,14 +94,7 @@ function acceptNames(
     ...(listKind ? { listKind } : {}),
     ...(wanted.categories ? { categories: wanted.categories } : {}),
   };
-  if (conflicts.length === 0) return { accepted, conflict: undefined };
-  const [first] = conflicts;
-  const conflict = {
-    type: "NamesAccepted",
-    status: "False",
-    reason: conflicts.length === 1 ? first!.reason : "MultipleConflicts",
-    message: conflicts.map(({ message }) => message).join(", "),
-  } as Condition;
+  const conflict = found && ({ type: "NamesAccepted", status: "False", ...found } as Condition);
   return { accepted, conflict };
 }
 

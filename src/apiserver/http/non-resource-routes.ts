@@ -115,15 +115,15 @@ export class NonResourceRoutes {
       case "livez":
       case "readyz":
         return this.#health(exchange, info, auditId, root);
+      // Health, metrics and OpenAPI do not look at the method, as upstream.
       case "metrics": {
         if (rest.length > 0 && path !== "/metrics/slis") break;
-        requireGet(exchange);
         const text =
           rest.length === 0 ? await this.#options.metrics() : await healthMetrics(this.#options.healthChecks);
         return exchange.respond(200, baseHeaders(auditId, `${expositionContentType}; escaping=underscores`, []), text);
       }
       case "openapi": {
-        requireGet(exchange);
+        if (rest.length === 0) break;
         const { registry, clock } = this.#options;
         this.#openApi ??= import("../openapi/openapi-routes.ts").then(
           ({ OpenApiRoutes }) => new OpenApiRoutes(registry, clock),
@@ -183,7 +183,6 @@ export class NonResourceRoutes {
     const name = info.path.slice(root.length + 2);
     const one = checks.find((check) => check.name === name);
     if (info.path !== `/${root}` && !one) return sendText(exchange, auditId, 404, "404 page not found\n");
-    requireGet(exchange);
     const verbose = info.query["verbose"] !== undefined;
     const answer = await runChecks(
       one ? name : root,

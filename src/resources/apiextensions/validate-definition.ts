@@ -36,7 +36,7 @@ export function validateDefinition(
   const { names, group } = next.spec;
   const expected = `${names.plural}.${group}`;
   return [
-    ...(next.metadata.name === expected
+    ...(previous || next.metadata.name === expected
       ? []
       : [invalid(metadata.child("name"), next.metadata.name, 'must be spec.names.plural+"."+spec.group')]),
     ...validateSpec(next.spec, previous),
