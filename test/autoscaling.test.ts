@@ -1,4 +1,4 @@
-/** Real CPU load, told by kubectl top and followed by a HorizontalPodAutoscaler. */
+/** Real load, told by kubectl top and followed by a HorizontalPodAutoscaler. */
 import { expect, test } from "vitest";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
@@ -27,6 +27,29 @@ spec:
   metrics:
   - type: Pods
     pods: { metric: { name: requests_per_second }, target: { type: AverageValue, averageValue: "10" } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: holder }
+spec:
+  selector: { matchLabels: { app: holder } }
+  template:
+    metadata: { labels: { app: holder } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{ name: holder, image: busybox, command: [sleep, infinity] }]
+`;
+
+const holder = `
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: { name: holder }
+spec:
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: holder }
+  maxReplicas: 2
+  metrics:
+  - type: Resource
+    resource: { name: memory, target: { type: AverageValue, averageValue: 1Ki } }
 `;
 
 describeCluster("load", { nodes: 1 }, (cluster) => {
@@ -68,4 +91,14 @@ describeCluster("load", { nodes: 1 }, (cluster) => {
     );
     expect(text).toMatch(/ScalingActive +True +ValidMetricFound/);
   }, 120_000);
+
+  test("so does memory", async () => {
+    await cluster.apply(holder);
+    await eventually(
+      () => kubectl`describe hpa holder`,
+      (text) => expect(text).toMatch(/SuccessfulRescale .*New size: 2; reason: memory resource above target/),
+      60_000,
+    );
+    expect(await kubectl`get hpa holder --no-headers`).toMatch(/^holder +Deployment\/holder +memory: [1-9]\d*\/1Ki /);
+  }, 90_000);
 });
