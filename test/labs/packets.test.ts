@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { expect, test } from "vitest";
+import { listenIn, netnsPath } from "../../src/base/node/netns.ts";
 import { describeCluster, eventually } from "../../src/testing/cluster-fixture.ts";
 import { capturing, podNetns } from "../../src/testing/packets.ts";
 
@@ -97,6 +98,30 @@ describeCluster("the labs' packets", { config }, (cluster) => {
       /^coredns_dns_requests_total\{family="1",proto="udp",server="dns:\/\/:53",type="A",view="",zone="\."\} [1-9]/m,
     );
     expect(await onNode("myserver02", `curl -s -m 2 ${await clusterIPOf("clusterip-service")}`)).toContain(welcome);
+  });
+
+  test("a pod reaches what lies beyond the nodes' LAN, and is seen there as this machine", async () => {
+    const outside = `pnt-outside-${process.pid}`;
+    const link = `pnt-o${process.pid}`;
+    const [ours, theirs] = [1, 2].map((last) => `198.18.77.${(process.pid % 60) * 4 + last}`) as [string, string];
+    const server = createServer((socket) => socket.end(`HTTP/1.0 200 OK\r\n\r\n${socket.remoteAddress}\n`));
+    await cluster.host("ip", "netns", "add", outside);
+    try {
+      const cable = ["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", outside];
+      await cluster.host("ip", ...cable);
+      await cluster.host("ip", "address", "add", `${ours}/30`, "dev", link);
+      await cluster.host("ip", "link", "set", link, "up");
+      await cluster.host("ip", "-n", outside, "address", "add", `${theirs}/30`, "dev", "eth0");
+      await cluster.host("ip", "-n", outside, "link", "set", "eth0", "up");
+      await listenIn(server, netnsPath(outside), theirs, 8080);
+      await eventually(
+        () => cluster.kubectl`exec nginx01 -- curl -s -m 5 ${`http://${theirs}:8080/`}`,
+        (seen) => expect(seen).toBe(`${ours}\n`),
+      );
+    } finally {
+      server.close();
+      await cluster.host("ip", "netns", "delete", outside);
+    }
   });
 
   test("NodePort: packets for the node's port come in from outside, and go on to the pods' port 80", async () => {
