@@ -242,6 +242,34 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     expect(await pid()).toBe(process);
   }, 60_000);
 
+  test("takes up a new key for ServiceAccounts' tokens, and forgets the former one when told to", async () => {
+    const reads = async (token: string) =>
+      cluster.host(
+        "curl",
+        "-sk",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "-H",
+        `Authorization: Bearer ${token}`,
+        `${server.href}apis`,
+      );
+    const keys = async () => JSON.parse(await kubectl`get --raw /openid/v1/jwks`).keys.length;
+    const old = await kubectl`create token default`;
+    expect([await reads(old), await keys()]).toEqual(["200", 1]);
+    await cluster.pinnace("certs", "rotate-sa-key");
+    await eventually(keys, (count) => expect(count).toBe(2));
+    const fresh = await kubectl`create token default`;
+    expect([await reads(old), await reads(fresh)]).toEqual(["200", "200"]);
+    await cluster.pinnace("certs", "rotate-sa-key", "--revoke");
+    await eventually(
+      () => Promise.all([reads(old), reads(fresh), keys()]),
+      (answers) => expect(answers).toEqual(["401", "401", 1]),
+    );
+    expect(await reads(await kubectl`create token default`)).toBe("200");
+  }, 60_000);
+
   test("controllers are turned off by upstream's flag, and a misspelt one is named", async () => {
     const stop = () => {
       const state = join(cluster.home, "clusters", cluster.name, "server.json");

@@ -62,7 +62,8 @@ export class Pipeline {
       const user = answer instanceof Promise ? await answer : answer;
       if (user) return authenticated(user);
     }
-    if (credentials.headers["authorization"] !== undefined) throw unauthorized();
+    // Other schemes than bearer tokens prove nothing here, and take nothing away.
+    if (/^bearer +\S/i.test(String(credentials.headers["authorization"] ?? "").trim())) throw unauthorized();
     return anonymousUser;
   }
 

@@ -1,5 +1,5 @@
 /** The cluster's certificate authority and what it signs (kubeadm's `certs` phase): P-256 keys, PEM in and out. */
-import { generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
 import { x509 } from "../base/node/x509.ts";
 import type { Random } from "../base/random.ts";
 
@@ -17,6 +17,8 @@ export interface ClusterPki {
   admin: KeyPair;
   /** Signs ServiceAccount tokens (ES256). */
   serviceAccountKeyPem: string;
+  /** Public keys of ServiceAccounts' tokens that still count, newest first. */
+  formerServiceAccountKeys?: readonly string[];
   /** How aggregated servers know that a request comes from us. An authority of its own: the cluster's may sign any name. Clusters of older versions lack it. */
   frontProxy?: FrontProxyPki;
 }
@@ -98,6 +100,16 @@ export async function renewPki(pki: ClusterPki, renewal: PkiRenewal): Promise<Cl
 export async function replaceAuthority(pki: ClusterPki, request: Omit<PkiRequest, "shared">): Promise<ClusterPki> {
   const ca = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
   return renewPki({ ...pki, ca: ca.keyPair }, { ...request, leaves: ["apiServer", "admin"] });
+}
+
+/** A new key for ServiceAccounts' tokens. Those that the old one signed count on, unless they are revoked. */
+export function replaceTokenKey(pki: ClusterPki, { revoke }: { revoke: boolean }): ClusterPki {
+  const { serviceAccountKeyPem, formerServiceAccountKeys = [], ...others } = pki;
+  const former = createPublicKey(createPrivateKey(serviceAccountKeyPem)).export({ type: "spki", format: "pem" });
+  const next = pemOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
+  if (revoke) return { ...others, serviceAccountKeyPem: next };
+  const formerKeys = [former.toString(), ...formerServiceAccountKeys];
+  return { ...others, serviceAccountKeyPem: next, formerServiceAccountKeys: formerKeys };
 }
 
 function issueApiServer(ca: KeyPair, { dnsNames, ipAddresses, nowMs, random, validityMs }: PkiRenewal | PkiRequest) {

@@ -311,6 +311,15 @@ Examples:
       const { rotateAuthority } = await import("./commands/certs.ts");
       await rotateAuthority({ ...named(options), print });
     });
+  certs
+    .command("rotate-sa-key")
+    .description("sign ServiceAccounts' tokens with a new key; those given out before count until they end")
+    .option("--revoke", "refuse all tokens that were given out before")
+    .option(...name)
+    .action(async (options) => {
+      const { rotateTokenKey } = await import("./commands/certs.ts");
+      await rotateTokenKey({ ...named(options), revoke: options.revoke === true, print });
+    });
   program
     .command("join [server]")
     .description("run this machine as a node of a cluster elsewhere, in the foreground")

@@ -2,10 +2,12 @@
 
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import type { KubeObject } from "../api/object.ts";
-import { ServiceCIDRs, Services } from "../api/resources.ts";
+import type { Secret } from "../api/core/v1.ts";
+import type { DeepReadonly, KubeObject } from "../api/object.ts";
+import { Secrets, ServiceCIDRs, Services } from "../api/resources.ts";
 import type { GroupVersion } from "../apimachinery/group-version.ts";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
+import { isNotFound } from "../apimachinery/status-error.ts";
 import type { UserInfo } from "../apiserver/authentication.ts";
 import { StartUpChecks } from "../apiserver/health.ts";
 import type { ListenOptions } from "../apiserver/http/listener.ts";
@@ -25,10 +27,14 @@ import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
 import { requestHeaderAuthenticator } from "../apiserver-plugins/authentication/request-header.ts";
-import { serviceAccountAuthenticator } from "../apiserver-plugins/authentication/service-account-authenticator.ts";
+import {
+  lastUsedLabel,
+  serviceAccountAuthenticator,
+} from "../apiserver-plugins/authentication/service-account-authenticator.ts";
 import {
   createTokenAuthority,
   type TokenAuthority,
+  type TokenKeys,
 } from "../apiserver-plugins/authentication/service-account-tokens.ts";
 import { staticTokenAuthenticator } from "../apiserver-plugins/authentication/static-tokens.ts";
 import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/always-allow-paths.ts";
@@ -40,6 +46,7 @@ import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalat
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
+import { tokenTracking } from "../apiserver-plugins/bootstrap/token-tracking.ts";
 import { CustomResources } from "../apiserver-plugins/custom-resources/custom-resources.ts";
 import { followFlowControl } from "../apiserver-plugins/flow-control/flow-control-source.ts";
 import { PriorityAndFairness } from "../apiserver-plugins/flow-control/priority-and-fairness.ts";
@@ -57,6 +64,7 @@ import { componentStatuses } from "../apiserver-plugins/virtual/component-status
 import { type ReadUsage, resourceMetrics } from "../apiserver-plugins/virtual/metrics.ts";
 import { clusterIpRouter, type Dial, endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
 import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
+import type { Logger } from "../base/logger.ts";
 import type { Client } from "../client/client.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { definitionsWith } from "../resources/catalog.ts";
@@ -64,6 +72,7 @@ import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import { isFeatureOn } from "../resources/feature-switches.ts";
 import type { Store } from "../storage/store.ts";
 import { configuredAuthenticators, configuredAuthorizers, webhookOf } from "./access-control.ts";
+import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
 import type { PkiKeeper } from "./pki-keeper.ts";
@@ -108,7 +117,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     random,
   });
   const issuer = `https://kubernetes.default.svc.${plan.network.dnsDomain}`;
-  const tokens = createTokenAuthority({ privateKeyPem: keeper.current.serviceAccountKeyPem, issuer, clock, random });
+  const tokens = createTokenAuthority({ ...tokenKeysOf(keeper.current), issuer, clock, random });
+  keeper.follow((pki) => tokens.replaceKeys(tokenKeysOf(pki)));
   const { authentication = {} } = plan.apiServer;
   const trust = await followTrust(keeper, authentication.requestHeader);
   const roles = new RbacIndex();
@@ -140,7 +150,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       requestHeaderAuthenticator(trust.requestHeader),
       clientCertificateAuthenticator(trust.clients),
       ...(authentication.tokens ? [staticTokenAuthenticator(authentication.tokens)] : []),
-      serviceAccountAuthenticator({ authority: tokens, audiences: [issuer], objects: () => reader! }),
+      serviceAccountAuthenticator({
+        authority: tokens,
+        audiences: [issuer],
+        objects: () => reader!,
+        clock,
+        noteUse: (secret, day) => noteTokenUse(control.clientOf("kube-apiserver"), secret, day, log),
+      }),
       bootstrapTokenAuthenticator(readers, clock),
       ...(await configuredAuthenticators(authentication, { caller: webhooks, clock, log })),
     ],
@@ -280,6 +296,19 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   return { ...control, listen: (where) => server.listen({ ...tlsOf(keeper.current, trust), ...where }) };
 }
 
+function tokenKeysOf({ serviceAccountKeyPem, formerServiceAccountKeys = [] }: ClusterPki): TokenKeys {
+  return { privateKeyPem: serviceAccountKeyPem, formerKeys: formerServiceAccountKeys };
+}
+
+/** Once a day for each Secret; the request does not wait for it. */
+function noteTokenUse(client: Client, { metadata }: DeepReadonly<Secret>, day: string, log: Logger): void {
+  const { name, namespace } = metadata;
+  const body = { metadata: { labels: { [lastUsedLabel]: day } } };
+  void client.patch(Secrets, { name, namespace }, { type: "merge", body }).catch((error) => {
+    if (!isNotFound(error)) log.warn("noting the use of a token Secret failed", { name, namespace, error });
+  });
+}
+
 const claimed = Buffer.from("claimed");
 
 /** Done when the objects every cluster has are there. */
@@ -357,7 +386,7 @@ function componentUser(component: string): UserInfo {
 
 async function writeBootstrapObjects(
   client: Client,
-  { plan, apiAddress, keeper }: ControlPlaneOptions,
+  { plan, apiAddress, keeper, clock }: ControlPlaneOptions,
   trust: Trust,
   served: readonly GroupVersion[],
 ): Promise<void> {
@@ -365,6 +394,7 @@ async function writeBootstrapObjects(
   const objects = [
     ...bootstrapObjects({ serviceCidrs: serviceRangesOf(plan), ...apiAddress, hasTrustBundles, served }),
     ...trustObjects(keeper.current, trust),
+    tokenTracking(clock.now()),
   ];
   // Namespaces come first in the list, and what lies in them after; within a step order does not matter.
   const namespaces = objects.filter(({ resource }) => resource.plural === "namespaces");

@@ -7,7 +7,7 @@ import type { Node } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { Nodes, ServiceAccounts } from "../api/resources.ts";
-import type { TokenAuthority, TokenSubject } from "../apiserver-plugins/authentication/service-account-tokens.ts";
+
 import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { sleep } from "../base/clock.ts";
 import { Owner } from "../base/disposal.ts";
@@ -330,7 +330,7 @@ async function startControllers(
       rootCa: () => keeper.current.ca.certificatePem,
       hasTrustBundles: registry.find("certificates.k8s.io", "v1beta1", "clustertrustbundles") !== undefined,
       clusterCIDR: plan.network.podCIDR,
-      issueAccountToken: accountTokens(control.tokens),
+      issueAccountToken: (subject, secret) => control.tokens.issueLegacy(subject, secret.name),
       localVolumes: localVolumeFolders(paths.volumes),
       signCertificate: (request) =>
         signCertificateRequest({
@@ -361,14 +361,6 @@ async function startControllers(
   const running = startHere(surroundings.signal);
   owner.own(() => running.done);
   await running.ready;
-}
-
-/** Tokens for Secrets have no end of their own: they go with their Secret or account. A hundred years stand for that. */
-function accountTokens(tokens: TokenAuthority) {
-  const audiences = [tokens.issuer];
-  const expirationSeconds = 100 * 365 * 24 * 3600;
-  return (subject: TokenSubject, secret: { name: string; uid: string }) =>
-    tokens.issue({ subject, audiences, expirationSeconds, boundObject: { kind: "Secret", ...secret } }).token;
 }
 
 /** Nodes Ready and the default ServiceAccount present, as far as this process's roles bring them about. */

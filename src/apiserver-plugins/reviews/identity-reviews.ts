@@ -29,22 +29,30 @@ export function tokenReview(
     async create(object) {
       const asked = object as unknown as TokenReview;
       const { token = "", audiences = [] } = asked.spec;
-      const audience = (name: string) => ownerOf(token, authenticators(), apiAudiences.includes(name), [name]);
+      const problems = new Set<string>();
+      const audience = (name: string) =>
+        ownerOf(token, authenticators(), problems, apiAudiences.includes(name), [name]);
       const owners = audiences.length
         ? await Promise.all(audiences.map(audience))
-        : [await ownerOf(token, authenticators(), true)];
+        : [await ownerOf(token, authenticators(), problems, true)];
       const user = owners.find((owner) => owner !== undefined);
-      if (!user) return { ...asked, status: { user: {}, error: "invalid bearer token" } };
+      if (!user) return { ...asked, status: { user: {}, error: errorOf(["invalid bearer token", ...problems]) } };
       const meant = audiences.length ? { audiences: audiences.filter((_, i) => owners[i]) } : {};
       return { ...asked, status: { authenticated: true, user: userInfoOf(authenticated(user)), ...meant } };
     },
   };
 }
 
+/** Several errors in one line, as Go's aggregates. */
+function errorOf(messages: readonly string[]): string {
+  return messages.length === 1 ? messages[0]! : `[${messages.join(", ")}]`;
+}
+
 /** Whose token it is, if it is meant for one of the audiences; without any, for the API server. */
 async function ownerOf(
   token: string,
   authenticators: readonly Authenticator[],
+  problems: Set<string>,
   isForApi: boolean,
   audiences?: readonly string[],
 ): Promise<UserInfo | undefined> {
@@ -62,6 +70,7 @@ async function ownerOf(
       if (user) return user;
     } catch (error) {
       if (!(error instanceof StatusError) || error.code !== 401) throw error;
+      if (error.cause instanceof Error) problems.add(error.cause.message);
     }
   }
   return undefined;

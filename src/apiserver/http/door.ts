@@ -30,6 +30,7 @@ import { type NonResourceRoutes, sendText } from "./non-resource-routes.ts";
 import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
 import { WatchRounds } from "./watch-rounds.ts";
 import { streamFormatOf, streamWatch } from "./watch-stream.ts";
+import { takeWebSocketToken } from "./web-socket-token.ts";
 
 export const maximumBodyBytes = 3 * 1024 * 1024;
 
@@ -144,6 +145,7 @@ export class HttpDoor {
 
   async #userOf(exchange: Exchange): Promise<UserInfo> {
     const { socket, headers } = exchange;
+    takeWebSocketToken(headers);
     const credentials: Credentials = {
       headers,
       certificate: socket?.authorized ? socket.getPeerX509Certificate() : undefined,

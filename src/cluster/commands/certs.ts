@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { leavesOf, validityMsOf } from "../certificate-renewal.ts";
-import { type ClusterPki, renewPki, replaceAuthority } from "../certificates.ts";
+import { type ClusterPki, renewPki, replaceAuthority, replaceTokenKey } from "../certificates.ts";
 import { lock } from "../cluster-lock.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
 import { refreshUserKubeconfigs, writeClusterKubeconfig } from "../kubeconfig.ts";
@@ -44,6 +44,16 @@ export async function rotateAuthority(options: WhichCluster): Promise<void> {
   await exchange(options, replaceAuthority);
   options.print(
     "The cluster has a new authority. Certificates of the old one are refused; kubeconfigs made by other means, and nodes that joined, need new ones.",
+  );
+}
+
+/** A new key for the tokens of ServiceAccounts. `revoke`: those of former keys are refused from then on. */
+export async function rotateTokenKey({ revoke, ...options }: WhichCluster & { revoke: boolean }): Promise<void> {
+  await exchange(options, async (pki) => replaceTokenKey(pki, { revoke }));
+  options.print(
+    revoke
+      ? "ServiceAccounts' tokens are signed with a new key; all that were given out before are refused. Pods get new ones when they are restarted."
+      : "ServiceAccounts' tokens are signed with a new key; those that were given out before count until they end.",
   );
 }
 
