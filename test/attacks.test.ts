@@ -60,8 +60,9 @@ interface Attack {
   method?: string;
   path: string;
   headers?: string[];
-  /** JSON; patches are merge patches. */
+  /** JSON; patches are merge patches, unless `type` says otherwise. */
   body?: object;
+  type?: string;
   /** Who: the intruder's token unless said otherwise. */
   as?: "node" | "master" | "stranger" | "nobody" | { token: string };
 }
@@ -76,6 +77,30 @@ const pod = (spec: object = {}, name = "evil") => ({
   spec: { containers: [{ name: "main", image: "nowhere.invalid/any:1" }], ...spec },
 });
 const review = { apiVersion: "v1", kind: "Binding", metadata: { name: "web" }, target: { kind: "Node", name: "n1" } };
+
+const rbacObject = (kind: string, more: object) => ({
+  apiVersion: "rbac.authorization.k8s.io/v1",
+  kind,
+  metadata: { name: "evil" },
+  ...more,
+});
+const roleOf = (verbs: string[], ...resources: string[]) =>
+  rbacObject("ClusterRole", { rules: [{ apiGroups: ["*"], resources, verbs }] });
+const bindingTo = (kind: string, name: string) =>
+  rbacObject("RoleBinding", {
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind, name },
+    subjects: [{ kind: "ServiceAccount", name: "intruder", namespace: "default" }],
+  });
+const upgrade = [
+  "Connection: Upgrade",
+  "Upgrade: websocket",
+  "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+const applied = { method: "PATCH", type: "application/apply-patch+yaml" };
+/** Asks for CN=jane. */
+const janesRequest =
+  "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISU1IRUNBUUF3RHpFTk1Bc0dBMVVFQXd3RWFtRnVaVEJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSApBMElBQkphby83WmYveFRTVnhOSWdsRCsrZDhyRDRRa1Z1TDNXZUJlL2JscGZjZGdtb3ZMSDVqcGRFcVQ4YlhyCmxMV2tBbytUZkd4OWlMQXlqbHJVYnJNRnRGMmdBREFLQmdncWhrak9QUVFEQWdOSEFEQkVBaUFSMnVKZ29pdVMKZE1nbTlUZ1VhRjcvNjQ0Vnd2RU16QjZQMHU3QnFjZmZkUUlnVHBWUlc3c0J3cVBaUVJMd0Z3V2swMERERDdRNgplbm91c21kQ29IN2M0OEE9Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
 
 const attacks: Record<string, Attack> = {
   "a secret by a pod's token": { path: `${secrets}/treasure` },
@@ -126,13 +151,7 @@ const attacks: Record<string, Attack> = {
   "a command in a pod by POST": { method: "POST", path: `${inDefault}/pods/web/exec?command=sh&stdout=1` },
   "a command in a pod by an upgrade": {
     path: `${inDefault}/pods/web/exec?command=sh&stdout=1`,
-    headers: [
-      "Connection: Upgrade",
-      "Upgrade: websocket",
-      "Sec-WebSocket-Version: 13",
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-      "Sec-WebSocket-Protocol: v5.channel.k8s.io",
-    ],
+    headers: [...upgrade, "Sec-WebSocket-Protocol: v5.channel.k8s.io"],
   },
   "the kubelet through the API server": { path: "/api/v1/nodes/n1/proxy/pods" },
   "a Service through the API server": { path: `${inDefault}/services/kubernetes:443/proxy/` },
@@ -235,6 +254,154 @@ const attacks: Record<string, Attack> = {
     path: "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n2",
     as: "node",
   },
+  "a mighty role by apply": {
+    ...applied,
+    path: `${rbac}/clusterroles/evil?fieldManager=me`,
+    body: roleOf(["*"], "*"),
+  },
+  "a mighty role by apply, as a mere try": {
+    ...applied,
+    path: `${rbac}/clusterroles/evil?fieldManager=me&dryRun=All`,
+    body: roleOf(["*"], "*"),
+  },
+  "a mighty role by forced apply over one's own": {
+    ...applied,
+    path: `${rbac}/clusterroles/modest?fieldManager=me&force=true`,
+    body: { ...roleOf(["get"], "secrets"), metadata: { name: "modest" } },
+  },
+  "a mighty role by a JSON patch": {
+    method: "PATCH",
+    type: "application/json-patch+json",
+    path: `${rbac}/clusterroles/modest`,
+    body: [{ op: "add", path: "/rules/-", value: { apiGroups: [""], resources: ["secrets"], verbs: ["get"] } }],
+  },
+  "a mighty role put where there was none": {
+    method: "PUT",
+    path: `${rbac}/clusterroles/evil`,
+    body: roleOf(["*"], "*"),
+  },
+  "a role that lets one escalate and bind": {
+    method: "POST",
+    path: `${rbac}/clusterroles`,
+    body: roleOf(["escalate", "bind"], "clusterroles"),
+  },
+  "a role that lets one be anybody": {
+    method: "POST",
+    path: `${rbac}/clusterroles`,
+    body: roleOf(["impersonate"], "users", "groups"),
+  },
+  "a mighty binding by apply": {
+    ...applied,
+    path: `${rbac}/namespaces/default/rolebindings/evil?fieldManager=me`,
+    body: bindingTo("ClusterRole", "cluster-admin"),
+  },
+  "a binding to a role that is yet to come": {
+    method: "POST",
+    path: `${rbac}/namespaces/default/rolebindings`,
+    body: bindingTo("Role", "nothing-yet"),
+  },
+  "a binding for the whole cluster where one may bind in namespaces": {
+    method: "POST",
+    path: `${rbac}/clusterrolebindings`,
+    body: { ...bindingTo("ClusterRole", "modest"), kind: "ClusterRoleBinding" },
+  },
+  "impersonation in an upgrade": {
+    path: `${inDefault}/pods/web/exec?command=sh&stdout=1`,
+    headers: [...upgrade, "Sec-WebSocket-Protocol: v5.channel.k8s.io", "Impersonate-User: kubernetes-admin"],
+  },
+  "impersonation of the masters by a node": {
+    path: `${secrets}/treasure`,
+    headers: ["Impersonate-User: system:node:n1", "Impersonate-Group: system:masters"],
+    as: "node",
+  },
+  "a false token among a WebSocket's protocols": {
+    path: `${inDefault}/pods/web/exec?command=sh&stdout=1`,
+    headers: [
+      ...upgrade,
+      `Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.${Buffer.from("x.y.z").toString("base64url")}, v5.channel.k8s.io`,
+    ],
+    as: "nobody",
+  },
+  "a secret behind a Service's proxy": {
+    path: `${inDefault}/services/kubernetes:443/proxy/..%2f..%2f..%2fsecrets/treasure`,
+  },
+  "a secret behind a pod's proxy": { path: `${inDefault}/pods/web:443/proxy/%2e%2e/%2e%2e/%2e%2e/secrets/treasure` },
+  "a command by the kubelet's own door": { method: "POST", path: "/api/v1/nodes/n1/proxy/run/default/web/web?cmd=id" },
+  "the kubelet's door by a node": { path: "/api/v1/nodes/n2/proxy/pods", as: "node" },
+  "more room for a running container": {
+    method: "PATCH",
+    path: `${inDefault}/pods/web/resize`,
+    body: { spec: { containers: [{ name: "web", resources: { limits: { cpu: "8" } } }] } },
+  },
+  "the end of a namespace": {
+    method: "PUT",
+    path: `${inDefault}/finalize`,
+    body: { apiVersion: "v1", kind: "Namespace", metadata: { name: "default" }, spec: { finalizers: [] } },
+  },
+  "a review of what others may do": {
+    method: "POST",
+    path: "/apis/authorization.k8s.io/v1/subjectaccessreviews",
+    body: {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SubjectAccessReview",
+      spec: { user: "kubernetes-admin", nonResourceAttributes: { path: "/", verb: "get" } },
+    },
+  },
+  "a review of somebody's token": {
+    method: "POST",
+    path: "/apis/authentication.k8s.io/v1/tokenreviews",
+    body: { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", spec: { token: "x" } },
+  },
+  "an API of one's own": {
+    method: "POST",
+    path: "/apis/apiregistration.k8s.io/v1/apiservices",
+    body: {
+      apiVersion: "apiregistration.k8s.io/v1",
+      kind: "APIService",
+      metadata: { name: "v1.evil.example.com" },
+      spec: { group: "evil.example.com", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
+    },
+  },
+  "the end of the policies' bindings": {
+    method: "DELETE",
+    path: "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+  },
+  "a token by which machines join": {
+    method: "POST",
+    path: "/api/v1/namespaces/kube-system/secrets",
+    body: { apiVersion: "v1", kind: "Secret", metadata: { name: "bootstrap-token-abcdef" } },
+  },
+  "a node's list of all pods": { path: "/api/v1/pods", as: "node" },
+  "a node's list of another's pods": { path: "/api/v1/pods?fieldSelector=spec.nodeName%3Dn2", as: "node" },
+  "a node's watch of pods that says which node too late": {
+    path: "/api/v1/pods?watch=1&fieldSelector=spec.nodeName!%3Dn1",
+    as: "node",
+  },
+  "a node's certificate in another's name": {
+    method: "POST",
+    path: "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+    body: {
+      apiVersion: "certificates.k8s.io/v1",
+      kind: "CertificateSigningRequest",
+      metadata: { name: "other-node" },
+      spec: {
+        request: janesRequest,
+        signerName: "kubernetes.io/kube-apiserver-client-kubelet",
+        usages: ["client auth", "digital signature"],
+      },
+    },
+    as: "node",
+  },
+  "a node's word on a claim that is not its": {
+    method: "PATCH",
+    path: `${inDefault}/persistentvolumeclaims/data/status`,
+    body: { status: { capacity: { storage: "1Ti" } } },
+    as: "node",
+  },
+  "a node's look at another's attachment": {
+    path: "/apis/storage.k8s.io/v1/volumeattachments/to-n2",
+    as: "node",
+  },
   "a master's certificate of another authority": { path: `${secrets}/treasure`, as: "stranger" },
 };
 
@@ -285,10 +452,10 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
 
   /** The log is asked for it by the name of the program that `signature` lets it pretend to be. */
   function attempt(
-    { method = "GET", path, headers = [], body, as = { token } }: Attack,
+    { method = "GET", path, headers = [], body, type: otherType, as = { token } }: Attack,
     signature = "attack",
   ): Promise<{ code: number; text: string }> {
-    const type = method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    const type = otherType ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json");
     const sent: Record<string, string> = { "user-agent": signature };
     if (typeof as === "object") sent["authorization"] = `Bearer ${as.token}`;
     for (const header of headers) sent[header.slice(0, header.indexOf(":"))] = header.slice(header.indexOf(":") + 2);

@@ -15,9 +15,17 @@ import { clientCertificate } from "../src/testing/webhook-server.ts";
 const config = `
 nodes: [{ name: n1, kind: local }]
 certificateValidityPeriod: 15s
-ingress: none
 featureGates: { ClusterTrustBundle: true, ClusterTrustBundleProjection: true }
 runtimeConfig: { certificates.k8s.io/v1beta1: "true" }
+`;
+
+const door = `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: { name: door }
+spec:
+  tls: [{ hosts: [door.example.com] }]
+  defaultBackend: { service: { name: kubernetes, port: { number: 443 } } }
 `;
 
 const manifest = (name: string, request: string) => `
@@ -62,13 +70,15 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     onMachine: await served(server.hostname, Number(server.port)),
     onNode: await served(nodeAddress, 6443),
     kubelet: await served(nodeAddress, 10250),
+    ingress: await served(nodeAddress, 443),
     ...stored(),
   });
 
   beforeAll(async () => {
     server = new URL(await kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`);
     nodeAddress = await kubectl`get node n1 -o jsonpath={.status.addresses[0].address}`;
-    before = await now();
+    await cluster.apply(door);
+    before = await eventually(now, () => {});
     startedBy = await pid();
   });
 
@@ -183,10 +193,11 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
         (await served(server.hostname, port)).serialNumber !== before.onMachine.serialNumber,
         (await served(nodeAddress, 6443)).serialNumber !== before.onNode.serialNumber,
         (await served(nodeAddress, 10250)).serialNumber !== before.kubelet.serialNumber,
+        (await served(nodeAddress, 443)).serialNumber !== before.ingress.serialNumber,
         stored().admin.certificatePem !== before.admin.certificatePem,
         stored().frontProxy.client.certificatePem !== before.frontProxy.client.certificatePem,
       ],
-      (renewed) => expect(renewed).toEqual([true, true, true, true, true]),
+      (renewed) => expect(renewed).toEqual(Array(6).fill(true)),
       60_000,
     );
     // The first ones have ended: with the user's own kubeconfig everything goes on.

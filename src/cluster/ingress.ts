@@ -7,6 +7,7 @@ import type { Client } from "../client/client.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import { ingressController } from "../ingress/controller.ts";
 import { controllerName, defaultClassAnnotation } from "../ingress/plan-ingress.ts";
+import { renewalDueMs, validityMsOf } from "./certificate-renewal.ts";
 import { issueLeaf } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { ensureObject } from "./ensure-object.ts";
@@ -44,11 +45,17 @@ export function startIngress(options: IngressOptions): void {
       const subject = { commonName: "Kubernetes Ingress Controller Fake Certificate", organizations: ["Acme Co"] };
       const leaf = await issueLeaf(
         keeper.current.ca,
-        { subject, usage: "server", dnsNames: ["ingress.local"] },
+        { subject, usage: "server", dnsNames: ["ingress.local"], validityMs: validityMsOf(plan) },
         clock.now(),
         random,
       );
-      return { certificate: leaf.certificatePem, key: leaf.privateKeyPem };
+      const dueMs = renewalDueMs(leaf);
+      const { certificatePem: authority } = keeper.current.ca;
+      return {
+        certificate: leaf.certificatePem,
+        key: leaf.privateKeyPem,
+        isStale: () => clock.now() >= dueMs || keeper.current.ca.certificatePem !== authority,
+      };
     },
   });
   const ensured = ensureObject(client, IngressClasses, {

@@ -20,8 +20,15 @@ export interface IngressOptions {
   nodes: readonly IngressNode[];
   resolver: string;
   user: string;
-  /** For hosts whose Secret is missing, and for names that no Ingress has. */
-  defaultCertificate(): Promise<{ certificate: string; key: string }>;
+  /** For hosts whose Secret is missing, and for names that no Ingress has. Another is asked for when it `isStale`. */
+  defaultCertificate(): Promise<DefaultCertificate>;
+}
+
+export interface DefaultCertificate {
+  certificate: string;
+  key: string;
+  /** It ends soon, or nobody vouches for it any more. */
+  isStale(): boolean;
 }
 
 /** What many changes in a row cost one reload. */
@@ -43,7 +50,7 @@ class IngressController {
   readonly #servers: { node: IngressNode; nginx: Nginx }[];
   /** What was last said about an Ingress, so that it is not said again. */
   readonly #told = new Map<ObjectKey, string>();
-  #default: Promise<{ certificate: string; key: string }> | undefined;
+  #default: DefaultCertificate | undefined;
   #wake = new AbortController();
   #isFollowing = false;
 
@@ -129,8 +136,9 @@ class IngressController {
 
   async #plan(ingresses: readonly DeepReadonly<Ingress>[]): Promise<IngressPlan> {
     const plan = planIngress(ingresses, this.#view());
-    this.#default ??= this.#options.defaultCertificate();
-    plan.certificates.set("", await this.#default);
+    if (!this.#default || this.#default.isStale()) this.#default = await this.#options.defaultCertificate();
+    const { certificate, key } = this.#default;
+    plan.certificates.set("", { certificate, key });
     return plan;
   }
 

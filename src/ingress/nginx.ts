@@ -1,6 +1,7 @@
 /** One node's nginx: written, tried, started, reloaded, adopted. It outlives the server, as the rules for Services do. */
 import { execFile } from "node:child_process";
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -102,6 +103,8 @@ export class Nginx {
     const { folder } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o711 });
     chmodSync(folder, 0o711);
+    // nginx would make them for everybody to read.
+    for (const name of ["nginx.pid", "error.log"]) appendFileSync(join(folder, name), "", { mode: 0o600 });
     for (const [name, { certificate, key }] of certificates) {
       for (const [part, text] of [
         ["crt", certificate],
@@ -134,7 +137,7 @@ export class Nginx {
         file: "/bin/sh",
         args: [
           "-c",
-          '[ -z "$0" ] || echo $$ > "$0"; exec "$@"',
+          'umask 077; [ -z "$0" ] || echo $$ > "$0"; exec "$@"',
           cgroup ? join(cgroup, "cgroup.procs") : "",
           ...command,
         ],

@@ -10,7 +10,7 @@ import { systemClock } from "../../base/node/system-clock.ts";
 import { seededRandom } from "../../base/random.ts";
 import { InformerCache } from "../../controller-runtime/informer-cache.ts";
 import { startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
-import { serverCertificate } from "../../testing/webhook-server.ts";
+import { newAuthority, serverCertificate } from "../../testing/webhook-server.ts";
 import { RegistryReader } from "../object-reader.ts";
 import { endpointRouter } from "../webhooks/service-route.ts";
 import { startAggregator } from "./aggregator.ts";
@@ -28,6 +28,7 @@ const flunders = {
   verbs: ["get", "list", "create"],
 };
 
+let isBroken = false;
 const path = "/apis/wardle.example.com/v1alpha1";
 const openApi3 = {
   "apis/wardle.example.com/v1alpha1": { serverRelativeURL: `/openapi/v3${path}?hash=abc` },
@@ -67,6 +68,7 @@ beforeAll(async () => {
     for await (const chunk of request) chunks.push(chunk as Buffer);
     response.setHeader("content-type", "application/json");
     if (!authorized) return response.writeHead(401).end("{}");
+    if (isBroken) return response.writeHead(500).end("{}");
     if (request.url === "/apis/wardle.example.com/v1alpha1") {
       return response.end(
         JSON.stringify({ kind: "APIResourceList", groupVersion: "wardle.example.com/v1alpha1", resources: [flunders] }),
@@ -251,6 +253,27 @@ describe("an aggregated API", () => {
     const path = "/apis/wardle.example.com/v1alpha1/namespaces/default/flunders/a?labelSelector=a%3Db";
     expect(await foreign.read(path, user, stop.signal)).toMatchObject({ kind: "Flunder", method: "GET", url: path });
     expect(seen.at(-1)).toMatchObject({ "x-remote-user": "system:kube-controller-manager" });
+  });
+
+  it("is not available while its server fails, or is not whom the bundle vouches for, and unrelated requests go on", async () => {
+    const at = "failing or missing response from https://sample.default.svc:443/apis/wardle.example.com/v1alpha1: ";
+    const touch = async (spec: object) => api.client.patch(APIServices, { name }, { type: "merge", body: { spec } });
+    isBroken = true;
+    await touch({ versionPriority: 201 });
+    await vi.waitFor(async () =>
+      expect(await available()).toBe(
+        `False FailedDiscoveryCheck ${at}bad status from https://sample.default.svc:443/apis/wardle.example.com/v1alpha1: 500`,
+      ),
+    );
+    const answer = await requests()(`${path}/namespaces/default/flunders`);
+    expect([answer.status, (answer.json as { message: string }).message]).toEqual([503, "service unavailable"]);
+    expect((await requests()("/api/v1/namespaces/default")).status).toBe(200);
+    isBroken = false;
+    const stranger = await newAuthority();
+    await touch({ versionPriority: 202, caBundle: Buffer.from(stranger.certificatePem).toString("base64") });
+    await vi.waitFor(async () => expect(await available()).toMatch(/^False FailedDiscoveryCheck .*certificate/));
+    await touch({ versionPriority: 200, caBundle: Buffer.from(api.pki.ca.certificatePem).toString("base64") });
+    await vi.waitFor(async () => expect(await available()).toBe("True Passed all checks passed"));
   });
 
   it("says why it is not there as soon as that is so", async () => {
