@@ -1,9 +1,12 @@
 /** Another machine joins: here a namespace with a cable to the nodes' switch, and a process that knows the cluster by its URL only. */
 import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemRandom } from "../src/base/node/system-random.ts";
+import { issueLeaf } from "../src/cluster/certificates.ts";
 import {
   type ContainerdFixture,
   canRunContainerd,
@@ -149,6 +152,28 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     await end(node, "SIGKILL");
     node = await startNode(netns, home(), ["--node-name", "elsewhere", "--node-ip", `${network.prefix}.201`]);
     expect(await id()).toBe(before);
+    expect((await cluster.kubectlRaw(["exec", "there", "--", "hostname"])).stdout).toBe("there\n");
+  });
+
+  test("its certificate is renewed with the old one when most of its time is over", async () => {
+    await end(node, "SIGKILL");
+    const { ca } = JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki/pki.json"), "utf8"));
+    const file = join(home(), "joined/elsewhere/kubelet-client.pem");
+    const subject = { commonName: "system:node:elsewhere", organizations: ["system:nodes"] };
+    // Its time: from an hour ago until two minutes from now.
+    const since = Date.now() - 3_600_000;
+    const old = await issueLeaf(ca, { subject, usage: "client", validityMs: 3_720_000 }, since, systemRandom);
+    writeFileSync(file, `${old.certificatePem.trimEnd()}\n${old.privateKeyPem.trimEnd()}\n`, { mode: 0o600 });
+    node = await startNode(netns, home(), ["--node-name", "elsewhere", "--node-ip", `${network.prefix}.201`]);
+    const ends = () => Date.parse(new X509Certificate(readFileSync(file)).validTo);
+    await eventually(
+      async () => ends(),
+      (end) => expect(end).toBeGreaterThan(Date.now() + 86_400_000),
+    );
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(
+      await cluster.kubectl`get csr -o ${"jsonpath={range .items[*]}{.spec.username} {.status.conditions[0].type}{'\\n'}{end}"}`,
+    ).toContain("system:node:elsewhere Approved\n");
     expect((await cluster.kubectlRaw(["exec", "there", "--", "hostname"])).stdout).toBe("there\n");
   });
 
