@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
+import { canRunContainerd } from "../src/kubelet/runtime/cri/containerd.fixture.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 /** Each exits with 0 when it got where it should not. */
@@ -24,40 +26,52 @@ const attempts: Record<string, string> = {
   "the host name": "hostname taken",
   "a root above its own": "mkdir -p /tmp/r && chroot /tmp/r true; cd / && cat ../../../../../..$SECRET_FILE",
   "another pod's log": "cat /var/log/pods/*",
+  "the server's keys": "cat $STATE/pki/pki.json",
+  "another pod's volumes, by their path on the machine": "ls $STATE/nodes/pinnace/pods",
+  "the container runtime's socket": "[ -S $STATE/nodes/containerd/containerd/c.sock ] || ls $STATE/.run",
+  "the kubelet, without a proof of who asks": "curl -sfk -m 3 https://$NODE:10250/pods",
 };
 
-describeCluster("what a container must not reach", { nodes: 1 }, (cluster) => {
+/** The built-in runtime confines as containerd does: both nodes' pods try the same. */
+const runtimes = canRunContainerd ? ["pinnace", "containerd"] : ["pinnace"];
+const config = `nodes:
+- { name: pinnace, role: control-plane, taints: [] }
+${canRunContainerd ? "- { name: containerd, containerRuntime: containerd }" : ""}`;
+
+describeCluster("what a container must not reach", { config }, (cluster) => {
   const secretFile = `/run/pnt-secret-${process.pid}`;
   const secret = randomUUID();
 
   beforeAll(async () => {
     writeFileSync(secretFile, secret, { mode: 0o644 });
-    await cluster.apply(
-      JSON.stringify({
-        apiVersion: "v1",
-        kind: "Pod",
-        metadata: { name: "intruder" },
-        spec: {
-          terminationGracePeriodSeconds: 0,
-          containers: [
-            {
-              name: "c",
-              image: "busybox",
-              imagePullPolicy: "IfNotPresent",
-              command: ["sleep", "100000"],
-              env: [{ name: "SECRET_FILE", value: secretFile }],
-            },
-          ],
-        },
-      }),
-    );
-    await cluster.kubectl`wait --for=condition=Ready pod/intruder --timeout=60s`;
+    const env = [
+      { name: "SECRET_FILE", value: secretFile },
+      { name: "STATE", value: join(cluster.home, "clusters", cluster.name) },
+      { name: "NODE", valueFrom: { fieldRef: { fieldPath: "status.hostIP" } } },
+    ];
+    const intruders = runtimes.map((nodeName) => ({
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: `intruder-in-${nodeName}`, labels: { app: "intruder" } },
+      spec: {
+        nodeName,
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          { name: "c", image: "busybox", imagePullPolicy: "IfNotPresent", command: ["sleep", "100000"], env },
+        ],
+      },
+    }));
+    await cluster.apply(JSON.stringify({ apiVersion: "v1", kind: "List", items: intruders }));
+    await cluster.kubectl`wait --for=condition=Ready pod -l app=intruder --timeout=60s`;
     return () => rmSync(secretFile, { force: true });
   }, 60_000);
 
-  test.each(Object.entries(attempts))("%s", async (_title, script) => {
+  const all = runtimes.flatMap((runtime) =>
+    Object.entries(attempts).map(([title, script]) => [runtime, title, script]),
+  );
+  test.concurrent.each(all)("from a container in %s: %s", async (runtime, _title, script = "") => {
     const before = { name: hostname(), panic: readFileSync("/proc/sys/kernel/panic", "utf8") };
-    const { exitCode, stdout } = await cluster.kubectlRaw(["exec", "intruder", "--", "sh", "-c", script]);
+    const { exitCode, stdout } = await cluster.kubectlRaw(["exec", `intruder-in-${runtime}`, "--", "sh", "-c", script]);
     expect(exitCode).not.toBe(0);
     expect(stdout).not.toContain(secret);
     expect({ name: hostname(), panic: readFileSync("/proc/sys/kernel/panic", "utf8") }).toEqual(before);
@@ -71,6 +85,7 @@ describeCluster("what a container must not reach", { nodes: 1 }, (cluster) => {
         kind: "Pod",
         metadata: { name: "linked" },
         spec: {
+          nodeName: "pinnace",
           restartPolicy: "Never",
           terminationGracePeriodSeconds: 0,
           volumes: [{ name: "shared", emptyDir: {} }],
@@ -115,6 +130,7 @@ describeCluster("what a container must not reach", { nodes: 1 }, (cluster) => {
           template: {
             metadata: { labels: { app: "crowd" } },
             spec: {
+              nodeSelector: { "kubernetes.io/hostname": "pinnace" },
               terminationGracePeriodSeconds: 0,
               containers: [
                 { name: "c", image: "busybox", imagePullPolicy: "IfNotPresent", command: ["sleep", "100000"] },
@@ -125,9 +141,8 @@ describeCluster("what a container must not reach", { nodes: 1 }, (cluster) => {
       }),
     );
     await cluster.kubectl`wait --for=jsonpath={.status.readyReplicas}=${count} deployment/crowd --timeout=100s`;
-    const node = (await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
     await cluster.apply(
-      `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one-more"}, "spec": {"nodeName": "${node}", "containers": [{"name": "c", "image": "busybox"}]}}`,
+      `{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one-more"}, "spec": {"nodeName": "pinnace", "containers": [{"name": "c", "image": "busybox"}]}}`,
     );
     await eventually(
       () => cluster.kubectl`get pod one-more -o ${"jsonpath={.status.phase} {.status.reason}"}`,
