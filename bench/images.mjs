@@ -41,7 +41,7 @@ function pinnacePull(folder, address, run) {
   const since = performance.now();
   execFileSync(process.execPath, [command, "image", "pull", `${address}/${name}`], {
     env: environment,
-    stdio: "ignore",
+    stdio: ["ignore", "ignore", "inherit"],
   });
   const took = performance.now() - since;
   rmSync(join(folder, `home-${run}`), { recursive: true, force: true });
