@@ -121,16 +121,22 @@ spec:
     expect((await cluster.host("dig", "+short", "@172.30.77.2", hostname)).trim()).toBe("");
   });
 
-  test("an address outside the LAN is refused in an event", async () => {
+  test("an address outside the LAN, and a Service without node ports, are refused in events", async () => {
+    const balanced = (name: string, spec: string) =>
+      `apiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { type: LoadBalancer, ${spec}, ports: [{ port: 80 }] }\n---\n`;
     await cluster.apply(
-      "apiVersion: v1\nkind: Service\nmetadata: { name: far }\nspec: { type: LoadBalancer, loadBalancerIP: 10.1.1.1, ports: [{ port: 80 }] }\n",
+      balanced("far", "loadBalancerIP: 10.1.1.1") + balanced("bare", "allocateLoadBalancerNodePorts: false"),
     );
     await eventually(
       () => cluster.kubectl`describe svc far`,
       (text) =>
         expect(text).toContain("failed to ensure load balancer: requested address 10.1.1.1 is not in 172.30.77.0/24"),
     );
-    await cluster.kubectl`delete svc far`;
+    await eventually(
+      () => cluster.kubectl`describe svc bare`,
+      (text) => expect(text).toContain("load balancers send to node ports, and the Service has none"),
+    );
+    await cluster.kubectl`delete svc far bare`;
   });
 
   test("a deleted Service goes with its balancer", async () => {

@@ -21,6 +21,7 @@ import {
   heldAddress,
   type Target,
   targetsAmong,
+  whyImpossible,
 } from "./plan-balancer.ts";
 
 export interface CloudOptions {
@@ -105,7 +106,7 @@ class Cloud {
     for (const service of [...wanted].sort((a, b) => rank(a) - rank(b))) {
       try {
         const aws = awsBalancerOf(service);
-        const why = aws && whyAwsRefuses(service, aws);
+        const why = whyImpossible(service) ?? (aws && whyAwsRefuses(service, aws));
         if (why) throw new BalancerError(why);
         const address = addressFor(service, this.#options.lan, taken);
         taken.add(address);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Service } from "../../api/core/v1.ts";
 import { awsBalancerOf, hostNameOf, isCloudClass, whyAwsRefuses } from "./aws.ts";
-import { addressFor, compileBalancers, healthCheckOf } from "./plan-balancer.ts";
+import { addressFor, compileBalancers, healthCheckOf, whyImpossible } from "./plan-balancer.ts";
 
 function service(spec: Partial<Service["spec"]> = {}, held?: string): Service {
   const metadata = { name: "web", namespace: "default", uid: "web", resourceVersion: "1", creationTimestamp: "" };
@@ -24,6 +24,14 @@ test("a Service keeps its address, or gets the last free one of the LAN", () => 
     "already in use",
   );
   expect(() => addressFor(service({ loadBalancerIP: "10.0.0.1" }), lan, new Set())).toThrow("is not in 172.30.0.0/24");
+});
+
+test("who wants IPv6 alone, or has no node ports, is refused in words", () => {
+  expect(whyImpossible(service())).toBeUndefined();
+  expect(whyImpossible(service({ ipFamilies: ["IPv6", "IPv4"] }))).toBeUndefined();
+  expect(whyImpossible(service({ ipFamilies: ["IPv6"] }))).toBe("load balancers have IPv4 addresses only");
+  const bare = service({ allocateLoadBalancerNodePorts: false, ports: [{ port: 80 }] });
+  expect(whyImpossible(bare)).toBe("load balancers send to node ports, and the Service has none");
 });
 
 test("policy Local asks for the node's own endpoints, Cluster for a working proxy", () => {

@@ -61,6 +61,14 @@ export class BalancerError extends Error {
   override name = "BalancerError";
 }
 
+/** Why no balancer could do what the Service asks for; undefined when one can. */
+export function whyImpossible({ spec }: DeepReadonly<Service>): string | undefined {
+  if (spec.ipFamilies?.length && !spec.ipFamilies.includes("IPv4")) return "load balancers have IPv4 addresses only";
+  if (spec.ports?.length && spec.ports.every(({ nodePort }) => !nodePort))
+    return "load balancers send to node ports, and the Service has none";
+  return undefined;
+}
+
 /** The Service's address: the one that it holds, the one that it asks for, or the last free one of the LAN. Throws BalancerError. */
 export function addressFor(service: DeepReadonly<Service>, lan: string, taken: ReadonlySet<string>): string {
   const block = cidr(lan);
