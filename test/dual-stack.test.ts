@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { findProgram } from "../src/base/node/find-program.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { capturing, podNetns } from "../src/testing/packets.ts";
+import { whyReport } from "../src/testing/why-report.ts";
 
 const config = `
 loadBalancer: metallb
@@ -229,6 +230,20 @@ describeCluster("a dual-stack cluster", { config }, (cluster) => {
             for (const target of targets) expect(seen()).toContain(`> ${target}.8080: Flags [S]`);
           },
         ),
+      );
+    });
+
+    test("why follows a request over IPv6 by the kernel's own trace, and finds where it is lost", async () => {
+      const [, address = ""] = await clusterIPsOf("both");
+      const found = await whyReport(cluster, url(address), { from: "pod/a" });
+      expect(found).toMatchObject({ verdict: "works" });
+      expect(found.steps.find(({ name }) => name === "rule")?.text).toMatch(
+        /\]:80 is rewritten to \[fd.*\]:8080 \([abc] on /,
+      );
+      await cluster.apply(service("lost", "ipFamilies: [IPv6]").replace("targetPort: 8080", "targetPort: 81"));
+      await eventually(
+        () => whyReport(cluster, "svc/lost", { from: "pod/a" }),
+        ({ fault }) => expect(fault?.code).toBe("wrong-target-port"),
       );
     });
 

@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { whyCommand } from "../src/cluster/commands/why.ts";
 import type { Report } from "../src/inspect/report.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
+import { whyReport } from "../src/testing/why-report.ts";
 
 const config = `
 nodes:
@@ -98,19 +98,8 @@ describeCluster("why, map and capture", { config }, (cluster) => {
         expect(report.fault?.remedies.join("\n")).toContain(remedy);
       },
     );
-  /** Not by the command: each would take a process. */
-  const whyHere = async (target: string, options: { namespace: string; from?: string }): Promise<Report> => {
-    const before = process.env["PINNACE_HOME"];
-    process.env["PINNACE_HOME"] = cluster.home;
-    try {
-      let printed = "";
-      await whyCommand(target, { name: cluster.name, output: "json", print: (text) => (printed = text), ...options });
-      return JSON.parse(printed) as Report;
-    } finally {
-      if (before === undefined) delete process.env["PINNACE_HOME"];
-      else process.env["PINNACE_HOME"] = before;
-    }
-  };
+  const whyHere = (target: string, options: { namespace: string; from?: string }) =>
+    whyReport(cluster, target, options);
   const nft = (node: string, commands: string) =>
     cluster.host("ip", "netns", "exec", `pinnace-${cluster.name}.${node}`, "nft", commands);
   const patch = (spec: object) => cluster.kubectl`patch service web -p ${JSON.stringify({ spec })}`;

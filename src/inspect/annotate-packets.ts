@@ -1,5 +1,6 @@
 /** Puts names beside the addresses of tcpdump's lines, and beside a rewritten destination the one that was asked for. Pure. */
-import { isOver, type World } from "./world.ts";
+import { formatIp, parseIp } from "../base/ip.ts";
+import { clusterAddresses, isIpv6, isOver, place, podAddresses, type World } from "./world.ts";
 
 /** A connection as the kernel remembers it: what was sent, and what came of it. */
 export interface Translation {
@@ -19,17 +20,18 @@ export function namesOf({ services, pods, nodes, network }: World): Map<string, 
     for (const { type, address } of status?.addresses ?? [])
       if (type === "InternalIP") names.set(address, `node ${metadata.name}`);
   for (const pod of pods) {
-    const address = pod.status?.podIP;
-    if (address && !pod.spec.hostNetwork && !isOver(pod)) names.set(address, `pod ${short(pod.metadata)}`);
+    if (pod.spec.hostNetwork || isOver(pod)) continue;
+    for (const address of podAddresses(pod)) names.set(address, `pod ${short(pod.metadata)}`);
   }
-  for (const { metadata, spec, status } of services) {
+  for (const service of services) {
+    const { metadata, spec, status } = service;
     const addresses = [
-      spec.clusterIP,
+      ...clusterAddresses(service),
       ...(spec.externalIPs ?? []),
       ...(status?.loadBalancer?.ingress ?? []).map(({ ip }) => ip),
     ];
     for (const address of addresses)
-      if (address && address !== "None" && !names.has(address)) names.set(address, `Service ${short(metadata)}`);
+      if (address && !names.has(address)) names.set(address, `Service ${short(metadata)}`);
   }
   return names;
 }
@@ -43,11 +45,11 @@ export function annotate(
   names: ReadonlyMap<string, string>,
   translations: readonly Translation[],
 ): string {
-  const found = /^(.*?\bIP )(\d+\.\d+\.\d+\.\d+)(?:\.(\d+))? > (\d+\.\d+\.\d+\.\d+)(?:\.(\d+))?:(.*)$/.exec(line);
+  const found = packetLine.exec(line);
   if (!found) return line;
   const [, head = "", source = "", sourcePort, destination = "", port, rest = ""] = found;
   const end = (address: string, number: string | undefined) =>
-    `${address}${number ? `:${number}` : ""}${names.has(address) ? ` (${names.get(address)})` : ""}`;
+    `${number ? place(address, Number(number)) : address}${names.has(address) ? ` (${names.get(address)})` : ""}`;
   const rewritten = translations.find(
     (one) =>
       one.newDestination === destination &&
@@ -69,6 +71,12 @@ export function annotate(
   return `${head}${end(source, sourcePort)} > ${end(destination, port)}${note}:${rest}`;
 }
 
+/** `IP 10.0.0.1.80 > 10.0.0.2.81: …`, `IP6 fd00::1.80 > fd00::2.81: …`: the port stands behind a dot. */
+const packetLine = (() => {
+  const end = String.raw`(\d+\.\d+\.\d+\.\d+|[0-9a-f:]*:[0-9a-f:]*)(?:\.(\d+))?`;
+  return new RegExp(String.raw`^(.*?\bIP6? )${end} > ${end}:( .*)$`);
+})();
+
 /** Of /proc/net/nf_conntrack, or `conntrack -L`: the connections whose destination was rewritten. */
 export function readTranslations(text: string): Translation[] {
   return text.split("\n").flatMap((line) => {
@@ -80,13 +88,19 @@ export function readTranslations(text: string): Translation[] {
     if (newDestination === destination && newPort === port) return [];
     return [
       {
-        source,
+        source: canonical(source),
         sourcePort: Number(sourcePort),
-        destination,
+        destination: canonical(destination),
         port: Number(port),
-        newDestination,
+        newDestination: canonical(newDestination),
         newPort: Number(newPort),
       },
     ];
   });
+}
+
+/** The kernel writes out every zero of an IPv6 address. */
+function canonical(address: string): string {
+  const bytes = isIpv6(address) ? parseIp(address) : undefined;
+  return bytes ? formatIp(bytes) : address;
 }

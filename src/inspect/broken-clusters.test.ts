@@ -97,6 +97,10 @@ const node = (name: string, address: string, part: Part = {}): Part =>
   );
 
 const client: Part = pod("client", "10.244.1.9", { metadata: { labels: { app: "client" } } });
+const ofBoth = (name: string, podIP: string, ip: string, part: Part = {}): Part =>
+  pod(name, podIP, merged({ status: { podIPs: [{ ip: podIP }, { ip }] } }, part));
+const client6: Part = ofBoth("client", "10.244.1.9", "fd00:10:244::9", { metadata: { labels: { app: "client" } } });
+const web6: Part = ofBoth("web-1", "10.244.1.2", "fd00:10:244::2");
 const fromClient: Source = { kind: "pod", pod: client };
 const outside: Source = { kind: "outside", address: "172.30.0.1" };
 
@@ -111,6 +115,7 @@ function slicesFor(services: Part[], pods: Part[]): Part[] {
               namespace: svc.metadata.namespace,
               labels: { "kubernetes.io/service-name": svc.metadata.name },
             },
+            addressType: svc.spec.clusterIPs?.[0]?.includes(":") ? "IPv6" : "IPv4",
             ports: (svc.spec.ports ?? []).flatMap(({ name, port, targetPort }: Part) =>
               typeof (targetPort ?? port) === "string" ? [] : [{ ...(name ? { name } : {}), port: targetPort ?? port }],
             ),
@@ -127,7 +132,7 @@ function slicesFor(services: Part[], pods: Part[]): Part[] {
                   p.status.conditions.some((c: Part) => c.type === "Ready" && c.status === "True") &&
                   !p.metadata.deletionTimestamp;
                 return {
-                  addresses: [p.status.podIP],
+                  addresses: [svc.spec.clusterIPs?.[0]?.includes(":") ? p.status.podIPs[1].ip : p.status.podIP],
                   nodeName: p.spec.nodeName,
                   targetRef: { kind: "Pod", name: p.metadata.name },
                   conditions: { ready, serving: ready, terminating: p.metadata.deletionTimestamp !== undefined },
@@ -151,8 +156,8 @@ function world(part: Partial<Record<keyof World, Part>> = {}): World {
       clusterName: "lab",
       lan: "172.30.0.0/24",
       hostAddress: "172.30.0.1",
-      podCIDR: "10.244.0.0/16",
-      serviceCIDR: "10.96.0.0/16",
+      podCIDRs: ["10.244.0.0/16", "fd00:10:244::/56"],
+      serviceCIDRs: ["10.96.0.0/16", "fd00:10:96::/112"],
       dnsDomain: "cluster.local",
       loadBalancer: "none",
       ...part.network,
@@ -541,6 +546,35 @@ const paths: Record<string, [code: string, remedy: string, PathCase]> = {
     "no-such-node-port",
     "get services",
     { target: "172.30.0.2:30081", source: outside, world: world({ services: [nodePort] }) },
+  ],
+  "a targetPort that nothing listens on, asked over IPv6": [
+    "wrong-target-port",
+    '"value":8080',
+    {
+      target: "http://[fd00:10:96:0::32]/",
+      world: world({
+        pods: [client6, web6],
+        services: [
+          service({
+            spec: {
+              clusterIP: "fd00:10:96::32",
+              clusterIPs: ["fd00:10:96::32"],
+              ports: [{ port: 80, targetPort: 80, protocol: "TCP" }],
+            },
+          }),
+        ],
+      }),
+    },
+  ],
+  "an IPv6 address of the Service range that is nobody's": [
+    "no-service-at-address",
+    "get services",
+    { target: "[fd00:10:96::99]:80" },
+  ],
+  "an IPv6 address of the pod range that is nobody's": [
+    "no-pod-at-address",
+    "get pods",
+    { target: "[fd00:10:244::99]:80" },
   ],
   "an address of the Service range that is nobody's": [
     "no-service-at-address",

@@ -44,6 +44,7 @@ const world = {
   slices: [
     {
       metadata: { name: "web-abc", namespace: "default", labels: { "kubernetes.io/service-name": "web" } },
+      addressType: "IPv4",
       ports: [{ port: 8080 }],
       endpoints: [
         { addresses: ["10.244.1.2"], nodeName: "node-1", targetRef: { name: "web-1" }, conditions: { ready: true } },

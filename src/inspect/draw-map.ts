@@ -3,10 +3,13 @@ import { findingOfPod } from "./explain-pod.ts";
 import { endpointsOf } from "./route.ts";
 import {
   carries,
+  clusterAddresses,
+  isIpv6,
   isOver,
   isReady,
   listed,
   type PodView,
+  podAddresses,
   printLabels,
   type ServiceView,
   slicesOf,
@@ -72,17 +75,16 @@ function drawService(world: World, service: ServiceView, paint: Paint): string[]
     `│  ${paint("dim", `${selector ? `selects ${selector}` : "no selector"}; ${slices.length > 0 ? `EndpointSlice ${listed(slices, 2)}` : "no EndpointSlice"}: ${ready} ready`)}`,
   );
   const addresses = new Map(endpoints.map(({ address, nodeName }) => [address, nodeName]));
-  for (const pod of pods) if (pod.status?.podIP) addresses.delete(pod.status.podIP);
+  for (const pod of pods) for (const address of podAddresses(pod)) addresses.delete(address);
   const groups: { title: string; rows: string[] }[] = [];
   const nodes = [...new Set(pods.map((pod) => pod.spec.nodeName ?? ""))].sort();
   for (const node of nodes) {
     const rows = pods
       .filter((pod) => (pod.spec.nodeName ?? "") === node)
       .map((pod) => {
-        const ports = [
-          ...new Set(endpoints.filter(({ address }) => address === pod.status?.podIP).map(({ port }) => port)),
-        ];
-        return drawPod(world, pod, paint, ports);
+        const own = endpoints.filter(({ address }) => podAddresses(pod).includes(address));
+        const ports = [...new Set(own.map(({ port }) => port))];
+        return drawPod(world, pod, paint, ports, own[0]?.address);
       });
     groups.push({ title: node === "" ? paint("red", "no node yet") : node, rows });
   }
@@ -104,7 +106,8 @@ function drawService(world: World, service: ServiceView, paint: Paint): string[]
 const typeOf = ({ spec }: ServiceView): string => (spec.clusterIP === "None" ? "headless" : (spec.type ?? "ClusterIP"));
 
 /** `10.96.0.7:80 → 8080`, `any node:30080`, `172.30.0.200:80`. */
-function doorsOf({ network }: World, { spec, status, metadata }: ServiceView): string[] {
+function doorsOf({ network }: World, service: ServiceView): string[] {
+  const { spec, status, metadata } = service;
   if (spec.type === "ExternalName") return [`→ ${spec.externalName}`];
   const protocol = (name: string | undefined) => (name === undefined || name === "TCP" ? "" : `/${name}`);
   const ports = (spec.ports ?? []).map(
@@ -113,23 +116,31 @@ function doorsOf({ network }: World, { spec, status, metadata }: ServiceView): s
   );
   if (spec.clusterIP === "None")
     return [`${metadata.name}.${metadata.namespace}.svc.${network.dnsDomain} is the pods' own addresses`];
-  const doors = [`${spec.clusterIP}:${ports.join(", ")}`];
+  const at = (address: string) => (isIpv6(address) ? `[${address}]` : address);
+  const doors = clusterAddresses(service).map((address) => `${at(address)}:${ports.join(", ")}`);
   const nodePorts = (spec.ports ?? []).flatMap(({ nodePort }) => nodePort ?? []);
   if (nodePorts.length > 0) doors.push(`any node:${nodePorts.join(", ")}`);
   const numbers = (spec.ports ?? []).map(({ port }) => port).join(", ");
-  for (const address of spec.externalIPs ?? []) doors.push(`${address}:${numbers}`);
+  for (const address of spec.externalIPs ?? []) doors.push(`${at(address)}:${numbers}`);
   if (spec.type === "LoadBalancer") {
     const given = status?.loadBalancer?.ingress?.flatMap(({ ip }) => ip ?? []) ?? [];
     doors.push(
-      ...(given.length > 0 ? given.map((ip) => `${ip}:${numbers}`) : spec.externalIPs?.length ? [] : ["<pending>"]),
+      ...(given.length > 0 ? given.map((ip) => `${at(ip)}:${numbers}`) : spec.externalIPs?.length ? [] : ["<pending>"]),
     );
   }
   return doors;
 }
 
-function drawPod(world: World, pod: PodView, paint: Paint, ports: readonly number[] = []): string {
-  const address = pod.status?.podIP;
-  const where = address ? `  ${address}${ports.length > 0 ? `:${ports.join(",")}` : ""}` : "";
+function drawPod(
+  world: World,
+  pod: PodView,
+  paint: Paint,
+  ports: readonly number[] = [],
+  address = podAddresses(pod)[0],
+): string {
+  const where = address
+    ? `  ${ports.length > 0 && isIpv6(address) ? `[${address}]` : address}${ports.length > 0 ? `:${ports.join(",")}` : ""}`
+    : "";
   if (pod.metadata.deletionTimestamp !== undefined) return `${paint("dim", `◌ ${pod.metadata.name}${where}  ending`)}`;
   if (isReady(pod)) return `${paint("green", "●")} ${pod.metadata.name}${where}`;
   const finding = findingOfPod(world, pod);

@@ -22,12 +22,17 @@ import { fatalHop, isMasqueraded, type PacketTrace, serviceHop } from "./trace.t
 import {
   carries,
   inNamespace,
+  isIpv6,
   isOver,
   isReady,
   keyOf,
   listed,
   nearest,
+  ofFamily,
   type PodView,
+  place,
+  podAddresses,
+  podAt,
   printLabels,
   type ServiceView,
   type World,
@@ -275,7 +280,7 @@ class Path {
     const { address, port, pod } = this.#route;
     const { network } = this.#world;
     if (pod || !address) return undefined;
-    if (isIn(network.serviceCIDR, address)) {
+    if (network.serviceCIDRs.some((block) => isIn(block, address))) {
       return lost(
         "no-service-at-address",
         `no Service has the address ${address}`,
@@ -295,7 +300,7 @@ class Path {
         "kubectl get services -A",
       );
     }
-    if (isIn(network.podCIDR, address)) {
+    if (network.podCIDRs.some((block) => isIn(block, address))) {
       return lost(
         "no-pod-at-address",
         `no pod has the address ${address}`,
@@ -314,7 +319,7 @@ class Path {
     const namespace = service.metadata.namespace;
     const selector = service.spec.selector ?? {};
     if (Object.keys(selector).length === 0) {
-      const endpoints = endpointsOf(this.#world, service, this.#route.servicePort);
+      const endpoints = endpointsOf(this.#world, service, this.#route.servicePort, this.#route.address);
       if (endpoints.length > 0) return ok("no selector: its endpoints were written by hand");
       return lost(
         "no-selector",
@@ -354,7 +359,7 @@ class Path {
   endpoints(): Finding | undefined {
     const { service, servicePort, door } = this.#route;
     if (!service || door === "external-name") return undefined;
-    const all = endpointsOf(this.#world, service, servicePort);
+    const all = endpointsOf(this.#world, service, servicePort, this.#route.address);
     const usable = this.#usable();
     if (usable.length > 0) {
       const unready = all.length - usable.length;
@@ -440,7 +445,7 @@ class Path {
           "Nothing runs in it any more.",
           `kubectl logs ${pod.metadata.name}${inNamespace(pod.metadata.namespace)}`,
         )
-      : ok(`${keyOf(pod)} runs on ${pod.spec.nodeName}, at ${address ?? pod.status?.podIP}`);
+      : ok(`${keyOf(pod)} runs on ${pod.spec.nodeName}, at ${address ?? podAddresses(pod)[0]}`);
   }
 
   door(): Finding | undefined {
@@ -463,13 +468,13 @@ class Path {
     if (door === "balancer" && !address) return this.#pending(service, edit);
     if (door === "balancer") {
       const ranges = service.spec.loadBalancerSourceRanges ?? [];
-      const from = source.kind === "pod" ? source.pod.status?.podIP : source.address;
+      const from = source.kind === "pod" ? ofFamily(podAddresses(source.pod), address) : source.address;
       if (ranges.length > 0 && from && !ranges.some((range) => isIn(range.trim(), from))) {
         return lost(
           "source-range",
           `${from} may not ask ${address}`,
           `loadBalancerSourceRanges lets only ${listed(ranges)} in; others get no answer.`,
-          `${edit} -p '{"spec":{"loadBalancerSourceRanges":["${from}/32"]}}'`,
+          `${edit} -p '{"spec":{"loadBalancerSourceRanges":["${from}/${isIpv6(from) ? 128 : 32}"]}}'`,
         );
       }
     }
@@ -487,11 +492,13 @@ class Path {
         `${edit} -p '{"spec":{"externalIPs":["${this.#world.nodes[0]?.status?.addresses?.[0]?.address ?? "A-NODE"}"]}}'`,
       );
     }
-    return this.#localOnly(service, edit) ?? ok(`${doorNames[door]} ${address}:${this.#route.port}`);
+    return this.#localOnly(service, edit) ?? ok(`${doorNames[door]} ${place(address, this.#route.port)}`);
   }
 
   #pending(service: ServiceView, edit: string): Finding {
     const { network, pools, events } = this.#world;
+    const { hostname } = service.status?.loadBalancer?.ingress?.[0] ?? {};
+    if (hostname) return note(`the external address is the name ${hostname}: ask for that, from where it is resolved`);
     const text = "the external address is <pending>";
     const refused = events.find(
       ({ involvedObject, reason }) => involvedObject.name === service.metadata.name && /Failed$/.test(reason ?? ""),
@@ -558,7 +565,7 @@ class Path {
     if (!matched && trace.after.destination === trace.before.destination && this.#usable().length > 0) {
       return lost(
         "no-rule-on-node",
-        `${node} has no rule for ${address}:${this.#route.port}`,
+        `${node} has no rule for ${place(address, this.#route.port)}`,
         `The Service has endpoints, but kube-proxy on ${node} has not written it into the node's rules.`,
         [
           `pinnace logs --name ${this.#world.network.clusterName}`,
@@ -571,7 +578,7 @@ class Path {
     const rewritten =
       after.destination === before.destination && after.port === before.port
         ? "not rewritten"
-        : `rewritten to ${after.destination}:${after.port}${this.#nameOf(after.destination)}`;
+        : `rewritten to ${place(after.destination, after.port)}${this.#nameOf(after.destination)}`;
     const masquerade = isMasqueraded(trace) ? "; the source becomes the node's" : "";
     const details = matched ? [`nft on ${node}: ${matched.rule} → ${matched.verdict}`] : [];
     const end = further && fatalHop(further.trace);
@@ -579,21 +586,21 @@ class Path {
       details.push(
         end
           ? `nft on ${further.node}: table ${end.table}, chain ${end.chain} ends the packet`
-          : `nft on ${further.node}: let through to ${further.trace.after.destination}:${further.trace.after.port}`,
+          : `nft on ${further.node}: let through to ${place(further.trace.after.destination, further.trace.after.port)}`,
       );
     if (end && probe?.outcome !== "connected" && !this.#forbidden(after.destination, after.port)) {
       return lost(
         "dropped-by-rule",
-        `${before.destination}:${before.port} is ${rewritten}, and dropped on ${further.node} by table ${end.table}`,
+        `${place(before.destination, before.port)} is ${rewritten}, and dropped on ${further.node} by table ${end.table}`,
         `The rule "${end.rule ?? `policy of ${end.chain}`}" of node ${further.node} ends the packet.`,
-        `ip netns exec pinnace-${this.#world.network.clusterName}.${further.node} nft list table ip ${end.table}`,
+        `ip netns exec pinnace-${this.#world.network.clusterName}.${further.node} nft list table ${isIpv6(after.destination) ? "ip6" : "ip"} ${end.table}`,
         details,
       );
     }
     if (this.#isHairpin(after.destination) && !isMasqueraded(trace) && probe?.outcome !== "connected") {
       return lost(
         "hairpin",
-        `${before.destination}:${before.port} is ${rewritten}, the pod that asked`,
+        `${place(before.destination, before.port)} is ${rewritten}, the pod that asked`,
         "The pod reaches itself through its Service, and without masquerading it gets a packet that seems to come from itself, which it drops.",
         [
           `kubectl delete pod ${this.#facts.source.kind === "pod" ? this.#facts.source.pod.metadata.name : "NAME"}   # the rules for its successor are written anew`,
@@ -604,7 +611,7 @@ class Path {
     if (fatal && probe?.outcome !== "connected" && fatal.table !== "kube-proxy") {
       // The next step says which.
       if (this.#forbidden(after.destination, after.port))
-        return note(`${before.destination}:${before.port} is ${rewritten}, and dropped on ${node}`, [
+        return note(`${place(before.destination, before.port)} is ${rewritten}, and dropped on ${node}`, [
           ...details,
           `nft on ${node}: table ${fatal.table}, chain ${fatal.chain}`,
         ]);
@@ -612,12 +619,12 @@ class Path {
         "dropped-by-rule",
         `dropped on ${node} by table ${fatal.table}`,
         `The rule "${fatal.rule ?? `policy of ${fatal.chain}`}" ends the packet.`,
-        `ip netns exec pinnace-${this.#world.network.clusterName}.${node} nft list table ip ${fatal.table}`,
+        `ip netns exec pinnace-${this.#world.network.clusterName}.${node} nft list table ${isIpv6(after.destination) ? "ip6" : "ip"} ${fatal.table}`,
         details,
       );
     }
     const self = this.#isHairpin(after.destination) ? ", the pod that asked" : "";
-    return ok(`${before.destination}:${before.port} is ${rewritten}${self}${masquerade}`, details);
+    return ok(`${place(before.destination, before.port)} is ${rewritten}${self}${masquerade}`, details);
   }
 
   policy(): Finding | undefined {
@@ -636,10 +643,10 @@ class Path {
 
   #forbidden(address: string, port: number): Finding | undefined {
     const { source } = this.#facts;
-    const pod = this.#world.pods.find(({ status, spec }) => status?.podIP === address && !spec.hostNetwork);
+    const pod = podAt(this.#world, address);
     const verdict = forbiddenBy(
       this.#world,
-      partyOf(source),
+      partyOf(source, address),
       { address, ...(pod ? { pod } : {}) },
       port,
       this.#route.protocol,
@@ -708,7 +715,7 @@ class Path {
     const { probe } = this.#facts;
     const { service, port, address, door } = this.#route;
     if (!probe) return undefined;
-    const where = `${probe.address}:${probe.port}`;
+    const where = `${place(probe.address, probe.port)}`;
     if (probe.outcome === "connected") {
       if (probe.httpStatus === undefined) return ok(`${where} answers`);
       if (probe.httpStatus < 400) return ok(`${where} answers with HTTP ${probe.httpStatus}`);
@@ -717,7 +724,7 @@ class Path {
     if (this.#route.protocol === "UDP" && probe.outcome === "silent")
       return unknown(`a datagram went to ${where}; nothing came back, and a UDP program need not answer`);
     const failing = [...this.#facts.direct.values()].filter(({ outcome }) => outcome !== "connected");
-    const details = failing.map((direct) => `${direct.address}:${direct.port} straight: ${direct.outcome}`);
+    const details = failing.map((direct) => `${place(direct.address, direct.port)} straight: ${direct.outcome}`);
     if (door === "external-name" || (!service && !this.#route.pod)) {
       return lost(
         "no-answer-outside",
@@ -742,11 +749,11 @@ class Path {
 
   #again(): string {
     const { target } = this.#facts;
-    return `pinnace why ${target.kind === "service" ? `svc/${target.name}${inNamespace(target.namespace)}` : target.kind === "pod" ? `pod/${target.name}${inNamespace(target.namespace)}` : `${this.#route.address}:${this.#route.port}`}`;
+    return `pinnace why ${target.kind === "service" ? `svc/${target.name}${inNamespace(target.namespace)}` : target.kind === "pod" ? `pod/${target.name}${inNamespace(target.namespace)}` : `${place(this.#route.address, this.#route.port)}`}`;
   }
 
   #captureOf(probe: Probe): string {
-    const pod = this.#world.pods.find(({ status }) => status?.podIP === probe.address);
+    const pod = podAt(this.#world, probe.address);
     return pod ? `pod/${pod.metadata.name}${inNamespace(pod.metadata.namespace)}` : "NODE";
   }
 
@@ -784,7 +791,7 @@ class Path {
   #usable(): EndpointView[] {
     const { service, servicePort } = this.#route;
     if (!service) return [];
-    const all = endpointsOf(this.#world, service, servicePort);
+    const all = endpointsOf(this.#world, service, servicePort, this.#route.address);
     const ready = all.filter((endpoint) => endpoint.isReady);
     // As kube-proxy does: what still serves while it ends is better than nothing.
     return ready.length > 0 ? ready : all.filter((endpoint) => endpoint.isServing && endpoint.isTerminating);
@@ -809,13 +816,13 @@ class Path {
   }
 
   #nameOf(address: string): string {
-    const pod = this.#world.pods.find(({ status, spec }) => status?.podIP === address && !spec.hostNetwork);
+    const pod = podAt(this.#world, address);
     return pod ? ` (${pod.metadata.name} on ${pod.spec.nodeName})` : "";
   }
 
   #isHairpin(address: string): boolean {
     const { source } = this.#facts;
-    return source.kind === "pod" && source.pod.status?.podIP === address;
+    return source.kind === "pod" && podAddresses(source.pod).includes(address);
   }
 }
 
@@ -828,9 +835,10 @@ const doorNames: Record<"cluster-ip" | "node-port" | "balancer" | "external-ip",
 
 const outcomeWords = { refused: "refused", silent: "silent", unreachable: "unreachable" } as const;
 
-export function partyOf(source: Source): Party {
+/** `asked` says of which family the address should be. */
+export function partyOf(source: Source, asked?: string): Party {
   return source.kind === "pod"
-    ? { pod: source.pod, address: source.pod.status?.podIP ?? "" }
+    ? { pod: source.pod, address: ofFamily(podAddresses(source.pod), asked) ?? "" }
     : { address: source.address };
 }
 
@@ -856,7 +864,7 @@ function describeTarget(target: Target, { port }: Route): string {
 }
 
 function describeEndpoint({ address, port, pod, nodeName, isTerminating }: EndpointView): string {
-  return `${address}:${port}${pod ? `  ${pod.metadata.name}` : ""}${nodeName ? ` on ${nodeName}` : ""}${isTerminating ? ", ending" : ""}`;
+  return `${place(address, port)}${pod ? `  ${pod.metadata.name}` : ""}${nodeName ? ` on ${nodeName}` : ""}${isTerminating ? ", ending" : ""}`;
 }
 
 /**

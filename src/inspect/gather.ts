@@ -33,10 +33,32 @@ import {
   type Watched,
 } from "./probe.ts";
 import type { Report } from "./report.ts";
-import { type EndpointView, endpointsOf, entryNode, type Lookup, namespaceOf, routeOf, type Source } from "./route.ts";
+import {
+  type EndpointView,
+  endpointsOf,
+  entryNode,
+  type Lookup,
+  namespaceOf,
+  type Route,
+  routeOf,
+  type Source,
+} from "./route.ts";
 import type { Target } from "./target.ts";
 import { type PacketTrace, readTraces } from "./trace.ts";
-import { carries, isOver, isReady, keyOf, type NetworkView, type PodView, type World } from "./world.ts";
+import {
+  carries,
+  clusterAddresses,
+  isIpv6,
+  isOver,
+  isReady,
+  keyOf,
+  type NetworkView,
+  type PodView,
+  place,
+  podAddresses,
+  podAt,
+  type World,
+} from "./world.ts";
 
 /** What only the machine that the nodes are on can be asked. */
 export interface Machine {
@@ -181,9 +203,8 @@ function sourceOf(world: World, target: Target, from: string | undefined, namesp
   return someoneInside(world, target, namespace) ?? outside;
 }
 
-const isInside = ({ services, pods }: World, address: string): boolean =>
-  services.some(({ spec }) => spec.clusterIP === address) ||
-  pods.some(({ status, spec }) => status?.podIP === address && !spec.hostNetwork);
+const isInside = (world: World, address: string): boolean =>
+  world.services.some((service) => clusterAddresses(service).includes(address)) || podAt(world, address) !== undefined;
 
 /** A running pod of the namespace, rather one that is not among those asked for; else a node. */
 function someoneInside(world: World, target: Target, namespace: string): Source | undefined {
@@ -202,8 +223,9 @@ function someoneInside(world: World, target: Target, namespace: string): Source 
   );
   const pod =
     running.find(
-      ({ status, metadata }) =>
-        !asked.has(status?.podIP ?? "") && !(target.kind === "pod" && metadata.name === target.name),
+      (pod) =>
+        !podAddresses(pod).some((address) => asked.has(address)) &&
+        !(target.kind === "pod" && pod.metadata.name === target.name),
     ) ?? running[0];
   if (pod) return { kind: "pod", pod };
   const node =
@@ -237,7 +259,7 @@ async function send(
   const { world, source, target, lookup } = known;
   const route = routeOf(world, source, target, lookup);
   const endpoints = route.service
-    ? endpointsOf(world, route.service, route.servicePort).filter((endpoint) => endpoint.isReady)
+    ? endpointsOf(world, route.service, route.servicePort, route.address).filter((endpoint) => endpoint.isReady)
     : [];
   const ports =
     route.door === "headless" && route.port !== undefined
@@ -291,7 +313,11 @@ async function send(
     const text = netns && texts.get(netns);
     if (text) traces.set(metadata.name, readTraces(text, [`${traceTable}-${process.pid}`]));
   }
-  const atDoor = ({ before }: PacketTrace) => before.destination === address && before.port === port;
+  const doors = new Set<string>();
+  for (const { metadata } of world.nodes)
+    for (const door of [{ address, port }, ...behindCloud(world, route, metadata.name)])
+      doors.add(place(door.address, door.port));
+  const atDoor = ({ before }: PacketTrace) => doors.has(place(before.destination, before.port));
   const tracedNode = [...(entry ? [entry] : []), ...traces.keys()].find((node) => traces.get(node)?.some(atDoor));
   const trace = tracedNode === undefined ? undefined : traces.get(tracedNode)?.find(atDoor);
   const further = trace && furtherHop(world, trace, tracedNode!, traces);
@@ -309,10 +335,11 @@ async function send(
 function watchedPackets(
   { world }: Omit<PathFacts, "direct" | "listeners">,
   machine: Machine,
-  { address, port, protocol }: { address: string; port: number; protocol: string },
+  route: Route & { address: string; port: number },
   entry: string | undefined,
   endpoints: readonly EndpointView[],
 ): Map<string, Watched[]> {
+  const { address, port, protocol } = route;
   const watched = new Map<string, Watched[]>();
   for (const { metadata } of world.nodes) {
     const netns = machine.nodeNetns(metadata.name);
@@ -320,12 +347,22 @@ function watchedPackets(
     const isEntry = entry === undefined || entry === metadata.name;
     const ends = endpoints.filter(({ nodeName }) => nodeName === metadata.name && nodeName !== entry);
     const packets = [
-      ...(isEntry ? [{ protocol, address, port }] : []),
+      ...(isEntry ? [{ protocol, address, port }, ...behindCloud(world, route, metadata.name)] : []),
       ...ends.map((end) => ({ protocol, address: end.address, port: end.port })),
     ];
     if (packets.length > 0) watched.set(netns, packets);
   }
   return watched;
+}
+
+/** A cloud's balancer stands before the nodes, and knocks at their node ports. */
+function behindCloud({ network, nodes }: World, { door, servicePort, protocol }: Route, name: string): Watched[] {
+  const port = servicePort?.nodePort;
+  if (network.loadBalancer !== "cloud" || door !== "balancer" || port === undefined) return [];
+  const node = nodes.find(({ metadata }) => metadata.name === name);
+  return (node?.status?.addresses ?? []).flatMap(({ type, address }) =>
+    type === "InternalIP" && !isIpv6(address) ? [{ protocol, address, port }] : [],
+  );
 }
 
 /** The rewritten packet on the node of the pod that it was sent to, where that is another one. */
@@ -335,7 +372,7 @@ function furtherHop(
   entry: string,
   traces: ReadonlyMap<string, readonly PacketTrace[]>,
 ): PathFacts["further"] {
-  const node = world.pods.find(({ status }) => status?.podIP === after.destination)?.spec.nodeName;
+  const node = podAt(world, after.destination)?.spec.nodeName;
   if (!node || node === entry) return undefined;
   const found = traces
     .get(node)

@@ -14,6 +14,7 @@ import { type Nft, openNft } from "../nftables/nft.ts";
 import type { Probe } from "./explain-path.ts";
 import { type Listener, readListeners } from "./listeners.ts";
 import type { Lookup } from "./route.ts";
+import { isIpv6 } from "./world.ts";
 
 /** Long for a LAN of one machine, short for a person. */
 const patienceMs = 300;
@@ -49,7 +50,7 @@ export function probeTcp({ clock, netns, address, port, httpPath }: ProbeOptions
       isConnected = true;
       if (httpPath === undefined) return done("connected");
       socket.write(
-        `GET ${httpPath} HTTP/1.1\r\nHost: ${address}\r\nConnection: close\r\nUser-Agent: pinnace-why\r\n\r\n`,
+        `GET ${httpPath} HTTP/1.1\r\nHost: ${isIpv6(address) ? `[${address}]` : address}\r\nConnection: close\r\nUser-Agent: pinnace-why\r\n\r\n`,
       );
     });
     socket.on("data", (chunk) => {
@@ -79,7 +80,8 @@ export async function probeUdp({ clock, netns, address, port }: Omit<ProbeOption
   const isAnswered = (outcome: Probe["outcome"]): Probe => ({ address, port, outcome });
   let socket: UdpSocket;
   try {
-    socket = netns ? await udpSocketIn(netns, "0.0.0.0", 0) : createUdpSocket("udp4");
+    const isV6 = isIpv6(address);
+    socket = netns ? await udpSocketIn(netns, isV6 ? "::" : "0.0.0.0", 0) : createUdpSocket(isV6 ? "udp6" : "udp4");
   } catch {
     return isAnswered("unreachable");
   }
@@ -119,13 +121,14 @@ export async function lookupIn(netns: string, name: string, resolver: ResolverVi
     asked.push(candidate);
     const answer = await askDns(netns, server, candidate, clock);
     if (!answer) return { asked, addresses: [], isUnanswered: true };
-    const addresses = answer.answers.flatMap(({ type, data }) =>
-      type === RecordType.A && data.kind === "bytes" ? [formatIp(data.bytes)] : [],
-    );
+    const addresses = addressesIn(answer);
     const alias = answer.answers
       .flatMap(({ type, data }) => (type === RecordType.CNAME && data.kind === "name" ? [data.name] : []))
       .at(-1);
-    if (addresses.length > 0 || alias) return { asked, addresses, ...(alias ? { alias } : {}) };
+    // Of a Service of IPv6 alone there is nothing else.
+    const ofV6 = addresses.length > 0 ? undefined : await askDns(netns, server, candidate, clock, RecordType.AAAA);
+    const found = ofV6 ? addressesIn(ofV6) : addresses;
+    if (found.length > 0 || alias) return { asked, addresses: found, ...(alias ? { alias } : {}) };
   }
   return { asked, addresses: [] };
 }
@@ -136,8 +139,19 @@ function candidates(name: string, { searches, ndots }: ResolverView): string[] {
   return name.split(".").length - 1 >= ndots ? [name, ...longer] : [...longer, name];
 }
 
-async function askDns(netns: string, server: string, name: string, clock: Clock): Promise<Message | undefined> {
-  const socket = await udpSocketIn(netns, "0.0.0.0", 0);
+const addressesIn = ({ answers }: Message): string[] =>
+  answers.flatMap(({ type, data }) =>
+    (type === RecordType.A || type === RecordType.AAAA) && data.kind === "bytes" ? [formatIp(data.bytes)] : [],
+  );
+
+async function askDns(
+  netns: string,
+  server: string,
+  name: string,
+  clock: Clock,
+  type: number = RecordType.A,
+): Promise<Message | undefined> {
+  const socket = await udpSocketIn(netns, isIpv6(server) ? "::" : "0.0.0.0", 0);
   try {
     return await new Promise<Message | undefined>((resolve) => {
       const timer = clock.setTimer(patienceMs, () => resolve(undefined));
@@ -147,7 +161,7 @@ async function askDns(netns: string, server: string, name: string, clock: Clock)
       };
       socket.once("error", () => done(undefined));
       socket.once("message", (bytes) => done(decodeMessage(bytes)));
-      socket.send(encodeMessage(question(name)), 53, server, (error) => error && done(undefined));
+      socket.send(encodeMessage(question(name, type)), 53, server, (error) => error && done(undefined));
     });
   } catch {
     return undefined;
@@ -156,7 +170,7 @@ async function askDns(netns: string, server: string, name: string, clock: Clock)
   }
 }
 
-function question(name: string): Message {
+function question(name: string, type: number = RecordType.A): Message {
   return {
     id: 1,
     isResponse: false,
@@ -167,7 +181,7 @@ function question(name: string): Message {
     recursionAvailable: false,
     checkingDisabled: false,
     rcode: 0,
-    questions: [{ name, type: RecordType.A, class: classInternet }],
+    questions: [{ name, type, class: classInternet }],
     answers: [],
     authority: [],
     additional: [],
@@ -176,8 +190,9 @@ function question(name: string): Message {
 
 /** As this machine resolves it. */
 export async function lookupHere(name: string, clock: Clock): Promise<Lookup> {
-  const found = hostLookup(name, { family: 4, all: true }).then(
-    (entries) => entries.map(({ address }) => address),
+  const found = hostLookup(name, { all: true }).then(
+    // IPv4 first, as everything here is asked that has both.
+    (entries) => [...entries].sort((a, b) => a.family - b.family).map(({ address }) => address),
     () => [],
   );
   return { asked: [name], addresses: await Promise.race([found, sleep(clock, patienceMs).then(() => [])]) };
@@ -239,7 +254,7 @@ class TraceMonitor {
   readonly #clock: Clock;
   readonly #child: ChildProcess;
   readonly #closed: Promise<void>;
-  readonly #table = `${traceTable}-${process.pid}`;
+  readonly #table: string;
   #nft: Nft | undefined;
   #isTableUp = false;
 
@@ -247,21 +262,24 @@ class TraceMonitor {
     this.netns = netns;
     this.#packets = packets;
     this.#clock = clock;
+    // One request's packets are of one family.
+    this.#table = `${familyOf(packets)} ${traceTable}-${process.pid}`;
     this.#child = spawnIn(netns, "nft", ["monitor", "trace"], { stdio: ["ignore", "pipe", "ignore"] });
     this.#closed = new Promise((resolve) => this.#child.once("close", () => resolve()).once("error", () => resolve()));
     this.#child.stdout?.on("data", (chunk) => (this.text += chunk));
   }
 
   async ready(): Promise<void> {
+    const family = familyOf(this.#packets);
     const rules = this.#packets.map(({ protocol, address, port }) =>
       protocol === "UDP"
-        ? `ip daddr ${address} udp dport ${port} meta nftrace set 1`
-        : `ip daddr ${address} tcp dport ${port} tcp flags & (syn | ack) == syn meta nftrace set 1`,
+        ? `${family} daddr ${address} udp dport ${port} meta nftrace set 1`
+        : `${family} daddr ${address} tcp dport ${port} tcp flags & (syn | ack) == syn meta nftrace set 1`,
     );
     const chain = (hook: string) => `chain ${hook} {\ntype filter hook ${hook} priority -350;\n${rules.join("\n")}\n}`;
     this.#nft = openNft(this.netns);
     await Promise.all([
-      this.#nft.run(`table ip ${this.#table} {\n${chain("prerouting")}\n${chain("output")}\n}`).then(
+      this.#nft.run(`table ${this.#table} {\n${chain("prerouting")}\n${chain("output")}\n}`).then(
         () => (this.#isTableUp = true),
         () => {},
       ),
@@ -270,12 +288,15 @@ class TraceMonitor {
   }
 
   async end(): Promise<void> {
-    if (this.#isTableUp) await this.#nft?.run(`delete table ip ${this.#table}`).catch(() => {});
+    if (this.#isTableUp) await this.#nft?.run(`delete table ${this.#table}`).catch(() => {});
     this.#nft?.close();
     this.#child.kill();
     await this.#closed;
   }
 }
+
+const familyOf = (packets: readonly Watched[]): "ip" | "ip6" =>
+  packets.some(({ address }) => isIpv6(address)) ? "ip6" : "ip";
 
 /** The kernel sends traces to whoever has subscribed by then: /proc says when it has. */
 async function untilMonitoring(netns: string, pid: number | undefined, clock: Clock): Promise<void> {

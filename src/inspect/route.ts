@@ -3,7 +3,15 @@ import type { ServicePort } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { cidrContains, parseCidr, parseIp } from "../base/ip.ts";
 import type { Target } from "./target.ts";
-import { type PodView, type ServiceView, slicesOf, type World } from "./world.ts";
+import {
+  clusterAddresses,
+  isIpv6,
+  type PodView,
+  podAddresses,
+  type ServiceView,
+  slicesOf,
+  type World,
+} from "./world.ts";
 
 /** Who asks. */
 export type Source =
@@ -84,7 +92,7 @@ export function serviceNamed(world: World, source: Source, name: string, lookup?
   if (found) return found;
   // A name with dots may still be one of the outer world.
   return lookup?.addresses.length
-    ? world.services.find(({ spec }) => spec.clusterIP !== undefined && lookup.addresses.includes(spec.clusterIP))
+    ? world.services.find((service) => clusterAddresses(service).some((address) => lookup.addresses.includes(address)))
     : undefined;
 }
 
@@ -141,7 +149,7 @@ function serviceRoute(
 function addressRoute(world: World, address: string, port: number | undefined): Route {
   for (const service of world.services) {
     const doors: [Door, readonly (string | undefined)[]][] = [
-      ["cluster-ip", [service.spec.clusterIP]],
+      ["cluster-ip", clusterAddresses(service)],
       ["balancer", service.status?.loadBalancer?.ingress?.map(({ ip }) => ip) ?? []],
       ["external-ip", service.spec.externalIPs ?? []],
     ];
@@ -177,7 +185,7 @@ function addressRoute(world: World, address: string, port: number | undefined): 
     }
     return { protocol: "TCP", address, ...portOf(port) };
   }
-  const pod = world.pods.find(({ status }) => status?.podIP === address);
+  const pod = world.pods.find((candidate) => podAddresses(candidate).includes(address));
   return pod ? { ...podRoute(pod, port), address } : { protocol: "TCP", address, ...portOf(port) };
 }
 
@@ -187,7 +195,7 @@ function podRoute(pod: PodView, asked: number | string | undefined): Route {
   return {
     pod,
     protocol: "TCP",
-    ...addressOf(pod.status?.podIP),
+    ...addressOf(podAddresses(pod)[0]),
     ...portOf(typeof asked === "number" ? asked : (named ?? ports[0])?.containerPort),
   };
 }
@@ -220,8 +228,17 @@ export interface EndpointView {
   isTerminating: boolean;
 }
 
-export function endpointsOf(world: World, service: ServiceView, servicePort: DeepReadonly<ServicePort> | undefined) {
-  return slicesOf(world, service).flatMap((slice) => {
+/** Of the family of `asked`, the address that the request goes to; by default of the Service's first one. */
+export function endpointsOf(
+  world: World,
+  service: ServiceView,
+  servicePort: DeepReadonly<ServicePort> | undefined,
+  asked = clusterAddresses(service)[0],
+) {
+  const slices = slicesOf(world, service);
+  const family = asked && (isIpv6(asked) ? "IPv6" : "IPv4");
+  const fitting = slices.filter(({ addressType }) => addressType === (family ?? slices[0]?.addressType));
+  return fitting.flatMap((slice) => {
     const port = slice.ports?.find(({ name }) => (name ?? "") === (servicePort?.name ?? ""))?.port;
     return (slice.endpoints ?? []).flatMap((endpoint): EndpointView[] => {
       const [address] = endpoint.addresses;

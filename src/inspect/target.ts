@@ -1,5 +1,5 @@
 /** What a user asks about: `svc/web`, `pod/web-0`, `web.shop`, `10.0.2.5:30000`, `http://web/`. */
-import { parseIp } from "../base/ip.ts";
+import { formatIp, parseIp } from "../base/ip.ts";
 
 export type Target =
   | { kind: "service"; namespace: string; name: string; port?: number | string }
@@ -71,7 +71,9 @@ function ofUrl(text: string): Target {
 
 function hostTarget(host: string, port: number | undefined, path: string | undefined, text: string): Target {
   const rest = { ...(port === undefined ? {} : { port }), ...(path === undefined ? {} : { path }) };
-  if (parseIp(host)) return { kind: "address", address: host, ...rest };
+  const address = parseIp(host);
+  // As the API writes it: an IPv6 address may be written in many ways.
+  if (address) return { kind: "address", address: formatIp(address), ...rest };
   if (!/^[a-z0-9_]([-a-z0-9_.]*[a-z0-9_.])?$/i.test(host)) throw new Error(howToWrite(text));
   return { kind: "name", name: host.toLowerCase(), ...rest };
 }

@@ -15,8 +15,9 @@ export interface NetworkView {
   /** `172.30.0.0/24`; this machine is on it. */
   lan: string;
   hostAddress: string;
-  podCIDR: string;
-  serviceCIDR: string;
+  /** Of one family or of both. */
+  podCIDRs: readonly string[];
+  serviceCIDRs: readonly string[];
   dnsDomain: string;
   loadBalancer: "none" | "metallb" | "cloud";
 }
@@ -39,6 +40,32 @@ export interface World {
 
 export const keyOf = ({ metadata }: { metadata: { namespace?: string; name?: string } }): string =>
   metadata.namespace ? `${metadata.namespace}/${metadata.name}` : (metadata.name ?? "");
+
+/** Of both families, the first one first. */
+export const podAddresses = ({ status }: PodView): string[] => {
+  const listed = (status?.podIPs ?? []).flatMap(({ ip }) => (ip ? [ip] : []));
+  return listed.length > 0 ? listed : status?.podIP ? [status.podIP] : [];
+};
+
+/** Of both families; none of a headless Service. */
+export const clusterAddresses = ({ spec }: ServiceView): string[] =>
+  (spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : [])).filter((address) => address !== "None");
+
+/** The pod at an address; none for what shares its node's. */
+export const podAt = ({ pods }: World, address: string | undefined): PodView | undefined =>
+  address === undefined
+    ? undefined
+    : pods.find((pod) => pod.spec.hostNetwork !== true && podAddresses(pod).includes(address));
+
+export const isIpv6 = (address: string): boolean => address.includes(":");
+
+/** Of several the one of the same family as `other`, else the first. */
+export const ofFamily = (addresses: readonly string[], other: string | undefined): string | undefined =>
+  addresses.find((address) => other !== undefined && isIpv6(address) === isIpv6(other)) ?? addresses[0];
+
+/** `10.0.0.1:80`, `[fd00::1]:80`. */
+export const place = (address: string | undefined, port: number | undefined): string =>
+  `${address && isIpv6(address) ? `[${address}]` : address}:${port}`;
 
 /** ` -n shop`, and nothing for the namespace that kubectl takes anyway. */
 export const inNamespace = (namespace: string | undefined): string =>

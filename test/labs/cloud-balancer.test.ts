@@ -1,6 +1,7 @@
 /** A cloud's load balancer in front of the nodes: an address outside them, healthy nodes only, and nothing left of it afterwards. */
 import { expect, test } from "vitest";
 import { describeCluster, eventually } from "../../src/testing/cluster-fixture.ts";
+import { whyReport } from "../../src/testing/why-report.ts";
 
 const application = `
 apiVersion: apps/v1
@@ -62,6 +63,14 @@ describeCluster("a cloud's load balancer", { config }, (cluster) => {
       /EnsuredLoadBalancer .*service-controller +Ensured load balancer/,
     );
     for (const node of ["172.30.77.2", "172.30.77.3", "172.30.77.4"]) expect(await rules()).toContain(node);
+  });
+
+  test("why follows a request through it to the node's rule and the pod", async () => {
+    const { steps, verdict } = await whyReport(cluster, "svc/hostname-svc-lb");
+    expect(verdict).toBe("works");
+    expect(steps.find(({ name }) => name === "rule")?.text).toMatch(
+      /^172\.30\.77\.\d:3\d{4} is rewritten to 10\.244\./,
+    );
   });
 
   test("pods reach it too", async () => {

@@ -4,6 +4,7 @@ import { findProgram } from "../../base/node/find-program.ts";
 import { inNetns, spawnIn } from "../../base/node/netns.ts";
 import { annotate, namesOf, readTranslations, type Translation } from "../../inspect/annotate-packets.ts";
 import { readWorld } from "../../inspect/gather.ts";
+import { isIn } from "../../inspect/route.ts";
 import type { World } from "../../inspect/world.ts";
 import { adminClient } from "../admin-client.ts";
 import { clusterPaths, readPki } from "../state-folder.ts";
@@ -105,8 +106,7 @@ function translationsIn(node: string): Translation[] {
 
 /** An address of the pod range that nobody is known by: somebody has come since. */
 function isUnknownPod(line: string, names: ReadonlyMap<string, string>, { network }: World): boolean {
-  const prefix = network.podCIDR.split(".").slice(0, 2).join(".");
-  return [...line.matchAll(/\d+\.\d+\.\d+\.\d+/g)].some(
-    ([address]) => address.startsWith(`${prefix}.`) && !names.has(address),
-  );
+  // tcpdump puts the port behind a dot.
+  const found = [...line.matchAll(/\d+\.\d+\.\d+\.\d+|[0-9a-f]*:[0-9a-f:]*:[0-9a-f]*/g)];
+  return found.some(([address]) => !names.has(address) && network.podCIDRs.some((block) => isIn(block, address)));
 }
