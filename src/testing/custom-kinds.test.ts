@@ -192,6 +192,23 @@ test("what an owner of a kind that nobody serves has is left alone, until the ki
 });
 const shipKind = { apiVersion: "yard.example.com/v1", kind: "Ship" };
 
+test("what names an owner wrongly does not go with it: by another kind, or from outside its Namespace", async () => {
+  const owner = await cluster.client.create(ConfigMaps, { metadata: { name: "owner", namespace: "default" } });
+  const { uid } = owner.metadata;
+  const reference = { apiVersion: "v1", kind: "ConfigMap", name: "owner", uid };
+  await cluster.client.create(Namespaces, { metadata: { name: "outside", ownerReferences: [reference] }, spec: {} });
+  const metadata = { name: "of-thing", namespace: "default" };
+  const thing = { ...reference, apiVersion: "nobody.example.com/v1", kind: "Thing" };
+  await cluster.client.create(ConfigMaps, { metadata: { ...metadata, ownerReferences: [thing] } });
+  await dependent("of-owner", owner as KubeObject);
+  await cluster.client.delete(ConfigMaps, { name: "owner", namespace: "default" });
+  await cluster.until(() => !cluster.get(ConfigMaps, "of-owner"));
+  await untilCollected();
+  expect(cluster.get(ConfigMaps, "of-thing")).toBeDefined();
+  expect(cluster.get(Namespaces, "outside")?.metadata.deletionTimestamp).toBeUndefined();
+  await cluster.client.delete(ConfigMaps, metadata);
+});
+
 test("a version of a kind that is served no longer takes nothing along, and its successor is followed", async () => {
   const v1beta1 = { name: "v1beta1", served: true, storage: true };
   await define(v1beta1);

@@ -44,7 +44,7 @@ class GarbageCollector {
   readonly #watched = new Map<string, Resource>();
   readonly #deleting: WorkQueue<string>;
   readonly #orphaning: WorkQueue<string>;
-  /** Uids that were seen to go, and, behind their namespace, those that were asked for and do not exist: they never will again. */
+  /** Identities that were seen to go, and uids, behind their namespace, that were asked for and do not exist: they never will again. */
   readonly #absent = new Set<string>();
   #isForgetting = false;
   #beginning: Promise<void> | undefined;
@@ -131,7 +131,7 @@ class GarbageCollector {
       if (watched) this.#forget(watched);
       this.#watched.set(key, resource);
       cache.informer(resource).addHandler(({ type, object }) => {
-        if (type === "DELETED") this.#remove(object);
+        if (type === "DELETED") this.#remove(resource, object);
         else this.#queue(this.#graph.put(resource, object));
       });
     }
@@ -164,10 +164,20 @@ class GarbageCollector {
     this.#isForgetting = false;
   }
 
-  #remove({ metadata: { uid } }: DeepReadonly<KubeObject>): void {
+  #remove(resource: Resource, object: DeepReadonly<KubeObject>): void {
+    const { uid, name } = object.metadata;
     // That it is gone is still known when its kind is gone too, and can no longer be asked for.
-    if (!this.#isForgetting && this.#graph.dependentsOf(uid).size > 0) this.#noteAbsence(uid);
+    if (!this.#isForgetting && this.#graph.dependentsOf(uid).size > 0)
+      this.#noteAbsence(identityOf(resource, namespaceOf(object), name, uid));
     this.#queue(this.#graph.remove(uid));
+  }
+
+  /** Whether it was seen to go: exactly what the reference names, where it would have to be. */
+  #wasSeenToGo({ object }: GraphNode, { apiVersion, kind, name, uid }: DeepReadonly<OwnerReference>): boolean {
+    const group = parseApiVersion(apiVersion)?.group ?? "";
+    return [namespaceOf(object), undefined].some((namespace) =>
+      this.#absent.has(identityOf({ group, kind }, namespace, name, uid)),
+    );
   }
 
   #noteAbsence(key: string): void {
@@ -237,7 +247,7 @@ class GarbageCollector {
   }
 
   async #exists(node: GraphNode, owner: DeepReadonly<OwnerReference>): Promise<boolean> {
-    if (this.#absent.has(owner.uid)) return false;
+    if (this.#wasSeenToGo(node, owner)) return false;
     const candidate = this.#graph.get(owner.uid);
     // A reference with somebody's uid but another name or kind leads to nobody.
     const known = candidate && isNamedBy(candidate, owner) ? candidate : undefined;
@@ -339,6 +349,15 @@ class GarbageCollector {
     await Promise.all(dependents.map((dependent) => this.#removeOwners(dependent, new Set([uid]))));
     await this.#removeFinalizer(node, orphanFinalizer);
   }
+}
+
+function identityOf(
+  { group, kind }: Pick<Resource, "group" | "kind">,
+  namespace: string | undefined,
+  name: string,
+  uid: string,
+): string {
+  return `${kind}.${group}/${namespace ?? ""}/${name}/${uid}`;
 }
 
 /** The kind is not there (any more, in this version), which says nothing about its objects. */
