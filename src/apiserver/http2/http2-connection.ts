@@ -462,9 +462,9 @@ export class Http2Connection implements Http2Carrier {
     const told = this.#queue.length > 0 ? this.#frameData() : noStreams;
     const memory = this.#memory;
     const length = this.#length;
+    this.#memory = undefined;
+    this.#length = 0;
     if (memory && length > 0) {
-      this.#memory = undefined;
-      this.#length = 0;
       this.#isWriting = true;
       this.socket.write(memory.subarray(0, length), () => {
         giveMemory(memory);
@@ -472,7 +472,8 @@ export class Http2Connection implements Http2Carrier {
         this.#answersOwed = 0;
         this.#flush();
       });
-    }
+      // Nothing could be sent: a client that takes nothing holds no memory for it.
+    } else if (memory) giveMemory(memory);
     for (const stream of told) {
       if (stream.hasSentAll) this.#sentAll(stream);
       else stream.drained();
