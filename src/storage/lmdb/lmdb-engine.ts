@@ -43,6 +43,11 @@ export class LmdbEngine implements Engine {
   readonly #databases: Databases;
   readonly #folder: string;
   readonly #release: () => Promise<void>;
+  /**
+   * Where each key's current state stands, as the file has it: what a write is decided by. Each look into the file would begin
+   * a transaction, and a timer that ends it. Undefined until the first write.
+   */
+  #keyRecords: Map<string, KeyRecord | "unreadable"> | undefined;
 
   /** `release` runs after the file was closed. */
   constructor(databases: Databases, folder: string, release: () => Promise<void>) {
@@ -61,7 +66,9 @@ export class LmdbEngine implements Engine {
   }
 
   get(key: string): StoredValue | undefined {
-    const record = this.#keyRecord(Buffer.from(key));
+    this.#keyRecords ??= this.#readKeyRecords();
+    const known = this.#keyRecords.get(key);
+    const record = known === "unreadable" ? this.#keyRecord(Buffer.from(key)) : known;
     return record && new LazyValue(key, record, () => this.#valueAt(key, record).value);
   }
 
@@ -121,6 +128,7 @@ export class LmdbEngine implements Engine {
     const shown = meta.get("revision") ?? 0;
     if (!failure && shown === last) {
       this.revision = last;
+      if (this.#keyRecords) for (const change of changes) noteChange(this.#keyRecords, change);
       for (const { change } of records) this.#writtenBytes += Math.max(change.length, 4096);
       if (this.#writtenBytes > releaseAfterBytes) this.#releasePages();
       return;
@@ -239,6 +247,19 @@ export class LmdbEngine implements Engine {
     });
   }
 
+  #readKeyRecords(): Map<string, KeyRecord | "unreadable"> {
+    const records = new Map<string, KeyRecord | "unreadable">();
+    for (const { key, value } of this.#databases.keys.getRange()) {
+      try {
+        records.set(key.toString(), decodeKey(key, value));
+      } catch {
+        // Whoever asks for this key, and nobody else, hears of it.
+        records.set(key.toString(), "unreadable");
+      }
+    }
+    return records;
+  }
+
   #keyRecord(key: Buffer): KeyRecord | undefined {
     const bytes = this.#databases.keys.getBinary(key);
     return bytes && decodeKey(key, bytes);
@@ -299,6 +320,14 @@ class LazyValue implements StoredValue {
   /** Throws CorruptedError, or CompactedError when it was replaced and forgotten since. */
   get value(): Uint8Array {
     return this.#read();
+  }
+}
+
+function noteChange(records: Map<string, KeyRecord | "unreadable">, change: StoreEvent): void {
+  if (change.kind === "delete") records.delete(change.key);
+  else {
+    const { key, modRevision, createRevision } = change.current;
+    records.set(key, { modRevision, createRevision });
   }
 }
 
