@@ -85,7 +85,8 @@ async function asks(port) {
       socket.destroy();
       resolve(true);
     });
-    socket.once("error", () => resolve(false));
+    // A connection that breaks may say so twice: while it is read from, and while it is written to.
+    socket.on("error", () => resolve(false));
     socket.once("close", () => resolve(false));
   });
 }
