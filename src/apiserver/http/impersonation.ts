@@ -14,7 +14,7 @@ export async function impersonated(pipeline: Pipeline, user: UserInfo, headers: 
   const extra: Record<string, string[]> = {};
   for (const header in headers) {
     if (header.startsWith(extraPrefix)) {
-      extra[decodeURIComponent(header.slice(extraPrefix.length))] = many(headers[header]);
+      extra[unescaped(header.slice(extraPrefix.length))] = many(headers[header]);
     }
   }
   if (!name) {
@@ -57,6 +57,15 @@ export async function impersonated(pipeline: Pipeline, user: UserInfo, headers: 
   };
   if (name === "system:anonymous") return { ...acting, groups: [...new Set([...implied, "system:unauthenticated"])] };
   return authenticated(acting);
+}
+
+/** A key that is not escaped as it should be stands for itself. */
+function unescaped(key: string): string {
+  try {
+    return decodeURIComponent(key);
+  } catch {
+    return key;
+  }
 }
 
 function single(value: string | string[] | undefined): string {
