@@ -154,7 +154,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
       };
     }
     case "list": {
-      const walk = compileValue(value.items, place, goTypeOf(value.items));
+      const walk = compileValue(value.items, place, elementType(goType, "[]") ?? goTypeOf(value.items));
       const zero = () => zeroOfValue(value.items);
       return (input, context) => {
         if (!Array.isArray(input)) return context.mismatch(input, place, goType);
@@ -166,7 +166,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
       };
     }
     case "map": {
-      const walk = compileValue(value.values, place, goTypeOf(value.values));
+      const walk = compileValue(value.values, place, elementType(goType, "map[string]") ?? goTypeOf(value.values));
       const zero = () => zeroOfValue(value.values);
       return (input, context) => {
         if (typeof input !== "object" || Array.isArray(input)) return context.mismatch(input, place, goType);
@@ -327,6 +327,11 @@ function goTypeOf(value: ValueSchema): string {
     default:
       return value.fullName.split(".").slice(-2).join(".");
   }
+}
+
+/** `v1.Capability` of `[]v1.Capability`; undefined of a list or map that has a name of its own. */
+function elementType(goType: string, prefix: string): string | undefined {
+  return goType.startsWith(prefix) ? goType.slice(prefix.length) : undefined;
 }
 
 const goScalars = {

@@ -446,7 +446,7 @@ function storedApiVersion(resource: ServedResource): string {
   return storedAs.group ? `${storedAs.group}/${storedAs.version}` : storedAs.version;
 }
 
-function namespaceMismatch(): StatusError {
+export function namespaceMismatch(): StatusError {
   return badRequestError("the namespace of the provided object does not match the namespace sent on the request");
 }
 
@@ -514,9 +514,11 @@ function isFinished(resource: ServedResource, next: KubeObject, previous: Shared
 function checkPreconditions(resource: ServedResource, object: Shared, options: DeleteOptions): void {
   const { uid, resourceVersion } = options.preconditions ?? {};
   const { name } = object.metadata;
+  // Upstream names the kind here, and not the resource.
+  const refused = { group: resource.definition.group, resource: resource.definition.kind };
   if (uid !== undefined && uid !== null && uid !== object.metadata.uid) {
     throw conflictError(
-      resource.groupResource,
+      refused,
       name,
       `the UID in the precondition (${uid}) does not match the UID in record (${object.metadata.uid}). The object might have been deleted and then recreated`,
     );
@@ -527,7 +529,7 @@ function checkPreconditions(resource: ServedResource, object: Shared, options: D
     resourceVersion !== object.metadata.resourceVersion
   ) {
     throw conflictError(
-      resource.groupResource,
+      refused,
       name,
       `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${object.metadata.resourceVersion}). The object might have been modified`,
     );

@@ -272,7 +272,16 @@ class Checker {
     if (char === undefined) throw new SyntaxProblem("unexpected end of JSON input");
     // Go looks at bytes: of a longer character it names the first, as if it were Latin-1.
     const byte = String.fromCharCode(Buffer.from(char)[0]!);
-    const shown = byte === "'" ? "\\'" : byte === '"' ? '"' : JSON.stringify(byte).slice(1, -1);
+    const shown = byte === "'" ? "\\'" : byte === '"' ? '"' : goEscaped(byte);
     throw new SyntaxProblem(`invalid character '${shown}' ${context}`);
   }
+}
+
+/** A character as Go quotes it: as JSON does, but for `\a`, `\v` and other controls, which are `\x01`. */
+function goEscaped(character: string): string {
+  if (character === "\x07") return "\\a";
+  if (character === "\v") return "\\v";
+  return JSON.stringify(character)
+    .slice(1, -1)
+    .replace(/^\\u00/, "\\x");
 }

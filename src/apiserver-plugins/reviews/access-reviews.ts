@@ -7,16 +7,21 @@ import type {
   SubjectAccessReview,
   SubjectAccessReviewStatus,
 } from "../../api/authorization/v1.ts";
+import type { ObjectMeta } from "../../api/meta/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
-import { type FieldError, FieldPath, invalid } from "../../apimachinery/field-error.ts";
+import { type FieldError, FieldPath, forbidden, invalid, required } from "../../apimachinery/field-error.ts";
+import { labelValueProblems } from "../../apimachinery/name-validation.ts";
+import { validateLabelKey } from "../../apimachinery/object-meta-validation.ts";
 import type { ResourceDefinition } from "../../apimachinery/resource-definition.ts";
-import { badRequestError, invalidError } from "../../apimachinery/status-error.ts";
+import { invalidError } from "../../apimachinery/status-error.ts";
 import type { UserInfo } from "../../apiserver/authentication.ts";
 import { type Attributes, type Authorizer, authorizeByAll } from "../../apiserver/authorization.ts";
 import type { VirtualRequest, VirtualResource } from "../../apiserver/virtual-resource.ts";
 
 const group = "authorization.k8s.io";
 const spec = FieldPath.root.child("spec");
+const attributesField = spec.child("resourceAttributes");
+const pathsField = spec.child("nonResourceAttributes");
 
 interface Question {
   resourceAttributes?: ResourceAttributes;
@@ -35,7 +40,7 @@ export function accessReviews(authorizers: () => readonly Authorizer[]): Virtual
       definition: review("SelfSubjectAccessReview", "selfsubjectaccessreviews", "Cluster"),
       async create(object, { context }) {
         const asked = object as unknown as SelfSubjectAccessReview;
-        refuse(questionProblems(asked.spec));
+        refuse([...questionProblems(asked.spec), ...unnamed(asked.metadata)]);
         return { ...asked, status: await answer(context.user, asked.spec) };
       },
     },
@@ -43,7 +48,7 @@ export function accessReviews(authorizers: () => readonly Authorizer[]): Virtual
       definition: review("SubjectAccessReview", "subjectaccessreviews", "Cluster"),
       async create(object) {
         const asked = object as unknown as SubjectAccessReview;
-        refuse([...questionProblems(asked.spec), ...subjectProblems(asked.spec)]);
+        refuse([...subjectProblems(asked.spec), ...unnamed(asked.metadata)]);
         return { ...asked, status: await answer(subjectOf(asked.spec), asked.spec) };
       },
     },
@@ -51,8 +56,12 @@ export function accessReviews(authorizers: () => readonly Authorizer[]): Virtual
       definition: review("LocalSubjectAccessReview", "localsubjectaccessreviews", "Namespaced"),
       async create(object, request) {
         const asked = object as unknown as LocalSubjectAccessReview;
-        const errors = [...questionProblems(asked.spec), ...subjectProblems(asked.spec)];
-        refuse([...errors, ...localProblems(asked, request)]);
+        const { namespace: _, ...others } = asked.metadata;
+        refuse([
+          ...subjectProblems(asked.spec),
+          ...unnamed(others, "must be empty except for namespace"),
+          ...localProblems(asked, request),
+        ]);
         return { ...asked, status: await answer(subjectOf(asked.spec), asked.spec) };
       },
     },
@@ -140,30 +149,98 @@ function subjectOf({ user = "", groups = [], uid, extra }: Subject): UserInfo {
   return { name: user, groups, ...(uid ? { uid } : {}), ...(extra ? { extra } : {}) };
 }
 
-function questionProblems({ resourceAttributes, nonResourceAttributes }: Question): FieldError[] {
+function questionProblems(question: Question): FieldError[] {
+  return [...choiceProblems(question), ...selectionProblems(question.resourceAttributes)];
+}
+
+function subjectProblems(asked: Question & Subject): FieldError[] {
+  const { user, groups } = asked;
+  const nobody = "at least one of user or group must be specified";
+  return [
+    ...choiceProblems(asked),
+    ...(user || groups?.length ? [] : [invalid(spec.child("user"), user ?? "", nobody)]),
+    ...selectionProblems(asked.resourceAttributes),
+  ];
+}
+
+function choiceProblems({ resourceAttributes, nonResourceAttributes }: Question): FieldError[] {
   if (resourceAttributes && nonResourceAttributes) {
-    // Upstream shows its own form of the value, whose members have other names.
-    const shown = { Path: nonResourceAttributes.path ?? "", Verb: nonResourceAttributes.verb ?? "" };
     const why = "cannot be specified in combination with resourceAttributes";
-    return [invalid(spec.child("nonResourceAttributes"), shown, why)];
+    return [invalid(pathsField, shownPaths(nonResourceAttributes), why)];
   }
   if (resourceAttributes || nonResourceAttributes) return [];
   const why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-  return [invalid(spec.child("resourceAttributes"), null, why)];
+  return [invalid(attributesField, null, why)];
 }
 
-function subjectProblems({ user, groups }: Subject): FieldError[] {
-  if (user || groups?.length) return [];
-  return [invalid(spec.child("user"), user ?? "", "at least one of user or group must be specified")];
+/** Upstream shows its own form of the value, whose members have other names. */
+function shownPaths({ path = "", verb = "" }: NonResourceAttributes): object {
+  return { Path: path, Verb: verb };
+}
+
+/** Operators that are not known are let through, for those who come from newer clients. */
+function selectionProblems(asked: ResourceAttributes | undefined): FieldError[] {
+  return [
+    ...oneSelection(asked?.fieldSelector, attributesField.child("fieldSelector"), ({ key }, path) =>
+      key ? [] : [required(path.child("key"), "must be specified")],
+    ),
+    ...oneSelection(asked?.labelSelector, attributesField.child("labelSelector"), ({ key, values }, path) => [
+      ...validateLabelKey(key, path.child("key")),
+      ...(values ?? []).flatMap((value, index) =>
+        labelValueProblems(value).map((problem) => invalid(path.child("values").index(index), value, problem)),
+      ),
+    ]),
+  ];
+}
+
+function oneSelection(
+  selection: Selection | undefined,
+  path: FieldPath,
+  check: (one: Requirement, path: FieldPath) => FieldError[],
+): FieldError[] {
+  if (!selection) return [];
+  const { rawSelector = "", requirements = [] } = selection;
+  const errors: FieldError[] = [];
+  if (rawSelector && requirements.length > 0) {
+    errors.push(invalid(path.child("rawSelector"), rawSelector, "may not specified at the same time as requirements"));
+  }
+  if (!rawSelector && requirements.length === 0) {
+    const why = `when ${path} is specified, requirements or rawSelector is required`;
+    errors.push(required(path.child("requirements"), why));
+  }
+  const wrong = requirements.flatMap((one, index) => {
+    const at = path.child("requirements").index(index);
+    const [values, count] = [at.child("values"), one.values?.length ?? 0];
+    const problems: FieldError[] = [];
+    if (["In", "NotIn"].includes(one.operator) && count === 0) {
+      problems.push(required(values, "must be specified when `operator` is 'In' or 'NotIn'"));
+    }
+    if (["Exists", "DoesNotExist"].includes(one.operator) && count > 0) {
+      problems.push(forbidden(values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    }
+    // Of fields the key is looked at first, of labels last.
+    const checked = check(one, at);
+    return path.toString().endsWith("fieldSelector") ? [...checked, ...problems] : [...problems, ...checked];
+  });
+  return [...errors, ...wrong];
+}
+
+/** A question has no name and no labels. What the server has booked itself does not count. */
+function unnamed({ managedFields: _, ...metadata }: ObjectMeta, why = "must be empty"): FieldError[] {
+  return Object.keys(metadata).length > 0 ? [invalid(FieldPath.root.child("metadata"), metadata, why)] : [];
 }
 
 function localProblems({ spec: asked }: LocalSubjectAccessReview, { namespace }: VirtualRequest): FieldError[] {
-  const named = asked.resourceAttributes?.namespace;
-  if (asked.nonResourceAttributes) {
-    throw badRequestError("a LocalSubjectAccessReview cannot ask about non-resource paths");
+  const { resourceAttributes, nonResourceAttributes } = asked;
+  const named = resourceAttributes?.namespace ?? "";
+  const errors: FieldError[] = [];
+  if (resourceAttributes && named !== namespace) {
+    errors.push(invalid(attributesField.child("namespace"), named, "must match metadata.namespace"));
   }
-  if (named === namespace) return [];
-  return [invalid(spec.child("resourceAttributes", "namespace"), named ?? "", "must match metadata.namespace")];
+  if (nonResourceAttributes) {
+    errors.push(invalid(pathsField, shownPaths(nonResourceAttributes), "disallowed on this kind of request"));
+  }
+  return errors;
 }
 
 /** Upstream names no kind in these refusals. */

@@ -1,6 +1,6 @@
 /** SelfSubjectReview (who am I?) and TokenReview (whose token is this?). */
 import type { SelfSubjectReview, TokenReview } from "../../api/authentication/v1.ts";
-import { StatusError } from "../../apimachinery/status-error.ts";
+import { badRequestError, StatusError } from "../../apimachinery/status-error.ts";
 import { type Authenticator, authenticated, type UserInfo } from "../../apiserver/authentication.ts";
 import type { VirtualResource } from "../../apiserver/virtual-resource.ts";
 import { type Clock, rfc3339 } from "../../base/clock.ts";
@@ -29,6 +29,7 @@ export function tokenReview(
     async create(object) {
       const asked = object as unknown as TokenReview;
       const { token = "", audiences = [] } = asked.spec;
+      if (!token) throw badRequestError("token is required for TokenReview in authentication");
       const problems = new Set<string>();
       const audience = (name: string) =>
         ownerOf(token, authenticators(), problems, apiAudiences.includes(name), [name]);
@@ -56,7 +57,6 @@ async function ownerOf(
   isForApi: boolean,
   audiences?: readonly string[],
 ): Promise<UserInfo | undefined> {
-  if (!token) return undefined;
   const credentials = {
     headers: { authorization: `Bearer ${token}` },
     certificate: undefined,

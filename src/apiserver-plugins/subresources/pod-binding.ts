@@ -1,13 +1,14 @@
 /** `pods/binding`: the scheduler's word on where a pod goes. Said once. */
 import type { Binding, Pod } from "../../api/core/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
-import { FieldPath, invalid, notSupported, required } from "../../apimachinery/field-error.ts";
-import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
+import { FieldPath, notSupported, required } from "../../apimachinery/field-error.ts";
+import { badRequestError, conflictError, StatusError } from "../../apimachinery/status-error.ts";
+import { writeOptionsOf } from "../../apiserver/request-options.ts";
 import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { success } from "./standing-object.ts";
 
-const pods = { group: "", resource: "pods" };
+const bindings = { group: "", resource: "pods/binding" };
 
 export const podBinding: ObjectSubresource = {
   kind: "object",
@@ -20,7 +21,7 @@ export const podBinding: ObjectSubresource = {
       namespace,
       name,
       subresource: "binding",
-      dryRun: false,
+      dryRun: writeOptionsOf(request.query, "CreateOptions").dryRun,
       unconditional: true,
       admitted: true,
       admissionKind: { group: "", version: "v1", kind: "Binding" },
@@ -37,8 +38,8 @@ function checked(request: SubresourceRequest, body: KubeObject | undefined): Bin
   // Decoded as the subresource's kind.
   const binding = body as unknown as Binding | undefined;
   if (!binding) throw badRequestError("a Binding is expected as the body");
-  const given = binding.metadata?.name;
-  if (given && given !== request.name) throw badRequestError("name in URL does not match name in Binding object");
+  if (binding.metadata?.name !== request.name)
+    throw badRequestError("name in URL does not match name in Binding object");
   const target = FieldPath.root.child("target");
   const errors = [];
   if (binding.target?.kind && binding.target.kind !== "Node") {
@@ -55,25 +56,13 @@ function checked(request: SubresourceRequest, body: KubeObject | undefined): Bin
 
 function bound(pod: Pod, binding: Binding, nowMs: number): Pod {
   const { name } = pod.metadata;
+  checkPreconditions(pod, binding);
   if (pod.metadata.deletionTimestamp)
-    throw conflictError(
-      { group: "", resource: "pods/binding" },
-      name,
-      `pod ${name} is being deleted, cannot be assigned to a host`,
-    );
+    throw conflictError(bindings, name, `pod ${name} is being deleted, cannot be assigned to a host`);
   if (pod.spec.nodeName)
-    throw conflictError(
-      { group: "", resource: "pods/binding" },
-      name,
-      `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`,
-    );
+    throw conflictError(bindings, name, `pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
   if (pod.spec.schedulingGates?.length)
-    throw conflictError(pods, name, `pod ${name} has non-empty .spec.schedulingGates`);
-  if (binding.metadata.uid && binding.metadata.uid !== pod.metadata.uid) {
-    throw invalidError({ group: "", kind: "Binding" }, name, [
-      invalid(FieldPath.root.child("metadata", "uid"), binding.metadata.uid, "is not the uid of the pod"),
-    ]);
-  }
+    throw conflictError(bindings, name, `pod ${name} has non-empty .spec.schedulingGates`);
   const conditions = (pod.status.conditions ?? []).filter((condition) => condition.type !== "PodScheduled");
   const scheduled = {
     type: "PodScheduled",
@@ -94,4 +83,21 @@ function bound(pod: Pod, binding: Binding, nowMs: number): Pod {
     spec: { ...pod.spec, nodeName: binding.target.name },
     status: { ...pod.status, conditions: [...conditions, scheduled] },
   } as Pod;
+}
+
+/** A binding may say which pod, and which state of it, it is for. Upstream's storage refuses others, in its own words. */
+function checkPreconditions({ metadata }: Pod, { metadata: given }: Binding): void {
+  const { name, namespace } = metadata;
+  const wrong =
+    given.uid && given.uid !== metadata.uid
+      ? ["UID", given.uid, metadata.uid]
+      : given.resourceVersion && given.resourceVersion !== metadata.resourceVersion
+        ? ["ResourceVersion", given.resourceVersion, metadata.resourceVersion]
+        : undefined;
+  if (!wrong) return;
+  const [what, asked, found] = wrong;
+  const detail = `Precondition failed: ${what} in precondition: ${asked}, ${what} in object meta: ${found}`;
+  const key = `/registry/pods/${namespace}/${name}`;
+  const message = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${detail}`;
+  throw conflictError(bindings, name, message);
 }

@@ -5,7 +5,7 @@ import type { Eviction, PodDisruptionBudget } from "../../api/policy/v1.ts";
 import { PodDisruptionBudgets, Pods } from "../../api/resources.ts";
 import { labelSelectorMatcher } from "../../apimachinery/selectors.ts";
 import { badRequestError, StatusError } from "../../apimachinery/status-error.ts";
-import { defaultDeleteOptions } from "../../apiserver/request-options.ts";
+import { defaultDeleteOptions, deleteOptionsOf, writeOptionsOf } from "../../apiserver/request-options.ts";
 import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { standingObject, success } from "./standing-object.ts";
@@ -16,12 +16,14 @@ export const podEviction: ObjectSubresource = {
   async handle(request, body) {
     // Decoded as the subresource's kind.
     const eviction = body as unknown as Eviction | undefined;
-    const given = eviction?.metadata?.name;
-    if (given && given !== request.name) throw badRequestError("name in URL does not match name in Eviction object");
+    if (eviction?.metadata?.name !== request.name)
+      throw badRequestError("name in URL does not match name in Eviction object");
     const pod = await standingObject(request.objects, Pods, request.namespace, request.name);
-    const dryRun = eviction?.deleteOptions?.dryRun?.includes("All") ?? false;
+    const { dryRun: isTrial } = writeOptionsOf(request.query, "CreateOptions");
+    const options = deleteOptionsOf({}, eviction.deleteOptions as Record<string, unknown> | undefined);
+    const { gracePeriodSeconds, preconditions, propagationPolicy } = options;
+    const dryRun = isTrial || options.dryRun;
     if (needsBudget(pod)) await takeFromBudget(request, pod, dryRun);
-    const { gracePeriodSeconds, preconditions, propagationPolicy } = eviction?.deleteOptions ?? {};
     const isOther = preconditions?.uid !== undefined && preconditions.uid !== pod.metadata.uid;
     const isOlder = preconditions?.resourceVersion && preconditions.resourceVersion !== pod.metadata.resourceVersion;
     // What the caller does not mean is left to the deletion to refuse.
@@ -35,7 +37,7 @@ export const podEviction: ObjectSubresource = {
       dryRun,
       ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
       ...(preconditions === undefined ? {} : { preconditions: conditional }),
-      ...(propagationPolicy === undefined ? {} : { propagationPolicy: propagationPolicy as "Background" }),
+      ...(propagationPolicy === undefined ? {} : { propagationPolicy }),
     });
     return success(201);
   },

@@ -11,6 +11,7 @@ import { rfc3339 } from "../../base/clock.ts";
 import type { BoundObject, TokenAuthority } from "../authentication/service-account-tokens.ts";
 import { standingObject } from "./standing-object.ts";
 
+const tokenRequest = { group: "authentication.k8s.io", kind: "TokenRequest" };
 const oneHourSeconds = 3600;
 const shortestSeconds = 600;
 const longestSeconds = 2 ** 32;
@@ -21,11 +22,17 @@ export function serviceAccountToken(authority: TokenAuthority, apiAudiences: rea
     kind: "object",
     async handle(request, body) {
       // Decoded as the subresource's kind; every field of its spec may still be missing.
-      const asked = (body as unknown as TokenRequest | undefined)?.spec;
+      const given = body as unknown as TokenRequest | undefined;
+      if (given?.metadata?.name && given.metadata.name !== request.name) {
+        const path = FieldPath.root.child("metadata", "name");
+        const wrong = invalid(path, given.metadata.name, "must match the service account name if specified");
+        throw invalidError(tokenRequest, request.name, [wrong]);
+      }
+      const account = await standingObject(request.objects, ServiceAccounts, request.namespace, request.name);
+      const asked = given?.spec;
       const expirationSeconds = asked?.expirationSeconds ?? oneHourSeconds;
       const errors = expirationErrors(expirationSeconds);
-      if (errors.length > 0) throw invalidError({ group: "authentication.k8s.io", kind: "TokenRequest" }, "", errors);
-      const account = await standingObject(request.objects, ServiceAccounts, request.namespace, request.name);
+      if (errors.length > 0) throw invalidError(tokenRequest, "", errors);
       const bound = await boundObject(request, asked);
       const audiences = asked?.audiences?.length ? asked.audiences : [...apiAudiences];
       const { name, namespace, uid, creationTimestamp } = account.metadata;

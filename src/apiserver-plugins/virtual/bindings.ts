@@ -19,6 +19,8 @@ export function bindings({ pipeline, registry }: ServerAccess): VirtualResource 
       const pods = registry.find("", "v1", "pods");
       const handler = pods && pipeline.subresourceHandler(pods, "binding");
       if (!pods || handler?.kind !== "object") throw badRequestError("pods cannot be bound here");
+      const { name } = object.metadata;
+      if (!name) throw badRequestError("Name parameter required.");
       const request = {
         context,
         resource: pods,
@@ -26,7 +28,7 @@ export function bindings({ pipeline, registry }: ServerAccess): VirtualResource 
         verb: "create",
         method: "POST",
         namespace,
-        name: object.metadata.name,
+        name,
         query,
         rest: undefined,
         objects: pipeline.objects,

@@ -130,7 +130,7 @@ refuses(deployments, valid, [
 
 refuses(replicaSets, valid, [
   ...counted,
-  ...ofWorkloads("replicaset", "ReplicaSet"),
+  ...ofWorkloads("deployment", "ReplicaSet"),
   [
     "without a selector",
     { "spec.selector": undefined },

@@ -124,7 +124,11 @@ function validStrategy(strategy: DaemonSet["spec"]["updateStrategy"]): FieldErro
   const rolling = strategy?.rollingUpdate;
   if (strategy?.type === "OnDelete") return [];
   if (strategy?.type !== "RollingUpdate") {
-    const shown = { Type: strategy?.type ?? "", RollingUpdate: rolling ?? null };
+    const { maxUnavailable = 0, maxSurge = 0 } = rolling ?? {};
+    const shown = {
+      Type: strategy?.type ?? "",
+      RollingUpdate: rolling ? { MaxUnavailable: maxUnavailable, MaxSurge: maxSurge } : null,
+    };
     return [notSupported(path, shown, ["RollingUpdate", "OnDelete"])];
   }
   const rollingPath = path.child("rollingUpdate");

@@ -84,7 +84,8 @@ function validReplicaSet({ spec }: ReplicaSet): FieldError[] {
   const errors = [
     ...nonNegative(spec.replicas, specPath.child("replicas")),
     ...nonNegative(spec.minReadySeconds, specPath.child("minReadySeconds")),
-    ...validWorkloadSelector(spec.selector, "replicaset"),
+    // Upstream's own words, Deployment or not.
+    ...validWorkloadSelector(spec.selector, "deployment"),
   ];
   const matcher = matcherOrUndefined(spec.selector);
   if (!matcher) return [...errors, invalid(selectorPath, spec.selector, "invalid label selector")];

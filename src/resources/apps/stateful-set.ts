@@ -26,6 +26,7 @@ import {
   matcherOrUndefined,
   nonNegativeCounts,
   notDecremented,
+  runsOn,
   selectorPath,
   templateMatchesSelector,
   templatePath,
@@ -72,14 +73,20 @@ export const statefulSets = defineResource<StatefulSet>({
   validateStatus: ({ status }, previous) => [
     ...nonNegativeCounts(
       status,
-      ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration", "collisionCount"],
+      [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+      ],
       statusPath,
     ),
-    ...(["readyReplicas", "currentReplicas", "updatedReplicas"] as const).flatMap((field) =>
+    ...(["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] as const).flatMap((field) =>
       atMostCount(status[field], status.replicas, statusPath.child(field), "status.replicas"),
     ),
-    ...nonNegativeCounts(status, ["availableReplicas"], statusPath),
-    ...atMostCount(status.availableReplicas, status.replicas, statusPath.child("availableReplicas"), "status.replicas"),
     ...atMostCount(
       status.availableReplicas,
       status.readyReplicas,
@@ -129,7 +136,8 @@ function validStatefulSet({ spec }: StatefulSet): FieldError[] {
   errors.push(...nonNegative(spec.ordinals?.start, specPath.child("ordinals", "start")));
   errors.push(...validWorkloadSelector(spec.selector, "statefulset"));
   const matcher = matcherOrUndefined(spec.selector);
-  if (!matcher) errors.push(invalid(selectorPath, spec.selector, ""));
+  if (!matcher)
+    errors.push(invalid(selectorPath, spec.selector, ""), ...runsOn(spec.template, templatePath, "StatefulSet"));
   else {
     errors.push(...templateMatchesSelector(matcher, spec.template, templatePath));
     errors.push(...validLongRunningTemplate(templateWithClaims(spec), templatePath, "StatefulSet"));
@@ -156,18 +164,12 @@ function templateWithClaims({ template, volumeClaimTemplates }: StatefulSet["spe
 function validStrategy(strategy: StatefulSet["spec"]["updateStrategy"]): FieldError[] {
   const path = specPath.child("updateStrategy");
   const rolling = strategy?.rollingUpdate;
+  const shown = rolling ? { Partition: rolling.partition ?? 0, MaxUnavailable: rolling.maxUnavailable ?? null } : null;
   if (!strategy?.type) return [required(path)];
   switch (strategy.type) {
     case "OnDelete":
-      return rolling
-        ? [
-            invalid(
-              path.child("rollingUpdate"),
-              { Partition: rolling.partition ?? 0, MaxUnavailable: rolling.maxUnavailable ?? null },
-              "only allowed for updateStrategy 'RollingUpdate'",
-            ),
-          ]
-        : [];
+      if (!shown) return [];
+      return [invalid(path.child("rollingUpdate"), shown, "only allowed for updateStrategy 'RollingUpdate'")];
     case "RollingUpdate": {
       if (!rolling) return [];
       const rollingPath = path.child("rollingUpdate");
@@ -181,9 +183,7 @@ function validStrategy(strategy: StatefulSet["spec"]["updateStrategy"]): FieldEr
       return [...errors, ...atMostHundredPercent(rolling.maxUnavailable, unavailablePath)];
     }
     default:
-      return [
-        invalid(path, { Type: strategy.type, RollingUpdate: rolling ?? null }, "must be 'RollingUpdate' or 'OnDelete'"),
-      ];
+      return [invalid(path, { Type: strategy.type, RollingUpdate: shown }, "must be 'RollingUpdate' or 'OnDelete'")];
   }
 }
 

@@ -70,7 +70,12 @@ export function validLongRunningTemplate(
   kind: string,
 ): FieldError[] {
   if (!template) return [required(path)];
-  const errors = validatePodTemplate(template, path);
+  return [...validatePodTemplate(template, path), ...runsOn(template, path, kind)];
+}
+
+/** Pods that are replaced when they end neither end by themselves nor in time. */
+export function runsOn(template: PodTemplateSpec, path: FieldPath, kind: string): FieldError[] {
+  const errors: FieldError[] = [];
   const policyPath = path.child("spec", "restartPolicy");
   const policy = template.spec?.restartPolicy ?? "";
   if (policy !== "Always") errors.push(notSupported(policyPath, policy, ["Always"]));

@@ -70,6 +70,32 @@ refuses(secrets, { metadata, data: { a: "YQ==" } }, [
       "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": invalid character 'x' looking for beginning of value",
     ],
   ],
+  [
+    "that is a registry's login written []",
+    { type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": "[]" } },
+    [
+      'data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": json: cannot unmarshal array into Go value of type map[string]interface {}',
+    ],
+  ],
+  [
+    "that is a registry's login written not json",
+    { type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": "not json" } },
+    [
+      "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": invalid character 'o' in literal null (expecting 'u')",
+    ],
+  ],
+  [
+    "that is a registry's login written {a}",
+    { type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": "{a}" } },
+    [
+      "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": invalid character 'a' looking for beginning of object key string",
+    ],
+  ],
+  [
+    "that is a registry's login written as nothing",
+    { type: "kubernetes.io/dockerconfigjson", stringData: { ".dockerconfigjson": " " } },
+    ['data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": unexpected end of JSON input'],
+  ],
 ]);
 refusesChanges(secrets, { metadata, data: { a: "YQ==" } }, [
   ["may not make it another type", { type: "a.test/c" }, ['type: Invalid value: "a.test/c": field is immutable']],

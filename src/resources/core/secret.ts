@@ -11,6 +11,7 @@ import {
 } from "../../apimachinery/field-error.ts";
 import { configMapKeyProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { parseJson } from "../../apimachinery/serializer/json.ts";
 import { base64Length } from "../base64-length.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
@@ -104,17 +105,17 @@ function validJson(data: Record<string, string>, key: string): FieldError[] {
   return problem ? [invalid(dataPath.key(key), "<secret contents redacted>", problem)] : [];
 }
 
-/** Undefined when the text is JSON, else the complaint that Go's decoder makes. */
+/** Undefined when the text is an object in JSON, or null, else the complaint that Go's decoder makes. */
 function jsonProblem(text: string): string | undefined {
+  let value: unknown;
   try {
-    JSON.parse(text);
-    return undefined;
-  } catch {
-    const start = text.trimStart()[0];
-    if (start === undefined) return "unexpected end of JSON input";
-    if (!'{["-0123456789tfn'.includes(start)) return `invalid character '${start}' looking for beginning of value`;
-    return "unexpected end of JSON input";
+    value = parseJson(text);
+  } catch (error) {
+    return (error as Error).message;
   }
+  if (typeof value === "object" && !Array.isArray(value)) return undefined;
+  const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
+  return `json: cannot unmarshal ${found} into Go value of type map[string]interface {}`;
 }
 
 function encodeBase64(text: string): string {
