@@ -66,6 +66,14 @@ const cases: Record<string, Case> = {
       ", volumeMounts: [{name: cache, mountPath: /cache}]",
     )}], volumes: [{name: cache, emptyDir: {sizeLimit: 1Mi}}]`,
   },
+  "half-done": {
+    words: ["NotReady"],
+    spec: `restartPolicy: OnFailure, containers: [${busybox("['true']")}, {name: other, image: busybox, command: ${sleeper}}]`,
+  },
+  refused: {
+    words: ["NodeAffinity"],
+    spec: `nodeName: NODE, nodeSelector: {no: such}, containers: [${busybox(sleeper)}]`,
+  },
   stubborn: {
     words: ["Running", "Terminating"],
     spec: `terminationGracePeriodSeconds: 2, containers: [${busybox("[sh, -c, 'trap \"\" TERM; while true; do sleep 0.1; done']")}]`,
@@ -88,8 +96,10 @@ describeCluster("STATUS", { nodes: 1 }, (cluster) => {
         seen.set(name, [...(seen.get(name) ?? []), word]);
       }
     });
+    const node = (await cluster.kubectl`get nodes -o ${"jsonpath={.items[0].metadata.name}"}`).trim();
     const manifests = Object.entries(cases).map(
-      ([name, { spec }]) => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec}}`,
+      ([name, { spec }]) =>
+        `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec.replace("NODE", node)}}`,
     );
     await cluster.apply(manifests.join("\n---\n"));
     await eventually(
@@ -115,6 +125,17 @@ describeCluster("STATUS", { nodes: 1 }, (cluster) => {
         }
       },
     );
+  });
+
+  test("Unknown: one that is deleted while its node was given up for lost", async () => {
+    await cluster.apply(
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: lost}\nspec: {nodeName: no-such-node, containers: [${busybox(sleeper)}]}`,
+    );
+    // As the node controller's clients have it: nobody runs a kubelet there.
+    await cluster.kubectl`patch pod lost --subresource=status -p ${'{"status": {"reason": "NodeLost"}}'}`;
+    await cluster.kubectl`delete pod lost --wait=false`;
+    expect(await cluster.kubectl`get pod lost --no-headers`).toMatch(/^lost +0\/1 +Unknown /);
+    await cluster.kubectl`delete pod lost --force --grace-period=0`;
   });
 
   test("one that ignores SIGTERM is gone when its grace is over", async () => {
