@@ -739,6 +739,36 @@ spec:
       );
   });
 
+  test.skipIf(!canRunContainerd).concurrent("a policy and a host port hold for pods in containerd", async () => {
+    const pod = (name: string, container: string) =>
+      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, labels: {app: ${name}}}\nspec: {nodeName: containerd, terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, ${container}}]}`;
+    const serve = JSON.stringify("mkdir /w; echo served > /w/index.html; httpd -f -p 8080 -h /w");
+    await cluster.apply(
+      [
+        pod("guarded", `command: [sh, -c, ${serve}], ports: [{containerPort: 8080, hostPort: 18090}]`),
+        pod("asker", "command: [sleep, '1000']"),
+        `apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: guard}
+spec: {podSelector: {matchLabels: {app: guarded}}, ingress: [{from: [{podSelector: {matchLabels: {may: "yes"}}}]}]}`,
+      ].join("\n---\n"),
+    );
+    await cluster.kubectl`wait --for=condition=Ready pod/guarded pod/asker --timeout=60s`;
+    const [address, node] = (
+      await cluster.kubectl`get pod guarded -o ${"jsonpath={.status.podIP} {.status.hostIP}"}`
+    ).split(" ");
+    const ask = () => cluster.kubectlRaw(["exec", "asker", "--", "curl", "-s", "-m", "2", `http://${address}:8080/`]);
+    expect((await ask()).exitCode).not.toBe(0);
+    await cluster.kubectl`label pod asker may=yes`;
+    await eventually(ask, ({ stdout }) => expect(stdout).toBe("served\n"));
+    await cluster.kubectl`delete networkpolicy guard`;
+    await eventually(
+      () => cluster.host("curl", "-s", "-m", "2", `http://${node}:18090/`),
+      (text) => expect(text).toBe("served\n"),
+    );
+    await cluster.kubectl`delete pod guarded asker --now`;
+  });
+
   test.concurrent("a host port leads to its pod, from outside and from the pod itself", async () => {
     const script = "mkdir /w; echo hosted > /w/index.html; httpd -f -p 8080 -h /w";
     await cluster.apply(`apiVersion: v1
