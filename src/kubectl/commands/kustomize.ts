@@ -44,7 +44,7 @@ export const kustomize: Command = {
       import("../kustomize/build.ts"),
       import("../../apimachinery/serializer/yaml.ts"),
     ]);
-    const objects = buildKustomization(args[0] ?? ".", (line) => session.printError(line));
+    const objects = buildKustomization(args[0] ?? ".", (line) => session.printError(line), flags.bool("enable-helm"));
     const text = objects.map((object) => encodeYaml(sortKeys(object))).join("---\n");
     const file = flags.string("output");
     if (file) writeTo(file, text);

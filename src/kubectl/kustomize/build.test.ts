@@ -87,9 +87,82 @@ patches:
 });
 
 test("a field that is not understood is an error, not left out in silence", () => {
-  files({ "one/kustomization.yaml": "replacements: []\n", "two/kustomization.yaml": "nope: 1\n" });
-  expect(() => build("one")).toThrow('the field "replacements" of kustomizations is not supported by this kubectl yet');
+  files({ "one/kustomization.yaml": "vars: []\n", "two/kustomization.yaml": "nope: 1\n" });
+  expect(() => build("one")).toThrow('the field "vars" of kustomizations is not supported by this kubectl yet');
   expect(() => build("two")).toThrow('invalid Kustomization: json: unknown field "nope"');
+});
+
+const replaced = `apiVersion: v1
+kind: ConfigMap
+metadata: { name: a }
+data: { host: reg.example/path, port: "8080" }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec: { replicas: 1, template: { spec: { containers: [{ name: c, image: "docker.io/x:1", env: [{ name: PORT, value: "1" }] }] } } }
+`;
+
+test("replacements write a value of one object into fields of others", () => {
+  files({
+    "r/r.yaml": replaced,
+    "r/more.yaml":
+      "- source: { kind: Deployment, fieldPath: spec.replicas }\n  targets: [{ select: { kind: ConfigMap }, fieldPaths: [data.replicas], options: { create: true } }]\n",
+    "r/kustomization.yaml": `resources: [r.yaml]
+namePrefix: p-
+replacements:
+- path: more.yaml
+- source: { kind: ConfigMap, name: a, fieldPath: data.host, options: { delimiter: "/" } }
+  targets:
+  - select: { kind: Deployment, name: web }
+    fieldPaths: [spec.template.spec.containers.0.image]
+    options: { delimiter: "/", index: 0 }
+- source: { kind: ConfigMap, fieldPath: data.port }
+  targets:
+  - select: { kind: Deployment }
+    reject: [{ name: nobody }]
+    fieldPaths: ["spec.template.spec.containers.[name=c].env.[name=PORT].value", 'metadata.annotations.example\\.org/port']
+    options: { create: true }
+`,
+    "none/r.yaml": replaced,
+    "none/kustomization.yaml":
+      "resources: [r.yaml]\nreplacements: [{ source: { kind: ConfigMap, fieldPath: data.nope }, targets: [{ select: { kind: Deployment } }] }]\n",
+    "chart/kustomization.yaml": "helmCharts: [{ name: web, version: 1.0.0 }]\n",
+  });
+  expect(build("r").join("---\n")).toMatchInlineSnapshot(`
+    "apiVersion: v1
+    data:
+      host: reg.example/path
+      port: "8080"
+      replicas: 1
+    kind: ConfigMap
+    metadata:
+      name: p-a
+    ---
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata:
+      annotations:
+        example.org/port: "8080"
+      name: p-web
+    spec:
+      replicas: 1
+      template:
+        spec:
+          containers:
+          - env:
+            - name: PORT
+              value: "8080"
+            image: reg.example/x:1
+            name: c
+    "
+  `);
+  expect(() => build("none")).toThrow(
+    "fieldPath `data.nope` is missing for replacement source ConfigMap.[noVer].[noGrp]/[noName].[noNs]",
+  );
+  expect(() => build("chart")).toThrow(
+    "trouble configuring builtin HelmChartInflationGenerator with config: `\nname: web\nversion: 1.0.0\n`: must specify --enable-helm",
+  );
 });
 
 test("a patch whose object is not there is an error", () => {

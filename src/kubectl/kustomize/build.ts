@@ -1,20 +1,22 @@
 /** Builds a kustomization: the objects of its resources with everything done to them that it and those around it say. */
 import { lstatSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { parseYaml, parseYamlStream } from "../../apimachinery/serializer/yaml.ts";
+import { encodeYaml, parseYaml, parseYamlStream } from "../../apimachinery/serializer/yaml.ts";
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
+import { sortKeys } from "../printers/printable.ts";
 import { generate, nameSuffix } from "./generate.ts";
-import { checkedKustomization, type Kustomization, type PatchEntry } from "./kustomization.ts";
+import { checkedKustomization, type Kustomization, type PatchEntry, type Replacement } from "./kustomization.ts";
 import { fixReferences } from "./name-references.ts";
 import { applyPatchEntry } from "./patches.ts";
+import { applyReplacement } from "./replacements.ts";
 import { idOf, inOrder, type Resource, rename, resourceOf } from "./resource.ts";
 import { setAnnotations, setImages, setLabels, setNamespace, setPrefixAndSuffix, setReplicas } from "./transform.ts";
 
 const fileNames = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
-/** In the order in which they should be created. Throws a CommandError in kustomize's words. `warn` gets whole lines. */
-export function buildKustomization(folder: string, warn: (line: string) => void): Unstructured[] {
+/** In the order in which they should be created. Throws a CommandError in kustomize's words. `warn` gets whole lines; `helm`: charts are allowed. */
+export function buildKustomization(folder: string, warn: (line: string) => void, helm = false): Unstructured[] {
   const path = resolve(folder);
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat) {
@@ -22,7 +24,7 @@ export function buildKustomization(folder: string, warn: (line: string) => void)
       `must build at directory: not a valid directory: evalsymlink failure on '${folder}' : lstat ${folder}: no such file or directory`,
     );
   }
-  const resources = build(path, [], warn);
+  const resources = build(path, [], warn, helm);
   for (const resource of resources) {
     if (!resource.needsHash) continue;
     const { object } = resource;
@@ -32,16 +34,18 @@ export function buildKustomization(folder: string, warn: (line: string) => void)
   return inOrder(resources).map(({ object }) => object);
 }
 
-function build(folder: string, given: readonly Resource[], warn: (line: string) => void): Resource[] {
+function build(folder: string, given: readonly Resource[], warn: (line: string) => void, helm: boolean): Resource[] {
   const kustomization = readKustomization(folder, warn);
   let resources = [...given];
   for (const entry of [...(kustomization.resources ?? []), ...(kustomization.bases ?? [])]) {
-    resources.push(...accumulate(folder, entry, warn));
+    resources.push(...accumulate(folder, entry, warn, helm));
   }
   refuseTwins(resources);
   for (const component of kustomization.components ?? []) {
-    resources = build(join(folder, component), resources, warn);
+    resources = build(join(folder, component), resources, warn, helm);
   }
+  const [chart] = kustomization.helmCharts ?? [];
+  if (chart) refuseChart(chart, helm);
   for (const entry of kustomization.configMapGenerator ?? []) {
     resources = generate("ConfigMap", entry, kustomization.generatorOptions, folder, resources);
   }
@@ -71,7 +75,15 @@ function transform(kustomization: Kustomization, folder: string, resources: Reso
     );
   }
   if (images) setImages(left, images);
+  for (const entry of kustomization.replacements ?? []) {
+    for (const replacement of replacementsOf(folder, entry)) applyReplacement(left, replacement);
+  }
   return left;
+}
+
+function replacementsOf(folder: string, entry: Replacement): Replacement[] {
+  if (!entry.path) return [entry];
+  return documents(readText(join(folder, entry.path), entry.path)).flat() as Replacement[];
 }
 
 function patchOf(folder: string, { path, patch }: PatchEntry): unknown[] {
@@ -111,7 +123,7 @@ const successors: Readonly<Record<string, string>> = {
 };
 
 /** A file of objects, or a folder with a kustomization of its own. */
-function accumulate(folder: string, entry: string, warn: (line: string) => void): Resource[] {
+function accumulate(folder: string, entry: string, warn: (line: string) => void, helm: boolean): Resource[] {
   if (/^(https?:\/\/|git@|github\.com\/)/.test(entry)) {
     throw new CommandError(
       `accumulating resources: ${JSON.stringify(entry)}: resources from elsewhere are not supported by this kubectl yet; download them first`,
@@ -125,12 +137,22 @@ function accumulate(folder: string, entry: string, warn: (line: string) => void)
       `accumulating resources: accumulation err='accumulating resources from '${entry}': ${missing}': must build at directory: not a valid directory: ${missing}`,
     );
   }
-  if (stat.isDirectory()) return build(path, [], warn);
+  if (stat.isDirectory()) return build(path, [], warn, helm);
   const objects = documents(readFileSync(path, "utf8")) as Unstructured[];
   return objects.flatMap((object) =>
     object.kind === "List" && Array.isArray(object["items"])
       ? (object["items"] as Unstructured[]).map(resourceOf)
       : [resourceOf(object)],
+  );
+}
+
+/** Charts are Helm's to read. */
+function refuseChart(chart: object, isEnabled: boolean): never {
+  const text = encodeYaml(sortKeys(chart));
+  throw new CommandError(
+    isEnabled
+      ? 'the field "helmCharts" of kustomizations is not supported by this kubectl: "helm template" writes what a chart makes, which resources may then name'
+      : `trouble configuring builtin HelmChartInflationGenerator with config: \`\n${text}\`: must specify --enable-helm`,
   );
 }
 

@@ -51,6 +51,21 @@ export interface ImageEntry {
   digest?: string;
 }
 
+/** How a part of a text is meant instead of all of it. */
+export interface ReplacementOptions {
+  delimiter?: string;
+  index?: number;
+  /** Fields that are missing are made. */
+  create?: boolean;
+}
+
+export interface Replacement {
+  /** A file that says what follows, once or in a list. */
+  path?: string;
+  source?: Target & { fieldPath?: string; options?: ReplacementOptions };
+  targets?: { select?: Target; reject?: Target[]; fieldPaths?: string[]; options?: ReplacementOptions }[];
+}
+
 export interface Kustomization {
   apiVersion?: string;
   kind?: string;
@@ -72,6 +87,8 @@ export interface Kustomization {
   configMapGenerator?: GeneratorEntry[];
   secretGenerator?: GeneratorEntry[];
   generatorOptions?: GeneratorOptions;
+  replacements?: Replacement[];
+  helmCharts?: object[];
 }
 
 const understood = new Set([
@@ -95,16 +112,16 @@ const understood = new Set([
   "configMapGenerator",
   "secretGenerator",
   "generatorOptions",
+  "replacements",
+  "helmCharts",
+  "helmGlobals",
   // What it would change is unset by default.
   "buildMetadata",
   "sortOptions",
 ]);
 /** Known to kustomize, not to us: better an error than objects that lack something. */
 const notUnderstood = new Set([
-  "replacements",
   "vars",
-  "helmCharts",
-  "helmGlobals",
   "generators",
   "transformers",
   "validators",

@@ -62,7 +62,7 @@ function isNamed(resource: Resource, { apiVersion, kind, metadata }: Unstructure
 }
 
 /** Each given field must fit; names are whole regular expressions. */
-function isTarget(resource: Resource, target: Target): boolean {
+export function isTarget(resource: Resource, target: Target): boolean {
   const { object } = resource;
   const fits = (pattern: string | undefined, values: readonly (string | undefined)[]) =>
     !pattern || values.some((value) => new RegExp(`^(?:${pattern})$`).test(value ?? ""));
