@@ -187,9 +187,9 @@ function parse(bytes: Buffer): unknown {
 
 /** How one type's message is written and read. */
 class Message {
-  readonly #fields: FieldCodec[] = [];
+  /** Fields, and messages around fields that JSON inlines, by descending numbers: the writer goes backwards, and upstream's upwards. */
+  readonly #parts: (FieldCodec | { number: number; message: Message })[] = [];
   readonly #byTag = new Map<number, FieldCodec>();
-  /** Messages around fields that JSON inlines. */
   readonly #embedded = new Map<number, Message>();
 
   constructor(fields: readonly FieldSchema[], depth: number) {
@@ -201,25 +201,31 @@ class Message {
       else if (inner.has(through)) inner.get(through)!.push(field);
       else inner.set(through, [field]);
     }
-    for (const [number, list] of inner) this.#embedded.set(number, new Message(list, depth + 1));
+    for (const [number, list] of inner) {
+      const message = new Message(list, depth + 1);
+      this.#embedded.set(number, message);
+      this.#parts.push({ number, message });
+    }
+    this.#parts.sort((one, other) => other.number - one.number);
   }
 
   #add(codec: FieldCodec): void {
-    this.#fields.unshift(codec);
+    this.#parts.push(codec);
     this.#byTag.set(codec.number, codec);
   }
 
   write(writer: ReverseWriter, object: Record<string, unknown>): void {
-    for (const [number, message] of this.#embedded) {
-      const mark = writer.mark;
-      message.write(writer, object);
-      if (writer.mark === mark) continue;
-      writer.length(mark);
-      writer.tag(number, wireBytes);
-    }
-    for (const codec of this.#fields) {
-      const value = object[codec.name];
-      if (value !== undefined && value !== null) codec.write(writer, value);
+    for (const part of this.#parts) {
+      if ("message" in part) {
+        const mark = writer.mark;
+        part.message.write(writer, object);
+        if (writer.mark === mark) continue;
+        writer.length(mark);
+        writer.tag(part.number, wireBytes);
+      } else {
+        const value = object[part.name];
+        if (value !== undefined && value !== null) part.write(writer, value);
+      }
     }
   }
 
