@@ -173,7 +173,8 @@ export class NonResourceRoutes {
   }
 
   #json(exchange: Exchange, info: RequestInfo, auditId: string, document: object): Promise<void> {
-    const wanted = wantedBy(exchange, info.query);
+    // What is no object of the API has no protobuf form.
+    const wanted = wantedBy(exchange, info.query, !("kind" in document));
     return sendObject({ exchange, wanted, auditId, warnings: [] }, 200, document);
   }
 

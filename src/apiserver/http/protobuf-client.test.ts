@@ -56,3 +56,49 @@ test("creates, reads, lists, replaces and deletes in protobuf", async () => {
     expect(status).toBe(200),
   );
 });
+
+/** The frames of a watch that ends by itself: each four bytes of length and a WatchEvent. */
+function watch(path: string, accept: string): Promise<[type: string | undefined, Buffer[]]> {
+  const { ca, admin } = api.pki;
+  const tls = { ca: ca.certificatePem, cert: admin.certificatePem, key: admin.privateKeyPem, agent: false };
+  return new Promise((resolve, reject) => {
+    const sent = request(api.url + path, { ...tls, headers: { accept } }, async (response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk as Buffer);
+      const frames: Buffer[] = [];
+      for (let rest = Buffer.concat(chunks); rest.length >= 4; ) {
+        const end = 4 + rest.readUInt32BE(0);
+        frames.push(rest.subarray(4, end));
+        rest = rest.subarray(end);
+      }
+      resolve([response.headers["content-type"], frames]);
+    });
+    sent.on("error", reject);
+    sent.end();
+  });
+}
+
+test("a watch of the metadata alone, as clients that keep no more ask for it", async () => {
+  await send("POST", maps, { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "seen" }, data: { secret: "x" } });
+  const accept = `${protobuf};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json`;
+  const query =
+    "watch=1&timeoutSeconds=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+  const [type, frames] = await watch(`${maps}?${query}`, accept);
+  expect(type).toBe(`${protobuf};stream=watch`);
+  const schema = schemaForKind("meta.k8s.io", "v1", "PartialObjectMetadata")!;
+  // The type, then the object in its envelope, to the end.
+  const events = frames.map((frame) => [
+    frame.subarray(2, 2 + frame[1]!).toString(),
+    decodeProtobuf<object>(frame.subarray(frame.indexOf("k8s\0")), schema),
+  ]);
+  expect(events.slice(0, 2)).toMatchObject([
+    ["ADDED", { metadata: { name: "seen" } }],
+    ["BOOKMARK", { metadata: { annotations: { "k8s.io/initial-events-end": "true" } } }],
+  ]);
+  expect(JSON.stringify(events)).not.toContain("secret");
+});
+
+test("what has no protobuf form comes as the next best that the client takes", async () => {
+  const [type] = await watch("/version", `${protobuf},application/json`);
+  expect(type).toBe("application/json");
+});

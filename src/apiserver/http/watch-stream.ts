@@ -23,20 +23,21 @@ export interface StreamFormat {
 /** Throws a 406 for renderings that cannot be streamed. */
 export async function streamFormatOf(resource: ServedResource, wanted: Wanted, clock: Clock): Promise<StreamFormat> {
   const { mediaType, as, version } = wanted.rendering;
+  const isPartial = as === "PartialObjectMetadata" || as === "PartialObjectMetadataList";
   if (mediaType === "json") {
-    const encoder =
-      as === "PartialObjectMetadata" || as === "PartialObjectMetadataList"
-        ? partialEncoder(resource, version)
-        : resource.json;
+    const encoder = isPartial ? partialEncoder(resource, version) : resource.json;
     return {
       contentType: contentTypes.json,
       batch: as === "Table" ? tableWriter(resource, wanted, clock) : (batch) => batch.encoded(encoder),
       error: errorFrame,
     };
   }
-  if (mediaType === "protobuf" && as === "object") {
-    const { protobufEncoder, protobufErrorFrame } = await import("../negotiation/protobuf-encoder.ts");
-    const encoder = protobufEncoder(resource);
+  if (mediaType === "protobuf" && as !== "Table") {
+    const encoders = await import("../negotiation/protobuf-encoder.ts");
+    const { protobufErrorFrame } = encoders;
+    const encoder = isPartial
+      ? encoders.protobufMetadataEncoder(resource, version)
+      : encoders.protobufEncoder(resource);
     return {
       contentType: `${contentTypes.protobuf};stream=watch`,
       batch: (batch) => batch.encoded(encoder),

@@ -16,6 +16,7 @@ import type { ListAnswer } from "../answer.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { notAcceptable } from "./accept.ts";
 import { bookmarkObject } from "./json-encoder.ts";
+import { partialMetadata } from "./table.ts";
 
 /** Any object of a kind that the schema tables know. Throws a 406 for others: custom resources have no protobuf form. */
 export function encodeProtobufObject(object: object): Buffer {
@@ -53,6 +54,22 @@ function newEncoder(resource: ServedResource): Encoder<KubeObject> {
     bookmark: (revision, initialEventsEnd) => {
       const message = encodeMessage(bookmarkObject(apiVersion, kind, revision, initialEventsEnd), schema);
       return frame(encodeWatchEvent("BOOKMARK", encodeEnvelope(typeMeta, message)));
+    },
+  };
+}
+
+/** The metadata alone, as watches of clients that keep no more send it. */
+export function protobufMetadataEncoder(resource: ServedResource, version: string): Encoder<KubeObject> {
+  const typeMeta = { apiVersion: `meta.k8s.io/${version}`, kind: "PartialObjectMetadata" };
+  const schema = schemaForKind("meta.k8s.io", version, typeMeta.kind);
+  if (!schema) throw jsonOnly();
+  return {
+    id: `protobuf PartialObjectMetadata ${version} ${resource.apiVersion}`,
+    encode: (object) => encodeMessage(partialMetadata(resource.fromStored(object), version), schema),
+    frame: (type, message) => [frame(encodeWatchEvent(type, encodeEnvelope(typeMeta, message)))],
+    bookmark: (revision, initialEventsEnd) => {
+      const object = bookmarkObject(typeMeta.apiVersion, typeMeta.kind, revision, initialEventsEnd);
+      return frame(encodeWatchEvent("BOOKMARK", encodeEnvelope(typeMeta, encodeMessage(object, schema))));
     },
   };
 }
