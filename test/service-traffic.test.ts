@@ -48,7 +48,7 @@ spec:
 
 describeCluster("a Service's traffic", { config }, (cluster) => {
   /** Who answers the node in a number of requests, each a connection of its own. */
-  const answering = async (node: string, service = "web", times = 15) => {
+  const answering = async (node: string, service = "web", times = 10) => {
     const address = await cluster.kubectl`get service ${service} -o jsonpath={.spec.clusterIP}`;
     const script = `for i in $(seq ${times}); do curl -s -m 2 --noproxy '*' http://${address}/; echo; done`;
     const text = await cluster.host("ip", "netns", "exec", `pinnace-${cluster.name}.${node}`, "sh", "-c", script);

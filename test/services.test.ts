@@ -371,7 +371,7 @@ spec:
       - name: echo
         image: "pinnace.local/echo:1"
         readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 }
-        lifecycle: { preStop: { sleep: { seconds: 1 } } }
+        lifecycle: { preStop: { sleep: { seconds: 3 } } }
 ---${service("graceful", "selector: { app: graceful }, ports: [{ port: 80, targetPort: 8080 }]")}`);
       await cluster.kubectl`rollout status deployment/graceful --timeout=60s`;
       const { clusterIP } = await specOf("graceful");
