@@ -106,6 +106,8 @@ export class Http2Connection implements Http2Carrier {
     this.#isLeaving = true;
     this.#sendGoaway(errorCodes.noError);
     if (this.#streams.size === 0) this.#leave();
+    // At once: whoever closes may end the socket next.
+    else this.#flush();
   }
 
   // Reading
@@ -458,7 +460,7 @@ export class Http2Connection implements Http2Carrier {
   }
 
   #flush(): void {
-    if (this.#isWriting || this.#isOver) return;
+    if (this.#isWriting || this.#isOver || !this.socket.writable) return;
     const told = this.#queue.length > 0 ? this.#frameData() : noStreams;
     const memory = this.#memory;
     const length = this.#length;
