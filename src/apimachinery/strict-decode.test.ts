@@ -114,3 +114,12 @@ describe("conforming an object that shares parts with a stored one", () => {
     );
   });
 });
+
+describe("Wrong types", () => {
+  it("are told by the element's own name, where the list's is not its own", () => {
+    const claim = typeSchema("io.k8s.api.core.v1.PersistentVolumeClaim")!;
+    expect(() => decodeJson('{"spec":{"accessModes":[5]}}', claim)).toThrow(
+      "json: cannot unmarshal number into Go struct field PersistentVolumeClaimSpec.spec.accessModes of type v1.PersistentVolumeAccessMode",
+    );
+  });
+});

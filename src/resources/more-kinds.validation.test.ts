@@ -1046,6 +1046,26 @@ for (const definition of [validatingWebhookConfigurations, mutatingWebhookConfig
       ["webhooks[0].clientConfig: Required value: exactly one of url or service is required"],
     ],
     [
+      "at URLs that lead nowhere",
+      { "webhooks.0.clientConfig.url": "x" },
+      [
+        "webhooks[0].clientConfig.url: Invalid value: \"\": 'https' is the only allowed URL scheme; desired format: https://host[/path]",
+        'webhooks[0].clientConfig.url: Invalid value: "": host must be specified; desired format: https://host[/path]',
+      ],
+    ],
+    [
+      "at URLs with a port that is none",
+      { "webhooks.0.clientConfig.url": "https://a.test:b/" },
+      [
+        'webhooks[0].clientConfig.url: Required value: url must be a valid URL: parse "https://a.test:b/": invalid port ":b" after host; desired format: https://host[/path]',
+      ],
+    ],
+    [
+      "at URLs with a login",
+      { "webhooks.0.clientConfig.url": "https://u:p@a.test/" },
+      ['webhooks[0].clientConfig.url: Invalid value: "u:p": user information is not permitted in the URL'],
+    ],
+    [
       "in the open",
       { "webhooks.0.clientConfig.url": "http://a.test?b" },
       [

@@ -106,7 +106,7 @@ function validRequest({ spec }: CertificateSigningRequest, previous?: Certificat
   const problem = previous
     ? undefined
     : certificateRequestProblem(Buffer.from(spec.request ?? "", "base64").toString());
-  if (problem) errors.push(invalid(requestPath, spec.request ?? "", problem));
+  if (problem) errors.push(invalid(requestPath, spec.request || null, problem));
   const usagesPath = specPath.child("usages");
   if (!spec.usages?.length) errors.push(required(usagesPath));
   errors.push(...each(spec.usages, usagesPath, (usage, at) => oneOf(usage, usages, at)));

@@ -22,8 +22,8 @@ export const ingressClasses = defineResource<IngressClass>({
   },
   beforeUpdate: bumpGenerationOnSpecChange,
   validate: ({ spec }, previous) => [
-    ...validClass(spec),
     ...(previous ? unchanged(spec.controller, previous.spec.controller, specPath.child("controller")) : []),
+    ...validClass(spec),
   ],
   columns: [
     name,

@@ -42,21 +42,50 @@ function validServicePath(urlPath: string | undefined, path: FieldPath): FieldEr
 
 function validUrl(text: string, path: FieldPath): FieldError[] {
   const form = "; desired format: https://host[/path]";
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    return [required(path, `url must be a valid URL: parse ${JSON.stringify(text)}: invalid URI${form}`)];
+  const url = parseGoUrl(text);
+  if (typeof url === "string") {
+    return [required(path, `url must be a valid URL: parse ${JSON.stringify(text)}: ${url}${form}`)];
   }
   const errors: FieldError[] = [];
-  if (url.protocol !== "https:") {
-    errors.push(invalid(path, url.protocol.replace(":", ""), `'https' is the only allowed URL scheme${form}`));
-  }
+  if (url.scheme !== "https") errors.push(invalid(path, url.scheme, `'https' is the only allowed URL scheme${form}`));
   if (!url.host) errors.push(invalid(path, url.host, `host must be specified${form}`));
-  if (url.username) errors.push(invalid(path, url.username, "user information is not permitted in the URL"));
-  if (url.hash) errors.push(invalid(path, url.hash.slice(1), "fragments are not permitted in the URL"));
-  if (url.search) errors.push(invalid(path, url.search.slice(1), "query parameters are not permitted in the URL"));
+  if (url.user) errors.push(invalid(path, url.user, "user information is not permitted in the URL"));
+  if (url.fragment) errors.push(invalid(path, url.fragment, "fragments are not permitted in the URL"));
+  if (url.query) errors.push(invalid(path, url.query, "query parameters are not permitted in the URL"));
   return errors;
+}
+
+interface GoUrl {
+  scheme: string;
+  user: string;
+  host: string;
+  query: string;
+  fragment: string;
+}
+
+/** The parts of a URL as Go's parser tells them, which takes relative ones too; or its complaint. */
+function parseGoUrl(text: string): GoUrl | string {
+  if (/[\u0000-\u001f\u007f]/.test(text)) return "net/url: invalid control character in URL";
+  const [beforeFragment = "", fragment = ""] = divided(text, "#");
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(beforeFragment)?.[1] ?? "";
+  if (!scheme && beforeFragment.startsWith(":")) return "missing protocol scheme";
+  const [rest = "", query = ""] = divided(beforeFragment.slice(scheme ? scheme.length + 1 : 0), "?");
+  if (!scheme && /^[^/]*:/.test(rest)) return "first path segment in URL cannot contain colon";
+  if (!rest.startsWith("//")) return { scheme: scheme.toLowerCase(), user: "", host: "", query, fragment };
+  const authority = rest.slice(2).split("/")[0]!;
+  const at = authority.lastIndexOf("@");
+  const host = authority.slice(at + 1);
+  const odd = /[ "<>\\^`{|}]/.exec(host)?.[0];
+  if (odd) return `invalid character ${JSON.stringify(odd)} in host name`;
+  const port = /:([^:\]]*)$/.exec(host)?.[1];
+  if (port !== undefined && !/^\d*$/.test(port)) return `invalid port ${JSON.stringify(`:${port}`)} after host`;
+  return { scheme: scheme.toLowerCase(), user: authority.slice(0, Math.max(at, 0)), host, query, fragment };
+}
+
+/** What stands before and after the first `mark`. */
+function divided(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** `bundle` is base64 of PEM. */
