@@ -1,7 +1,7 @@
 /** Tokens of ServiceAccounts, held against what they are bound to: who comes in, and what a TokenReview says of those that do not. */
 import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
+import { Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
 import type { Clock } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
@@ -111,6 +111,22 @@ test("a token goes with what it is bound to", async () => {
   later = 0;
   await api.client.patch(Pods, ref, { type: "merge", body: { metadata: { finalizers: null } } });
   await expect.poll(() => reviewOf(token)).toBe("[invalid bearer token, service account token has been invalidated]");
+});
+
+test("a token for a node goes with the node, one for a Secret with the Secret", async () => {
+  const node = await api.client.create(Nodes, { metadata: { name: "one" }, spec: {} } as never);
+  const secret = await api.client.create(Secrets, { metadata: { name: "tied", namespace: "default" } } as never);
+  const toNode = issue({ boundObject: { kind: "Node", name: "one", uid: node.metadata.uid } });
+  const toSecret = issue({ boundObject: { kind: "Secret", name: "tied", uid: secret.metadata.uid } });
+  const other = issue({ boundObject: { kind: "Secret", name: "tied", uid: "another" } });
+  expect([await reviewOf(toNode), await reviewOf(toSecret)]).toEqual([me, me]);
+  expect(await reviewOf(other)).toBe(
+    `[invalid bearer token, secret UID (${secret.metadata.uid}) does not match service account secret ref claim (another)]`,
+  );
+  await api.client.delete(Nodes, { name: "one" });
+  await api.client.delete(Secrets, { name: "tied", namespace: "default" });
+  const gone = "[invalid bearer token, service account token has been invalidated]";
+  expect([await reviewOf(toNode), await reviewOf(toSecret)]).toEqual([gone, gone]);
 });
 
 test("a Secret's token is what the Secret holds; its use is noted, and a mark ends it", async () => {

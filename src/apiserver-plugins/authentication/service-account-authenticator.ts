@@ -80,8 +80,8 @@ async function whatIsGone(
   if (!found || isGone(found)) return "service account token has been invalidated";
   if (verified.isLegacy) return secretProblem(found as unknown as DeepReadonly<Secret>, subject, token, options);
   if (found.metadata.uid === uid) return undefined;
-  const what = kind === "Secret" ? "service account secret" : `service account ${kind.toLowerCase()}`;
-  return `${kind.toLowerCase()} UID (${found.metadata.uid}) does not match ${what} ref claim (${uid})`;
+  const what = kind.toLowerCase();
+  return `${what} UID (${found.metadata.uid}) does not match service account ${what} ref claim (${uid})`;
 }
 
 /** A token of the first sort is what its Secret holds, until the cleaner marks it. Its use is noted once a day. */
