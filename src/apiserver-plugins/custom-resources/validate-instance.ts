@@ -109,8 +109,9 @@ function read(object: object, path: string): { value?: unknown; problem?: string
   let value: unknown = object;
   const steps = path.replace(/^\./, "").split(".");
   for (const [i, step] of steps.entries()) {
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      return { problem: typeProblem(`.${steps.slice(0, i + 1).join(".")}`, value, "map[string]interface {}") };
+    if (value === null) return {};
+    if (typeof value !== "object" || Array.isArray(value))
+      return { problem: typeProblem(`.${steps.slice(0, i + 1).join(".")}`, value, "map[string]interface{}") };
     value = (value as Record<string, unknown>)[step];
     if (value === undefined) return {};
   }
