@@ -164,6 +164,7 @@ disabled_plugins = [${[...unused, "tracing.processor.v1.otlp"].map((name) => `"i
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   enable_unprivileged_ports = true
   enable_unprivileged_icmp = true
   [${section}.cni]
