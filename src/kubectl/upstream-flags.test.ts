@@ -1,4 +1,4 @@
-/** Every flag of every verb: upstream-flags.txt holds those of kubectl 1.32, a verb a line, `name/letter` where a flag has one. */
+/** Every flag of every verb: upstream-flags.txt holds those of kubectl 1.32 (and of 1.34 --cpu and --memory of autoscale), a verb a line, `name/letter` where a flag has one. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Command, CommandGroup } from "./command.ts";

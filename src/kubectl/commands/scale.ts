@@ -1,4 +1,6 @@
 /** `kubectl scale` and `kubectl autoscale`. */
+
+import { canonicalQuantity, quantityProblem, quantityValue } from "../../apimachinery/quantity.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
@@ -64,14 +66,19 @@ export const scale: Command = {
 
 export const autoscale: Command = {
   summary: "Auto-scale a deployment, replica set, stateful set, or replication controller",
-  usage: "(-f FILENAME | TYPE NAME | TYPE/NAME) [--min=MINPODS] --max=MAXPODS [--cpu-percent=CPU] [flags]",
-  examples: ["autoscale deployment web --min=2 --max=10 --cpu-percent=80"],
+  usage: "(-f FILENAME | TYPE NAME | TYPE/NAME) [--min=MINPODS] --max=MAXPODS [--cpu=CPU] [--memory=MEMORY] [flags]",
+  examples: [
+    "autoscale deployment web --min=2 --max=10 --cpu-percent=80",
+    "autoscale deployment web --max=10 --cpu=80% --memory=500Mi",
+  ],
   flags: [
     ...manifestFlags,
     ...writeFlags("kubectl-autoscale"),
     { name: "min", kind: "int", default: -1, help: "fewest pods" },
     { name: "max", kind: "int", default: -1, help: "most pods" },
     { name: "cpu-percent", kind: "int", default: -1, help: "the share of the request that pods should use" },
+    { name: "cpu", kind: "string", help: "what pods should use: 80% of the request, or 500m each" },
+    { name: "memory", kind: "string", help: "the same for memory: 80%, or 500Mi each" },
     { name: "name", kind: "string", help: "the autoscaler's name; by default that of what it scales" },
     saveConfigFlag,
   ],
@@ -83,19 +90,26 @@ export const autoscale: Command = {
     if (max < min) {
       throw new CommandError(`--max=MAXPODS must be larger or equal to --min=MINPODS, max: ${max}, min: ${min}`);
     }
+    const percent = flags.number("cpu-percent");
+    if (percent >= 0 && flags.has("cpu")) throw new CommandError("--cpu and --cpu-percent are mutually exclusive");
+    const wanted = [metricOf("cpu", flags.string("cpu"), "m"), metricOf("memory", flags.string("memory"), "Mi")];
+    const metrics = wanted.filter((metric) => metric !== undefined);
+    // What the first version has no words for.
+    const isNewer = metrics.length > 0;
+    if (isNewer && percent >= 0) metrics.unshift(metricOf("cpu", `${percent}%`, "m")!);
     const targets = await targetsOf(session, flags, args);
     for (const { target } of await fetchTargets(session, flags, targets)) {
       const { resource } = target;
-      const percent = flags.number("cpu-percent");
       const autoscaler: Unstructured = {
-        apiVersion: "autoscaling/v1",
+        apiVersion: isNewer ? "autoscaling/v2" : "autoscaling/v1",
         kind: "HorizontalPodAutoscaler",
         metadata: { name: flags.string("name") || target.name! },
         spec: {
           maxReplicas: max,
+          ...(isNewer ? { metrics } : {}),
           ...(min > 0 ? { minReplicas: min } : {}),
           scaleTargetRef: { apiVersion: apiVersionOf(resource), kind: resource.kind, name: target.name },
-          ...(percent >= 0 ? { targetCPUUtilizationPercentage: percent } : {}),
+          ...(percent >= 0 && !isNewer ? { targetCPUUtilizationPercentage: percent } : {}),
         },
       };
       await createObject(invocation, autoscaler, { done: "autoscaled", isTyped: true, remembersShown: false });
@@ -103,3 +117,20 @@ export const autoscale: Command = {
     return 0;
   },
 };
+
+/** `80%` of what is requested, or an amount; a bare number is in `unit`. */
+function metricOf(name: "cpu" | "memory", text: string, unit: string) {
+  if (text === "") return undefined;
+  const percent = /^(\d+)%$/.exec(text)?.[1];
+  const amount = /^\d+$/.test(text) ? `${text}${unit}` : text;
+  if (percent === undefined && (quantityProblem(amount) || amount.startsWith("-") || quantityValue(amount) <= 0)) {
+    throw new CommandError(
+      `invalid value for --${name}: ${JSON.stringify(text)}; it is a percentage, such as 80%, or a quantity, such as ${name === "cpu" ? "500m" : "500Mi"}`,
+    );
+  }
+  const target =
+    percent === undefined
+      ? { averageValue: canonicalQuantity(amount), type: "AverageValue" }
+      : { averageUtilization: Number(percent), type: "Utilization" };
+  return { resource: { name, target }, type: "Resource" };
+}
