@@ -545,7 +545,9 @@ class RunningKubelet {
 }
 
 function takesRoom({ stage, containers }: PodState): boolean {
-  return stage.kind === "active" || (stage.kind === "stopping" && containers.some(isAlive));
+  // Whoever deletes a pod by force makes room at once, as upstream; its containers are killed in the same moment.
+  if (stage.kind === "stopping") return stage.cause !== "vanished" && containers.some(isAlive);
+  return stage.kind === "active";
 }
 
 /** What of upstream's KubeletConfiguration means something here. */

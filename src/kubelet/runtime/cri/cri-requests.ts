@@ -177,6 +177,11 @@ function reasonOf({ state, reason, exit_code }: CriContainerStatus) {
   return exit_code === 0 ? "Completed" : "Error";
 }
 
+/** By SIGKILL, for a reason that the runtime has not told. */
+export function wasKilled({ state, exit_code, reason }: CriContainerStatus): boolean {
+  return state === containerState.exited && exit_code === 128 + 9 && reason !== "OOMKilled";
+}
+
 export function milliseconds(nanoseconds: number): number {
   return Math.floor(nanoseconds / 1_000_000);
 }

@@ -34,7 +34,16 @@ import { Cgroups, parseCgroupMounts } from "../oci/cgroups.ts";
 import { LogFollower } from "../oci/log-follower.ts";
 import { signalNumber } from "../oci/processes.ts";
 import { cri, sandboxState } from "./cri-api.ts";
-import { configOf, criContainer, criResources, criSandbox, milliseconds, pidOf, stateOf } from "./cri-requests.ts";
+import {
+  configOf,
+  criContainer,
+  criResources,
+  criSandbox,
+  milliseconds,
+  pidOf,
+  stateOf,
+  wasKilled,
+} from "./cri-requests.ts";
 import { type Dial, remoteCommand } from "./cri-streams.ts";
 import { followExits } from "./exit-news.ts";
 
@@ -64,6 +73,8 @@ interface Container {
 const answerMs = 120_000;
 /** As often as upstream's kubelet looks. */
 const longestAskMs = 1000;
+/** So long after an end by SIGKILL its reason is asked for again. */
+const killReasonMs = 100;
 
 export class CriRuntime implements ContainerRuntime {
   readonly makesNetworks = true;
@@ -510,10 +521,17 @@ export class CriRuntime implements ContainerRuntime {
     await this.#changed(id, true);
   }
 
+  #statusCall(id: ContainerId) {
+    return this.#channel.call(cri.containerStatus, { container_id: id, verbose: true }, { timeoutMs: answerMs });
+  }
+
   async #learn(id: ContainerId, made?: { sandbox: SandboxId; config: ContainerConfig }): Promise<void> {
-    const { status, info } = await this.#ask(
-      this.#channel.call(cri.containerStatus, { container_id: id, verbose: true }, { timeoutMs: answerMs }),
-    );
+    let { status, info } = await this.#ask(this.#statusCall(id));
+    if (status && wasKilled(status)) {
+      // containerd hears of a lack of memory beside the end, and now and then after it.
+      await sleep(this.#clock, killReasonMs, this.#closing.signal).catch(() => {});
+      ({ status, info } = await this.#ask(this.#statusCall(id)));
+    }
     if (!status) throw new RuntimeError("NotFound", `container "${id}" not found`);
     const known = this.#containers.get(id);
     const base = made ?? known?.status;
