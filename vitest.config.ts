@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 /** Unit tests stand beside the code; whole-cluster tests stand under test/ and come after them. */
 export default defineConfig({
   test: {
-    // Much of a test's time is waiting: two cores are enough for three.
-    maxWorkers: 3,
+    // Much of a test's time is waiting; two cores are enough for two.
+    maxWorkers: 2,
     projects: [
       {
         test: {

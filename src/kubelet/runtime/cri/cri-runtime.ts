@@ -66,6 +66,8 @@ interface Container {
   status: ContainerStatus;
   starting?: Promise<unknown>;
   wasAttached?: boolean;
+  /** By this kubelet: the reason of its end is known. */
+  wasStopped?: boolean;
   waiters: ((status: ContainerStatus) => void)[];
 }
 
@@ -73,7 +75,7 @@ interface Container {
 const answerMs = 120_000;
 /** As often as upstream's kubelet looks. */
 const longestAskMs = 1000;
-/** So long after an end by SIGKILL its reason is asked for again. */
+/** How often the reason of an end by SIGKILL is asked for again, ten times at most. */
 const killReasonMs = 100;
 
 export class CriRuntime implements ContainerRuntime {
@@ -244,8 +246,10 @@ export class CriRuntime implements ContainerRuntime {
   }
 
   async stopContainer(id: ContainerId, options: StopOptions): Promise<void> {
-    const { status } = this.#container(id);
+    const container = this.#container(id);
+    const { status } = container;
     if (status.state.kind === "exited") return;
+    container.wasStopped = true;
     const signal = options.signal ?? status.config.stopSignal;
     const { abort } = options;
     if (!signal || status.state.kind !== "running" || options.gracePeriodSeconds === 0) {
@@ -527,8 +531,9 @@ export class CriRuntime implements ContainerRuntime {
 
   async #learn(id: ContainerId, made?: { sandbox: SandboxId; config: ContainerConfig }): Promise<void> {
     let { status, info } = await this.#ask(this.#statusCall(id));
-    if (status && wasKilled(status)) {
-      // containerd hears of a lack of memory beside the end, and now and then after it.
+    // containerd hears of a lack of memory beside the end, and now and then after it.
+    for (let asked = 0; asked < 10 && status && wasKilled(status); asked++) {
+      if (this.#containers.get(id)?.wasStopped || this.#closing.signal.aborted) break;
       await sleep(this.#clock, killReasonMs, this.#closing.signal).catch(() => {});
       ({ status, info } = await this.#ask(this.#statusCall(id)));
     }
