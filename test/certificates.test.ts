@@ -82,6 +82,30 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     startedBy = await pid();
   });
 
+  /** The authority's certificate as it would be, had it been made so long ago. */
+  const agedAuthority = async (
+    pair: { certificatePem: string; privateKeyPem: string },
+    ageMs: number,
+    leftMs: number,
+  ): Promise<string> => {
+    const library = await x509();
+    const former = new library.X509Certificate(pair.certificatePem);
+    const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+    const der = Buffer.from(pair.privateKeyPem.replace(/-----[^-]+-----/g, ""), "base64");
+    const next = await library.X509CertificateGenerator.create({
+      serialNumber: "42",
+      subject: former.subject,
+      issuer: former.subject,
+      notBefore: new Date(Date.now() - ageMs),
+      notAfter: new Date(Date.now() + leftMs),
+      signingKey: await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]),
+      publicKey: former.publicKey,
+      signingAlgorithm: algorithm,
+      extensions: former.extensions,
+    });
+    return next.toString("pem");
+  };
+
   const requestFor = async (subject: string): Promise<string> => {
     const { Pkcs10CertificateRequestGenerator } = await x509();
     const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
@@ -228,7 +252,7 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
       );
     expect(await asEve("/api/v1/secrets")).toBe("200");
     const process = await pid();
-    await cluster.pinnace("certs", "rotate-ca");
+    await cluster.pinnace("certs", "rotate-ca", "--revoke");
     await eventually(
       () => asEve("/api/v1/secrets"),
       (code) => expect(code).toBe("403"),
@@ -252,6 +276,48 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     expect(await cluster.pinnace("certs", "check-expiration")).toMatch(/^apiserver +\d{4}-.*s$/m);
     expect(await pid()).toBe(process);
   }, 60_000);
+
+  test("has its authority itself replaced before its end, and who was let in stays so until the former one is forgotten", async () => {
+    const old = stored();
+    const dave = await clientCertificate(old.ca, "dave", "system:masters");
+    writeFileSync(home("dave.crt"), dave.certificatePem);
+    writeFileSync(home("dave.key"), dave.privateKeyPem, { mode: 0o600 });
+    // Whoever knows the former authority alone, as programs that read their kubeconfig once.
+    writeFileSync(home("old-ca.crt"), old.ca.certificatePem);
+    const asDave = () =>
+      cluster
+        .host(
+          "curl",
+          ...["-s", "--cacert", home("old-ca.crt"), "-o", "/dev/null", "-w", "%{http_code}"],
+          ...["--cert", home("dave.crt"), "--key", home("dave.key"), new URL("/api/v1/secrets", server).href],
+        )
+        .catch((error: Error) => error.message);
+    expect(await asDave()).toBe("200");
+    // The same authority and key, nine tenths of whose time are over.
+    const ca = { ...old.ca, certificatePem: await agedAuthority(old.ca, 9 * 3_600_000, 3_600_000) };
+    writeFileSync(home("pki", "pki.json"), JSON.stringify({ ...old, ca }), { mode: 0o600 });
+    await eventually(
+      async () => new X509Certificate(stored().ca.certificatePem).subject,
+      (subject) => expect(subject).toMatch(/^CN=pinnace-.*@\d+$/),
+      60_000,
+    );
+    const published = () => kubectl`get configmap kube-root-ca.crt -o jsonpath={.data}`;
+    await eventually(published, (text) => {
+      const bundle = JSON.parse(text)["ca.crt"] as string;
+      expect(bundle.match(/BEGIN/g)).toHaveLength(2);
+      expect(bundle.startsWith(stored().ca.certificatePem.trim())).toBe(true);
+    });
+    const issuer = async () => (await served(server.hostname, Number(server.port))).issuer;
+    await eventually(issuer, (text) => expect(text).toMatch(/@\d+$/));
+    expect(await asDave()).toBe("200");
+    expect(await kubectl`get --raw /api/v1/nodes/n1/proxy/healthz`).toBe("ok");
+    expect(await cluster.pinnace("certs", "check-expiration")).toMatch(/^former ca +\d{4}-/m);
+    await cluster.pinnace("certs", "forget-former-ca");
+    await eventually(asDave, (code) => expect(code).not.toBe("200"));
+    await eventually(published, (text) => expect(JSON.parse(text)["ca.crt"].match(/BEGIN/g)).toHaveLength(1));
+    expect(await kubectl`get nodes -o name`).toBe("node/n1\n");
+    expect(await pid()).toBe(startedBy);
+  }, 120_000);
 
   test("takes up a new key for ServiceAccounts' tokens, and forgets the former one when told to", async () => {
     const reads = async (token: string) =>

@@ -177,6 +177,34 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     expect((await cluster.kubectlRaw(["exec", "there", "--", "hostname"])).stdout).toBe("there\n");
   });
 
+  test("it changes over when the cluster gets a new authority, and stays when the former one is forgotten", async () => {
+    const authority = () => {
+      const pki = JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki/pki.json"), "utf8"));
+      return new X509Certificate(pki.ca.certificatePem);
+    };
+    const own = () => new X509Certificate(readFileSync(join(home(), "joined/elsewhere/kubelet-client.pem")));
+    const former = authority();
+    expect(own().verify(former.publicKey)).toBe(true);
+    await cluster.pinnace("certs", "rotate-ca");
+    await eventually(
+      async () => own().verify(authority().publicKey),
+      (isRenewed) => expect(isRenewed).toBe(true),
+      30_000,
+    );
+    expect(own().verify(former.publicKey)).toBe(false);
+    await cluster.pinnace("certs", "forget-former-ca");
+    const kept = () => JSON.parse(readFileSync(join(home(), "joined/elsewhere/cluster.json"), "utf8")).ca as string;
+    await eventually(
+      async () => kept().match(/BEGIN/g),
+      (found) => expect(found).toHaveLength(1),
+    );
+    // Both ways: the node reads its pods, and the API server asks its kubelet.
+    await podOn("later", "elsewhere", "busybox");
+    await ready("later");
+    expect((await cluster.kubectlRaw(["exec", "later", "--", "hostname"])).stdout).toBe("later\n");
+    await cluster.kubectl`delete pod later --wait=false`;
+  }, 60_000);
+
   test("a wrong token, a wrong hash and no hash are refused, and nothing is left of the attempt", async () => {
     const [server = "", , token = "", , hash = ""] = await joinArguments();
     const attempt = (args: string[]) =>

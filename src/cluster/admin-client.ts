@@ -1,7 +1,7 @@
 /** The administrator's client of a running cluster, for commands: over HTTPS, as kubectl speaks to it. */
 import { systemClock } from "../base/node/system-clock.ts";
 import type { Client } from "../client/client.ts";
-import type { ClusterPki } from "./certificates.ts";
+import { authoritiesOf, type ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { pinnaceVersion } from "./version.ts";
 
@@ -14,7 +14,7 @@ export async function adminClient(
   const client = new HttpsClient({
     connection: {
       server: `https://${apiServer.address}:${apiServer.port}`,
-      ca: pki.ca.certificatePem,
+      ca: authoritiesOf(pki),
       certificate: pki.admin.certificatePem,
       key: pki.admin.privateKeyPem,
     },

@@ -1,5 +1,12 @@
 /** The cluster's certificate authority and what it signs (kubeadm's `certs` phase): P-256 keys, PEM in and out. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  webcrypto,
+  X509Certificate,
+} from "node:crypto";
 import { x509 } from "../base/node/x509.ts";
 import type { Random } from "../base/random.ts";
 
@@ -11,6 +18,8 @@ export interface KeyPair {
 /** Everything a control plane needs before it can answer. */
 export interface ClusterPki {
   ca: KeyPair;
+  /** Authorities before this one that still count, newest first. */
+  formerCas?: readonly FormerAuthority[];
   /** Serves HTTPS; also a client towards kubelets. */
   apiServer: KeyPair;
   /** Of `kubernetes-admin`, in group `system:masters`: what the user's kubeconfig holds. */
@@ -23,8 +32,17 @@ export interface ClusterPki {
   frontProxy?: FrontProxyPki;
 }
 
+/** An authority that was replaced: what it signed is good until it ends or is forgotten. */
+export interface FormerAuthority {
+  certificatePem: string;
+  /** Its successor's key under its own signature: whoever trusts the former alone trusts what the successor signed. */
+  crossPem: string;
+}
+
 export interface FrontProxyPki {
   caCertificatePem: string;
+  /** As those of the cluster's authority. */
+  formerCas?: readonly FormerAuthority[];
   /** Clusters of older versions did not keep it: their next front-proxy certificate comes from a new authority. */
   caPrivateKeyPem?: string;
   client: KeyPair;
@@ -47,6 +65,7 @@ export interface LeafOptions {
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const dayMs = 24 * 60 * 60 * 1000;
 export const defaultValidityMs = 365 * dayMs;
+export const defaultCaValidityMs = 3650 * dayMs;
 // A machine's clock may be a little ahead of its cluster's clients.
 export const clockSkewMs = 5 * 60 * 1000;
 
@@ -59,6 +78,8 @@ export interface PkiRequest {
   random: Random;
   /** How long leaves are valid. Default: a year. */
   validityMs?: number;
+  /** How long authorities are valid. Default: ten years. */
+  caValidityMs?: number;
   /** Those of another server of the same cluster: its authorities and keys are taken over, and only what serves HTTPS here is made. */
   shared?: ClusterPki;
 }
@@ -67,10 +88,10 @@ export interface PkiRequest {
 export async function createPki(request: PkiRequest): Promise<ClusterPki> {
   const { shared } = request;
   if (shared) return renewPki(shared, { ...request, leaves: ["apiServer"] });
-  const { clusterName, nowMs, random } = request;
-  const ca = await createAuthority(`pinnace-${clusterName}`, nowMs, random);
+  const { clusterName } = request;
+  const ca = await createAuthority(`pinnace-${clusterName}`, request);
   const [apiServer, admin, frontProxy] = await Promise.all([
-    issueApiServer(ca.keyPair, request),
+    issueApiServer({ ca: ca.keyPair }, request),
     issueAdmin(ca.keyPair, request),
     createFrontProxy(request),
   ]);
@@ -86,7 +107,7 @@ export interface PkiRenewal extends Omit<PkiRequest, "shared"> {
 export async function renewPki(pki: ClusterPki, renewal: PkiRenewal): Promise<ClusterPki> {
   const { leaves } = renewal;
   const [apiServer, admin, frontProxy] = await Promise.all([
-    leaves.includes("apiServer") ? issueApiServer(pki.ca, renewal) : pki.apiServer,
+    leaves.includes("apiServer") ? issueApiServer(pki, renewal) : pki.apiServer,
     leaves.includes("admin") ? issueAdmin(pki.ca, renewal) : pki.admin,
     leaves.includes("frontProxy") ? renewFrontProxy(pki.frontProxy, renewal) : pki.frontProxy,
   ]);
@@ -94,12 +115,78 @@ export async function renewPki(pki: ClusterPki, renewal: PkiRenewal): Promise<Cl
 }
 
 /**
- * A new authority for clients and servers, and what it signs: whoever holds a certificate of the old one is nobody from then on.
- * Tokens and what speaks for the front proxy stay.
+ * A new authority for clients and servers, and what it signs. What the former one signed counts on, and whoever knows the former one
+ * alone still believes the API server, so that everybody has time to change over. Tokens and what speaks for the front proxy stay.
  */
+export async function succeedAuthority(pki: ClusterPki, request: Omit<PkiRequest, "shared">): Promise<ClusterPki> {
+  const { keyPair, cross } = await createSuccessor(pki.ca, `pinnace-${request.clusterName}`, request);
+  const formerCas = [cross, ...stillGood(pki.formerCas, request.nowMs)];
+  return renewPki({ ...pki, ca: keyPair, formerCas }, { ...request, leaves: ["apiServer", "admin"] });
+}
+
+/** The same for the authority of the front proxy. */
+export async function succeedFrontProxy(pki: ClusterPki, request: Omit<PkiRequest, "shared">): Promise<ClusterPki> {
+  const { frontProxy } = pki;
+  if (!frontProxy?.caPrivateKeyPem) return { ...pki, frontProxy: await createFrontProxy(request) };
+  const former = { certificatePem: frontProxy.caCertificatePem, privateKeyPem: frontProxy.caPrivateKeyPem };
+  const { keyPair, cross } = await createSuccessor(former, `pinnace-${request.clusterName}-front-proxy`, request);
+  const next: FrontProxyPki = {
+    caCertificatePem: keyPair.certificatePem,
+    caPrivateKeyPem: keyPair.privateKeyPem,
+    formerCas: [cross, ...stillGood(frontProxy.formerCas, request.nowMs)],
+    client: frontProxy.client,
+  };
+  return { ...pki, frontProxy: await renewFrontProxy(next, request) };
+}
+
+/** Whoever holds a certificate of a former authority is nobody from then on. */
+export async function forgetFormerAuthorities(
+  { formerCas: _forgotten, ...pki }: ClusterPki,
+  request: Omit<PkiRequest, "shared">,
+): Promise<ClusterPki> {
+  const { formerCas: _alsoForgotten, ...frontProxy } = pki.frontProxy ?? ({} as FrontProxyPki);
+  const kept = pki.frontProxy ? { ...pki, frontProxy } : pki;
+  return renewPki(kept, { ...request, leaves: ["apiServer", "frontProxy"] });
+}
+
+/** A new authority at once: whoever holds a certificate of another is nobody from then on. */
 export async function replaceAuthority(pki: ClusterPki, request: Omit<PkiRequest, "shared">): Promise<ClusterPki> {
-  const ca = await createAuthority(`pinnace-${request.clusterName}`, request.nowMs, request.random);
-  return renewPki({ ...pki, ca: ca.keyPair }, { ...request, leaves: ["apiServer", "admin"] });
+  const next = await forgetFormerAuthorities(pki, request);
+  const ca = await createAuthority(successorName(`pinnace-${request.clusterName}`, request.nowMs), request);
+  return renewPki({ ...next, ca: ca.keyPair }, { ...request, leaves: ["apiServer", "admin"] });
+}
+
+/** PEM: every authority of clients and servers that counts, the one that signs first. */
+export function authoritiesOf({ ca, formerCas = [] }: Pick<ClusterPki, "ca" | "formerCas">): string {
+  return bundle([ca.certificatePem, ...formerCas.map(({ certificatePem }) => certificatePem)]);
+}
+
+/** The same of front proxies. Empty: there is none. */
+export function proxyAuthoritiesOf({ frontProxy }: Pick<ClusterPki, "frontProxy">): string {
+  if (!frontProxy) return "";
+  return bundle([
+    frontProxy.caCertificatePem,
+    ...(frontProxy.formerCas ?? []).map(({ certificatePem }) => certificatePem),
+  ]);
+}
+
+function bundle(pems: readonly string[]): string {
+  return pems.length === 1 ? pems[0]! : pems.map((pem) => `${pem.trimEnd()}\n`).join("");
+}
+
+function stillGood(formers: readonly FormerAuthority[] = [], nowMs: number): FormerAuthority[] {
+  return formers.filter(({ certificatePem }) => Date.parse(new X509Certificate(certificatePem).validTo) > nowMs);
+}
+
+/** Successors have names of their own: some who verify look for an issuer by its name alone. */
+function successorName(name: string, nowMs: number): string {
+  return `${name}@${Math.floor(nowMs / 1000)}`;
+}
+
+/** With what the leaf goes out: each authority that its holder's peer may know instead of the one that signed it. */
+function withChain(leaf: KeyPair, formers: readonly FormerAuthority[] = []): KeyPair {
+  if (formers.length === 0) return leaf;
+  return { ...leaf, certificatePem: bundle([leaf.certificatePem, ...formers.map(({ crossPem }) => crossPem)]) };
 }
 
 /** A new key for ServiceAccounts' tokens. Those that the old one signed count on, unless they are revoked. */
@@ -112,9 +199,13 @@ export function replaceTokenKey(pki: ClusterPki, { revoke }: { revoke: boolean }
   return { ...others, serviceAccountKeyPem: next, formerServiceAccountKeys: formerKeys };
 }
 
-function issueApiServer(ca: KeyPair, { dnsNames, ipAddresses, nowMs, random, validityMs }: PkiRenewal | PkiRequest) {
+async function issueApiServer(
+  { ca, formerCas }: Pick<ClusterPki, "ca" | "formerCas">,
+  { dnsNames, ipAddresses, nowMs, random, validityMs }: PkiRenewal | PkiRequest,
+): Promise<KeyPair> {
   const subject = { commonName: "kube-apiserver" };
-  return issueLeaf(ca, { subject, usage: "both", dnsNames, ipAddresses, ...given({ validityMs }) }, nowMs, random);
+  const options: LeafOptions = { subject, usage: "both", dnsNames, ipAddresses, ...given({ validityMs }) };
+  return withChain(await issueLeaf(ca, options, nowMs, random), formerCas);
 }
 
 function issueAdmin(ca: KeyPair, { nowMs, random, validityMs }: PkiRenewal | PkiRequest) {
@@ -122,8 +213,9 @@ function issueAdmin(ca: KeyPair, { nowMs, random, validityMs }: PkiRenewal | Pki
   return issueLeaf(ca, { subject, usage: "client", ...given({ validityMs }) }, nowMs, random);
 }
 
-async function createFrontProxy({ clusterName, nowMs, random, validityMs }: PkiRequest): Promise<FrontProxyPki> {
-  const { keyPair, issue } = await createAuthority(`pinnace-${clusterName}-front-proxy`, nowMs, random);
+async function createFrontProxy(request: PkiRequest): Promise<FrontProxyPki> {
+  const { clusterName, validityMs } = request;
+  const { keyPair, issue } = await createAuthority(`pinnace-${clusterName}-front-proxy`, request);
   const client = await issue({ ...frontProxyLeaf, ...given({ validityMs }) });
   return { caCertificatePem: keyPair.certificatePem, caPrivateKeyPem: keyPair.privateKeyPem, client };
 }
@@ -132,7 +224,8 @@ async function renewFrontProxy(standing: FrontProxyPki | undefined, request: Pki
   if (!standing?.caPrivateKeyPem) return createFrontProxy(request);
   const ca = { certificatePem: standing.caCertificatePem, privateKeyPem: standing.caPrivateKeyPem };
   const { nowMs, random, validityMs } = request;
-  return { ...standing, client: await issueLeaf(ca, { ...frontProxyLeaf, ...given({ validityMs }) }, nowMs, random) };
+  const leaf = await issueLeaf(ca, { ...frontProxyLeaf, ...given({ validityMs }) }, nowMs, random);
+  return { ...standing, client: withChain(leaf, standing.formerCas) };
 }
 
 const frontProxyLeaf = { subject: { commonName: "front-proxy-client" }, usage: "client" } as const;
@@ -150,7 +243,7 @@ export async function createServingPair(
   random: Random,
 ): Promise<KeyPair> {
   const commonName = names.dnsNames?.[0] ?? names.ipAddresses?.[0] ?? "node";
-  const authority = await createAuthority(`${commonName}-ca`, nowMs, random);
+  const authority = await createAuthority(`${commonName}-ca`, { nowMs, random });
   return authority.issue({ subject: { commonName }, usage: "server", ...names });
 }
 
@@ -159,14 +252,19 @@ export interface Authority {
   issue(options: LeafOptions): Promise<KeyPair>;
 }
 
-async function createAuthority(commonName: string, nowMs: number, random: Random): Promise<Authority> {
+type AuthorityRequest = Pick<PkiRequest, "nowMs" | "random" | "caValidityMs">;
+
+async function createAuthority(
+  commonName: string,
+  { nowMs, random, caValidityMs = defaultCaValidityMs }: AuthorityRequest,
+): Promise<Authority> {
   const library = await x509();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const certificate = await library.X509CertificateGenerator.createSelfSigned({
     serialNumber: serialNumber(random),
     name: `CN=${commonName}`,
     notBefore: new Date(nowMs - clockSkewMs),
-    notAfter: new Date(nowMs + 3650 * dayMs),
+    notAfter: new Date(nowMs + caValidityMs),
     signingAlgorithm: algorithm,
     keys: keys,
     extensions: [
@@ -187,7 +285,44 @@ async function createAuthority(commonName: string, nowMs: number, random: Random
   return { keyPair, issue: (options) => issueLeaf(keyPair, options, nowMs, random) };
 }
 
-/** Signs a new leaf with an existing authority. */
+/** A new authority, and its key under the former one's signature. */
+async function createSuccessor(
+  former: KeyPair,
+  name: string,
+  request: AuthorityRequest,
+): Promise<{ keyPair: KeyPair; cross: FormerAuthority }> {
+  const { nowMs, random } = request;
+  const { keyPair } = await createAuthority(successorName(name, nowMs), request);
+  const library = await x509();
+  const [issuer, next] = [former, keyPair].map(({ certificatePem }) => new library.X509Certificate(certificatePem)) as [
+    InstanceType<typeof library.X509Certificate>,
+    InstanceType<typeof library.X509Certificate>,
+  ];
+  const cross = await library.X509CertificateGenerator.create({
+    serialNumber: serialNumber(random),
+    subject: next.subject,
+    issuer: issuer.subject,
+    notBefore: next.notBefore,
+    notAfter: new Date(Math.min(issuer.notAfter.getTime(), next.notAfter.getTime())),
+    signingKey: await importPrivateKey(former.privateKeyPem),
+    publicKey: next.publicKey,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new library.BasicConstraintsExtension(true, undefined, true),
+      new library.KeyUsagesExtension(
+        library.KeyUsageFlags.keyCertSign |
+          library.KeyUsageFlags.digitalSignature |
+          library.KeyUsageFlags.keyEncipherment,
+        true,
+      ),
+      await library.SubjectKeyIdentifierExtension.create(next.publicKey),
+      await library.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return { keyPair, cross: { certificatePem: former.certificatePem, crossPem: cross.toString("pem") } };
+}
+
+/** Signs a new leaf with an existing authority; it ends with that one at the latest. */
 export async function issueLeaf(ca: KeyPair, options: LeafOptions, nowMs: number, random: Random): Promise<KeyPair> {
   const library = await x509();
   const issuer = new library.X509Certificate(ca.certificatePem);
@@ -208,7 +343,7 @@ export async function issueLeaf(ca: KeyPair, options: LeafOptions, nowMs: number
     subject: subjectText(options.subject),
     issuer: issuer.subject,
     notBefore: new Date(nowMs - clockSkewMs),
-    notAfter: new Date(nowMs + (options.validityMs ?? defaultValidityMs)),
+    notAfter: new Date(Math.min(nowMs + (options.validityMs ?? defaultValidityMs), issuer.notAfter.getTime())),
     signingKey: signingKey,
     publicKey: keys.publicKey,
     signingAlgorithm: algorithm,

@@ -305,11 +305,20 @@ Examples:
     });
   certs
     .command("rotate-ca")
-    .description("make a new authority: certificates of the old one are refused from then on")
+    .description("make a new authority; joined nodes change over to it, and certificates of the old one count on")
+    .option("--revoke", "refuse all certificates of the old one from then on: joined nodes must join again")
     .option(...name)
     .action(async (options) => {
       const { rotateAuthority } = await import("./commands/certs.ts");
-      await rotateAuthority({ ...named(options), print });
+      await rotateAuthority({ ...named(options), revoke: options.revoke === true, print });
+    });
+  certs
+    .command("forget-former-ca")
+    .description("refuse certificates of authorities that rotate-ca has replaced")
+    .option(...name)
+    .action(async (options) => {
+      const { forgetFormer } = await import("./commands/certs.ts");
+      await forgetFormer({ ...named(options), print });
     });
   certs
     .command("rotate-sa-key")

@@ -3,7 +3,7 @@ import { chownSync, mkdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type { Document } from "yaml";
-import type { ClusterPki } from "./certificates.ts";
+import { authoritiesOf, type ClusterPki } from "./certificates.ts";
 import { lockFile } from "./cluster-lock.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
 import { type ClusterPaths, readJson, writeAtomically } from "./state-folder.ts";
@@ -23,7 +23,7 @@ clusters:
 - name: ${name}
   cluster:
     server: https://${plan.apiServer.address}:${plan.apiServer.port}
-    certificate-authority-data: ${base64(pki.ca.certificatePem)}
+    certificate-authority-data: ${base64(authoritiesOf(pki))}
 users:
 - name: ${name}
   user:

@@ -39,7 +39,7 @@ import { SimulatedRuntime } from "../kubelet/runtime/simulated/simulated-runtime
 import { kubeletDoor } from "../kubelet/server/https-door.ts";
 import type { PolicyEnforcer } from "../network-policy/enforcer.ts";
 import { renewalDueMs, validityMsOf } from "./certificate-renewal.ts";
-import { issueLeaf } from "./certificates.ts";
+import { authoritiesOf, issueLeaf } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { writeKubeProxyConfig } from "./kube-proxy-config.ts";
 import { nodeNetnsPath } from "./network/lan.ts";
@@ -129,7 +129,7 @@ async function openDoor({ plan, node, keeper, clientOf, clock, random, log, sign
     routes: kubelet.routes,
     pods: kubelet.pods,
     client: clientOf("kubelet"),
-    clientCa: () => keeper.current.ca.certificatePem,
+    clientCa: () => authoritiesOf(keeper.current),
     clock,
     log: log.with({ component: "kubelet", node: node.name }),
     async certificate() {

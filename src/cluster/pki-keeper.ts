@@ -20,8 +20,9 @@ export class PkiKeeper {
     for (const follower of this.#followers) follower(pki, before);
   }
 
-  /** For whoever cannot ask each time. */
-  follow(follower: (pki: ClusterPki, before: ClusterPki) => void): void {
+  /** For whoever cannot ask each time. Returns what ends it. */
+  follow(follower: (pki: ClusterPki, before: ClusterPki) => void): () => void {
     this.#followers.add(follower);
+    return () => this.#followers.delete(follower);
   }
 }

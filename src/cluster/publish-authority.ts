@@ -4,8 +4,8 @@ import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import type { Client } from "../client/client.ts";
 import { clusterInfo } from "./joining/join-objects.ts";
 
-/** PEM in and out. */
-export async function publishAuthority(client: Client, next: string, before: string): Promise<void> {
+/** `next`: a bundle in PEM. */
+export async function publishAuthority(client: Client, next: string): Promise<void> {
   const base64 = (text: string) => Buffer.from(text).toString("base64");
   const [published, infos, secrets] = await Promise.all([
     client.list(ConfigMaps, { fieldSelector: "metadata.name=kube-root-ca.crt" }),
@@ -20,12 +20,19 @@ export async function publishAuthority(client: Client, next: string, before: str
     }
   };
   await Promise.all([
-    ...published.items.map(({ metadata }) => give(ConfigMaps, refTo(metadata), { "ca.crt": next })),
+    ...published.items
+      .filter(({ data }) => data?.["ca.crt"] !== next)
+      .map(({ metadata }) => give(ConfigMaps, refTo(metadata), { "ca.crt": next })),
     ...infos.items.map(({ metadata, data = {} }) => {
-      const kubeconfig = (data["kubeconfig"] ?? "").replace(base64(before), base64(next));
-      return give(ConfigMaps, refTo(metadata), { kubeconfig });
+      const kubeconfig = (data["kubeconfig"] ?? "").replace(
+        /certificate-authority-data: \S+/,
+        `certificate-authority-data: ${base64(next)}`,
+      );
+      return kubeconfig === data["kubeconfig"] ? undefined : give(ConfigMaps, refTo(metadata), { kubeconfig });
     }),
-    ...secrets.items.map(({ metadata }) => give(Secrets, refTo(metadata), { "ca.crt": base64(next) })),
+    ...secrets.items
+      .filter(({ data }) => data?.["ca.crt"] !== base64(next))
+      .map(({ metadata }) => give(Secrets, refTo(metadata), { "ca.crt": base64(next) })),
   ]);
 }
 

@@ -24,7 +24,7 @@ import { OciMachine } from "../kubelet/runtime/oci/machine.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import type { Store } from "../storage/store.ts";
 import { keepCertificatesFresh } from "./certificate-renewal.ts";
-import type { ClusterPki } from "./certificates.ts";
+import { authoritiesOf, type ClusterPki } from "./certificates.ts";
 import type { ClusterPlan, NodePlan } from "./config/cluster-config.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 
@@ -121,9 +121,9 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     });
     const control = await watch.until("the API server's own objects", starting);
     keeper.follow((pki, before) => {
-      const [next, old] = [pki.ca.certificatePem, before.ca.certificatePem];
-      if (next === old) return;
-      publishAuthority(control.clientOf("kube-controller-manager"), next, old).catch((error) =>
+      const next = authoritiesOf(pki);
+      if (next === authoritiesOf(before)) return;
+      publishAuthority(control.clientOf("kube-controller-manager"), next).catch((error) =>
         log.error("telling pods of the new authority failed", { error }),
       );
     });
@@ -212,6 +212,10 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     if (roles.has("controller-manager")) startIngress({ ...surroundings, plan, paths, keeper, clientOf, owner });
     await Promise.all(usable);
     await untilUsable(clientOf("pinnace"), options, watch);
+    // What another command replaced while no server ran.
+    void publishAuthority(control.clientOf("kube-controller-manager"), authoritiesOf(keeper.current)).catch((error) =>
+      log.error("telling pods of the authority failed", { error }),
+    );
     onProgress(plan.nodes.length > 0 ? `${plan.nodes.length} nodes ready` : "no nodes");
     const shutdownNodes = async () => {
       const { shutdown } = plan;
@@ -327,7 +331,7 @@ async function startControllers(
     controllerCatalog({
       discover,
       readForeign,
-      rootCa: () => keeper.current.ca.certificatePem,
+      rootCa: () => authoritiesOf(keeper.current),
       hasTrustBundles: registry.find("certificates.k8s.io", "v1beta1", "clustertrustbundles") !== undefined,
       clusterCIDR: plan.network.podCIDR,
       issueAccountToken: (subject, secret) => control.tokens.issueLegacy(subject, secret.name),

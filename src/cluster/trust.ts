@@ -8,7 +8,7 @@ import {
 import { TrustedAuthorities } from "../apiserver-plugins/authentication/trusted-authorities.ts";
 import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { extensionAuthentication } from "../apiserver-plugins/bootstrap/extension-authentication.ts";
-import type { ClusterPki } from "./certificates.ts";
+import { authoritiesOf, type ClusterPki, proxyAuthoritiesOf } from "./certificates.ts";
 import type { RequestHeaderConfig } from "./config/cluster-config.ts";
 import type { PkiKeeper } from "./pki-keeper.ts";
 
@@ -27,8 +27,8 @@ export async function followTrust(keeper: PkiKeeper, config: RequestHeaderConfig
   const clients = new TrustedAuthorities();
   const proxies = new TrustedAuthorities();
   const apply = (pki: ClusterPki) => {
-    clients.replace(pki.ca.certificatePem);
-    proxies.replace(pki.frontProxy?.caCertificatePem ?? "", furtherProxyCa);
+    clients.replace(authoritiesOf(pki));
+    proxies.replace(proxyAuthoritiesOf(pki), furtherProxyCa);
   };
   apply(keeper.current);
   keeper.follow(apply);
@@ -52,8 +52,8 @@ async function readAuthority(file: string): Promise<string> {
 }
 
 export function tlsOf(pki: ClusterPki, { furtherProxyCa }: Trust): ListenerTls {
-  const { apiServer, ca, frontProxy } = pki;
-  const authorities = [ca.certificatePem, frontProxy?.caCertificatePem, furtherProxyCa];
+  const { apiServer } = pki;
+  const authorities = [authoritiesOf(pki), proxyAuthoritiesOf(pki), furtherProxyCa];
   return {
     key: apiServer.privateKeyPem,
     cert: apiServer.certificatePem,
@@ -62,14 +62,11 @@ export function tlsOf(pki: ClusterPki, { furtherProxyCa }: Trust): ListenerTls {
 }
 
 export function isSameTrust(pki: ClusterPki, before: ClusterPki): boolean {
-  return (
-    pki.ca.certificatePem === before.ca.certificatePem &&
-    pki.frontProxy?.caCertificatePem === before.frontProxy?.caCertificatePem
-  );
+  return authoritiesOf(pki) === authoritiesOf(before) && proxyAuthoritiesOf(pki) === proxyAuthoritiesOf(before);
 }
 
 /** What tells aggregated servers the same. */
 export function trustObjects(pki: ClusterPki, { requestHeader, furtherProxyCa }: Trust): BootstrapObject[] {
-  const proxyCa = [pki.frontProxy?.caCertificatePem ?? "", furtherProxyCa].filter(Boolean).join("\n");
-  return extensionAuthentication(pki.ca.certificatePem, proxyCa, requestHeader);
+  const proxyCa = [proxyAuthoritiesOf(pki), furtherProxyCa].filter(Boolean).join("\n");
+  return extensionAuthentication(authoritiesOf(pki), proxyCa, requestHeader);
 }

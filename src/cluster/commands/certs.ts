@@ -2,12 +2,19 @@
 import { X509Certificate } from "node:crypto";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
-import { leavesOf, validityMsOf } from "../certificate-renewal.ts";
-import { type ClusterPki, renewPki, replaceAuthority, replaceTokenKey } from "../certificates.ts";
+import { leavesOf, pkiRequestOf } from "../certificate-renewal.ts";
+import {
+  type ClusterPki,
+  type FormerAuthority,
+  forgetFormerAuthorities,
+  renewPki,
+  replaceAuthority,
+  replaceTokenKey,
+  succeedAuthority,
+} from "../certificates.ts";
 import { lock } from "../cluster-lock.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
 import { refreshUserKubeconfigs, writeClusterKubeconfig } from "../kubeconfig.ts";
-import { servingNames } from "../serving-names.ts";
 import { type ClusterPaths, clusterPaths, readPki, readPlan, writePki } from "../state-folder.ts";
 import { defaultClusterName } from "./up.ts";
 
@@ -21,13 +28,15 @@ export function checkExpiration(options: WhichCluster): void {
   const rows = [
     ...leavesOf(pki).map(([name, pair]) => [words[name], pair.certificatePem] as const),
     ["ca", pki.ca.certificatePem] as const,
+    ...former("former ca", pki.formerCas),
     ...(pki.frontProxy ? [["front-proxy-ca", pki.frontProxy.caCertificatePem] as const] : []),
+    ...former("former front-proxy-ca", pki.frontProxy?.formerCas),
   ];
-  options.print(["CERTIFICATE".padEnd(20), "EXPIRES".padEnd(20), "RESIDUAL TIME"].join("   "));
+  options.print(["CERTIFICATE".padEnd(21), "EXPIRES".padEnd(20), "RESIDUAL TIME"].join("   "));
   for (const [name, pem] of rows) {
     const ends = new Date(new X509Certificate(pem).validTo);
     const left = residualTime(ends.getTime() - systemClock.now());
-    options.print([name.padEnd(20), ends.toISOString().replace(/\.\d+Z$/, "Z"), left].join("   "));
+    options.print([name.padEnd(21), ends.toISOString().replace(/\.\d+Z$/, "Z"), left].join("   "));
   }
 }
 
@@ -39,12 +48,32 @@ export async function renewCertificates(options: WhichCluster): Promise<void> {
   options.print("The certificates were renewed; a running server has taken them up.");
 }
 
-/** A new authority: every certificate of the old one is worth nothing from then on. */
-export async function rotateAuthority(options: WhichCluster): Promise<void> {
-  await exchange(options, replaceAuthority);
+function former(name: string, authorities: readonly FormerAuthority[] = []): (readonly [string, string])[] {
+  return authorities.map(({ certificatePem }) => [name, certificatePem]);
+}
+
+/**
+ * A new authority. What the former ones signed counts until they end or are forgotten, which gives joined nodes and users time to
+ * change over. `revoke`: every certificate of another authority is worth nothing from then on.
+ */
+export async function rotateAuthority({ revoke, ...options }: WhichCluster & { revoke: boolean }): Promise<void> {
+  await exchange(options, revoke ? replaceAuthority : succeedAuthority);
   options.print(
-    "The cluster has a new authority. Certificates of the old one are refused; kubeconfigs made by other means, and nodes that joined, need new ones.",
+    revoke
+      ? "The cluster has a new authority. Certificates of the old one are refused; kubeconfigs made by other means, and nodes that joined, need new ones."
+      : 'The cluster has a new authority, and joined nodes change over to it by themselves. Certificates of the old one count until "pinnace certs forget-former-ca".',
   );
+}
+
+/** The last step of changing over: whoever still shows a certificate of a former authority is refused. */
+export async function forgetFormer(options: WhichCluster): Promise<void> {
+  const { pki } = standing(options);
+  if (!pki.formerCas?.length && !pki.frontProxy?.formerCas?.length) {
+    options.print("There is no former authority.");
+    return;
+  }
+  await exchange(options, forgetFormerAuthorities);
+  options.print("Certificates of former authorities are refused from now on.");
 }
 
 /** A new key for the tokens of ServiceAccounts. `revoke`: those of former keys are refused from then on. */
@@ -66,9 +95,7 @@ async function exchange(
   try {
     const { plan, pki } = standing(options);
     const next = await make(pki, {
-      ...servingNames(plan),
-      clusterName: plan.name,
-      validityMs: validityMsOf(plan),
+      ...pkiRequestOf(plan),
       nowMs: systemClock.now(),
       random: systemRandom,
     });

@@ -2,6 +2,8 @@
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join as joinPath } from "node:path";
+import { ConfigMaps } from "../../api/resources.ts";
+import { StatusError } from "../../apimachinery/status-error.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { Links } from "../../base/node/links.ts";
 import { deleteNetns, listNetns, netnsPath } from "../../base/node/netns.ts";
@@ -14,7 +16,8 @@ import { GrpcChannel } from "../../kubelet/grpc/channel.ts";
 import { CriRuntime } from "../../kubelet/runtime/cri/cri-runtime.ts";
 import { openNft } from "../../nftables/nft.ts";
 import { type Discovered, discover } from "../joining/discovery.ts";
-import { joinedName, ownAddress, startJoinedNode } from "../joining/joined-node.ts";
+import { kubeletConfig } from "../joining/join-objects.ts";
+import { clientWith, joinedName, ownAddress, startJoinedNode } from "../joining/joined-node.ts";
 import {
   isValid,
   type NodeCredentials,
@@ -55,12 +58,10 @@ export async function joinCluster(options: JoinOptions): Promise<number> {
   const folder = nodeFolder(name);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const credentialsFile = joinPath(folder, "kubelet-client.pem");
-  const known = readJson<Discovered>(joinPath(folder, "cluster.json"));
-  const present = known && readCredentials(credentialsFile);
+  const clusterFile = joinPath(folder, "cluster.json");
   const { cluster, credentials } =
-    present && isValid(present, systemClock.now())
-      ? { cluster: known, credentials: present }
-      : await bootstrap(options, name, folder, credentialsFile, abort.signal);
+    (await standing(options, clusterFile, credentialsFile, abort.signal)) ??
+    (await bootstrap(options, name, clusterFile, credentialsFile, abort.signal));
   if (options.runtimeEndpoint) writeAtomically(endpointFile(folder), options.runtimeEndpoint, 0o600);
   const log = lineLogger(process.stderr, systemClock, (process.env["PINNACE_LOG"] as LogLevel | undefined) ?? "warn");
   const kubelet = await startJoinedNode({
@@ -69,6 +70,7 @@ export async function joinCluster(options: JoinOptions): Promise<number> {
     cluster,
     credentials,
     credentialsFile,
+    clusterFile,
     folder,
     imagesFolder: joinPath(pinnaceHome(), "images"),
     runtimeEndpoint: options.runtimeEndpoint,
@@ -85,10 +87,42 @@ export async function joinCluster(options: JoinOptions): Promise<number> {
   return 0;
 }
 
+/** What this machine has from its last time as this node. Undefined: nothing, or nothing that counts any more. */
+async function standing(
+  { token }: JoinOptions,
+  clusterFile: string,
+  credentialsFile: string,
+  signal: AbortSignal,
+): Promise<{ cluster: Discovered; credentials: NodeCredentials } | undefined> {
+  const cluster = readJson<Discovered>(clusterFile);
+  const credentials = cluster && readCredentials(credentialsFile);
+  if (!credentials || !isValid(credentials, systemClock.now())) return undefined;
+  const client = clientWith(cluster, credentials, systemClock);
+  try {
+    await client.get(ConfigMaps, kubeletConfig, { signal });
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    if (token) return undefined;
+    throw new Error(
+      `the cluster at ${cluster.server} has another authority than when this machine joined, and knows it no more: join again with what "pinnace token create" prints on the cluster's machine`,
+      { cause: error },
+    );
+  } finally {
+    client.close();
+  }
+  return { cluster, credentials };
+}
+
+/** One of the two does not know the other's authority. */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof StatusError) return error.code === 401 || error.code === 403;
+  return /certificate|UNABLE_TO_VERIFY/i.test(String((error as Error).message));
+}
+
 async function bootstrap(
   { server, token, hashes = [], allowUnknownAuthority = false }: JoinOptions,
   name: string,
-  folder: string,
+  clusterFile: string,
   credentialsFile: string,
   signal: AbortSignal,
 ): Promise<{ cluster: Discovered; credentials: NodeCredentials }> {
@@ -109,7 +143,7 @@ async function bootstrap(
   try {
     const credentials = await requestCredentials(client, name, { clock: systemClock, signal });
     writeCredentials(credentialsFile, credentials);
-    writeAtomically(joinPath(folder, "cluster.json"), JSON.stringify(cluster), 0o600);
+    writeAtomically(clusterFile, JSON.stringify(cluster), 0o600);
     return { cluster, credentials };
   } finally {
     client.close();

@@ -3,6 +3,7 @@ import { Secrets } from "../../api/resources.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { adminClient } from "../admin-client.ts";
+import { authoritiesOf } from "../certificates.ts";
 import type { ClusterPlan } from "../config/cluster-config.ts";
 import { describeToken, newToken, tokenSecret, tokenSecretName } from "../joining/bootstrap-token.ts";
 import { authorityHash } from "../joining/discovery.ts";
@@ -70,7 +71,7 @@ async function withCluster(
     throw new Error(`there is no cluster "${name}" on this machine; "pinnace up --name ${name}" makes one`);
   const { api, close } = await adminClient(plan, pki);
   try {
-    await work(plan, pki.ca.certificatePem, api);
+    await work(plan, authoritiesOf(pki), api);
   } finally {
     await close();
   }

@@ -7,7 +7,7 @@ import type { AdmissionSelection } from "../../apiserver-plugins/admission/catal
 import { sleep } from "../../base/clock.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
-import { validityMsOf } from "../certificate-renewal.ts";
+import { pkiRequestOf } from "../certificate-renewal.ts";
 import { type ClusterPki, createPki } from "../certificates.ts";
 import { claim, type Lock, lock, lockPlanning } from "../cluster-lock.ts";
 import type { ClusterConfig, ClusterPlan, NodeConfig, StoreConfig, StoreEngine } from "../config/cluster-config.ts";
@@ -15,7 +15,6 @@ import { planCluster, portsOf } from "../config/plan-cluster.ts";
 import { addContext, rememberUserKubeconfig, userKubeconfig, writeClusterKubeconfig } from "../kubeconfig.ts";
 import { readMachineFacts } from "../machine-facts.ts";
 import { checkPrerequisites, missing } from "../prerequisites.ts";
-import { servingNames } from "../serving-names.ts";
 import {
   type ClusterPaths,
   clusterPaths,
@@ -430,9 +429,7 @@ export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<C
   const shared = plan.certificates === undefined ? undefined : sharedAuthorities(plan.certificates);
   const pki = await createPki({
     ...(shared ? { shared } : {}),
-    clusterName: plan.name,
-    ...servingNames(plan),
-    validityMs: validityMsOf(plan),
+    ...pkiRequestOf(plan),
     nowMs: systemClock.now(),
     random: systemRandom,
   });

@@ -46,6 +46,8 @@ export interface ClusterConfig {
   certificates?: string;
   /** How long the cluster's own certificates are valid: a Go duration. They are renewed before. Default: 8760h. */
   certificateValidityPeriod?: string;
+  /** How long the cluster's authorities are valid; they are replaced before, too. Default: 87600h. */
+  caCertificateValidityPeriod?: string;
 }
 
 /** The part of a KubeletConfiguration that is heeded. Durations as Go writes them. */
@@ -230,6 +232,8 @@ export interface ClusterPlan extends FeatureSwitches {
   certificates?: string;
   /** Absent: a year. */
   certificateValiditySeconds?: number;
+  /** Absent: ten years. */
+  caCertificateValiditySeconds?: number;
 }
 
 export interface NodePlan {

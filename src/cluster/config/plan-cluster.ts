@@ -88,6 +88,9 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     ...(config.certificateValidityPeriod
       ? { certificateValiditySeconds: Number(parseDuration(config.certificateValidityPeriod)! / 1_000_000_000n) }
       : {}),
+    ...(config.caCertificateValidityPeriod
+      ? { caCertificateValiditySeconds: Number(parseDuration(config.caCertificateValidityPeriod)! / 1_000_000_000n) }
+      : {}),
     images: {
       mirrors: config.images?.mirrors ?? {},
       registries: config.images?.registries ?? {},

@@ -7,13 +7,19 @@ import { createHash, createHmac, timingSafeEqual, X509Certificate } from "node:c
 import { request } from "node:https";
 import { json } from "node:stream/consumers";
 import { parseYaml } from "../../apimachinery/serializer/yaml.ts";
+import { certificatePem, pemBlocks } from "../../base/node/pem.ts";
 import { type BootstrapToken, parseToken } from "./bootstrap-token.ts";
 
 export interface Discovered {
   /** `https://host:port`. */
   server: string;
-  /** PEM. */
+  /** PEM; the one that signs first, then those that it replaced and that still count. */
   ca: string;
+}
+
+/** Each certificate of a bundle, in PEM. */
+export function authoritiesIn(bundle: string): string[] {
+  return pemBlocks(bundle).flatMap(({ type, der }) => (type === "CERTIFICATE" ? [certificatePem(der)] : []));
 }
 
 /** `sha256:` and the hash of the authority's public key, as kubeadm prints it. */
@@ -42,7 +48,9 @@ export async function discover(
       "the cluster-info of this server is not signed with this token: it is another cluster, or somebody is between",
     );
   const cluster = clusterOf(kubeconfig);
-  if (hashes.length > 0 && !hashes.includes(authorityHash(cluster.ca)))
+  // While authorities change there are two: any that the hash names proves that the token was not guessed.
+  const authorities = authoritiesIn(cluster.ca);
+  if (hashes.length > 0 && !authorities.some((authority) => hashes.includes(authorityHash(authority))))
     throw new Error(
       `the cluster's authority has the hash ${authorityHash(cluster.ca)}, and not one of ${hashes.join(", ")}`,
     );
@@ -88,7 +96,7 @@ export function isSigned(content: string, signature: string, { id, secret }: Boo
   return found.length === wanted.length && timingSafeEqual(found, wanted);
 }
 
-function clusterOf(kubeconfig: string): Discovered {
+export function clusterOf(kubeconfig: string): Discovered {
   const { value } = parseYaml(kubeconfig);
   const { cluster } = (value as { clusters?: { cluster?: Record<string, string> }[] }).clusters?.[0] ?? {};
   const [server, ca] = [cluster?.["server"], cluster?.["certificate-authority-data"]];

@@ -23,9 +23,14 @@ export async function writeJoinObjects(client: Client, plan: ClusterPlan, ca: st
       roleRef: { apiGroup: rbac, kind: "ClusterRole", name: role },
       subjects,
     });
-  const readable = async (name: string, object: { name: string; namespace: string }, ...subjects: Subject[]) => {
+  const readable = async (
+    name: string,
+    object: { name: string; namespace: string },
+    subjects: Subject[],
+    verbs = ["get"],
+  ) => {
     const metadata = { name, namespace: object.namespace };
-    const rules = [{ apiGroups: [""], resources: ["configmaps"], resourceNames: [object.name], verbs: ["get"] }];
+    const rules = [{ apiGroups: [""], resources: ["configmaps"], resourceNames: [object.name], verbs }];
     await ensureObject(client, Roles, { metadata, rules } as Role);
     const roleRef = { apiGroup: rbac, kind: "Role", name };
     await ensureObject(client, RoleBindings, { metadata, roleRef, subjects } as RoleBinding);
@@ -56,12 +61,12 @@ export async function writeJoinObjects(client: Client, plan: ClusterPlan, ca: st
     }),
     // A joined node's proxy runs in its kubelet's process, as its kubelet's user.
     clusterBinding("pinnace:node-proxier", "system:node-proxier", nodes),
-    readable("kubeadm:bootstrap-signer-clusterinfo", clusterInfo, {
-      apiGroup: rbac,
-      kind: "User",
-      name: "system:anonymous",
-    }),
-    readable("kubeadm:kubelet-config", kubeletConfig, nodes, joiners),
+    readable("kubeadm:bootstrap-signer-clusterinfo", clusterInfo, [
+      { apiGroup: rbac, kind: "User", name: "system:anonymous" },
+    ]),
+    // Joined nodes see there when the cluster changes its authority.
+    readable("pinnace:cluster-info", clusterInfo, [nodes], ["get", "list", "watch"]),
+    readable("kubeadm:kubelet-config", kubeletConfig, [nodes, joiners]),
     ensureObject(client, ConfigMaps, { metadata: kubeletConfig, data: { kubelet: kubeletText(plan) } }),
     ensureObject(client, ConfigMaps, { metadata: clusterInfo, data: { kubeconfig: kubeconfigText(ca, server) } }),
   ]);

@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { ConfigMaps, Nodes } from "../../api/resources.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
-import { sleep } from "../../base/clock.ts";
+import { type Clock, sleep } from "../../base/clock.ts";
 import { addressAt, cidr, formatIp } from "../../base/ip.ts";
 import { type LinkChange, Links, macOf } from "../../base/node/links.ts";
 import { mountsBelow, mountTmpfs } from "../../base/node/mounts.ts";
@@ -35,11 +35,13 @@ import { createServingPair } from "../certificates.ts";
 import { openImageStore } from "../image-store.ts";
 import { followNodeRoutes } from "../network/node-routes.ts";
 import { podBridge, restate } from "../network/plan-lan.ts";
+import { writeAtomically } from "../state-folder.ts";
 import type { Surroundings } from "../surroundings.ts";
 import { clusterCgroup } from "../teardown.ts";
 import { kubernetesVersion, pinnaceVersion } from "../version.ts";
 import type { Discovered } from "./discovery.ts";
 import { kubeletConfig, parseKubeletText } from "./join-objects.ts";
+import { followAuthorities, KnownAuthorities } from "./known-authorities.ts";
 import { type NodeCredentials, rotateCredentials } from "./node-credentials.ts";
 
 export interface JoinedNodeOptions extends Surroundings {
@@ -49,6 +51,8 @@ export interface JoinedNodeOptions extends Surroundings {
   cluster: Discovered;
   credentials: NodeCredentials;
   credentialsFile: string;
+  /** Where it keeps what it knows of its cluster. */
+  clusterFile: string;
   /** The node's own folder. */
   folder: string;
   /** Images of the built-in runtime. */
@@ -67,9 +71,24 @@ export function joinedName(node: string): string {
 
 /** Resolves when the node is Ready. Its kubelet ends with the signal; containers run on. */
 export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubelet> {
-  const { name, address, cluster, clock, random, log, signal, folder } = options;
-  const api = new RenewedClient((credentials) => clientWith(options, credentials), options.credentials);
+  const { name, address, clock, random, log, signal, folder } = options;
+  const authorities = new KnownAuthorities(options.cluster);
+  let credentials = options.credentials;
+  const connect = () => clientWith(authorities.cluster, credentials, clock);
+  const api = new RenewedClient(connect());
   const client = api.client;
+  void followAuthorities({
+    clock,
+    random,
+    log,
+    signal,
+    client,
+    known: authorities,
+    keep(cluster) {
+      writeAtomically(options.clusterFile, JSON.stringify(cluster), 0o600);
+    },
+    onChanged: () => api.renew(connect()),
+  });
   void rotateCredentials({
     current: options.credentials,
     file: options.credentialsFile,
@@ -79,7 +98,11 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     random,
     log,
     signal,
-    onRenewed: (credentials) => api.renew(credentials),
+    authorities,
+    onRenewed(renewed) {
+      credentials = renewed;
+      api.renew(connect());
+    },
   });
   const { data = {} } = await client.get(ConfigMaps, kubeletConfig, { signal });
   const network = parseKubeletText(data["kubelet"] ?? "");
@@ -145,7 +168,7 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     routes: kubelet.routes,
     pods: kubelet.pods,
     client,
-    clientCa: () => cluster.ca,
+    clientCa: () => authorities.cluster.ca,
     clock,
     log: log.with({ component: "kubelet" }),
     // Signed by itself, as kubeadm's kubelets have it: the API server does not ask by whom.
@@ -246,9 +269,11 @@ async function buildPodBridge(podCIDR: string, clusterCIDR: string): Promise<voi
   nft.close();
 }
 
-function clientWith(
-  { cluster, clock }: JoinedNodeOptions,
+/** For whoever speaks as the node. */
+export function clientWith(
+  cluster: Discovered,
   { certificatePem, privateKeyPem }: NodeCredentials,
+  clock: Clock,
 ): HttpsClient {
   return new HttpsClient({
     connection: { server: cluster.server, ca: cluster.ca, certificate: certificatePem, key: privateKeyPem },
@@ -267,12 +292,10 @@ export function ownAddress(): string | undefined {
 /** A client that goes on with new credentials; what is under way ends with the old ones. */
 class RenewedClient {
   readonly client: Client;
-  readonly #make: (credentials: NodeCredentials) => HttpsClient;
   #current: HttpsClient;
 
-  constructor(make: (credentials: NodeCredentials) => HttpsClient, credentials: NodeCredentials) {
-    this.#make = make;
-    this.#current = make(credentials);
+  constructor(first: HttpsClient) {
+    this.#current = first;
     const current = () => this.#current;
     this.client = {
       get: (resource, ref, options) => current().get(resource, ref, options),
@@ -289,7 +312,7 @@ class RenewedClient {
     };
   }
 
-  renew(credentials: NodeCredentials): void {
-    this.#current = this.#make(credentials);
+  renew(next: HttpsClient): void {
+    this.#current = next;
   }
 }

@@ -13,6 +13,7 @@ import { createCertificateRequest } from "../../base/node/certificate-request.ts
 import type { Random } from "../../base/random.ts";
 import type { Client } from "../../client/client.ts";
 import { writeAtomically } from "../state-folder.ts";
+import type { KnownAuthorities } from "./known-authorities.ts";
 
 export interface NodeCredentials {
   certificatePem: string;
@@ -100,18 +101,22 @@ export interface RotationOptions {
   random: Random;
   log: Logger;
   signal: AbortSignal;
+  /** Who signs now: what another one signed is renewed at once. */
+  authorities: KnownAuthorities;
   onRenewed(credentials: NodeCredentials): void;
 }
 
 /** Renews until the signal fires. Never rejects: what fails is tried again. */
 export async function rotateCredentials(options: RotationOptions): Promise<void> {
-  const { clock, random, log, signal, client, nodeName, file, onRenewed } = options;
+  const { clock, random, log, signal, client, nodeName, file, authorities, onRenewed } = options;
   let { current } = options;
   for (let failures = 0; !signal.aborted; ) {
-    const waitMs = failures > 0 ? backoffDelayMs(retry, failures) : renewalAtMs(current, random) - clock.now();
+    const dueMs = authorities.hasSigned(current.certificatePem) ? renewalAtMs(current, random) : clock.now();
+    const waitMs = failures > 0 ? backoffDelayMs(retry, failures) : dueMs - clock.now();
+    const early = AbortSignal.any([signal, authorities.changed]);
     // Timers hold no more than 24 days.
-    await sleep(clock, Math.min(Math.max(0, waitMs), longestSleepMs), signal).catch(() => {});
-    if (signal.aborted || waitMs > longestSleepMs) continue;
+    await sleep(clock, Math.min(Math.max(0, waitMs), longestSleepMs), early).catch(() => {});
+    if (early.aborted || waitMs > longestSleepMs) continue;
     try {
       current = await requestCredentials(client, nodeName, { clock, signal });
       writeCredentials(file, current);

@@ -4,6 +4,7 @@
  * renewed when the first one comes after its time for that.
  */
 
+import { X509Certificate } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import { createServer, type Server, type Socket } from "node:net";
@@ -15,6 +16,7 @@ import { badRequestError, StatusError } from "../../apimachinery/status-error.ts
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import { modernTls } from "../../base/node/modern-tls.ts";
+import { pemBlocks } from "../../base/node/pem.ts";
 import type { Client } from "../../client/client.ts";
 import type { PodApi } from "../pod-api.ts";
 import { refuseUpgrade } from "../streaming/upgrade.ts";
@@ -200,9 +202,9 @@ function subresourcesOf(path: string): string[] {
   return ["proxy"];
 }
 
-async function userOf({ client }: KubeletDoorOptions, request: IncomingMessage): Promise<User | undefined> {
+async function userOf({ client, clientCa }: KubeletDoorOptions, request: IncomingMessage): Promise<User | undefined> {
   const socket = request.socket as TLSSocket;
-  if (socket.authorized) {
+  if (socket.authorized && isStillVouchedFor(socket, clientCa())) {
     const subject = socket.getPeerCertificate().subject as unknown as Record<string, string | string[] | undefined>;
     const [name] = listOf(subject["CN"]);
     if (name) return { name, groups: [...listOf(subject["O"]), "system:authenticated"] };
@@ -213,6 +215,22 @@ async function userOf({ client }: KubeletDoorOptions, request: IncomingMessage):
   const user = status?.user;
   return status?.authenticated && user?.username ? { name: user.username, groups: user.groups ?? [] } : undefined;
 }
+
+/** Authorities may have changed since the handshake. */
+function isStillVouchedFor(socket: TLSSocket, bundle: string): boolean {
+  const before = vouchedBy.get(socket);
+  if (before === undefined) vouchedBy.set(socket, bundle);
+  if (before === undefined || before === bundle) return true;
+  const certificate = socket.getPeerX509Certificate();
+  const isVouchedFor = pemBlocks(bundle).some(({ der }) => {
+    const authority = new X509Certificate(der);
+    return certificate?.checkIssued(authority) && certificate.verify(authority.publicKey);
+  });
+  if (isVouchedFor) vouchedBy.set(socket, bundle);
+  return isVouchedFor;
+}
+
+const vouchedBy = new WeakMap<TLSSocket, string>();
 
 function listOf(value: string | string[] | undefined): string[] {
   return value === undefined ? [] : Array.isArray(value) ? value : [value];
