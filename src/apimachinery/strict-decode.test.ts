@@ -145,7 +145,7 @@ describe("numbers and wrong types", () => {
       ),
     ]);
     const surge = (literal: string) => refusal(`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":${literal}}}}}`);
-    expect(["1", "\"1.0\"", "1.0"].map(surge)).toEqual([
+    expect(["1", '"1.0"', "1.0"].map(surge)).toEqual([
       "taken",
       "taken",
       "json: cannot unmarshal number 1.0 into Go value of type int32",

@@ -113,8 +113,7 @@ function compileStruct(type: TypeSchema): Walk {
   const lost = type.byName.has("metadata") ? [] : unstoredLists(type);
   const emptyBecomesNull = names.map((name) => lost.includes(name));
   return (input, context) => {
-    if (!isObject(input))
-      return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
+    if (!isObject(input)) return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
     context.enter();
     const source = input as Record<string, unknown>;
     const object: Record<string, unknown> = {};
@@ -215,8 +214,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
     case "either": {
       const struct = compileValue(value.struct, place, goType);
       const or = compileValue(value.or, place, goTypeOf(value.or));
-      return (input, context) =>
-        isObject(input) ? struct(input, context) : or(input, context);
+      return (input, context) => (isObject(input) ? struct(input, context) : or(input, context));
     }
   }
 }
@@ -237,8 +235,7 @@ function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
     case "duration":
       return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
     case "double":
-      return (input, context) =>
-        Number.isFinite(numberOf(input)) ? input : context.mismatch(input, place, goType);
+      return (input, context) => (Number.isFinite(numberOf(input)) ? input : context.mismatch(input, place, goType));
     case "int32":
       return (input, context) => {
         context.hasIntegers = true;
