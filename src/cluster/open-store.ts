@@ -1,6 +1,7 @@
 /** Opens a cluster's store: the engine that its plan names, behind the seals that it asks for. What few ask for is loaded for them. */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
+import { systemAuthorities } from "../client/authorities.ts";
 import type { EtcdStore } from "../storage/etcd/etcd-store.ts";
 import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import { MemoryStore } from "../storage/memory.ts";
@@ -40,7 +41,7 @@ export async function openEtcd(
 ): Promise<EtcdStore> {
   const read = (file: string | undefined) => (file ? readFile(file, "utf8") : undefined);
   const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
-  const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const tls = { ca: ca ?? systemAuthorities(), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
   const { EtcdStore } = await import("../storage/etcd/etcd-store.ts");
   return EtcdStore.open({ endpoints, tls, clock });
 }
