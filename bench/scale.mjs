@@ -4,16 +4,42 @@ import { startCluster } from "../dist/index.mjs";
 import { connectApi } from "./api-client.mjs";
 import { quantile } from "./statistics.mjs";
 
+/** A measurement that takes longer has failed. */
+const limitMs = 180_000;
+
 export async function benchScale(results, { runs }) {
+  const parts = [
+    ["1,000 Deployments", { nodes: 13, simulated: true }, thousandDeployments],
+    ["namespace of 1,000 ConfigMaps", { nodes: 0 }, namespaceOfConfigMaps],
+    ["10,000 Pods with default plugins", { nodes: 0 }, schedule("default plugins", { target: 2000 })],
+    [
+      "10,000 Pods with inter-pod anti-affinity",
+      { nodes: 0 },
+      schedule("inter-pod anti-affinity", { target: 300, antiAffinity: true }),
+    ],
+  ];
   for (let run = 0; run < runs; run++) {
-    await withCluster({ nodes: 13, simulated: true }, (cluster) => thousandDeployments(results, cluster));
-    await withCluster({ nodes: 0 }, (cluster) => namespaceOfConfigMaps(results, cluster));
-    await withCluster({ nodes: 0 }, (cluster) =>
-      scheduling(results, cluster, "default plugins", { target: 2000, pods: 10_000, antiAffinity: false }),
-    );
-    await withCluster({ nodes: 0 }, (cluster) =>
-      scheduling(results, cluster, "inter-pod anti-affinity", { target: 300, pods: 1000, antiAffinity: true }),
-    );
+    for (const [name, options, measure] of parts) {
+      try {
+        await withCluster(options, (cluster) => inTime(measure(results, cluster)));
+      } catch (error) {
+        results.fail(name, error);
+      }
+    }
+  }
+}
+
+async function inTime(work) {
+  let timer;
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done within ${limitMs / 1000} s`)), limitMs);
+  });
+  try {
+    await Promise.race([work, tooLong]);
+  } finally {
+    clearTimeout(timer);
+    // What was given up fails when its cluster goes.
+    work.catch(() => {});
   }
 }
 
@@ -126,7 +152,14 @@ async function namespaceOfConfigMaps(results, { client }) {
   stop.abort();
 }
 
-async function scheduling(results, { client }, what, { target, pods, antiAffinity }) {
+/** Ten groups of 1,000 Pods; with `antiAffinity`, no two of one group on one Node: each group fills all Nodes. */
+const schedule =
+  (what, { target, antiAffinity = false }) =>
+  (results, cluster) =>
+    scheduling(results, cluster, what, { target, antiAffinity });
+
+async function scheduling(results, { client }, what, { target, antiAffinity }) {
+  const [pods, groups] = [10_000, 10];
   const resource = (kind, plural, scope) => ({ group: "", version: "v1", kind, plural, scope });
   const Nodes = resource("Node", "nodes", "Cluster");
   const Pods = resource("Pod", "pods", "Namespaced");
@@ -147,15 +180,15 @@ async function scheduling(results, { client }, what, { target, pods, antiAffinit
     if (items.every(({ spec }) => !spec.taints?.length)) break;
     await new Promise((done) => setTimeout(done, 50));
   }
-  const apart = {
+  const apart = (group) => ({
     affinity: {
       podAntiAffinity: {
         requiredDuringSchedulingIgnoredDuringExecution: [
-          { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: "bench" } } },
+          { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: group } } },
         ],
       },
     },
-  };
+  });
   const bound = new Set();
   let isBound;
   const allBound = new Promise((done) => (isBound = done));
@@ -177,11 +210,15 @@ async function scheduling(results, { client }, what, { target, pods, antiAffinit
     }
   };
   const following = follow();
-  const { spec } = template({}, antiAffinity ? apart : {});
+  // It fails when the measurement is given up and its cluster goes.
+  following.catch(() => {});
   const since = performance.now();
-  await inParallel(pods, 100, (i) =>
-    client.create(Pods, { metadata: { name: `pod-${i}`, namespace: "default", labels: { app: "bench" } }, spec }),
-  );
+  await inParallel(pods, 100, (i) => {
+    const group = `bench-${i % groups}`;
+    const { spec } = template({}, antiAffinity ? apart(group) : {});
+    const metadata = { name: `pod-${i}`, namespace: "default", labels: { app: group } };
+    return client.create(Pods, { metadata, spec });
+  });
   const created = performance.now();
   const left = pods - bound.size;
   await allBound;

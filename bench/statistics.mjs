@@ -25,11 +25,18 @@ const text = (value) => (Number.isNaN(value) ? "–" : value >= 100 ? value.toFi
 /** Collects named series; `report` prints them against their targets. */
 export class Results {
   #series = new Map();
+  #failures = [];
 
   add(name, value, { unit = "ms", target } = {}) {
     const series = this.#series.get(name) ?? { unit, target, values: [] };
     series.values.push(value);
     this.#series.set(name, series);
+  }
+
+  /** What could not be measured, and why: it stands in the report, and the command fails. */
+  fail(name, error) {
+    this.#failures.push(`${name}: ${error.message}`);
+    process.exitCode = 1;
   }
 
   report(print = console.log) {
@@ -40,6 +47,7 @@ export class Results {
         `${`${name} (${unit})`.padEnd(62)} ${text(median).padStart(9)} ${text(p90).padStart(9)} ${text(p99).padStart(9)}  ${target ?? ""}`,
       );
     }
+    for (const failure of this.#failures) print(`NOT MEASURED ${failure}`);
   }
 
   toJSON() {

@@ -137,7 +137,7 @@ async function startAt(
       random: systemRandom,
       log,
       onProgress: (text) => log.info(text),
-      ...(isInMemory ? { store: new MemoryStore({ clock: systemClock }) } : {}),
+      ...(isInMemory ? { store: new MemoryStore({ clock: systemClock, defer: setImmediate }) } : {}),
     });
   } catch (error) {
     // A cluster that was there before is not ours to take away.

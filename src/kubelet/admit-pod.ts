@@ -3,7 +3,6 @@ import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
 import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts";
 import type { PodObject } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
-import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
 
 export interface NodeRoom {
   allocatable: Readonly<Record<string, string>>;
@@ -13,8 +12,6 @@ export interface NodeRoom {
   pressures: ReadonlySet<PressureCondition>;
   /** The kernel confines processes by AppArmor. */
   hasAppArmor?: boolean;
-  /** What the container runtime can. Default: everything. */
-  features?: RuntimeFeatures;
 }
 
 export interface Refusal {
@@ -26,7 +23,6 @@ export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
   return (
     sysctlRefusal(pod) ??
     appArmorRefusal(pod, room) ??
-    groupsRefusal(pod, room) ??
     pressureRefusal(pod, room) ??
     selectorRefusal(pod, room) ??
     roomRefusal(pod, room) ??
@@ -104,15 +100,6 @@ function appArmorRefusal({ spec }: PodObject, { hasAppArmor }: NodeRoom): Refusa
     : undefined;
 }
 
-function groupsRefusal({ spec }: PodObject, { features }: NodeRoom): Refusal | undefined {
-  const policy = spec.securityContext?.supplementalGroupsPolicy;
-  if (policy !== "Strict" || features === undefined || features.supplementalGroupsPolicy) return undefined;
-  return {
-    reason: "SupplementalGroupsPolicyNotSupported",
-    message: `SupplementalGroupsPolicy=${policy} is not supported in this node`,
-  };
-}
-
 function appArmorProblem(why: string): Refusal {
   return { reason: "AppArmor", message: `Cannot enforce AppArmor: ${why}` };
 }
@@ -148,8 +135,10 @@ function tooMuch(resource: string, requested: number, used: number, capacity: nu
 }
 
 function portRefusal(pod: PodObject, { others }: NodeRoom): Refusal | undefined {
+  const wanted = hostPortsOf(pod);
+  if (wanted.length === 0) return undefined;
   const taken = new Set(others.flatMap(hostPortsOf));
-  return hostPortsOf(pod).some((port) => taken.has(port))
+  return wanted.some((port) => taken.has(port))
     ? {
         reason: "NodePorts",
         message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
@@ -165,8 +154,19 @@ function hostPortsOf({ spec }: PodObject): string[] {
   );
 }
 
-/** What the pod claims: its containers and sidecars together, or its greediest init container. */
-function requestsOf({ spec }: PodObject): Map<string, number> {
+const knownRequests = new WeakMap<PodObject["spec"], ReadonlyMap<string, number>>();
+
+/** What the pod claims: its containers and sidecars together, or its greediest init container. Every newcomer asks it of all. */
+function requestsOf({ spec }: PodObject): ReadonlyMap<string, number> {
+  let requests = knownRequests.get(spec);
+  if (!requests) {
+    requests = sumRequests(spec);
+    knownRequests.set(spec, requests);
+  }
+  return requests;
+}
+
+function sumRequests(spec: PodObject["spec"]): Map<string, number> {
   const total = new Map<string, number>();
   const add = (name: string, value: number) => total.set(name, (total.get(name) ?? 0) + value);
   const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");

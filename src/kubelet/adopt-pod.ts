@@ -118,7 +118,6 @@ export function identityOf(record: ContainerStatus) {
     sandbox: record.sandbox,
     image: record.config.imageName,
     imageId: record.imageId,
-    ...(record.user ? { user: record.user } : {}),
   };
 }
 

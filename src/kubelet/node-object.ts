@@ -88,11 +88,6 @@ export function nodeStatus(
   condition: NodeHealth,
   now: number,
 ): NodeStatus {
-  const {
-    recursiveReadOnlyMounts = false,
-    userNamespaces = false,
-    supplementalGroupsPolicy = false,
-  } = config.features ?? {};
   return {
     addresses: [
       ...config.ips.map((address) => ({ type: "InternalIP", address })),
@@ -120,8 +115,9 @@ export function nodeStatus(
       architecture: machine.architecture,
       swap: { capacity: machine.swapBytes },
     },
-    runtimeHandlers: [{ name: "", features: { recursiveReadOnlyMounts, userNamespaces } }],
-    features: { supplementalGroupsPolicy },
+    runtimeHandlers: [
+      { name: "", features: config.features ?? { recursiveReadOnlyMounts: false, userNamespaces: false } },
+    ],
   };
 }
 

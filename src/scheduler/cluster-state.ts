@@ -2,13 +2,12 @@
 import type { Namespace, Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { semanticEqual } from "../apimachinery/semantic-equal.ts";
+import { NodeEvaluations } from "./node-evaluations.ts";
 import { NodeInfo } from "./node-info.ts";
 import { PodCounters, TermCounters } from "./pod-counters.ts";
 import { type AffinityTerm, type PodInfo, podInfoOf, type WeightedTerm } from "./pod-info.ts";
 
 export class ClusterState {
-  /** Nodes that exist, in a stable order. */
-  nodes: readonly NodeInfo[] = [];
   readonly counters = new PodCounters(() => this.#allPods());
   readonly requiredAntiAffinity = new TermCounters<AffinityTerm>();
   readonly requiredAffinity = new TermCounters<AffinityTerm>();
@@ -17,12 +16,34 @@ export class ClusterState {
   /** On how many Nodes each image is. */
   readonly imageNodes = new Map<string, number>();
 
+  readonly evaluations = new NodeEvaluations();
+
+  /** Nodes that exist, by zone. */
+  readonly #zones = new Map<string, Set<NodeInfo>>();
+  /** Undefined: to be put together anew. */
+  #nodes: readonly NodeInfo[] | undefined;
+  readonly #freeSlots: number[] = [];
+  /** How many slots there are, free ones included. */
+  #slots = 0;
   readonly #byName = new Map<string, NodeInfo>();
   /** Where each Pod is, by uid. */
   readonly #places = new Map<string, { node: NodeInfo; pod: PodInfo; isAssumed: boolean }>();
   readonly #namespaces = new Map<string, Readonly<Record<string, string>>>();
   /** Pods that wait for room which is being made for them, by Node. */
   readonly #nominated = new Map<string, Map<string, PodInfo>>();
+  /** The Node's name by the Pod's uid. */
+  readonly #nominations = new Map<string, string>();
+
+  /** Nodes that exist, in a stable order that takes one of each zone in turn: a share of them is a share of every zone. */
+  get nodes(): readonly NodeInfo[] {
+    this.#nodes ??= inTurn([...this.#zones.values()].map((zone) => [...zone]));
+    return this.#nodes;
+  }
+
+  /** Every Node's slot is below this. */
+  get slots(): number {
+    return this.#slots;
+  }
 
   node(name: string): NodeInfo | undefined {
     const info = this.#byName.get(name);
@@ -31,20 +52,26 @@ export class ClusterState {
 
   setNode(node: DeepReadonly<Node>): void {
     const info = this.#nodeInfo(node.metadata.name);
-    const isNew = !info.node;
+    const zone = info.node && zoneOf(info);
     this.#countImages(info, -1);
     info.setNode(node);
     this.#countImages(info, 1);
-    if (isNew) this.nodes = [...this.nodes, info];
+    this.evaluations.forget(info.slot);
+    if (zone === zoneOf(info)) return;
+    if (zone !== undefined) this.#leaveZone(zone, info);
+    const zoneNodes = this.#zones.get(zoneOf(info));
+    if (zoneNodes) zoneNodes.add(info);
+    else this.#zones.set(zoneOf(info), new Set([info]));
+    this.#nodes = undefined;
   }
 
   removeNode(name: string): void {
     const info = this.#byName.get(name);
-    if (!info) return;
+    if (!info?.node) return;
     this.#countImages(info, -1);
+    this.#leaveZone(zoneOf(info), info);
     info.setNode(undefined);
-    this.nodes = this.nodes.filter((other) => other !== info);
-    if (info.pods.size === 0) this.#byName.delete(name);
+    this.#dropIfUnused(info);
   }
 
   /** Takes in a Pod that is bound to a Node, as the API tells. */
@@ -105,13 +132,25 @@ export class ClusterState {
 
   nominate(pod: PodInfo, nodeName: string): void {
     this.clearNomination(pod.uid);
+    this.#nominations.set(pod.uid, nodeName);
     const pods = this.#nominated.get(nodeName);
     if (pods) pods.set(pod.uid, pod);
     else this.#nominated.set(nodeName, new Map([[pod.uid, pod]]));
   }
 
   clearNomination(uid: string): void {
-    for (const [name, pods] of this.#nominated) if (pods.delete(uid) && pods.size === 0) this.#nominated.delete(name);
+    const name = this.#nominations.get(uid);
+    if (name === undefined) return;
+    this.#nominations.delete(uid);
+    const pods = this.#nominated.get(name);
+    pods?.delete(uid);
+    if (pods?.size === 0) this.#nominated.delete(name);
+  }
+
+  /** The Node on which room is made for the Pod. */
+  nominationOf(uid: string): NodeInfo | undefined {
+    const name = this.#nominations.get(uid);
+    return name === undefined ? undefined : this.node(name);
   }
 
   nominatedOn(nodeName: string): Iterable<PodInfo> {
@@ -134,10 +173,17 @@ export class ClusterState {
   readonly namespaceLabels = (namespace: string): Readonly<Record<string, string>> | undefined =>
     this.#namespaces.get(namespace);
 
+  #leaveZone(zone: string, info: NodeInfo): void {
+    const zoneNodes = this.#zones.get(zone);
+    zoneNodes?.delete(info);
+    if (zoneNodes?.size === 0) this.#zones.delete(zone);
+    this.#nodes = undefined;
+  }
+
   #nodeInfo(name: string): NodeInfo {
     let info = this.#byName.get(name);
     if (!info) {
-      info = new NodeInfo(name);
+      info = new NodeInfo(name, this.#freeSlots.pop() ?? this.#slots++);
       this.#byName.set(name, info);
     }
     return info;
@@ -155,10 +201,17 @@ export class ClusterState {
     this.#places.delete(uid);
     place.node.removePod(place.pod);
     this.#count(place.node, place.pod, -1);
-    if (!place.node.node && place.node.pods.size === 0) this.#byName.delete(place.node.name);
+    this.#dropIfUnused(place.node);
+  }
+
+  #dropIfUnused(info: NodeInfo): void {
+    if (info.node || info.pods.size > 0 || !this.#byName.delete(info.name)) return;
+    this.evaluations.forget(info.slot);
+    this.#freeSlots.push(info.slot);
   }
 
   #count(node: NodeInfo, pod: PodInfo, sign: 1 | -1): void {
+    this.evaluations.forget(node.slot);
     this.counters.account(node, pod, sign);
     this.requiredAntiAffinity.account(node, pod.requiredAntiAffinity, sign);
     this.requiredAffinity.account(node, pod.requiredAffinity, sign);
@@ -174,9 +227,21 @@ export class ClusterState {
     }
   }
 
-  *#allPods(): Iterable<[NodeInfo, PodInfo]> {
-    for (const { node, pod } of this.#places.values()) yield [node, pod];
+  *#allPods(): Iterable<readonly [PodInfo, NodeInfo]> {
+    for (const { node, pod } of this.#places.values()) yield [pod, node];
   }
+}
+
+function zoneOf({ labels }: NodeInfo): string {
+  return `${labels["topology.kubernetes.io/region"] ?? ""}/${labels["topology.kubernetes.io/zone"] ?? ""}`;
+}
+
+/** The first of each list, then the second of each, and so on. */
+function inTurn<T>(lists: readonly (readonly T[])[]): T[] {
+  const longest = Math.max(0, ...lists.map(({ length }) => length));
+  const all: T[] = [];
+  for (let i = 0; i < longest; i++) for (const list of lists) if (i < list.length) all.push(list[i]!);
+  return all;
 }
 
 /** Most updates of a Pod are of its status, and change nothing that is accounted for. */

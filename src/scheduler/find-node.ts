@@ -2,6 +2,7 @@
 import type { Random } from "../base/random.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { isRefusal, type NodeFilter, type Profile, type Refusal, type SchedulerPlugin } from "./framework.ts";
+import type { PluginRefusal, ShapeEvaluations } from "./node-evaluations.ts";
 import type { NodeInfo } from "./node-info.ts";
 import type { PodInfo } from "./pod-info.ts";
 
@@ -55,30 +56,42 @@ export function findNode(
     return { kind: "unschedulable", refusals: new Map(), refusal, plugins: new Set([plugin.name]) };
   }
 
-  const { nodes } = cluster;
-  const wanted = feasibleNodesToFind(nodes.length);
-  const feasible: NodeInfo[] = [];
+  const local = filters.filter(({ plugin }) => plugin.isNodeLocal);
+  const others = filters.filter(({ plugin }) => !plugin.isNodeLocal);
+  const kept = cluster.evaluations.of(profile, pod);
   const refusals = new Map<NodeInfo, Refusal>();
   const plugins = new Set<string>();
-  const start = nodes.length === 0 ? 0 : position.next % nodes.length;
-  let looked = 0;
-  while (looked < nodes.length && feasible.length < wanted) {
-    const node = nodes[(start + looked++) % nodes.length]!;
-    const refused = refusedBy(filters, node) ?? refusedForNominated(profile, pod, node, cluster);
+  const feasible: NodeInfo[] = [];
+  const judge = (node: NodeInfo): void => {
+    const judgeLocally = () => refusedBy(local, node);
+    const refused =
+      (kept ? kept.refusedBy(node.slot, judgeLocally) : judgeLocally()) ??
+      refusedBy(others, node) ??
+      refusedForNominated(profile, pod, node, cluster);
     if (!refused) feasible.push(node);
     else {
       refusals.set(node, refused.refusal);
       plugins.add(refused.plugin.name);
     }
-  }
-  position.next = nodes.length === 0 ? 0 : (start + looked) % nodes.length;
+  };
 
+  // Room was made for it there, and nobody looks for a better place.
+  const nominated = cluster.nominationOf(pod.uid);
+  if (nominated) judge(nominated);
+  if (feasible.length === 0) {
+    const { nodes } = cluster;
+    const wanted = feasibleNodesToFind(nodes.length);
+    const start = nodes.length === 0 ? 0 : position.next % nodes.length;
+    let looked = 0;
+    while (looked < nodes.length && feasible.length < wanted) judge(nodes[(start + looked++) % nodes.length]!);
+    position.next = nodes.length === 0 ? 0 : (start + looked) % nodes.length;
+  }
   if (feasible.length === 0) return { kind: "unschedulable", refusals, plugins };
-  const node = feasible.length === 1 ? feasible[0]! : best(profile, pod, cluster, feasible, random);
+  const node = feasible.length === 1 ? feasible[0]! : best(profile, pod, cluster, feasible, random, kept);
   return { kind: "placed", node, feasible: feasible.length };
 }
 
-function refusedBy(filters: readonly ActiveFilter[], node: NodeInfo) {
+function refusedBy(filters: readonly ActiveFilter[], node: NodeInfo): PluginRefusal | undefined {
   for (const { plugin, filter } of filters) {
     const refusal = filter(node);
     if (refusal) return { plugin, refusal };
@@ -114,13 +127,26 @@ function best(
   cluster: ClusterState,
   nodes: readonly NodeInfo[],
   random: Random,
+  kept: ShapeEvaluations | undefined,
 ): NodeInfo {
   const totals = new Float64Array(nodes.length);
   const scores = new Float64Array(nodes.length);
-  for (const plugin of profile.plugins) {
+  for (let place = 0; place < profile.plugins.length; place++) {
+    const plugin = profile.plugins[place]!;
     const scorer = plugin.score?.(pod, cluster, nodes);
     if (!scorer) continue;
-    for (let i = 0; i < nodes.length; i++) scores[i] = scorer.score(nodes[i]!);
+    if (kept && plugin.isNodeLocal) {
+      const known = kept.scores(place, cluster.slots);
+      for (let i = 0; i < nodes.length; i++) {
+        const node = nodes[i]!;
+        let score = known[node.slot]!;
+        if (Number.isNaN(score)) {
+          score = scorer.score(node);
+          known[node.slot] = score;
+        }
+        scores[i] = score;
+      }
+    } else for (let i = 0; i < nodes.length; i++) scores[i] = scorer.score(nodes[i]!);
     scorer.normalize?.(scores);
     const { weight = 1 } = plugin;
     for (let i = 0; i < nodes.length; i++) totals[i]! += scores[i]! * weight;

@@ -44,6 +44,11 @@ export interface SchedulerPlugin {
   name: string;
   /** Weight of its score. Default 1. */
   weight?: number;
+  /**
+   * Its filter and its raw scores depend on nothing but the Pod's shape (see shapeOf) and the Node: they are kept until
+   * the Node changes.
+   */
+  isNodeLocal?: boolean;
   /** What may let a Pod pass that this plugin refused. */
   wakesOn: readonly ClusterEvent[];
   /** Why the Pod is not even tried yet: nobody is told. Undefined: it may be. */

@@ -5,6 +5,8 @@ import { allocatableOf, type HostPort, type PodInfo, type Resources } from "./po
 
 export class NodeInfo {
   readonly name: string;
+  /** A small number that no other Node has while this one exists: what is kept about Nodes lies in arrays. */
+  readonly slot: number;
   /** Undefined while Pods are known that are bound to a Node we have not seen. */
   node: DeepReadonly<Node> | undefined;
   labels: Readonly<Record<string, string>> = {};
@@ -23,8 +25,9 @@ export class NodeInfo {
   nonZeroMemory = 0;
   readonly usedPorts = new Map<string, number>();
 
-  constructor(name: string) {
+  constructor(name: string, slot: number) {
     this.name = name;
+    this.slot = slot;
   }
 
   setNode(node: DeepReadonly<Node> | undefined): void {

@@ -1,6 +1,6 @@
 /** How many Pods of a kind run on each Node, kept up to date instead of counted anew for every Pod to be scheduled. */
 import type { NodeInfo } from "./node-info.ts";
-import type { AffinityTerm, PodInfo, WeightedTerm } from "./pod-info.ts";
+import { type AffinityTerm, labelKey, type PodInfo, type WeightedTerm } from "./pod-info.ts";
 
 /** Counts on Nodes that have any; others are absent. */
 export type NodeCounts = Map<NodeInfo, number>;
@@ -20,9 +20,11 @@ export class PodCounters {
   /** Counters that only Pods with a certain label can concern, by that label; and the rest. */
   readonly #byLabel = new Map<string, Set<Counter>>();
   readonly #others = new Set<Counter>();
-  readonly #allPods: () => Iterable<[NodeInfo, PodInfo]>;
+  /** Pods on Nodes by each of their labels: what a new counter counts is found without looking at all of them. */
+  readonly #podsByLabel = new Map<string, Map<PodInfo, NodeInfo>>();
+  readonly #allPods: () => Iterable<readonly [PodInfo, NodeInfo]>;
 
-  constructor(allPods: () => Iterable<[NodeInfo, PodInfo]>) {
+  constructor(allPods: () => Iterable<readonly [PodInfo, NodeInfo]>) {
     this.#allPods = allPods;
   }
 
@@ -35,7 +37,8 @@ export class PodCounters {
     if (counter) this.#byKey.delete(key);
     else {
       counter = { label, matches, counts: new Map() };
-      for (const [node, pod] of this.#allPods()) if (matches(pod)) bump(counter.counts, node, 1);
+      const candidates = label === undefined ? this.#allPods() : (this.#podsByLabel.get(label) ?? []);
+      for (const [pod, node] of candidates) if (matches(pod)) bump(counter.counts, node, 1);
       this.#bucket(counter).add(counter);
       if (this.#byKey.size >= maxCounters) this.#drop(this.#byKey.keys().next().value!);
     }
@@ -46,9 +49,11 @@ export class PodCounters {
   /** A Pod came to a Node (+1) or left it (-1). */
   account(node: NodeInfo, pod: PodInfo, sign: 1 | -1): void {
     for (const counter of this.#others) if (counter.matches(pod)) bump(counter.counts, node, sign);
-    if (this.#byLabel.size === 0) return;
     for (const name in pod.labels) {
-      const counters = this.#byLabel.get(labelKey(pod.namespace, name, pod.labels[name]!));
+      const label = labelKey(pod.namespace, name, pod.labels[name]!);
+      if (sign > 0) addTo(this.#podsByLabel, label, pod, node);
+      else removeFrom(this.#podsByLabel, label, pod);
+      const counters = this.#byLabel.get(label);
       if (counters) for (const counter of counters) if (counter.matches(pod)) bump(counter.counts, node, sign);
     }
   }
@@ -79,35 +84,50 @@ export class PodCounters {
   }
 }
 
-export function labelKey(namespace: string, name: string, value: string): string {
-  return `${namespace}/${name}=${value}`;
+interface CountedTerm<T> {
+  term: T;
+  counts: NodeCounts;
 }
 
 /** Terms that Pods on Nodes carry, by Node: what existing Pods want or refuse beside them. */
 export class TermCounters<T extends AffinityTerm | WeightedTerm> {
-  readonly #byKey = new Map<string, { term: T; counts: NodeCounts }>();
+  /** Terms that speak of Pods with a certain label only, by that label; the rest under undefined. */
+  readonly #byLabel = new Map<string | undefined, Map<string, CountedTerm<T>>>();
 
   account(node: NodeInfo, terms: readonly T[], sign: 1 | -1): void {
     for (const term of terms) {
       const key = "weight" in term ? `${term.weight} ${term.key}` : term.key;
-      let entry = this.#byKey.get(key);
+      let entry = this.#byLabel.get(term.label)?.get(key);
       if (!entry) {
         if (sign < 0) continue;
         entry = { term, counts: new Map() };
-        this.#byKey.set(key, entry);
+        addTo(this.#byLabel, term.label, key, entry);
       }
       bump(entry.counts, node, sign);
-      if (entry.counts.size === 0) this.#byKey.delete(key);
+      if (entry.counts.size === 0) removeFrom(this.#byLabel, term.label, key);
     }
   }
 
-  entries(): Iterable<{ term: T; counts: NodeCounts }> {
-    return this.#byKey.values();
+  /** All terms that may speak of the Pod, and some that do not. */
+  *about(pod: PodInfo): Iterable<CountedTerm<T>> {
+    if (this.#byLabel.size === 0) return;
+    yield* this.#byLabel.get(undefined)?.values() ?? [];
+    for (const name in pod.labels) {
+      yield* this.#byLabel.get(labelKey(pod.namespace, name, pod.labels[name]!))?.values() ?? [];
+    }
   }
+}
 
-  get size(): number {
-    return this.#byKey.size;
-  }
+function addTo<K, L, V>(maps: Map<K, Map<L, V>>, key: K, inner: L, value: V): void {
+  const map = maps.get(key);
+  if (map) map.set(inner, value);
+  else maps.set(key, new Map([[inner, value]]));
+}
+
+function removeFrom<K, L, V>(maps: Map<K, Map<L, V>>, key: K, inner: L): void {
+  const map = maps.get(key);
+  map?.delete(inner);
+  if (map?.size === 0) maps.delete(key);
 }
 
 function bump(counts: NodeCounts, node: NodeInfo, by: number): void {

@@ -22,6 +22,8 @@ export interface AffinityTerm {
   namespaceSelector: CompiledSelector | undefined;
   selector: CompiledSelector;
   topologyKey: string;
+  /** Only Pods with this label in this namespace are meant (see labelKey), if one can be named. */
+  label: string | undefined;
 }
 
 export interface WeightedTerm extends AffinityTerm {
@@ -49,6 +51,28 @@ export interface PodInfo {
   requiredAntiAffinity: readonly AffinityTerm[];
   preferredAffinity: readonly WeightedTerm[];
   preferredAntiAffinity: readonly WeightedTerm[];
+  /** See shapeOf. Null: none. Undefined: not asked for yet. */
+  shape: string | null | undefined;
+}
+
+/**
+ * All that makes one Node differ from another for the Pod, as long as no other Pod, volume or device has a say: Pods of one
+ * template have the same. Undefined: extended resources may come from devices.
+ */
+export function shapeOf(info: PodInfo): string | undefined {
+  if (info.shape === undefined) {
+    const { requests, nonZero, ports, pod } = info;
+    const { nodeName, nodeSelector, affinity, tolerations } = pod.spec;
+    info.shape = requests.scalar
+      ? null
+      : JSON.stringify([requests, nonZero, ports, nodeName, nodeSelector, affinity?.nodeAffinity, tolerations]);
+  }
+  return info.shape ?? undefined;
+}
+
+/** A label of Pods in a namespace, as one text. */
+export function labelKey(namespace: string, name: string, value: string): string {
+  return `${namespace}/${name}=${value}`;
 }
 
 const infos = new WeakMap<object, PodInfo>();
@@ -86,6 +110,7 @@ function compile(pod: DeepReadonly<Pod>): PodInfo {
     requiredAntiAffinity: terms(podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution, pod),
     preferredAffinity: weighted(podAffinity?.preferredDuringSchedulingIgnoredDuringExecution, pod),
     preferredAntiAffinity: weighted(podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution, pod),
+    shape: undefined,
   };
 }
 
@@ -205,7 +230,18 @@ function compileTerm(term: DeepReadonly<PodAffinityTerm>, pod: DeepReadonly<Pod>
     namespaceSelector: term.namespaceSelector && selectorOf(term.namespaceSelector),
     selector: selectorOf(labelSelector),
     topologyKey: term.topologyKey,
+    label:
+      namespaces.length === 1 && !term.namespaceSelector ? requiredLabel(namespaces[0]!, labelSelector) : undefined,
   };
+}
+
+/** A label that every selected Pod carries. */
+function requiredLabel(namespace: string, selector: DeepReadonly<LabelSelector> | undefined): string | undefined {
+  for (const name in selector?.matchLabels) return labelKey(namespace, name, selector.matchLabels[name]!);
+  for (const { key, operator, values } of selector?.matchExpressions ?? []) {
+    if (operator === "In" && values?.length === 1) return labelKey(namespace, key, values[0]!);
+  }
+  return undefined;
 }
 
 /** matchLabelKeys and mismatchLabelKeys compare with the Pod's own labels. */

@@ -65,7 +65,7 @@ function compileProfile(
     set?.enabled?.find((plugin) => plugin.name === name)?.weight || undefined;
   const { multiPoint, filter, score, postFilter } = plugins;
   const chosen = profile.plugins.flatMap((plugin): SchedulerPlugin[] => {
-    const { name, weight, wakesOn } = plugin;
+    const { name, weight, wakesOn, isNodeLocal = false } = plugin;
     const isThere = isOn(name, multiPoint, true);
     const filters = plugin.filter && isOn(name, filter, isThere);
     const scores = plugin.score && isOn(name, score, isThere);
@@ -76,6 +76,7 @@ function compileProfile(
         // Called on the plugin, which may have state. What it does around a binding goes with its filter.
         name,
         wakesOn,
+        isNodeLocal,
         ...(weighs === undefined ? {} : { weight: weighs }),
         ...(filters ? { filter: (pod, cluster) => plugin.filter!(pod, cluster) } : {}),
         ...(filters && plugin.preEnqueue ? { preEnqueue: (pod) => plugin.preEnqueue!(pod) } : {}),

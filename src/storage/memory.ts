@@ -4,11 +4,30 @@ import { OrderedMap } from "./ordered-map.ts";
 import type { Snapshot } from "./snapshot.ts";
 import type { RangeResult, Revision, StoredValue, StoreEvent } from "./store.ts";
 
+export interface MemoryStoreOptions extends GroupCommitOptions {
+  /** What it begins with. Default: nothing. */
+  snapshot?: Snapshot;
+  /**
+   * Runs something after what is ready to run now (`setImmediate`): writers in this process would otherwise answer one
+   * another without end, and no timer or socket have its turn. Absent in a simulation, where all is one thread of time.
+   */
+  defer?: (resume: () => void) => void;
+}
+
+/** How long writers may keep everybody else waiting. */
+const turnMs = 4;
+
 export class MemoryStore extends GroupCommitStore {
-  /** Begins with `snapshot`, or empty. */
-  constructor(options: GroupCommitOptions & { snapshot?: Snapshot }) {
+  constructor({ snapshot, defer, ...options }: MemoryStoreOptions) {
+    let turnSinceMs = Number.NEGATIVE_INFINITY;
+    const giveWay = async (): Promise<void> => {
+      if (!defer || options.clock.now() - turnSinceMs < turnMs) return;
+      await new Promise<void>((resolve) => defer(resolve));
+      turnSinceMs = options.clock.now();
+    };
     // Values of the past weigh on the heap here, and a simulation makes many.
-    super(new MemoryEngine(options.snapshot), { ...options, history: { maxRevisions: 10_000, ...options.history } });
+    const history = { maxRevisions: 10_000, ...options.history };
+    super(new MemoryEngine(snapshot, giveWay), { ...options, history });
   }
 }
 
@@ -21,7 +40,10 @@ class MemoryEngine implements Engine {
   /** The last past state that was asked for: the pages of one list ask again and again. */
   #past: { revision: Revision; state: OrderedMap<StoredValue> } | undefined;
 
-  constructor(snapshot: Snapshot = { revision: 0, values: [] }) {
+  readonly #giveWay: () => Promise<void>;
+
+  constructor(snapshot: Snapshot = { revision: 0, values: [] }, giveWay: () => Promise<void>) {
+    this.#giveWay = giveWay;
     this.revision = snapshot.revision;
     this.compactRevision = snapshot.revision;
     this.#state = OrderedMap.fromSorted([...snapshot.values].sort((a, b) => (a.key < b.key ? -1 : 1)));
@@ -44,6 +66,7 @@ class MemoryEngine implements Engine {
   }
 
   async commit(changes: readonly StoreEvent[]): Promise<void> {
+    await this.#giveWay();
     for (const change of changes) {
       this.#state = change.kind === "put" ? this.#state.set(change.current) : this.#state.delete(change.key);
       this.#history.push(change);
@@ -57,7 +80,9 @@ class MemoryEngine implements Engine {
     if (this.#past && this.#past.revision < revision) this.#past = undefined;
   }
 
-  async pause(): Promise<void> {}
+  pause(): Promise<void> {
+    return this.#giveWay();
+  }
 
   async close(): Promise<void> {}
 

@@ -32,11 +32,7 @@ import { nodeRestriction } from "./node-restriction.ts";
 import { ownerReferencesPermissionEnforcement } from "./owner-references-permission-enforcement.ts";
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { podNodeSelector } from "./pod-node-selector.ts";
-import {
-  type PodSecurityConfiguration,
-  podSecurity,
-  podSecurityConfigurationErrors,
-} from "./pod-security/pod-security.ts";
+import { podSecurity } from "./pod-security/pod-security.ts";
 import { type PodTolerationConfiguration, podTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { podTopologyLabels } from "./pod-topology-labels.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
@@ -84,7 +80,6 @@ export interface PluginConfiguration {
 interface PluginConfigurations {
   EventRateLimit: EventRateLimitConfiguration;
   ImagePolicyWebhook: { imagePolicy: ImagePolicyConfiguration };
-  PodSecurity: PodSecurityConfiguration;
   PodTolerationRestriction: PodTolerationConfiguration;
 }
 
@@ -112,14 +107,7 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["NodeRestriction", "on", ({ objects, extension }) => nodeRestriction(objects, extension?.authorizers)],
   ["TaintNodesByCondition", "on", () => taintNodesByCondition],
   ["AlwaysPullImages", "off", () => alwaysPullImages],
-  [
-    "PodSecurity",
-    "on",
-    ({ objects, selection }) => {
-      const configuration = configurationOf(selection, "PodSecurity");
-      return podSecurity({ objects, ...(configuration ? { configuration } : {}) });
-    },
-  ],
+  ["PodSecurity", "on", ({ objects }) => podSecurity({ objects })],
   [
     "PodTolerationRestriction",
     "off",
@@ -205,9 +193,6 @@ function tellingErrors(selection: AdmissionSelection): string[] {
     ...(image && !image.imagePolicy?.kubeConfigFile
       ? ["ImagePolicyWebhook: imagePolicy.kubeConfigFile is required"]
       : []),
-    ...podSecurityConfigurationErrors(configurationOf(selection, "PodSecurity") ?? {}).map(
-      (text) => `PodSecurity: ${text}`,
-    ),
   ];
 }
 

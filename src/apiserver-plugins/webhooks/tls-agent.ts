@@ -2,7 +2,6 @@
 import { Agent } from "node:https";
 import { isIP } from "node:net";
 import { checkServerIdentity, connect as tlsConnect } from "node:tls";
-import { systemAuthorities, systemTrust } from "../../client/authorities.ts";
 import type { Dial, Route } from "./service-route.ts";
 
 export interface TlsAgentOptions {
@@ -25,11 +24,8 @@ export function tlsAgent({ route, dial, serverName, ca, insecure, certificate, k
     tlsConnect({
       socket: dial(route.host, route.port),
       ...(isIP(serverName) ? {} : { servername: serverName }),
-      ...(certificate
-        ? { cert: certificate, key, ca: ca ?? systemAuthorities() }
-        : ca
-          ? { ca }
-          : { secureContext: systemTrust() }),
+      ...(ca ? { ca } : {}),
+      ...(certificate ? { cert: certificate, key } : {}),
       rejectUnauthorized: !insecure,
       ALPNProtocols: ["http/1.1"],
       checkServerIdentity: (_, peer) => checkServerIdentity(serverName, peer),

@@ -98,13 +98,11 @@ export interface RuntimeVersion {
   version: string;
 }
 
-/** As Nodes tell them in `status.runtimeHandlers` and `status.features`. */
+/** As Nodes tell them in `status.runtimeHandlers`. */
 export interface RuntimeFeatures {
   readonly recursiveReadOnlyMounts: boolean;
   /** Sandboxes with a user namespace of their own. */
   readonly userNamespaces: boolean;
-  /** `supplementalGroupsPolicy: Strict`. */
-  readonly supplementalGroupsPolicy: boolean;
 }
 
 export interface SandboxConfig {
@@ -253,8 +251,6 @@ export interface ContainerStatus {
   config: ContainerConfig;
   /** Repo digest or id of the image it was made from, for `containerStatuses[].imageID`. */
   imageId: string;
-  /** Who its first process starts as, the groups with its own. Absent: the runtime does not tell. */
-  user?: { uid: number; gid: number; supplementalGroups: readonly number[] };
   createdAtMs: number;
   state: ContainerState;
 }

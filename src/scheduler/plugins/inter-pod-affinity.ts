@@ -54,7 +54,7 @@ function placesOf(term: AffinityTerm, cluster: ClusterState): Places {
 }
 
 function countsOf(term: AffinityTerm, cluster: ClusterState): NodeCounts {
-  return cluster.counters.counts(`affinity ${term.key}`, undefined, (pod) =>
+  return cluster.counters.counts(`affinity ${term.key}`, term.label, (pod) =>
     termMatches(term, pod, cluster.namespaceLabels),
   );
 }
@@ -62,7 +62,7 @@ function countsOf(term: AffinityTerm, cluster: ClusterState): NodeCounts {
 /** Where existing Pods refuse the incoming one. */
 function refusedPlaces(pod: PodInfo, cluster: ClusterState): Places[] | undefined {
   let refused: Places[] | undefined;
-  for (const { term, counts } of cluster.requiredAntiAffinity.entries()) {
+  for (const { term, counts } of cluster.requiredAntiAffinity.about(pod)) {
     if (!termMatches(term, pod, cluster.namespaceLabels)) continue;
     refused ??= [];
     refused.push({ topologyKey: term.topologyKey, places: byTopology(counts, term.topologyKey) });
@@ -77,7 +77,7 @@ function affinityPlaces(pod: PodInfo, cluster: ClusterState): ((node: NodeInfo) 
   // A Pod meets the terms when it matches all of them: one of two is not company.
   const matchesAll = (other: PodInfo) => terms.every((term) => termMatches(term, other, cluster.namespaceLabels));
   const key = `affinity-all ${terms.map((term) => term.key).join(" ")}`;
-  const counts = cluster.counters.counts(key, undefined, matchesAll);
+  const counts = cluster.counters.counts(key, terms[0]!.label, matchesAll);
   const places = terms.map(({ topologyKey }) => ({ topologyKey, places: byTopology(counts, topologyKey) }));
   const isFirst = places.every((place) => place.places.size === 0) && matchesAll(pod);
   return (node) =>
@@ -106,14 +106,14 @@ function scorer(
   for (const term of pod.preferredAffinity) add(term.topologyKey, countsOf(term, cluster), term.weight);
   for (const term of pod.preferredAntiAffinity) add(term.topologyKey, countsOf(term, cluster), -term.weight);
   const speaksOf = (term: AffinityTerm) => termMatches(term, pod, cluster.namespaceLabels);
-  for (const { term, counts } of cluster.requiredAffinity.entries()) {
+  for (const { term, counts } of cluster.requiredAffinity.about(pod)) {
     if (speaksOf(term)) add(term.topologyKey, counts, hardPodAffinityWeight);
   }
   if (!ignorePreferredTermsOfExistingPods) {
-    for (const { term, counts } of cluster.preferredAffinity.entries()) {
+    for (const { term, counts } of cluster.preferredAffinity.about(pod)) {
       if (speaksOf(term)) add(term.topologyKey, counts, term.weight);
     }
-    for (const { term, counts } of cluster.preferredAntiAffinity.entries()) {
+    for (const { term, counts } of cluster.preferredAntiAffinity.about(pod)) {
       if (speaksOf(term)) add(term.topologyKey, counts, -term.weight);
     }
   }

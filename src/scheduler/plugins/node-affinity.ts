@@ -15,6 +15,7 @@ export interface NodeAffinityArgs {
 
 export const nodeAffinity = ({ addedAffinity }: NodeAffinityArgs = {}): SchedulerPlugin => ({
   name: "NodeAffinity",
+  isNodeLocal: true,
   weight: 2,
   wakesOn: ["NodeAdded", "NodeLabelsChanged"],
   filter({ pod }) {

@@ -5,6 +5,7 @@ const mismatch = refusal("node(s) didn't match the requested node name", true);
 
 export const nodeName: SchedulerPlugin = {
   name: "NodeName",
+  isNodeLocal: true,
   wakesOn: ["NodeAdded"],
   filter({ pod }) {
     const wanted = pod.spec.nodeName;

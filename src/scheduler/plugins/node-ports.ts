@@ -8,6 +8,7 @@ const anyAddress = "0.0.0.0";
 
 export const nodePorts: SchedulerPlugin = {
   name: "NodePorts",
+  isNodeLocal: true,
   wakesOn: ["NodeAdded", "PodRemoved"],
   filter({ ports }) {
     if (ports.length === 0) return undefined;

@@ -4,6 +4,7 @@ import type { NodeInfo } from "../node-info.ts";
 
 export const nodeResourcesBalancedAllocation: SchedulerPlugin = {
   name: "NodeResourcesBalancedAllocation",
+  isNodeLocal: true,
   wakesOn: [],
   score({ requests }) {
     // A Pod that asks for nothing does not change any balance.

@@ -35,6 +35,7 @@ export function nodeResourcesFit(
     args.ignoredResourceGroups?.includes(name.slice(0, Math.max(0, name.indexOf("/")))) === true;
   return {
     name: "NodeResourcesFit",
+    isNodeLocal: true,
     wakesOn: ["NodeAdded", "NodeAllocatableChanged", "PodRemoved", "PodScaledDown", "DeviceClassChanged"],
     filter(pod) {
       const requests = withoutIgnored(pod.requests, isIgnored);

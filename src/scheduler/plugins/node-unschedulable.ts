@@ -7,6 +7,7 @@ const taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 
 export const nodeUnschedulable: SchedulerPlugin = {
   name: "NodeUnschedulable",
+  isNodeLocal: true,
   wakesOn: ["NodeAdded", "NodeTaintsChanged"],
   filter({ pod }) {
     const isTolerated = pod.spec.tolerations?.some((toleration) => tolerates(toleration, taint)) === true;

@@ -6,8 +6,8 @@ import { requiredNodes, tolerates } from "../../controller-runtime/node-matching
 import type { ClusterState } from "../cluster-state.ts";
 import { type NodeScorer, refusal, type SchedulerPlugin } from "../framework.ts";
 import type { NodeInfo } from "../node-info.ts";
-import { labelKey, type NodeCounts } from "../pod-counters.ts";
-import { type PodInfo, withLabelKeys } from "../pod-info.ts";
+import type { NodeCounts } from "../pod-counters.ts";
+import { labelKey, type PodInfo, withLabelKeys } from "../pod-info.ts";
 
 const mismatch = refusal("node(s) didn't match pod topology spread constraints");
 const missingLabel = refusal("node(s) didn't match pod topology spread constraints (missing required label)", true);

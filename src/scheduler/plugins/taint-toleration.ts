@@ -9,6 +9,7 @@ const untolerated = refusal("node(s) had untolerated taint(s)", true);
 
 export const taintToleration: SchedulerPlugin = {
   name: "TaintToleration",
+  isNodeLocal: true,
   weight: 3,
   wakesOn: ["NodeAdded", "NodeTaintsChanged"],
   filter({ pod }) {

@@ -100,11 +100,7 @@ export class OciRuntime implements ContainerRuntime {
 
   get features(): RuntimeFeatures {
     // runc enters the user namespace first, and then may not enter the pod's network.
-    return {
-      recursiveReadOnlyMounts: true,
-      userNamespaces: this.#machine.kind === "crun",
-      supplementalGroupsPolicy: true,
-    };
+    return { recursiveReadOnlyMounts: true, userNamespaces: this.#machine.kind === "crun" };
   }
 
   async version(): Promise<RuntimeVersion> {
@@ -177,12 +173,7 @@ export class OciRuntime implements ContainerRuntime {
         config.imageId,
         image.layers,
       );
-      const { uid, gid, additionalGids } = bundle.process.user;
-      record = {
-        ...draft,
-        mountPoints,
-        user: { uid, gid, supplementalGroups: [...new Set([gid, ...additionalGids])] },
-      };
+      record = { ...draft, mountPoints };
       writeFileSync(folder.config, JSON.stringify(bundle));
       writeRecord(folder.record, record);
     } catch (error) {
@@ -407,7 +398,6 @@ export class OciRuntime implements ContainerRuntime {
       podUid,
       config: record.config,
       imageId: record.imageReference,
-      ...(record.user ? { user: record.user } : {}),
       createdAtMs: record.createdAtMs,
       state,
     };

@@ -40,7 +40,7 @@ interface SimulatedContainer {
 export class SimulatedRuntime implements ContainerRuntime {
   readonly name = "simulated";
   readonly withoutFiles = true;
-  readonly features = { recursiveReadOnlyMounts: true, userNamespaces: true, supplementalGroupsPolicy: true };
+  readonly features = { recursiveReadOnlyMounts: true, userNamespaces: true };
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #sandboxes = new Map<SandboxId, SandboxStatus>();
@@ -136,10 +136,13 @@ export class SimulatedRuntime implements ContainerRuntime {
   }
 
   listContainers(filter: { sandbox?: SandboxId; podUid?: string } = {}): ContainerStatus[] {
-    return [...this.#containers.values()]
-      .map((container) => this.#statusOf(container))
-      .filter((status) => filter.sandbox === undefined || status.sandbox === filter.sandbox)
-      .filter((status) => filter.podUid === undefined || status.podUid === filter.podUid);
+    const found: ContainerStatus[] = [];
+    for (const container of this.#containers.values()) {
+      if (filter.sandbox !== undefined && container.sandbox !== filter.sandbox) continue;
+      if (filter.podUid !== undefined && this.#podUidOf(container) !== filter.podUid) continue;
+      found.push(this.#statusOf(container));
+    }
+    return found;
   }
 
   waitForExit(id: ContainerId, signal?: AbortSignal): Promise<ContainerStatus> {
@@ -219,9 +222,13 @@ export class SimulatedRuntime implements ContainerRuntime {
     for (const listener of this.#listeners) listener(status);
   }
 
-  #statusOf({ id, sandbox, config, createdAtMs, state }: SimulatedContainer): ContainerStatus {
-    const podUid = this.#sandboxes.get(sandbox)?.config.pod.uid ?? "";
-    return { id, sandbox, podUid, config, imageId: config.imageId, createdAtMs, state };
+  #podUidOf({ sandbox }: SimulatedContainer): string {
+    return this.#sandboxes.get(sandbox)?.config.pod.uid ?? "";
+  }
+
+  #statusOf(container: SimulatedContainer): ContainerStatus {
+    const { id, sandbox, config, createdAtMs, state } = container;
+    return { id, sandbox, podUid: this.#podUidOf(container), config, imageId: config.imageId, createdAtMs, state };
   }
 
   #containersOf(sandbox: SandboxId): SimulatedContainer[] {
