@@ -57,6 +57,11 @@ export function times(count: Range, each: Range): Range {
   return { min: count.min * each.min, max: count.max === 0 || each.max === 0 ? 0 : count.max * each.max };
 }
 
+/** Rounded up. */
+export function scaled({ min, max }: Range, factor: number): Range {
+  return { min: Math.ceil(min * factor), max: Math.ceil(max * factor) };
+}
+
 /** One of them is evaluated. */
 export function either(a: Range, b: Range): Range {
   return { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) };

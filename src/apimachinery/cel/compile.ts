@@ -569,12 +569,14 @@ function callCode(args: readonly Code[], { overloads, result, exact }: Matched):
   const sizes = args.map(sizeRange);
   const mins = sizes.map(({ min }) => min);
   const maxs = sizes.map(({ max }) => max);
-  const own = overloads
-    .map(({ cost }) => (cost ? { min: cost(mins), max: cost(maxs) } : exactly(1)))
-    .reduce((a, b) => either(a, b));
-  const grow = overloads.length === 1 ? overloads[0]!.resultSize : undefined;
+  const estimates = overloads.map(({ cost, resultSize, estimate }): { cost: Range; size?: Range } => {
+    if (estimate) return estimate(args);
+    const size = resultSize && { min: resultSize(mins), max: resultSize(maxs) };
+    return { cost: cost ? { min: cost(mins), max: cost(maxs) } : exactly(1), ...(size ? { size } : {}) };
+  });
+  const own = estimates.map((each) => each.cost).reduce((a, b) => either(a, b));
   const cost = sum(own, ...args.map((arg) => arg.cost));
-  const size = grow ? { min: grow(mins), max: grow(maxs) } : undefined;
+  const size = estimates.length === 1 ? estimates[0]!.size : undefined;
   return { type: result, cost, ...(size ? { size } : {}), run: dispatch(args, overloads, exact) };
 }
 

@@ -87,7 +87,7 @@ export function dispatch(
   const runs = args.map((arg) => arg.run);
   const tests = overloads.map(({ parameters }) => parameters.map(accepts));
   const only = exact ? overloads[0]! : undefined;
-  if (only && !only.cost) {
+  if (only && !only.cost && !only.actual) {
     const [a, b] = runs;
     const { call } = only;
     if (runs.length === 1) {
@@ -112,6 +112,11 @@ export function dispatch(
       only ??
       overloads.find((_, i) => tests[i]!.length === values.length && tests[i]!.every((test, j) => test(values[j]!)));
     if (!chosen) throw noSuchOverload();
+    if (chosen.actual) {
+      const result = chosen.call(...values);
+      charge(frame, Math.ceil(chosen.actual(values, result)));
+      return result;
+    }
     charge(frame, chosen.cost ? Math.max(1, Math.ceil(chosen.cost(values.map(sizeOf)))) : 1);
     return chosen.call(...values);
   };

@@ -1,4 +1,5 @@
 /** What a CEL expression may name: variables, functions, and types. */
+import type { Code, Range } from "./code.ts";
 import type { CelType, ObjectType } from "./types.ts";
 import type { Value } from "./values.ts";
 
@@ -16,9 +17,15 @@ export interface Overload {
   readonly cost?: (sizes: Sizes) => number;
   /** The size of the result, growing with the arguments' sizes. Default: not known. */
   readonly resultSize?: (sizes: Sizes) => number;
+  /** In the place of `cost` and `resultSize`, where sizes alone do not tell. */
+  readonly estimate?: (args: readonly Code[]) => { cost: Range; size?: Range };
+  /** What a call did cost, in the place of `cost`. */
+  readonly actual?: (args: readonly Value[], result: Value) => number;
   /** Looks at arguments that are literals, at compile time; throws a CelError to refuse them. */
   prepare?(literals: readonly (Value | undefined)[]): void;
 }
+
+type More = Partial<Pick<Overload, "cost" | "resultSize" | "prepare" | "estimate" | "actual">>;
 
 /** Function name (with its namespace: `sets.contains`) → overloads. */
 export type FunctionTable = Readonly<Record<string, readonly Overload[]>>;
@@ -90,7 +97,7 @@ export function globalFunction(
   parameters: readonly CelType[],
   result: CelType,
   call: (...args: never[]) => Value,
-  more: Partial<Pick<Overload, "cost" | "resultSize" | "prepare">> = {},
+  more: More = {},
 ): Overload {
   // The dispatcher only passes values that fit the parameters.
   return { member: false, parameters, result, call: call as Overload["call"], ...more };
@@ -100,7 +107,7 @@ export function memberFunction(
   parameters: readonly CelType[],
   result: CelType,
   call: (...args: never[]) => Value,
-  more: Partial<Pick<Overload, "cost" | "resultSize" | "prepare">> = {},
+  more: More = {},
 ): Overload {
   return { member: true, parameters, result, call: call as Overload["call"], ...more };
 }

@@ -157,3 +157,33 @@ describe("evaluation", () => {
     expect(evaluate("object.nothing == 1 || true", { object: {} })).toBe(true);
   });
 });
+
+describe("what an expression costs", () => {
+  // [expression, at most by estimate, in fact]
+  it.each<[string, number, number]>([
+    ["[1, 2].max() == 2", 13, 13],
+    ["['abcdefghijklmnopqrstuvwxyz', 'a'].min() == 'a'", Number.POSITIVE_INFINITY, 13],
+    ["sets.contains([1, 2], [1])", 23, 23],
+    ["sets.equivalent([1, 2], [1])", 25, 25],
+    ["'a-b-c'.split('-')", 1, 1],
+    ["'one two three four five'.replace(' ', '--')", 5, 5],
+    ["'one two three four five'.indexOf('two')", 3, 2],
+    ["['aaaaaaaaaa', 'bbbbbbbbbb'].join('-')", Number.POSITIVE_INFINITY, 15],
+    ["[1, 2, 3].exists(x, x > 0)", 29, 20],
+    ["[1, 2, 3].all(x, x > 0)", 26, 26],
+    ["[1, 2].map(x, x + 1)", 49, 49],
+    ["[1, 2].filter(x, x > 1)", 51, 39],
+    ["[1, 2].transformList(i, v, v > 1, v)", 51, 39],
+    ["{'a': 1}.transformMap(k, v, v)", 65, 65],
+    ["{'a': 1}.transformMapEntry(k, v, {v: k})", 95, 95],
+    ["format.named('uuid').value().validate('a')", 34, 20],
+    ["authorizer.group('').resource('pods').fieldSelector('a=b')", 114, 114],
+    ["authorizer.path('/').check('get').allowed()", 350003, 350003],
+    ["ip('10.0.0.1') == ip('10.0.0.1')", 3, 3],
+    ["url('https://example.com/') == url('https://example.com/')", 6, 5],
+  ])("%s", (source, most, actual) => {
+    const { program } = compile(source, environment);
+    const authorizer = authorizerValue(() => ({ allowed: true, reason: "" }));
+    expect([program?.estimatedCost.max, program?.evaluate({ authorizer }).cost]).toEqual([most, actual]);
+  });
+});

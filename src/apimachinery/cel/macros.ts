@@ -1,5 +1,16 @@
 /** Comprehensions over lists and maps, with one variable or two, and the macros of optional values. */
-import { type Code, charge, exactly, type Frame, type Range, sizeOfType, sizeRange, sum, times } from "./code.ts";
+import {
+  type Code,
+  charge,
+  either,
+  exactly,
+  type Frame,
+  type Range,
+  sizeOfType,
+  sizeRange,
+  sum,
+  times,
+} from "./code.ts";
 import type { Compiler } from "./compile.ts";
 import type { SyntaxNode } from "./syntax.ts";
 import {
@@ -134,7 +145,7 @@ function body(
       return {
         ...listing(loop, filter, undefined, slots[0], {
           type: rangeType.kind === "map" ? listOf(rangeType.key) : rangeType.kind === "list" ? rangeType : listOf(Dyn),
-          cost: whole(sum(result.cost, { min: 1, max: 13 })),
+          cost: sum(whole(sum(result.cost, { min: 1, max: 13 })), newList),
         }),
         size: { min: 0, max: count.max },
       };
@@ -143,7 +154,7 @@ function body(
       return {
         ...listing(loop, filter, result, slots[0], {
           type: listOf(compiler.typeOf(result)),
-          cost: whole(sum(result.cost, filter ? { min: filter.cost.min + 1, max: filter.cost.max + 12 } : exactly(12))),
+          cost: sum(whole(kept(filter, sum(result.cost, exactly(12)))), newList),
         }),
         size: filter ? { min: 0, max: count.max } : count,
       };
@@ -156,9 +167,23 @@ function body(
         result,
         slots[0],
         rangeType,
-        whole(sum(result.cost, exactly(32))),
+        sum(whole(kept(filter, sum(result.cost, exactly(putCost(node))))), newMap),
       );
   }
+}
+
+/** What comprehensions begin with. */
+const newList = exactly(10);
+const newMap = exactly(30);
+
+/** Of one item: passed over, or let through the filter and dealt with. */
+function kept(filter: Code | undefined, step: Range): Range {
+  return filter ? sum(filter.cost, either(exactly(1), step)) : step;
+}
+
+/** The map so far, the key and the putting; entries bring their keys along. */
+function putCost({ macro }: MacroNode): number {
+  return macro === "transformMapEntry" ? 2 : 3;
 }
 
 function quantified(loop: Loop, predicate: Code, decisive: boolean, cost: Range): Code {
@@ -170,6 +195,11 @@ function quantified(loop: Loop, predicate: Code, decisive: boolean, cost: Range)
       let decided = false;
       let failure: CelError | undefined;
       loop(frame, () => {
+        // That it is decided shows before the next item.
+        if (decided) {
+          charge(frame, overhead - 1);
+          return false;
+        }
         charge(frame, overhead);
         try {
           const value = predicate.run(frame);
@@ -179,7 +209,7 @@ function quantified(loop: Loop, predicate: Code, decisive: boolean, cost: Range)
           if (!(error instanceof CelError)) throw error;
           failure ??= error;
         }
-        return !decided;
+        return true;
       });
       charge(frame, 1);
       if (decided) return decisive;
@@ -227,6 +257,7 @@ function listing(
     cost,
     run(frame) {
       const items: Value[] = [];
+      charge(frame, newList.max);
       loop(frame, () => {
         if (filter && !isTrue(filter.run(frame))) {
           charge(frame, 1);
@@ -244,7 +275,7 @@ function listing(
 
 function transformedMap(
   compiler: Compiler,
-  { macro, parts }: MacroNode,
+  node: MacroNode,
   loop: Loop,
   filter: Code | undefined,
   result: Code,
@@ -252,7 +283,9 @@ function transformedMap(
   rangeType: CelType,
   cost: Range,
 ): Code {
+  const { macro, parts } = node;
   const entry = macro === "transformMapEntry";
+  const perEntry = putCost(node);
   const resultType = compiler.typeOf(result);
   const keyType = rangeType.kind === "map" ? rangeType.key : rangeType.kind === "list" ? Int : Dyn;
   if (entry && resultType.kind !== "map" && resultType.kind !== "dyn") {
@@ -263,14 +296,18 @@ function transformedMap(
     cost,
     run(frame) {
       const map = new Map<unknown, { key: Value; value: Value }>();
+      charge(frame, newMap.max);
       const put = (key: Value, value: Value) => {
         const normal = keyOf(key);
         if (map.has(normal)) throw new CelError(`insert failed: key ${String(key)} already exists`);
         map.set(normal, { key, value });
       };
       loop(frame, () => {
-        if (filter && !isTrue(filter.run(frame))) return true;
-        charge(frame, 32);
+        if (filter && !isTrue(filter.run(frame))) {
+          charge(frame, 1);
+          return true;
+        }
+        charge(frame, perEntry);
         const value = result.run(frame);
         if (!entry) put(frame.slots[slot]!, value);
         else if (value instanceof MapValue) for (const key of value.keys()) put(key, value.find(key)!);

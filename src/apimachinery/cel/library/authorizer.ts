@@ -1,5 +1,5 @@
 /** Kubernetes' `authorizer`: what the requesting user, or a ServiceAccount, may do. */
-import { type FunctionTable, memberFunction } from "../environment.ts";
+import { type FunctionTable, memberFunction, type Sizes } from "../environment.ts";
 import { Bool, opaque, Text } from "../types.ts";
 import { OpaqueValue } from "../values.ts";
 
@@ -77,9 +77,15 @@ function check({ ask, check: about }: AuthorizerValue, verb: string): DecisionVa
   return new DecisionValue(ask({ ...about, verb }));
 }
 
-const refine = (name: keyof Check) => [
-  memberFunction([resourceCheckType, Text], resourceCheckType, (value: AuthorizerValue, text: string) =>
-    value.as(resourceCheckType, { [name]: text }),
+/** Selectors are parsed into requirements: a list, and for every other character at most one of them. */
+const parsing = { cost: ([, text = 0]: Sizes) => 10 + Math.ceil(text * 0.1) + Math.ceil(text * 0.5) * 50 };
+
+const refine = (name: keyof Check, more: { cost?: (sizes: Sizes) => number } = {}) => [
+  memberFunction(
+    [resourceCheckType, Text],
+    resourceCheckType,
+    (value: AuthorizerValue, text: string) => value.as(resourceCheckType, { [name]: text }),
+    more,
   ),
 ];
 
@@ -110,8 +116,8 @@ export const authorizerLibrary: FunctionTable = {
   subresource: refine("subresource"),
   namespace: refine("namespace"),
   name: refine("name"),
-  fieldSelector: refine("fieldSelector"),
-  labelSelector: refine("labelSelector"),
+  fieldSelector: refine("fieldSelector", parsing),
+  labelSelector: refine("labelSelector", parsing),
   check: [
     memberFunction([pathType, Text], decisionType, check, { cost: () => checkCost }),
     memberFunction([resourceCheckType, Text], decisionType, check, { cost: () => checkCost }),

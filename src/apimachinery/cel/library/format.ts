@@ -6,7 +6,8 @@ import {
   labelValueProblems,
   qualifiedNameProblems,
 } from "../../name-validation.ts";
-import { type FunctionTable, globalFunction, memberFunction, type Sizes } from "../environment.ts";
+import { scaled, sizeRange } from "../code.ts";
+import { type FunctionTable, globalFunction, memberFunction } from "../environment.ts";
 import { parseTimestamp } from "../time.ts";
 import { listOf, opaque, optionalOf, Text } from "../types.ts";
 import { ArrayList, none, OpaqueValue, OptionalValue, type Value } from "../values.ts";
@@ -17,9 +18,12 @@ const formatType = opaque("kubernetes.NamedFormat");
 class FormatValue extends OpaqueValue {
   override readonly typeName = "kubernetes.NamedFormat";
   readonly problemsOf: (text: string) => string[];
-  constructor(problemsOf: (text: string) => string[]) {
+  /** What a pattern for it would be long, which is what a look costs. */
+  readonly patternSize: number;
+  constructor(problemsOf: (text: string) => string[], patternSize: number) {
     super();
     this.problemsOf = problemsOf;
+    this.patternSize = patternSize;
   }
 }
 
@@ -33,22 +37,29 @@ function uriProblems(text: string): string[] {
 }
 
 const formats: Readonly<Record<string, FormatValue>> = {
-  dns1123Label: new FormatValue(dns1123LabelProblems),
-  dns1123Subdomain: new FormatValue(dns1123SubdomainProblems),
-  dns1035Label: new FormatValue(dns1035LabelProblems),
-  dns1123LabelPrefix: new FormatValue(prefix(dns1123LabelProblems)),
-  dns1123SubdomainPrefix: new FormatValue(prefix(dns1123SubdomainProblems)),
-  dns1035LabelPrefix: new FormatValue(prefix(dns1035LabelProblems)),
-  qualifiedName: new FormatValue(qualifiedNameProblems),
-  labelValue: new FormatValue(labelValueProblems),
-  uri: new FormatValue(uriProblems),
+  dns1123Label: new FormatValue(dns1123LabelProblems, 30),
+  dns1123Subdomain: new FormatValue(dns1123SubdomainProblems, 60),
+  dns1035Label: new FormatValue(dns1035LabelProblems, 30),
+  dns1123LabelPrefix: new FormatValue(prefix(dns1123LabelProblems), 30),
+  dns1123SubdomainPrefix: new FormatValue(prefix(dns1123SubdomainProblems), 60),
+  dns1035LabelPrefix: new FormatValue(prefix(dns1035LabelProblems), 30),
+  qualifiedName: new FormatValue(qualifiedNameProblems, 60),
+  labelValue: new FormatValue(labelValueProblems, 40),
+  uri: new FormatValue(uriProblems, 1103),
   uuid: new FormatValue(
-    unless(/^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, "does not match the UUID format"),
+    unless(/^[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$/i, "does not match the UUID format"),
+    70,
   ),
-  byte: new FormatValue(unless(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, "invalid base64")),
-  date: new FormatValue((text) => (parseTimestamp(`${text}T00:00:00Z`) === undefined ? ["invalid date"] : [])),
-  datetime: new FormatValue((text) => (parseTimestamp(text) === undefined ? ["invalid datetime"] : [])),
+  byte: new FormatValue(
+    unless(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, "invalid base64"),
+    84,
+  ),
+  date: new FormatValue((text) => (parseTimestamp(`${text}T00:00:00Z`) === undefined ? ["invalid date"] : []), 71),
+  datetime: new FormatValue((text) => (parseTimestamp(text) === undefined ? ["invalid datetime"] : []), 71),
 };
+
+/** What estimates reckon with. */
+const longestPattern = 128;
 
 function validate({ problemsOf }: FormatValue, text: string): Value {
   const problems = problemsOf(text);
@@ -67,7 +78,9 @@ export const formatLibrary: FunctionTable = {
   ],
   validate: [
     memberFunction([formatType, Text], optionalOf(listOf(Text)), validate, {
-      cost: ([, text = 0]: Sizes) => traversal(text),
+      estimate: ([, text]) => ({ cost: scaled(scaled(sizeRange(text!), 0.1), longestPattern * 0.25) }),
+      actual: ([format, text]) =>
+        Math.ceil(((text as string).length + 1) * 0.1) * Math.ceil((format as FormatValue).patternSize * 0.25),
     }),
   ],
   "jsonpatch.escapeKey": [

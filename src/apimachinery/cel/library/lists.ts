@@ -1,5 +1,6 @@
 /** Kubernetes' functions of lists, and sets of them. */
-import { type FunctionTable, globalFunction, memberFunction, type Overload, type Sizes } from "../environment.ts";
+import { exactly, scaled, sizeOfType, sizeRange, sum, times } from "../code.ts";
+import { type FunctionTable, globalFunction, memberFunction, type Overload } from "../environment.ts";
 import { compare } from "../operators.ts";
 import {
   Bool,
@@ -14,12 +15,38 @@ import {
   Timestamp,
   Uint,
 } from "../types.ts";
-import { CelError, DurationValue, equals, type ListValue, UintValue, type Value } from "../values.ts";
+import { CelError, DurationValue, equals, ListValue, MapValue, UintValue, type Value } from "../values.ts";
 
 const T = parameter("T");
 const ordered: readonly CelType[] = [Int, Uint, Double, Bool, Duration, Timestamp, Text, Bytes];
 
-const once = { cost: ([list = 0]: Sizes) => Math.max(1, list) };
+/** Each item is looked at; of texts and bytes all of it may be. */
+const once: Pick<Overload, "estimate" | "actual"> = {
+  estimate([list]) {
+    const { type } = list!;
+    const item = type.kind === "list" ? type.element : undefined;
+    const isLong = item?.kind === "string" || item?.kind === "bytes";
+    const each = isLong ? sum(exactly(1), scaled(sizeOfType(item), 0.1)) : exactly(1);
+    return { cost: times(sizeRange(list!), each) };
+  },
+  actual: ([list]) => traversalOf(list!),
+};
+
+/** What walking through a value costs, down to its leaves. */
+export function traversalOf(value: Value): number {
+  if (typeof value === "string" || value instanceof Uint8Array) return Math.floor(value.length * 0.1);
+  if (value instanceof ListValue) {
+    let total = 0;
+    for (let i = 0; i < value.length; i++) total += traversalOf(value.at(i));
+    return total;
+  }
+  if (value instanceof MapValue) {
+    let total = 0;
+    for (const key of value.keys()) total += traversalOf(key) + traversalOf(value.find(key)!);
+    return total;
+  }
+  return 1;
+}
 
 function isSorted(list: ListValue): boolean {
   for (let i = 1; i < list.length; i++) if (compare(list.at(i - 1), list.at(i)) > 0) return false;
@@ -54,8 +81,8 @@ function contains(list: ListValue, item: Value): boolean {
 
 const containsAll = (list: ListValue, others: ListValue) => others.toArray().every((item) => contains(list, item));
 
-function sets(call: (a: ListValue, b: ListValue) => boolean): Overload[] {
-  return [globalFunction([listOf(T), listOf(T)], Bool, call, { cost: ([a = 0, b = 0]) => 1 + a * b })];
+function sets(call: (a: ListValue, b: ListValue) => boolean, ways = 1): Overload[] {
+  return [globalFunction([listOf(T), listOf(T)], Bool, call, { cost: ([a = 0, b = 0]) => 1 + ways * a * b })];
 }
 
 export const listsLibrary: FunctionTable = {
@@ -105,6 +132,6 @@ export const listsLibrary: FunctionTable = {
     ),
   ],
   "sets.contains": sets(containsAll),
-  "sets.equivalent": sets((a, b) => containsAll(a, b) && containsAll(b, a)),
+  "sets.equivalent": sets((a, b) => containsAll(a, b) && containsAll(b, a), 2),
   "sets.intersects": sets((a, b) => a.toArray().some((item) => contains(b, item))),
 };

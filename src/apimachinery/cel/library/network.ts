@@ -227,7 +227,8 @@ export const networkLibrary: FunctionTable = {
   ],
   prefixLength: [memberFunction([cidrType], Int, ({ block }: CidrValue) => BigInt(block.prefixLength))],
   masked: [memberFunction([cidrType], cidrType, ({ block }: CidrValue) => new CidrValue(networkOf(block)))],
-  url: [globalFunction([Text], urlType, url, reading)],
+  // Its size is the text's where two are compared.
+  url: [globalFunction([Text], urlType, url, { ...reading, resultSize: ([text = 0]: Sizes) => text })],
   isURL: [globalFunction([Text], Bool, (text: string) => readUrl(text) !== undefined, reading)],
   getScheme: ofUrl(({ scheme }) => scheme),
   getHost: ofUrl(({ host }) => host),

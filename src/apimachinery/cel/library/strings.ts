@@ -1,5 +1,6 @@
 /** The strings extension of CEL, as far as Kubernetes has it. Positions count code points. */
-import { type FunctionTable, globalFunction, memberFunction, type Sizes } from "../environment.ts";
+import { type Range, scaled, sizeOfType, sizeRange, sum, times } from "../code.ts";
+import { type FunctionTable, globalFunction, memberFunction, type Overload, type Sizes } from "../environment.ts";
 import { formatDuration, formatTimestamp } from "../time.ts";
 import { Dyn, Int, listOf, Text } from "../types.ts";
 import {
@@ -15,10 +16,57 @@ import {
   UintValue,
   type Value,
 } from "../values.ts";
+import { traversalOf } from "./lists.ts";
 import { doubleText, traversal } from "./standard.ts";
 
 const walk = { cost: ([a = 0]: Sizes) => traversal(a) };
 const walkSame = { ...walk, resultSize: ([a = 0]: Sizes) => a };
+
+/** Walked through once, without rounding up. */
+const search: Pick<Overload, "cost" | "actual"> = { ...walk, actual: ([text]) => traversalOf(text!) };
+const twice = (size: number) => Math.ceil(size * 0.2);
+
+const replacing: Pick<Overload, "estimate" | "actual"> = {
+  estimate([text, from, to]) {
+    const [size, wanted, given] = [sizeRange(text!), sizeRange(from!), sizeRange(to!)];
+    return { cost: scaled(size, 0.2), size: { min: shortest(size, wanted, given), max: longest(size, wanted, given) } };
+  },
+  actual: ([text]) => twice((text as string).length),
+};
+
+/** The longest text that replacing can yield. */
+function longest(text: Range, from: Range, to: Range): number {
+  if (text.max === Number.POSITIVE_INFINITY) return text.max;
+  // Nothing is replaced by something: around every character.
+  if (from.min === 0) return (text.max + 1) * to.max + text.max;
+  return to.max <= from.min ? text.max : Math.ceil(text.max / from.min) * to.max;
+}
+
+function shortest(text: Range, from: Range, to: Range): number {
+  if (from.max === 0) return (text.min + 1) * to.min + text.min;
+  if (from.max <= to.min) return text.min;
+  return text.min === 0 || to.min === 0 ? 0 : Math.ceil(text.min / from.max) * to.min;
+}
+
+const splitting: Pick<Overload, "estimate" | "actual"> = {
+  estimate([text, , limit]) {
+    const size = sizeRange(text!);
+    const most = typeof limit?.literal === "bigint" && limit.literal >= 0n ? Number(limit.literal) : size.max;
+    return { cost: scaled(size, 0.2), size: { min: 0, max: most } };
+  },
+  actual: ([text]) => twice((text as string).length),
+};
+
+const joining: Pick<Overload, "estimate" | "actual"> = {
+  estimate([list, separator]) {
+    const count = sizeRange(list!);
+    const items = times(count, list!.type.kind === "list" ? sizeOfType(list!.type.element) : sizeOfType(Text));
+    const gaps = { min: Math.max(0, count.min - 1), max: Math.max(0, count.max - 1) };
+    const size = separator ? sum(items, times(gaps, sizeRange(separator))) : items;
+    return { cost: scaled(size, 0.1), size };
+  },
+  actual: (_args, result) => twice((result as string).length),
+};
 
 const isPlain = (text: string) => !/[\ud800-\udfff]/.test(text);
 const points = (text: string): string | string[] => (isPlain(text) ? text : [...text]);
@@ -122,22 +170,28 @@ const quote = (text: string) => `"${[...text].map((char) => quoted[char] ?? char
 
 export const stringsLibrary: FunctionTable = {
   charAt: [memberFunction([Text, Int], Text, charAt, { resultSize: () => 1 })],
-  indexOf: [memberFunction([Text, Text], Int, indexOf, walk), memberFunction([Text, Text, Int], Int, indexOf, walk)],
-  lastIndexOf: [
-    memberFunction([Text, Text], Int, lastIndexOf, walk),
-    memberFunction([Text, Text, Int], Int, lastIndexOf, walk),
+  indexOf: [
+    memberFunction([Text, Text], Int, indexOf, search),
+    memberFunction([Text, Text, Int], Int, indexOf, search),
   ],
-  join: [memberFunction([listOf(Text)], Text, join, walk), memberFunction([listOf(Text), Text], Text, join, walk)],
+  lastIndexOf: [
+    memberFunction([Text, Text], Int, lastIndexOf, search),
+    memberFunction([Text, Text, Int], Int, lastIndexOf, search),
+  ],
+  join: [
+    memberFunction([listOf(Text)], Text, join, joining),
+    memberFunction([listOf(Text), Text], Text, join, joining),
+  ],
   lowerAscii: [memberFunction([Text], Text, lower, walkSame)],
   upperAscii: [memberFunction([Text], Text, upper, walkSame)],
   replace: [
-    memberFunction([Text, Text, Text], Text, replace, walk),
-    memberFunction([Text, Text, Text, Int], Text, replace, walk),
+    memberFunction([Text, Text, Text], Text, replace, replacing),
+    memberFunction([Text, Text, Text, Int], Text, replace, replacing),
   ],
   reverse: [memberFunction([Text], Text, (text: string) => [...text].reverse().join(""), walkSame)],
   split: [
-    memberFunction([Text, Text], listOf(Text), split, walkSame),
-    memberFunction([Text, Text, Int], listOf(Text), split, walkSame),
+    memberFunction([Text, Text], listOf(Text), split, splitting),
+    memberFunction([Text, Text, Int], listOf(Text), split, splitting),
   ],
   substring: [
     memberFunction([Text, Int], Text, substring, walkSame),
