@@ -24,14 +24,14 @@ const script = {
 
 /**
  * The entry file is a shell's script as well, of which Node sees nothing but comments. Node 20 reads every authority that the machine
- * trusts before it runs a line, or when it is told of one: kubectl, which must be there at once, hardly ever needs them, and asks for
- * them itself. Who gives Node options of
- * his own gets Node as it is. $PINNACE_NODE is another Node than the one on the PATH.
+ * trusts when it is told of one more, before it runs a line; what needs them asks for them itself. kubectl, which must be there at
+ * once, makes Node read none of its own either, unless it is given options. $PINNACE_NODE is another Node than the one on the PATH.
  */
 const launcher = `#!/bin/sh
+":" //; export PINNACE_NODE_EXTRA_CA_CERTS="\${NODE_EXTRA_CA_CERTS-}"; unset NODE_EXTRA_CA_CERTS
 ":" //; [ "$1" = kubectl ] && [ -z "\${NODE_OPTIONS-}" ] || exec "\${PINNACE_NODE:-node}" "$0" "$@"
-":" //; export PINNACE_SSL_CERT_FILE="\${SSL_CERT_FILE-}" PINNACE_NODE_EXTRA_CA_CERTS="\${NODE_EXTRA_CA_CERTS-}"
-":" //; unset NODE_EXTRA_CA_CERTS; SSL_CERT_FILE=/dev/null exec "\${PINNACE_NODE:-node}" --use-openssl-ca "$0" "$@"`;
+":" //; export PINNACE_SSL_CERT_FILE="\${SSL_CERT_FILE-}"
+":" //; SSL_CERT_FILE=/dev/null exec "\${PINNACE_NODE:-node}" --use-openssl-ca "$0" "$@"`;
 
 await rm("dist", { recursive: true, force: true });
 await Promise.all([

@@ -60,7 +60,7 @@ handler: runc
 
 const hasNfs = findProgram("mount.nfs") !== undefined && /\tnfs/.test(readFileSync("/proc/filesystems", "utf8"));
 
-const noUserNamespaces = "containerd has had user namespaces for pods since 2.0";
+const noUserNamespaces = "containerd has had user namespaces for pods since 2.0: told in the table of refusals";
 
 const features: Record<string, Feature> = {
   hostNetwork: { pod: "hostNetwork: true", script: "ip addr", says: /cni0|pods0|: veth/ },
@@ -102,6 +102,11 @@ const features: Record<string, Feature> = {
     says: /^1001\n2002\n2002 (4004 3003|3003 4004)$/m,
   },
   "supplementalGroupsPolicy Strict": {
+    notIn: { containerd: "containerd has had it since 2.0: told in the table of refusals" },
+    status: {
+      path: "{.status.containerStatuses[0].user.linux}",
+      says: /^{"gid":0,"supplementalGroups":\[0,3003\],"uid":0}$/,
+    },
     pod: "securityContext: {runAsUser: 0, supplementalGroups: [3003], supplementalGroupsPolicy: Strict}",
     script: "id -G",
     says: /^0 3003$/m,
@@ -207,6 +212,12 @@ const features: Record<string, Feature> = {
     container: "volumeMounts: [{name: i, mountPath: /image}]",
     script: "ls /image/bin/sh && touch /image/x 2>&1 || echo refused",
     says: /\/image\/bin\/sh\n[\s\S]*refused/,
+  },
+  "an image's folder as a volume, and an image that is nowhere for a volume that nobody mounts": {
+    pod: "volumes: [{name: i, image: {reference: busybox}}, {name: none, image: {reference: 'localhost/none:1', pullPolicy: Never}}]",
+    container: "volumeMounts: [{name: i, mountPath: /programs, subPath: bin}]",
+    script: "ls /programs/sh",
+    says: /^\/programs\/sh$/m,
   },
   "user namespace": {
     notIn: { containerd: noUserNamespaces },
@@ -422,7 +433,7 @@ const features: Record<string, Feature> = {
     },
   },
   "read-only in status": {
-    notIn: { containerd: "containerd has had recursive read-only mounts since 2.0" },
+    notIn: { containerd: "containerd has had recursive read-only mounts since 2.0: told in the table of refusals" },
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container: "volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}]",
     script: "touch /v/x 2>&1 || true",
@@ -435,6 +446,61 @@ const features: Record<string, Feature> = {
     script: "touch /v/x 2>&1 || true",
     says: /Read-only file system/,
   },
+};
+
+/** What a node does not do for a pod, and what it says of it: `STATUS reason: message`, and its warnings after that. */
+const refused: Record<string, { node?: Runtime; spec: string; says: RegExp }> = {
+  ...(existsSync("/sys/module/apparmor")
+    ? {}
+    : {
+        "an AppArmor profile that nobody enforces": {
+          spec: "securityContext: {appArmorProfile: {type: RuntimeDefault}}, containers: [{name: c, image: busybox}]",
+          says: /^AppArmor AppArmor: .*Cannot enforce AppArmor: AppArmor is not enabled on the host/,
+        },
+      }),
+  "an unsafe sysctl": {
+    spec: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}]}, containers: [{name: c, image: busybox}]",
+    says: /^SysctlForbidden SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted/,
+  },
+  "too much CPU for the node it is bound to": {
+    spec: "containers: [{name: c, image: busybox, resources: {requests: {cpu: '4000'}}}]",
+    says: /^OutOfcpu OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu, requested: 4000000/,
+  },
+  "the wrong node": {
+    spec: "nodeSelector: {no: such}, containers: [{name: c, image: busybox}]",
+    says: /^NodeAffinity NodeAffinity: /,
+  },
+  "a name that is too long for the kernel": {
+    spec: `setHostnameAsFQDN: true, hostname: ${"a".repeat(40)}, subdomain: sub, containers: [{name: c, image: busybox}]`,
+    says: /^ContainerCreating[\s\S]*FailedCreatePodSandBox Failed to create pod sandbox: failed to construct FQDN from pod hostname and cluster domain, FQDN a+\.sub\.\S+ is too long \(64 characters is the max, \d+ characters requested\)/,
+  },
+  "a mounted volume of an image that is not there": {
+    spec: "volumes: [{name: v, image: {reference: 'localhost/none:1', pullPolicy: Never}}], containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v}]}]",
+    says: /^ErrImageNeverPull[\s\S]*Container image "localhost\/none:1" is not present with pull policy of Never/,
+  },
+  "a folder that an image does not have": {
+    spec: "volumes: [{name: v, image: {reference: busybox}}], containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v, subPath: none}]}]",
+    says: /^CreateContainerConfigError[\s\S]*failed to prepare subPath for volumeMount "v" of container "c": subPath "none" does not exist in the volume/,
+  },
+  ...(canRunContainerd
+    ? {
+        "a user namespace in a runtime without": {
+          node: "containerd",
+          spec: "hostUsers: false, containers: [{name: c, image: busybox}]",
+          says: /^ContainerCreating[\s\S]*FailedCreatePodSandBox Failed to create pod sandbox: can't set `hostUsers: false`, runtime handler "" does not support user namespaces/,
+        },
+        "supplementalGroupsPolicy Strict in a runtime without": {
+          node: "containerd",
+          spec: "securityContext: {supplementalGroupsPolicy: Strict}, containers: [{name: c, image: busybox}]",
+          says: /^SupplementalGroupsPolicyNotSupported SupplementalGroupsPolicyNotSupported: SupplementalGroupsPolicy=Strict is not supported in this node/,
+        },
+        "a recursive read-only mount in a runtime without": {
+          node: "containerd",
+          spec: "volumes: [{name: v, emptyDir: {}}], containers: [{name: c, image: busybox, volumeMounts: [{name: v, mountPath: /v, readOnly: true, recursiveReadOnly: Enabled}]}]",
+          says: /^CreateContainerConfigError[\s\S]*failed to resolve recursive read-only mode: volume "v" requested recursive read-only mode, but it is not supported by the runtime/,
+        },
+      }
+    : {}),
 };
 
 /** A few pages of 2 MiB, for the pod that asks for them: nodes count them when they start. */
@@ -478,6 +544,8 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
       .slice(0, 48)
       .replace(/-$/, "") + (runtime === "containerd" ? "-in-containerd" : "");
 
+  const refusedName = (title: string) => `no-${podName(title)}`;
+
   test("all of it is accepted", async () => {
     await cluster.apply(objects);
     const rules = [{ names: ["chmod", "fchmod", "fchmodat", "fchmodat2"], action: "SCMP_ACT_ERRNO" }];
@@ -497,6 +565,12 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
       const spec = `nodeSelector: {kubernetes.io/hostname: ${runtime}}, tolerations: [{operator: Exists}], restartPolicy: Never, terminationGracePeriodSeconds: 2, ${pod ? `${pod}, ` : ""}containers: [{${command}${container ? `, ${container}` : ""}}]`;
       return `apiVersion: v1\nkind: Pod\nmetadata: {name: ${podName(title, runtime)}, labels: {asks: "yes"}}\nspec: {${spec.replaceAll("HOME", cluster.home)}}`;
     });
+    for (const [title, { node = "pinnace", spec }] of Object.entries(refused)) {
+      const metadata = `{name: ${refusedName(title)}, labels: {asks: too-much}}`;
+      manifests.push(
+        `apiVersion: v1\nkind: Pod\nmetadata: ${metadata}\nspec: {nodeName: ${node}, tolerations: [{operator: Exists}], ${spec}}`,
+      );
+    }
     const made = await cluster.kubectlRaw(["create", "--validate=false", "-f", "-"], manifests.join("\n---\n"));
     expect(made.stderr).toBe("");
   });
@@ -538,6 +612,46 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
       if (notIn?.[runtime]) test.skip(`${title} (${notIn[runtime]})`, () => {});
   });
 
+  test("what a node does not do is told", async () => {
+    const word = async () =>
+      new Map(
+        (await cluster.kubectl`get pods -l asks=too-much --no-headers`)
+          .trim()
+          .split("\n")
+          .map((line) => line.split(/ +/) as [string, string, string])
+          .map(([name, , status]) => [name, status]),
+      );
+    await eventually(
+      async () => {
+        const [words, pods, events] = await Promise.all([
+          word(),
+          cluster.kubectl`get pods -l asks=too-much -o json`,
+          cluster.kubectl`get events --field-selector type=Warning -o json`,
+        ]);
+        const warnings = JSON.parse(events).items as {
+          involvedObject: { name: string };
+          reason: string;
+          message: string;
+        }[];
+        const told = JSON.parse(pods).items.map(
+          ({ metadata: { name }, status }: { metadata: { name: string }; status: Record<string, string> }) => [
+            name,
+            [
+              `${words.get(name)} ${status["reason"]}: ${status["message"]}`,
+              ...warnings
+                .filter(({ involvedObject }) => involvedObject.name === name)
+                .map(({ reason, message }) => `${reason} ${message}`),
+            ].join("\n"),
+          ],
+        );
+        return Object.fromEntries(told) as Record<string, string>;
+      },
+      (told) => {
+        for (const [title, { says }] of Object.entries(refused)) expect(told[refusedName(title)], title).toMatch(says);
+      },
+    );
+  });
+
   const hasAppArmor = existsSync("/sys/module/apparmor");
   if (hasAppArmor) test.skip("AppArmor's absence is told (this machine's kernel has AppArmor)", () => {});
   else test.skip("an AppArmor profile confines a container (this machine's kernel has no AppArmor)", () => {});
@@ -563,41 +677,6 @@ spec:
     await cluster.kubectl`delete pod remote --now`;
   });
   if (!hasNfs) test.skip("files of an NFS server (this machine has no mount.nfs, or its kernel no NFS)", () => {});
-
-  const refused: Record<string, { spec: string; says: RegExp }> = {
-    ...(hasAppArmor
-      ? {}
-      : {
-          "an AppArmor profile that nobody enforces": {
-            spec: "nodeName: NODE, securityContext: {appArmorProfile: {type: RuntimeDefault}}, containers: [{name: c, image: busybox}]",
-            says: /^AppArmor Failed AppArmor .*Cannot enforce AppArmor: AppArmor is not enabled on the host/,
-          },
-        }),
-    "an unsafe sysctl": {
-      spec: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}]}, containers: [{name: c, image: busybox}]",
-      says: /^SysctlForbidden Failed SysctlForbidden forbidden sysctl: "kernel.msgmax" not allowlisted/,
-    },
-    "too much CPU for the node it is bound to": {
-      spec: "nodeName: NODE, containers: [{name: c, image: busybox, resources: {requests: {cpu: '4000'}}}]",
-      says: /^OutOfcpu Failed OutOfcpu Pod was rejected: Node didn't have enough resource: cpu, requested: 4000000/,
-    },
-    "the wrong node": {
-      spec: "nodeName: NODE, nodeSelector: {no: such}, containers: [{name: c, image: busybox}]",
-      says: /^NodeAffinity Failed NodeAffinity /,
-    },
-  };
-  test.concurrent.each(Object.entries(refused))("%s is refused", async (title, { spec, says }) => {
-    const name = `refused-${podName(title)}`;
-    await cluster.apply(
-      `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {${spec.replace("NODE", "pinnace")}}`,
-    );
-    const word = async () => (await cluster.kubectl`get pod ${name} --no-headers`).split(/ +/)[2];
-    await eventually(
-      async () =>
-        `${await word()} ${await cluster.kubectl`get pod ${name} -o ${"jsonpath={.status.phase} {.status.reason} {.status.message}"}`}`,
-      (text) => expect(text).toMatch(says),
-    );
-  });
 
   test.concurrent("kubectl debug joins a running pod, and sees the processes of the container that it names", async () => {
     await cluster.apply(`apiVersion: v1

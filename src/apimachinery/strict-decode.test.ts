@@ -123,3 +123,43 @@ describe("Wrong types", () => {
     );
   });
 });
+
+describe("numbers and wrong types", () => {
+  const deployment = typeSchema("io.k8s.api.apps.v1.Deployment")!;
+  const refusal = (text: string) => {
+    try {
+      decodeJson(text, deployment);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "taken";
+  };
+  it("are refused in integer fields unless they are spelled as integers", () => {
+    const replicas = (literal: string) => refusal(`{"metadata":{"name":"a"},"spec":{"replicas":${literal}}}`);
+    expect(["3", "-3", "3.0", "1e3", "1.5", "99999999999", "99999999999999999999999", "1e400"].map(replicas)).toEqual([
+      "taken",
+      "taken",
+      ...["3.0", "1e3", "1.5", "99999999999", "99999999999999999999999", "1e400"].map(
+        (literal) =>
+          `json: cannot unmarshal number ${literal} into Go struct field DeploymentSpec.spec.replicas of type int32`,
+      ),
+    ]);
+    const surge = (literal: string) => refusal(`{"spec":{"strategy":{"rollingUpdate":{"maxSurge":${literal}}}}}`);
+    expect(["1", '"1.0"', "1.0"].map(surge)).toEqual([
+      "taken",
+      "taken",
+      "json: cannot unmarshal number 1.0 into Go value of type int32",
+    ]);
+    expect(refusal('{"metadata":{"generation":9223372036854775808}}')).toBe(
+      "json: cannot unmarshal number 9223372036854775808 into Go struct field ObjectMeta.metadata.generation of type int64",
+    );
+    expect(refusal('{"metadata":{"annotations":{"a":"[1.0, 1e3]"},"generation":1}}')).toBe("taken");
+  });
+
+  it("are named in the document's order, a malformed quantity or time before all others", () => {
+    expect(refusal('{"spec":{"paused":1,"replicas":"x"},"metadata":{"name":5}}')).toBe(
+      "json: cannot unmarshal number into Go struct field DeploymentSpec.spec.paused of type bool",
+    );
+    expect(refusal('{"spec":{"paused":1},"metadata":{"creationTimestamp":"now"}}')).toContain("parsing time");
+  });
+});

@@ -8,6 +8,7 @@ import { canonicalQuantity } from "./quantity.ts";
 import { normalizeBase64 } from "./serializer/base64.ts";
 import { DecodeError, MismatchError } from "./serializer/decode-error.ts";
 import { countKeys, maximumDepth } from "./serializer/json-scan.ts";
+import { mayHoldLiterals, NumberLiteral, parseWithLiterals } from "./serializer/number-literals.ts";
 import { normalizeMicroTime, normalizeTime } from "./serializer/time.ts";
 
 export interface Conformed<T> {
@@ -18,15 +19,33 @@ export interface Conformed<T> {
   keys: number;
 }
 
-/** `text` is where the value was parsed from, if known; errors quote numbers from it. Throws DecodeError. */
+/**
+ * `text` is where the value was parsed from, if known: then integers must be spelled as such, and errors quote numbers from it. Throws
+ * DecodeError for what stands first in the document.
+ */
 export function conform<T>(value: unknown, type: TypeSchema, text?: string): Conformed<T> {
-  const context = new Context(text);
-  const object = structWalk(type)(value ?? {}, context) as T;
-  if (context.error) throw context.error;
-  return { object, hasUnknown: context.hasUnknown, keys: context.keys };
+  const context = new Context(false);
+  let object: T | undefined;
+  let error: unknown;
+  try {
+    object = structWalk(type)(value ?? {}, context) as T;
+    error = context.error;
+  } catch (thrown) {
+    error = thrown;
+  }
+  if (error || (context.hasIntegers && text !== undefined && mayHoldLiterals(text))) {
+    const again = new Context(true);
+    structWalk(type)((text === undefined ? value : parseWithLiterals(text)) ?? {}, again);
+    error = again.error ?? error;
+  }
+  if (error) throw error;
+  return { object: object as T, hasUnknown: context.hasUnknown, keys: context.keys };
 }
 
 class Context {
+  /** Structs are read in the order of the document, and only for what is wrong with them. */
+  readonly inDocumentOrder: boolean;
+  hasIntegers = false;
   hasUnknown = false;
   keys = 0;
   depth = 0;
@@ -34,10 +53,9 @@ class Context {
   error: DecodeError | undefined;
   /** JSON names from the root to the struct being read, without indices, as Go's errors have it. */
   readonly path: string[] = [];
-  readonly text: string | undefined;
 
-  constructor(text: string | undefined) {
-    this.text = text;
+  constructor(inDocumentOrder: boolean) {
+    this.inDocumentOrder = inDocumentOrder;
   }
 
   enter(): void {
@@ -54,11 +72,9 @@ class Context {
 
   #describe(value: unknown, goType: string): string {
     if (Array.isArray(value)) return "array";
-    if (typeof value !== "number") return typeof value === "boolean" ? "bool" : typeof value;
-    if (!goType.startsWith("int") && !goType.startsWith("float")) return "number";
-    if (Number.isFinite(value)) return `number ${value}`;
-    const literals = this.text?.match(/-?\d[\d.]*[eE][+-]?\d+/g) ?? [];
-    return `number ${literals.find((literal) => !Number.isFinite(Number(literal))) ?? value}`;
+    const literal = value instanceof NumberLiteral ? value.text : typeof value === "number" ? String(value) : undefined;
+    if (literal === undefined) return typeof value === "boolean" ? "bool" : typeof value;
+    return goType.startsWith("int") || goType.startsWith("float") ? `number ${literal}` : "number";
   }
 }
 
@@ -87,6 +103,7 @@ function compileStruct(type: TypeSchema): Walk {
   const count = fields.length;
   const names = fields.map((field) => field.name);
   const walks = fields.map((field) => compileField(type, field));
+  const positions = new Map(names.map((name, i) => [name, walks[i]!]));
   const emits = fields.map((field) =>
     field.whenEmpty === "emit" || field.whenEmpty === "null" ? zeroOf(field) : undefined,
   );
@@ -96,11 +113,18 @@ function compileStruct(type: TypeSchema): Walk {
   const lost = type.byName.has("metadata") ? [] : unstoredLists(type);
   const emptyBecomesNull = names.map((name) => lost.includes(name));
   return (input, context) => {
-    if (typeof input !== "object" || Array.isArray(input))
-      return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
+    if (!isObject(input)) return context.mismatch(input, { struct: "", field: "" }, goTypeOfStruct(type));
     context.enter();
     const source = input as Record<string, unknown>;
     const object: Record<string, unknown> = {};
+    if (context.inDocumentOrder) {
+      for (const name of Object.keys(source)) {
+        const value = source[name];
+        if (value !== null && value !== undefined) positions.get(name)?.(value, context);
+      }
+      context.depth--;
+      return object;
+    }
     let known = 0;
     for (let i = 0; i < count; i++) {
       const name = names[i]!;
@@ -146,7 +170,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
     case "struct": {
       let walk: Walk | undefined;
       return (input, context) => {
-        if (typeof input !== "object" || Array.isArray(input)) return context.mismatch(input, place, goType);
+        if (!isObject(input)) return context.mismatch(input, place, goType);
         context.path.push(place.field);
         const object = (walk ??= structWalk(value.type))(input, context);
         context.path.pop();
@@ -169,7 +193,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
       const walk = compileValue(value.values, place, elementType(goType, "map[string]") ?? goTypeOf(value.values));
       const zero = () => zeroOfValue(value.values);
       return (input, context) => {
-        if (typeof input !== "object" || Array.isArray(input)) return context.mismatch(input, place, goType);
+        if (!isObject(input)) return context.mismatch(input, place, goType);
         context.enter();
         const map: Record<string, unknown> = {};
         for (const key in input) {
@@ -190,8 +214,7 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
     case "either": {
       const struct = compileValue(value.struct, place, goType);
       const or = compileValue(value.or, place, goTypeOf(value.or));
-      return (input, context) =>
-        typeof input === "object" && !Array.isArray(input) ? struct(input, context) : or(input, context);
+      return (input, context) => (isObject(input) ? struct(input, context) : or(input, context));
     }
   }
 }
@@ -212,25 +235,28 @@ function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
     case "duration":
       return (input, context) => (typeof input === "string" ? input : context.mismatch(input, place, goType));
     case "double":
-      return (input, context) =>
-        typeof input === "number" && Number.isFinite(input) ? input : context.mismatch(input, place, goType);
+      return (input, context) => (Number.isFinite(numberOf(input)) ? input : context.mismatch(input, place, goType));
     case "int32":
-      return (input, context) => (isInt32(input) ? input : context.mismatch(input, place, goType));
+      return (input, context) => {
+        context.hasIntegers = true;
+        return isInt32(input) ? input : context.mismatch(input, place, goType);
+      };
     case "int64":
-      return (input, context) =>
-        Number.isInteger(input) && Math.abs(input as number) <= 2 ** 63
-          ? input
-          : context.mismatch(input, place, goType);
+      return (input, context) => {
+        context.hasIntegers = true;
+        return isInt64(input) ? input : context.mismatch(input, place, goType);
+      };
     case "bytes":
       return (input, context) =>
         typeof input === "string" ? normalizeBase64(input) : context.mismatch(input, place, goType);
     case "quantity":
       return (input) => normalizeQuantity(input);
     case "int-or-string":
-      return (input, context) =>
-        typeof input === "string" || isInt32(input)
-          ? input
-          : context.mismatch(input, { struct: "", field: "" }, "int32");
+      return (input, context) => {
+        if (typeof input === "string") return input;
+        context.hasIntegers = true;
+        return isInt32(input) ? input : context.mismatch(input, { struct: "", field: "" }, "int32");
+      };
     case "time":
       return (input, context) =>
         typeof input === "string" ? normalizeTime(input) : context.mismatch(input, { struct: "", field: "" }, "string");
@@ -242,14 +268,28 @@ function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
   }
 }
 
+function isObject(input: unknown): input is object {
+  return typeof input === "object" && !Array.isArray(input) && !(input instanceof NumberLiteral);
+}
+
 function isInt32(input: unknown): boolean {
   return typeof input === "number" && (input | 0) === input;
+}
+
+function isInt64(input: unknown): boolean {
+  if (!(input instanceof NumberLiteral)) return Number.isInteger(input) && Math.abs(input as number) <= 2 ** 63;
+  return /^-?\d+$/.test(input.text) && BigInt.asIntN(64, BigInt(input.text)) === BigInt(input.text);
+}
+
+function numberOf(input: unknown): unknown {
+  return input instanceof NumberLiteral ? Number(input.text) : input;
 }
 
 /** The few amounts that every manifest repeats, and what they become. */
 const canonicalQuantities = new Map<string, string>();
 
-function normalizeQuantity(input: unknown): string {
+function normalizeQuantity(given: unknown): string {
+  const input = numberOf(given);
   const text = typeof input === "string" ? input : typeof input === "number" ? String(input) : JSON.stringify(input);
   const known = canonicalQuantities.get(text);
   if (known !== undefined) return known;
@@ -294,7 +334,7 @@ function zeroOfValue(value: ValueSchema): unknown {
     case "scalar":
       return zeroScalars[value.scalar];
     case "struct":
-      return structWalk(value.type)({}, new Context(undefined));
+      return structWalk(value.type)({}, new Context(false));
     default:
       return null;
   }
@@ -359,7 +399,7 @@ function compileCustomStruct(type: TypeSchema): Walk {
   for (const field of type.fields)
     walks.set(field.name, compileCustomValue(field.value, { struct: type.name, field: field.name }));
   return (input, context) => {
-    if (typeof input !== "object" || Array.isArray(input)) return input;
+    if (!isObject(input)) return input;
     context.enter();
     const object: Record<string, unknown> = {};
     for (const key in input) {
@@ -390,7 +430,7 @@ function compileCustomValue(value: ValueSchema, place: Place): Walk {
       if (!isCustom(value)) {
         // Upstream reads metadata on its own, so errors name places within it.
         return (input, context) =>
-          typeof input !== "object" || Array.isArray(input)
+          !isObject(input)
             ? context.mismatch(input, { struct: "", field: "" }, goTypeOf(value))
             : structWalk(value.type)(input, context);
       }
@@ -410,7 +450,7 @@ function compileCustomValue(value: ValueSchema, place: Place): Walk {
     case "map": {
       const walk = compileCustomValue(value.values, place);
       return (input, context) => {
-        if (typeof input !== "object" || Array.isArray(input)) return input;
+        if (!isObject(input)) return input;
         context.enter();
         const map: Record<string, unknown> = {};
         for (const key in input) {

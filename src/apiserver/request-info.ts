@@ -99,8 +99,6 @@ export function requestInfoOf(method: string, target: string): RequestInfo {
   if (info.name === "" && !legacyWatch) {
     if (info.verb === "get") info.verb = booleanParameter(query, "watch") ? "watch" : "list";
     else if (info.verb === "delete") info.verb = "deletecollection";
-  } else if (info.verb === "get" && info.subresource === "" && booleanParameter(query, "watch")) {
-    info.verb = "watch";
   }
   return info;
 }

@@ -250,6 +250,28 @@ export const defaultDeleteOptions: DeleteOptions = {
   preconditions: undefined,
 };
 
+/** How long a client would wait at most: only looked at for whether it is a duration, for no answer here takes that long. Throws a 400. */
+export function checkTimeout(query: Query): void {
+  const text = parameter(query, "timeout");
+  const problem = text ? durationProblem(text) : undefined;
+  if (problem) throw badRequestError(`invalid timeout specified in the request URL - time: ${problem}`);
+}
+
+/** What Go finds wrong with a duration such as `1m30s`. */
+function durationProblem(text: string): string | undefined {
+  let rest = text.replace(/^[-+]/, "");
+  if (rest === "0") return undefined;
+  do {
+    const [, number = "", unit = ""] = /^([\d.]*)([^\d.]*)/.exec(rest)!;
+    if (!/^(\d+\.?\d*|\.\d+)$/.test(number)) return `invalid duration ${JSON.stringify(text)}`;
+    if (unit === "") return `missing unit in duration ${JSON.stringify(text)}`;
+    if (!/^(ns|us|µs|μs|ms|s|m|h)$/.test(unit))
+      return `unknown unit ${JSON.stringify(unit)} in duration ${JSON.stringify(text)}`;
+    rest = rest.slice(number.length + unit.length);
+  } while (rest !== "");
+  return undefined;
+}
+
 function integerParameter(query: Query, name: string): number | undefined {
   const text = parameter(query, name);
   if (text === undefined) return undefined;

@@ -14,7 +14,7 @@ interface Bundle {
 
 const verb = process.argv[2] ?? "";
 const isKubectl = verb === "kubectl";
-if (isKubectl) restoreEnvironment();
+restoreEnvironment();
 const bundle = join(dirname(__filename), "..", isKubectl || verb === "server" ? `${verb}.cjs` : "command.cjs");
 // Code is only good for the V8 that made it. Each verb of kubectl has its own: no more of it is read than it runs.
 const part = isKubectl ? `.${/^\w[\w-]*$/.exec(process.argv[3] ?? "")?.[0] ?? ""}` : "";
@@ -25,8 +25,9 @@ const cacheFile = `${bundle}${part}.${process.versions.v8}-${process.arch}.cache
  * the process's own environment: OpenSSL would read the file after all.
  */
 function restoreEnvironment(): void {
-  const { PINNACE_SSL_CERT_FILE: file, PINNACE_NODE_EXTRA_CA_CERTS: extra, SSL_CERT_FILE: _, ...rest } = process.env;
+  const { PINNACE_SSL_CERT_FILE: file, PINNACE_NODE_EXTRA_CA_CERTS: extra, ...rest } = process.env;
   if (file === undefined && extra === undefined) return;
+  if (file !== undefined) delete rest["SSL_CERT_FILE"];
   process.env = { ...rest, ...(file ? { SSL_CERT_FILE: file } : {}), ...(extra ? { NODE_EXTRA_CA_CERTS: extra } : {}) };
 }
 

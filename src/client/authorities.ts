@@ -1,7 +1,7 @@
-/** Whom to believe where a kubeconfig names no authority: the ones that the machine trusts, found as Go's programs find them (crypto/x509). */
+/** Whom to believe where nobody names an authority: the ones that the machine trusts, found as Go's programs find them (crypto/x509). */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { rootCertificates } from "node:tls";
+import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 
 /** Where distributions keep them in one file; the first that there is counts. */
 const files = [
@@ -17,6 +17,11 @@ let read: string[] | undefined;
 
 /** Those of this process's environment, read once. */
 export const systemAuthorities = (): string[] => (read ??= authoritiesIn(process.env));
+
+let trust: SecureContext | undefined;
+
+/** The same, taken apart once, for connections on which this process shows no certificate of its own. */
+export const systemTrust = (): SecureContext => (trust ??= createSecureContext({ ca: systemAuthorities() }));
 
 /**
  * PEM texts: the file of $SSL_CERT_FILE, or else the machine's; the folders of $SSL_CERT_DIR where that is set; without any of them

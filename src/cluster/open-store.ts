@@ -1,13 +1,12 @@
-/** Opens a cluster's store: the engine that its plan names, behind the seals that it asks for. */
+/** Opens a cluster's store: the engine that its plan names, behind the seals that it asks for. What few ask for is loaded for them. */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
-import { EncryptedStore } from "../storage/encryption/encrypted-store.ts";
-import { EtcdStore } from "../storage/etcd/etcd-store.ts";
+import { systemAuthorities } from "../client/authorities.ts";
+import type { EtcdStore } from "../storage/etcd/etcd-store.ts";
 import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPlan, StoreConfig } from "./config/cluster-config.ts";
-import { readEncryption } from "./encryption.ts";
 import type { ClusterPaths } from "./state-folder.ts";
 
 /** `given` takes the engine's place. Rejects when the store cannot be had, and says why. */
@@ -18,9 +17,11 @@ export async function openStore(
   given: Store | undefined,
 ): Promise<Store> {
   const { encryption } = plan.apiServer;
-  const sealing = encryption && (await readEncryption(encryption.configuration));
-  const engine = given ?? (await openEngine(plan, paths, clock));
-  return sealing ? new EncryptedStore(engine, sealing) : engine;
+  if (!encryption) return given ?? openEngine(plan, paths, clock);
+  const { readEncryption } = await import("./encryption.ts");
+  const { EncryptedStore } = await import("../storage/encryption/encrypted-store.ts");
+  const sealing = await readEncryption(encryption.configuration);
+  return new EncryptedStore(given ?? (await openEngine(plan, paths, clock)), sealing);
 }
 
 function openEngine({ store }: ClusterPlan, paths: ClusterPaths, clock: Clock): Promise<Store> {
@@ -40,6 +41,7 @@ export async function openEtcd(
 ): Promise<EtcdStore> {
   const read = (file: string | undefined) => (file ? readFile(file, "utf8") : undefined);
   const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
-  const tls = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const tls = { ca: ca ?? systemAuthorities(), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  const { EtcdStore } = await import("../storage/etcd/etcd-store.ts");
   return EtcdStore.open({ endpoints, tls, clock });
 }

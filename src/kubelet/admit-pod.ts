@@ -3,6 +3,7 @@ import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
 import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts";
 import type { PodObject } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
+import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
 
 export interface NodeRoom {
   allocatable: Readonly<Record<string, string>>;
@@ -12,6 +13,8 @@ export interface NodeRoom {
   pressures: ReadonlySet<PressureCondition>;
   /** The kernel confines processes by AppArmor. */
   hasAppArmor?: boolean;
+  /** What the container runtime can. Default: everything. */
+  features?: RuntimeFeatures;
 }
 
 export interface Refusal {
@@ -23,6 +26,7 @@ export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
   return (
     sysctlRefusal(pod) ??
     appArmorRefusal(pod, room) ??
+    groupsRefusal(pod, room) ??
     pressureRefusal(pod, room) ??
     selectorRefusal(pod, room) ??
     roomRefusal(pod, room) ??
@@ -98,6 +102,15 @@ function appArmorRefusal({ spec }: PodObject, { hasAppArmor }: NodeRoom): Refusa
   return profiles.some((profile) => profile?.type === "RuntimeDefault")
     ? appArmorProblem("this node's runtime has no default profile")
     : undefined;
+}
+
+function groupsRefusal({ spec }: PodObject, { features }: NodeRoom): Refusal | undefined {
+  const policy = spec.securityContext?.supplementalGroupsPolicy;
+  if (policy !== "Strict" || features === undefined || features.supplementalGroupsPolicy) return undefined;
+  return {
+    reason: "SupplementalGroupsPolicyNotSupported",
+    message: `SupplementalGroupsPolicy=${policy} is not supported in this node`,
+  };
 }
 
 function appArmorProblem(why: string): Refusal {

@@ -118,6 +118,7 @@ export function identityOf(record: ContainerStatus) {
     sandbox: record.sandbox,
     image: record.config.imageName,
     imageId: record.imageId,
+    ...(record.user ? { user: record.user } : {}),
   };
 }
 

@@ -12,9 +12,10 @@ import { containerLogPath } from "./paths.ts";
 import { actionTarget, fieldFacts, type PodDesk } from "./pod-desk.ts";
 import { hostsPath } from "./pod-sandbox.ts";
 import { type ContainerSpec, findContainerSpec, type PodEffect } from "./pod-state.ts";
+import type { PodVolumeKeeper } from "./pod-volume-keeper.ts";
 import type { ContainerId, ContainerStatus, Mount } from "./runtime/container-runtime.ts";
 import { forgetRun, terminationMessage, terminationMessagePath } from "./termination-message.ts";
-import { containerDevices, containerMounts, type PreparedVolumes } from "./volumes/pod-volumes.ts";
+import { containerDevices, containerMounts } from "./volumes/pod-volumes.ts";
 import { readBeneath } from "./volumes/sub-path.ts";
 
 type Environment = Awaited<ReturnType<typeof containerEnvironment>>;
@@ -23,9 +24,9 @@ const defaultTerminationMessagePath = "/dev/termination-log";
 
 export class ContainerStarter {
   readonly #pod: PodDesk;
-  readonly #volumes: () => PreparedVolumes;
+  readonly #volumes: Pick<PodVolumeKeeper, "volumes" | "missingImage">;
 
-  constructor(pod: PodDesk, volumes: () => PreparedVolumes) {
+  constructor(pod: PodDesk, volumes: Pick<PodVolumeKeeper, "volumes" | "missingImage">) {
     this.#pod = pod;
     this.#volumes = volumes;
   }
@@ -42,6 +43,11 @@ export class ContainerStarter {
     const spec = findContainerSpec(this.#pod.state.pod, name) as DeepReadonly<Container> | undefined;
     const resources = spec?.resources ?? {};
     try {
+      const missing = spec && (await this.#volumes.missingImage(spec));
+      if (missing) {
+        const { retryAfterMs, ...problem } = missing;
+        return this.#pod.dispatch({ kind: "containerNotStarted", container: name, problem, retryAfterMs });
+      }
       const config = await this.#containerConfig(effect);
       const { sandbox } = this.#pod.state;
       if (sandbox.kind !== "ready") throw new Error("the pod's sandbox is gone");
@@ -109,7 +115,7 @@ export class ContainerStarter {
       services: services(),
       get: (resource, name) => references.get(resource, namespace, name, uid),
       file: (volumeName, path) => {
-        const volume = this.#volumes().get(volumeName);
+        const volume = this.#volumes.volumes.get(volumeName);
         return volume && readBeneath(volume.path, path, maximumEnvFileBytes);
       },
     });
@@ -117,7 +123,7 @@ export class ContainerStarter {
     if (!image) throw new ContainerConfigError(`image ${JSON.stringify(container.image)} is not present any more`);
     const logPath = containerLogPath(this.#pod.folders, container.name, effect.attempt);
     const mounts = this.#pod.node.runtime.withoutFiles ? [] : this.#prepareFiles(container, effect.attempt, env);
-    const devices = this.#pod.node.runtime.withoutFiles ? [] : containerDevices(container, this.#volumes());
+    const devices = this.#pod.node.runtime.withoutFiles ? [] : containerDevices(container, this.#volumes.volumes);
     const { claims } = this.#pod.node;
     const cdiDevices = claims?.cdiDevices(pod, container as DeepReadonly<Container>) ?? [];
     return containerConfig({
@@ -149,7 +155,13 @@ export class ContainerStarter {
   #prepareFiles(container: ContainerSpec, attempt: number, env: Environment): Mount[] {
     const logPath = containerLogPath(this.#pod.folders, container.name, attempt);
     mkdirSync(dirname(logPath), { recursive: true, mode: 0o755 });
-    const mounts = containerMounts(container, this.#volumes(), this.#pod.folders, env, this.#pod.node.runtime.features);
+    const mounts = containerMounts(
+      container,
+      this.#volumes.volumes,
+      this.#pod.folders,
+      env,
+      this.#pod.node.runtime.features,
+    );
     if (!mounts.some((mount) => mount.containerPath === "/etc/hosts")) {
       mounts.push({ hostPath: hostsPath(this.#pod.folders), containerPath: "/etc/hosts" });
     }

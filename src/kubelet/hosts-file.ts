@@ -34,8 +34,10 @@ function aliasLines(pod: PodObject): string[] {
 }
 
 const maximumHostnameLength = 63;
+/** Of `uname`, by the kernel. */
+const maximumKernelNameLength = 64;
 
-/** The host name as uname shows it, and the domain that a subdomain gives. */
+/** The host name as uname shows it, and the domain that a subdomain gives. Throws, in upstream's words, for what the kernel will not take. */
 export function podNames(pod: PodObject, clusterDomain: string): { hostname: string; domain: string; utsName: string } {
   if (pod.spec.hostnameOverride) {
     return { hostname: pod.spec.hostnameOverride, domain: "", utsName: pod.spec.hostnameOverride };
@@ -43,6 +45,10 @@ export function podNames(pod: PodObject, clusterDomain: string): { hostname: str
   const hostname = pod.spec.hostname || truncated(pod.metadata.name);
   const domain = pod.spec.subdomain ? `${pod.spec.subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}` : "";
   const utsName = pod.spec.setHostnameAsFQDN && domain ? `${hostname}.${domain}` : hostname;
+  if (utsName.length > maximumKernelNameLength)
+    throw new Error(
+      `failed to construct FQDN from pod hostname and cluster domain, FQDN ${utsName} is too long (${maximumKernelNameLength} characters is the max, ${utsName.length} characters requested)`,
+    );
   return { hostname, domain, utsName };
 }
 

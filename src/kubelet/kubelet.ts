@@ -425,7 +425,7 @@ class RunningKubelet {
     pod: DeepReadonly<Pod>,
     labels: Readonly<Record<string, string>> | undefined = this.#registration?.labels,
   ): NodeRoom {
-    const { node, machine } = this.#options;
+    const { node, machine, runtime } = this.#options;
     const others = [...this.#executors.values()]
       .filter(({ state }) => state.pod.metadata.uid !== pod.metadata.uid && takesRoom(state))
       .map(({ state }) => state.pod);
@@ -435,6 +435,7 @@ class RunningKubelet {
       others,
       pressures: this.#evictions.pressures,
       hasAppArmor: machine.hasAppArmor ?? false,
+      features: runtime.features,
     };
   }
 

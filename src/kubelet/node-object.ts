@@ -88,6 +88,11 @@ export function nodeStatus(
   condition: NodeHealth,
   now: number,
 ): NodeStatus {
+  const {
+    recursiveReadOnlyMounts = false,
+    userNamespaces = false,
+    supplementalGroupsPolicy = false,
+  } = config.features ?? {};
   return {
     addresses: [
       ...config.ips.map((address) => ({ type: "InternalIP", address })),
@@ -115,9 +120,8 @@ export function nodeStatus(
       architecture: machine.architecture,
       swap: { capacity: machine.swapBytes },
     },
-    runtimeHandlers: [
-      { name: "", features: config.features ?? { recursiveReadOnlyMounts: false, userNamespaces: false } },
-    ],
+    runtimeHandlers: [{ name: "", features: { recursiveReadOnlyMounts, userNamespaces } }],
+    features: { supplementalGroupsPolicy },
   };
 }
 

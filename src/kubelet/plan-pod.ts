@@ -18,7 +18,7 @@ import { backoffAfterRestart, restartAllowedAtMs, shouldRestart } from "./restar
 
 /** A container that is stopped after the grace period is used up still gets this long, as upstream. */
 const minimumGraceSeconds = 2;
-const imageBackoffShownAfterMs = 5_000;
+export const imageBackoffShownAfterMs = 5_000;
 
 export function planPod(state: PodState, now: number): PodStep {
   const plan = new Plan(state, now);
@@ -54,13 +54,12 @@ class Plan {
       const deadlineMs = activeDeadlineMs(this.state);
       if (pod.metadata.deletionTimestamp) this.#stop("deleted");
       else if (deadlineMs !== undefined && deadlineMs <= this.#now) {
-        this.state = {
-          ...this.state,
-          verdict: {
-            reason: "DeadlineExceeded",
-            message: "Pod was active on the node longer than the specified deadline",
-          },
+        const verdict = {
+          reason: "DeadlineExceeded",
+          message: "Pod was active on the node longer than the specified deadline",
         };
+        this.state = { ...this.state, verdict };
+        this.#effects.push({ kind: "event", type: "Normal", ...verdict });
         this.#stop("deadline");
       } else if (!this.state.isRestarting && isCompleted(this.state)) this.#stop("completed");
       else if (deadlineMs !== undefined) this.#wake(deadlineMs);

@@ -61,7 +61,7 @@ export class PodExecutor implements PodDesk {
     this.#state = state;
     this.folders = podFolders(node.folders, state.pod);
     this.#volumes = new PodVolumeKeeper(this);
-    this.#starter = new ContainerStarter(this, () => this.#volumes.volumes);
+    this.#starter = new ContainerStarter(this, this.#volumes);
     this.#stopper = new ContainerStopper(this, (status) => this.containerExited(status));
     this.#resizer = new ContainerResizer(this);
     this.#probes = new PodProbes(this);

@@ -27,7 +27,7 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
     const handler = await runtimeHandlerOf(pod);
     if (object.spec.hostUsers === false && !runtime.features.userNamespaces) {
       throw new Error(
-        `runtime handler ${JSON.stringify(handler.runtimeHandler ?? "")} does not support user namespaces`,
+        `can't set \`hostUsers: false\`, runtime handler ${JSON.stringify(handler.runtimeHandler ?? "")} does not support user namespaces`,
       );
     }
     if (!object.spec.hostNetwork && runtime.makesNetworks) return await sandboxWithNetwork(pod, attempt, handler);

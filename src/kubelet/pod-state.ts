@@ -1,7 +1,7 @@
 /** What the kubelet knows of one pod, what can happen to it and what it can want done: plain data for the pure parts. */
 import type { Container, EphemeralContainer, Pod, PodSpec, ResourceRequirements } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
-import type { ContainerId, SandboxId } from "./runtime/container-runtime.ts";
+import type { ContainerId, ContainerStatus, SandboxId } from "./runtime/container-runtime.ts";
 
 export type PodObject = DeepReadonly<Pod>;
 export type ContainerSpec = DeepReadonly<Container> | DeepReadonly<EphemeralContainer>;
@@ -101,7 +101,7 @@ export interface ContainerState {
 }
 
 export interface Problem {
-  /** CreateContainerConfigError, CreateContainerError, RunContainerError, PostStartHookError. */
+  /** CreateContainerConfigError, CreateContainerError, RunContainerError, PostStartHookError; of an image volume, as of an image. */
   readonly reason: string;
   readonly message: string;
   /** Absent: the restart policy and back-off say when. */
@@ -153,6 +153,8 @@ export interface RunIdentity {
   readonly image: string;
   /** For `containerStatuses[].imageID`. */
   readonly imageId: string;
+  /** Who it started as, where the runtime tells. */
+  readonly user?: ContainerStatus["user"];
 }
 
 export interface RunningRun extends RunIdentity {
@@ -196,7 +198,14 @@ export type PodEvent =
   /** The postStart hook ended; `failure` when it did not succeed. */
   | { kind: "hookEnded"; container: string; id: ContainerId; failure?: string }
   /** `run` when a container exists: its command could not be executed. */
-  | { kind: "containerNotStarted"; container: string; problem: Omit<Problem, "retryAtMs">; run?: ExitedRun }
+  | {
+      kind: "containerNotStarted";
+      container: string;
+      problem: Omit<Problem, "retryAtMs">;
+      /** Default: 10 s. */
+      retryAfterMs?: number;
+      run?: ExitedRun;
+    }
   | { kind: "containerExited"; container: string; run: ExitedRun }
   | {
       kind: "probed";

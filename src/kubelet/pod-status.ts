@@ -9,7 +9,7 @@ import type {
 } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { rfc3339 } from "../base/clock.ts";
-import { imageWaiting } from "./plan-pod.ts";
+import { imageWaiting, isAlive } from "./plan-pod.ts";
 import {
   type ContainerRole,
   type ContainerSpec,
@@ -47,11 +47,14 @@ export function podStatus(
   const initContainers = statusesOf(state, ["init", "sidecar"], node, now);
   const ephemeral = statusesOf(state, ["ephemeral"], node, now);
   const phase = phaseOf(state, containers, initContainers);
+  // As upstream: a pod is not told to have ended while something of it may run.
+  const isEnding = state.verdict !== undefined && state.containers.some(isAlive);
+  const verdict = isEnding ? undefined : state.verdict;
   const status: PodStatus = {
     ...(pod.metadata.generation !== undefined ? { observedGeneration: pod.metadata.generation } : {}),
-    phase,
+    phase: isEnding ? phaseBefore(previous) : phase,
     conditions: conditionsOf(state, phase, containers, initContainers, previous, now),
-    ...(state.verdict ? { reason: state.verdict.reason, message: state.verdict.message } : {}),
+    ...(verdict ? { reason: verdict.reason, message: verdict.message } : {}),
     ...(previous?.nominatedNodeName ? { nominatedNodeName: previous.nominatedNodeName } : {}),
     ...(node.hostIPs[0] ? { hostIP: node.hostIPs[0], hostIPs: node.hostIPs.map((ip) => ({ ip })) } : {}),
     startTime: rfc3339(state.startTimeMs),
@@ -69,6 +72,11 @@ export function podStatus(
   const ips = known.length > 0 ? known : (previous?.podIPs?.map(({ ip }) => ip) ?? []);
   if (ips[0]) Object.assign(status, { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) });
   return status;
+}
+
+function phaseBefore(previous: DeepReadonly<PodStatus> | undefined): string {
+  const phase = previous?.phase ?? "Pending";
+  return phase === "Succeeded" || phase === "Failed" ? "Running" : phase;
 }
 
 function statusesOf(state: PodState, roles: readonly ContainerRole[], node: NodeFacts, now: number): ContainerStatus[] {
@@ -99,6 +107,9 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
     started: isRunning && container.started,
     ...resourcesOf(run.kind === "running" ? run.resources : undefined, spec, isRunning),
     ...volumeMountsOf(spec, node),
+    ...(latest?.user
+      ? { user: { linux: { ...latest.user, supplementalGroups: [...latest.user.supplementalGroups] } } }
+      : {}),
   };
 
   function currentState(state: PodState, container: ContainerState, now: number): ApiContainerState {
@@ -287,7 +298,7 @@ function conditionsOf(
       ? [{ type: restartingCondition, status: state.isRestarting ? "True" : "False" }]
       : []),
     ...(state.resize ? [{ ...state.resize, status: "True" }] : []),
-    ...(state.verdict?.isDisruption
+    ...(state.verdict?.isDisruption && !state.containers.some(isAlive)
       ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]
       : []),
   ];

@@ -411,7 +411,10 @@ test("a pod past its active deadline is stopped and fails", () => {
   const driver = new Driver(pod({ activeDeadlineSeconds: 60 })).prepared().run("web");
   expect(driver.wakeAtMs).toBe(t0 + 60_000);
   driver.after(60_000);
-  expect(driver.kinds()).toEqual(["stopContainer web"]);
+  expect(driver.kinds()).toEqual(["event", "stopContainer web"]);
+  // Not before nothing of it runs.
+  expect(driver.status().phase).not.toBe("Failed");
+  expect(driver.status().reason).toBeUndefined();
   driver.exited("web", 143);
   expect(driver.status()).toMatchObject({ phase: "Failed", reason: "DeadlineExceeded" });
 });

@@ -18,7 +18,7 @@ import {
 } from "./pod-state.ts";
 import { initialBackoffMs, maximumBackoffMs, ruleAction } from "./restart-policy.ts";
 
-const imageBackoff = { initialMs: initialBackoffMs, maximumMs: maximumBackoffMs };
+export const imageBackoff = { initialMs: initialBackoffMs, maximumMs: maximumBackoffMs };
 const sandboxBackoff = { initialMs: 1_000, maximumMs: 60_000 };
 const volumeBackoff = { initialMs: 500, maximumMs: 122_000 };
 /** After a failure that is no exit, such as a missing ConfigMap. */
@@ -109,7 +109,7 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
             ...(last ? { previous: last } : {}),
           };
         }
-        const problem = { ...event.problem, retryAtMs: now + startRetryMs };
+        const problem = { ...event.problem, retryAtMs: now + (event.retryAfterMs ?? startRetryMs) };
         return { ...container, image: { kind: "unknown" }, problem, run: last ?? { kind: "none" } };
       });
     case "containerExited":

@@ -826,7 +826,7 @@ refuses(resourceClaims, { metadata, spec: claim }, [
     "for nothing",
     { "spec.devices.requests": [{ name: "" }, { name: "A", exactly: {} }] },
     [
-      "spec.devices.requests[0].name: Required value",
+      `spec.devices.requests[0].name: Invalid value: "": ${label}`,
       "spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required",
       `spec.devices.requests[1].name: Invalid value: "A": ${label}`,
       "spec.devices.requests[1].exactly.deviceClassName: Required value",
@@ -835,7 +835,7 @@ refuses(resourceClaims, { metadata, spec: claim }, [
   [
     "for one thing under one name twice",
     { "spec.devices.requests.1": { name: "gpu", exactly: { deviceClassName: "gpu.test" } } },
-    ['spec.devices.requests[1].name: Duplicate value: "gpu"'],
+    ['spec.devices.requests[1]: Duplicate value: "gpu"'],
   ],
   [
     "for some, all of them",
@@ -863,11 +863,52 @@ refuses(resourceClaims, { metadata, spec: claim }, [
     { "spec.devices.constraints": [{ requests: ["zz"] }, { matchAttribute: "model" }] },
     [
       "spec.devices.constraints[0].requests[0]: Invalid value: \"zz\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
-      "spec.devices.constraints[0].matchAttribute: Required value",
-      'spec.devices.constraints[1].matchAttribute: Invalid value: "model": must include a domain',
+      'spec.devices.constraints[0]: Required value: exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set',
+      'spec.devices.constraints[1].matchAttribute: Invalid value: "model": a fully qualified name must be a domain and a name separated by a slash',
     ],
   ],
 ]);
+const result = { request: "gpu", driver: "gpu.test", pool: "n1", device: "d0" };
+refusesChanges(
+  resourceClaims,
+  { metadata, spec: claim },
+  [
+    [
+      "may not give what was not asked for",
+      { "status.allocation.devices.results": [{ request: "zz", driver: "", pool: "", device: "A", shareID: "x" }] },
+      [
+        "status.allocation.devices.results[0].request: Invalid value: \"zz\": must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+        "status.allocation.devices.results[0].driver: Required value",
+        "status.allocation.devices.results[0].pool: Required value",
+        `status.allocation.devices.results[0].device: Invalid value: "A": ${label}`,
+        'status.allocation.devices.results[0].shareID: Invalid value: "x": error validating uid: invalid UUID length: 1',
+      ],
+    ],
+    [
+      "may not report on what is not allocated, nor what is no address",
+      {
+        "status.devices": [
+          { ...result, request: undefined, device: "d1" },
+          { ...result, request: undefined, data: "x", networkData: { ips: ["10.0.0.1", "2001:DB8::1/64"] } },
+        ],
+      },
+      [
+        'status.devices[0]: Invalid value: "gpu.test/n1/d1": must be an allocated device in the claim',
+        'status.devices[1].data: Invalid value: "<value omitted>": must be a valid JSON object',
+        'status.devices[1].networkData.ips[0]: Invalid value: "10.0.0.1": must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)',
+        'status.devices[1].networkData.ips[1]: Invalid value: "2001:DB8::1/64": must be in canonical form ("2001:db8::1/64")',
+      ],
+      { "status.allocation.devices.results": [result] },
+    ],
+    [
+      "may not give it to another once it is given",
+      { "status.allocation.devices.results.0.device": "d1" },
+      [expect.stringMatching(/^status.allocation: Invalid value: .*: field is immutable$/)],
+      { "status.allocation.devices.results": [result] },
+    ],
+  ],
+  "status",
+);
 refusesChanges(resourceClaims, { metadata, spec: claim }, [
   [
     "may not ask for something else",
@@ -920,9 +961,73 @@ refuses(resourceSlices, slice, [
       ],
     },
     [
-      "spec.devices[0].attributes[model]: Required value: exactly one value must be specified",
-      expect.stringContaining('spec.devices[1].attributes[9x]: Invalid value: "9x": a valid C identifier'),
-      'spec.devices[1].name: Duplicate value: "a"',
+      'spec.devices[0].attributes[model]: Invalid value: "": exactly one value must be specified',
+      expect.stringContaining('spec.devices[1].attributes: Invalid value: "9x": a valid C identifier'),
+      'spec.devices[1]: Duplicate value: "a"',
+    ],
+  ],
+  [
+    "with devices and counters that name nothing",
+    {
+      "spec.devices": [
+        { name: "a", consumesCounters: [{ counterSet: "", counters: {} }], taints: [{ effect: "Gone" }] },
+      ],
+      "spec.sharedCounters": [{ name: "A", counters: { B: { value: "1" } } }],
+    },
+    [
+      'spec: Invalid value: "": only one of `sharedCounters` or `devices` is allowed',
+      'spec.devices[0].taints[0].key: Invalid value: "": name part must be non-empty',
+      expect.stringContaining('spec.devices[0].taints[0].key: Invalid value: "": name part must consist of'),
+      'spec.devices[0].taints[0].effect: Unsupported value: "Gone": supported values: "NoExecute", "NoSchedule", "None"',
+      "spec.devices[0].consumesCounters[0].counterSet: Required value",
+      "spec.devices[0].consumesCounters[0].counters: Required value",
+      `spec.sharedCounters[0].name: Invalid value: "A": ${label}`,
+      `spec.sharedCounters[0].counters: Invalid value: "B": ${label}`,
+    ],
+  ],
+  [
+    "with devices that are each somewhere",
+    {
+      "spec.devices": [
+        { name: "a", nodeName: "n1" },
+        { name: "b", bindingConditions: ["x"] },
+        { name: "c", bindingConditions: ["x", "x"], bindingFailureConditions: ["x"] },
+      ],
+    },
+    [
+      "spec.devices[0]: Invalid value: null: `nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec",
+      "spec.devices[1].bindingFailureConditions: Invalid value: null: bindingFailureConditions are required to use bindingConditions",
+      'spec.devices[2].bindingConditions[1]: Duplicate value: "x"',
+      'spec.devices[2].bindingFailureConditions[0]: Invalid value: "x": bindingFailureConditions must not overlap with bindingConditions',
+    ],
+  ],
+  [
+    "with portions that its devices do not have",
+    {
+      "spec.devices": [
+        { name: "a", capacity: { memory: { value: "1Gi", requestPolicy: { default: "1Gi" } } } },
+        {
+          name: "b",
+          allowMultipleAllocations: true,
+          attributes: { v: { version: "1.2" } },
+          capacity: {
+            cores: { value: "8", requestPolicy: { default: "3", validValues: ["4", "2", "16"] } },
+            memory: {
+              value: "8Gi",
+              requestPolicy: { default: "3Gi", validRange: { min: "2Gi", max: "16Gi", step: "2Gi" } },
+            },
+          },
+        },
+      ],
+    },
+    [
+      "spec.devices[0].capacity[memory].requestPolicy: Forbidden: allowMultipleAllocations must be true",
+      'spec.devices[1].attributes[v].version: Invalid value: "1.2": must be a string compatible with semver.org spec 2.0.0',
+      'spec.devices[1].capacity[cores].requestPolicy.validValues[1]: Invalid value: "2": values must be sorted in ascending order',
+      'spec.devices[1].capacity[cores].requestPolicy.validValues[2]: Invalid value: "16": option is larger than capacity value: 8',
+      'spec.devices[1].capacity[cores].requestPolicy.validValues: Invalid value: "3": default value is not valid according to the requestPolicy',
+      'spec.devices[1].capacity[memory].requestPolicy.validRange.max: Invalid value: "16Gi": max is larger than capacity value: 8Gi',
+      'spec.devices[1].capacity[memory].requestPolicy.validRange.step: Invalid value: "3Gi": value is not a multiple of a given step (2Gi) from (2Gi)',
     ],
   ],
 ]);

@@ -32,7 +32,11 @@ import { nodeRestriction } from "./node-restriction.ts";
 import { ownerReferencesPermissionEnforcement } from "./owner-references-permission-enforcement.ts";
 import { persistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { podNodeSelector } from "./pod-node-selector.ts";
-import { podSecurity } from "./pod-security/pod-security.ts";
+import {
+  type PodSecurityConfiguration,
+  podSecurity,
+  podSecurityConfigurationErrors,
+} from "./pod-security/pod-security.ts";
 import { type PodTolerationConfiguration, podTolerationRestriction } from "./pod-toleration-restriction.ts";
 import { podTopologyLabels } from "./pod-topology-labels.ts";
 import { mutatingAdmissionPolicy } from "./policy/mutating-policies.ts";
@@ -80,6 +84,7 @@ export interface PluginConfiguration {
 interface PluginConfigurations {
   EventRateLimit: EventRateLimitConfiguration;
   ImagePolicyWebhook: { imagePolicy: ImagePolicyConfiguration };
+  PodSecurity: PodSecurityConfiguration;
   PodTolerationRestriction: PodTolerationConfiguration;
 }
 
@@ -107,7 +112,14 @@ const catalog: readonly [name: string, byDefault: "on" | "off", make: Maker][] =
   ["NodeRestriction", "on", ({ objects, extension }) => nodeRestriction(objects, extension?.authorizers)],
   ["TaintNodesByCondition", "on", () => taintNodesByCondition],
   ["AlwaysPullImages", "off", () => alwaysPullImages],
-  ["PodSecurity", "on", ({ objects }) => podSecurity({ objects })],
+  [
+    "PodSecurity",
+    "on",
+    ({ objects, selection }) => {
+      const configuration = configurationOf(selection, "PodSecurity");
+      return podSecurity({ objects, ...(configuration ? { configuration } : {}) });
+    },
+  ],
   [
     "PodTolerationRestriction",
     "off",
@@ -193,6 +205,9 @@ function tellingErrors(selection: AdmissionSelection): string[] {
     ...(image && !image.imagePolicy?.kubeConfigFile
       ? ["ImagePolicyWebhook: imagePolicy.kubeConfigFile is required"]
       : []),
+    ...podSecurityConfigurationErrors(configurationOf(selection, "PodSecurity") ?? {}).map(
+      (text) => `PodSecurity: ${text}`,
+    ),
   ];
 }
 

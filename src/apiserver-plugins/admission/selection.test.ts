@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { Pod } from "../../api/core/v1.ts";
 import { Events, Namespaces, Nodes, Pods, ServiceAccounts, Services } from "../../api/resources.ts";
+import { InProcessClient } from "../../apiserver/in-process-client.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { seededRandom } from "../../base/random.ts";
 import { admin, startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
@@ -242,5 +243,54 @@ describe("PodTopologyLabels", () => {
       expect.stringContaining("EventRateLimit: limits"),
       expect.stringContaining("kubeConfigFile is required"),
     ]);
+    const configuration = {
+      defaults: { enforce: "none", "warn-version": "v1.01", audits: "baseline" },
+      exemptions: { usernames: ["a", "", "a"], namespaces: ["A"], runtimeClasses: ["-"], groups: [] },
+    };
+    expect(admissionSelectionErrors({ plugins: [{ name: "PodSecurity", configuration }] })).toEqual([
+      'PodSecurity: unknown field "defaults.audits"',
+      'PodSecurity: unknown field "exemptions.groups"',
+      'PodSecurity: defaults.enforce: Invalid value: "none": must be one of privileged, baseline, restricted',
+      'PodSecurity: defaults.warn-version: Invalid value: "v1.01": must be "latest" or "v1.x"',
+      'PodSecurity: exemptions.usernames[1]: Invalid value: "": username must not be empty',
+      'PodSecurity: exemptions.usernames[2]: Duplicate value: "a"',
+      expect.stringContaining('PodSecurity: exemptions.namespaces[0]: Invalid value: "A": a lowercase RFC 1123 label'),
+      expect.stringContaining('PodSecurity: exemptions.runtimeClasses[0]: Invalid value: "-"'),
+    ]);
+  });
+
+  it("PodSecurity holds namespaces that say nothing to its defaults, and exempt users, namespaces and runtimes to nothing", async () => {
+    const configuration = {
+      defaults: { enforce: "baseline", "enforce-version": "v1.30" },
+      exemptions: { usernames: ["robot"], namespaces: ["free"], runtimeClasses: ["sandboxed"] },
+    };
+    await using api = await serverWith({
+      disable: ["RuntimeClass"],
+      plugins: [{ name: "PodSecurity", configuration }],
+    });
+    const warnings: string[] = [];
+    const as = (name: string) =>
+      new InProcessClient({
+        pipeline: api.server.pipeline,
+        user: { name, groups: ["system:masters"] },
+        fieldManager: "test",
+        onWarning: (text) => warnings.push(text),
+      });
+    const labels = {
+      "pod-security.kubernetes.io/enforce": "restricted",
+      "pod-security.kubernetes.io/warn": "baseline",
+    };
+    await as("ann").create(Namespaces, { metadata: { name: "free", labels }, spec: {} });
+    expect(warnings).toEqual([
+      'namespace "free" is exempt from Pod Security, and the policy (enforce=restricted:v1.30, warn=baseline:latest) will be ignored',
+    ]);
+    await api.client.create(ServiceAccounts, { metadata: { name: "default", namespace: "free" } });
+    const open = pod({ hostPID: true });
+    await expect(as("ann").create(Pods, open)).rejects.toThrow(
+      'is forbidden: violates PodSecurity "baseline:v1.30": host namespaces (hostPID=true)',
+    );
+    await as("robot").create(Pods, open);
+    await as("ann").create(Pods, pod({ hostPID: true }, "free"));
+    await as("ann").create(Pods, pod({ hostPID: true, runtimeClassName: "sandboxed" }));
   });
 });

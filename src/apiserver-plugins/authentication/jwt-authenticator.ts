@@ -6,6 +6,7 @@ import { ListValue, type Value } from "../../apimachinery/cel/values.ts";
 import type { Authenticator, UserInfo } from "../../apiserver/authentication.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import { systemTrust } from "../../client/authorities.ts";
 import {
   type ClaimOrExpression,
   claimsEnvironment,
@@ -99,7 +100,7 @@ class Issuer {
     const { url, discoveryURL, certificateAuthority } = this.#configuration.issuer;
     const { Agent, fetch } = loadUndici();
     const dispatcher = new Agent({
-      connect: certificateAuthority ? { ca: certificateAuthority } : {},
+      connect: certificateAuthority ? { ca: certificateAuthority } : { secureContext: systemTrust() },
       headersTimeout: answerTimeoutMs,
       bodyTimeout: answerTimeoutMs,
     });

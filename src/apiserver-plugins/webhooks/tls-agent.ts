@@ -2,6 +2,7 @@
 import { Agent } from "node:https";
 import { isIP } from "node:net";
 import { checkServerIdentity, connect as tlsConnect } from "node:tls";
+import { systemAuthorities, systemTrust } from "../../client/authorities.ts";
 import type { Dial, Route } from "./service-route.ts";
 
 export interface TlsAgentOptions {
@@ -24,8 +25,11 @@ export function tlsAgent({ route, dial, serverName, ca, insecure, certificate, k
     tlsConnect({
       socket: dial(route.host, route.port),
       ...(isIP(serverName) ? {} : { servername: serverName }),
-      ...(ca ? { ca } : {}),
-      ...(certificate ? { cert: certificate, key } : {}),
+      ...(certificate
+        ? { cert: certificate, key, ca: ca ?? systemAuthorities() }
+        : ca
+          ? { ca }
+          : { secureContext: systemTrust() }),
       rejectUnauthorized: !insecure,
       ALPNProtocols: ["http/1.1"],
       checkServerIdentity: (_, peer) => checkServerIdentity(serverName, peer),

@@ -68,6 +68,39 @@ const json = { "content-type": "application/json" };
 const configMap = (name: string, data: Record<string, string> = {}) =>
   JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", metadata: { name }, data });
 
+test.each([
+  ["GET", `${maps}?timeout=soon`, 400, 'invalid timeout specified in the request URL - time: invalid duration "soon"'],
+  [
+    "GET",
+    `${maps}?timeout=5`,
+    400,
+    'invalid timeout specified in the request URL - time: missing unit in duration "5"',
+  ],
+  [
+    "GET",
+    "/version?timeout=1d",
+    400,
+    'invalid timeout specified in the request URL - time: unknown unit "d" in duration "1d"',
+  ],
+  ["GET", `${maps}?timeout=1m30s&limit=1`, 200, undefined],
+  [
+    "POST",
+    "/api/v1/watch/namespaces/default/configmaps",
+    405,
+    "the server does not allow this method on the requested resource",
+  ],
+  [
+    "GET",
+    "/api/v1/watch/namespaces/default/configmaps/a?fieldSelector=metadata.name%3Db",
+    400,
+    "fieldSelector metadata.name doesn't match requested name",
+  ],
+  ["GET", "/api/v1/namespaces/default?watch=true", 200, undefined],
+])("%s %s gets a %d", async (method, path, status, message) => {
+  const answer = await send(method, path);
+  expect([answer.status, answer.json.message]).toEqual([status, message]);
+});
+
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 

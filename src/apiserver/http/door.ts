@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { groups as knownGroups } from "../../api/discovery.ts";
 import type { KubeObject } from "../../api/object.ts";
-import { notFoundError, StatusError } from "../../apimachinery/status-error.ts";
+import { badRequestError, notFoundError, StatusError } from "../../apimachinery/status-error.ts";
 import type { MetricFamily } from "../../base/exposition.ts";
 import type { Answer } from "../answer.ts";
 import type { AuditTrail } from "../audit.ts";
@@ -20,7 +20,13 @@ import { contentTypes } from "../negotiation/accept.ts";
 import { methodNotAllowed, type Pipeline, unknownPath } from "../pipeline.ts";
 import { type Query, type RequestInfo, requestInfoOf } from "../request-info.ts";
 import { RequestMetrics } from "../request-metrics.ts";
-import { listOptionsOf, parameterSelectsOneName, patchOptionsOf, writeOptionsOf } from "../request-options.ts";
+import {
+  checkTimeout,
+  listOptionsOf,
+  parameterSelectsOneName,
+  patchOptionsOf,
+  writeOptionsOf,
+} from "../request-options.ts";
 import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
 import { managerOfUserAgent, type RequestContext } from "../services.ts";
 import type { HttpExchange, SubresourceHandler, SubresourceRequest } from "../subresource-handler.ts";
@@ -77,6 +83,8 @@ export class HttpDoor {
     try {
       const info = requestInfoOf(exchange.method, exchange.target);
       asked = info;
+      if (info.query["timeout"] !== undefined && info.verb !== "watch" && !isLongRunning(info))
+        checkTimeout(info.query);
       const known = exchange.socket && certificateUsers.get(exchange.socket);
       let user = known && exchange.headers["authorization"] === undefined ? known : await this.#userOf(exchange);
       this.#pipeline.admitAnonymous(user, info.path);
@@ -184,6 +192,7 @@ export class HttpDoor {
     if (
       !allowed ||
       (exchange.method === "HEAD" && info.subresource !== "proxy") ||
+      (verb === "watch" && exchange.method !== "GET") ||
       (info.rest !== undefined && info.subresource !== "proxy")
     ) {
       throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
@@ -557,9 +566,10 @@ function contentTypeOf(exchange: Exchange): string | undefined {
 /** A watch of one object by its URL is one of its collection with a field selector. */
 function withName(info: RequestInfo): Query {
   if (!info.name) return info.query;
-  const selector = `metadata.name=${info.name}`;
   const given = info.query["fieldSelector"];
-  return { ...info.query, fieldSelector: typeof given === "string" && given ? `${given},${selector}` : selector };
+  if (given && parameterSelectsOneName(info) !== info.name)
+    throw badRequestError("fieldSelector metadata.name doesn't match requested name");
+  return { ...info.query, fieldSelector: `metadata.name=${info.name}` };
 }
 
 function httpExchangeOf(

@@ -385,11 +385,16 @@ function startServer(name: string, paths: ClusterPaths, options: UpOptions): Chi
         // With "=": a list may begin with a dash.
         ...(options.controllers ? [`--controllers=${options.controllers.join(",")}`] : []),
       ],
-      { detached: true, cwd: "/", stdio: ["ignore", log, log, "ipc"] },
+      { detached: true, cwd: "/", env: withoutAuthorities(process.env), stdio: ["ignore", log, log, "ipc"] },
     );
   } finally {
     closeSync(log);
   }
+}
+
+/** As the launcher does: Node 20 would read them before it runs a line, and who needs them reads them when it does. */
+function withoutAuthorities({ NODE_EXTRA_CA_CERTS: extra, ...others }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...others, ...(extra ? { PINNACE_NODE_EXTRA_CA_CERTS: extra } : {}) };
 }
 
 async function certifyAndWait(

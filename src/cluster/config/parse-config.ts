@@ -1,5 +1,4 @@
 /** Reads the cluster configuration file: every mistake is reported with its line and with what would be right. */
-import type { ErrorObject } from "ajv";
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
 import { parseDuration } from "../../apimachinery/cel/time.ts";
@@ -13,6 +12,7 @@ import { featureSwitchMistakes } from "../../resources/feature-switches.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
 import type { ClusterConfig, ClusterPlan, LeaderElectionConfig, StoreConfig } from "./cluster-config.ts";
+import { type Schema, type SchemaError, schemaErrors } from "./schema-errors.ts";
 
 export interface ConfigMistake {
   /** Counted from 1; undefined when the mistake concerns the file as a whole. */
@@ -57,7 +57,7 @@ export async function parseConfig(text: string, fileName: string): Promise<Clust
     const message = 'expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"';
     throw new ConfigError(fileName, [{ line: 1, path: "", message }]);
   }
-  const shapeErrors = await schemaErrors(config);
+  const shapeErrors = schemaErrors(schema as Schema, config, configFormats).map(explain);
   if (shapeErrors.length > 0) {
     throw new ConfigError(
       fileName,
@@ -76,39 +76,30 @@ export async function parseConfig(text: string, fileName: string): Promise<Clust
   return checked;
 }
 
-async function schemaErrors(config: object): Promise<{ path: Path; message: string }[]> {
-  const { Ajv } = await import("ajv");
-  const ajv = new Ajv({ allErrors: true, verbose: true, strict: false });
-  ajv.addFormat("ipv4", (text) => parseIp(text)?.length === 4);
-  ajv.addFormat("cidr4", (text) => parseCidr(text)?.address.length === 4);
-  ajv.addFormat("cidr6", (text) => parseCidr(text)?.address.length === 16);
-  const validate = ajv.compile(schema);
-  return validate(config) ? [] : (validate.errors ?? []).map(explain);
-}
+/** Of the texts that the schema names a format for. */
+export const configFormats = {
+  ipv4: (text: string) => parseIp(text)?.length === 4,
+  cidr4: (text: string) => parseCidr(text)?.address.length === 4,
+  cidr6: (text: string) => parseCidr(text)?.address.length === 16,
+};
 
-function explain(error: ErrorObject): { path: Path; message: string } {
-  const path = error.instancePath
-    .split("/")
-    .slice(1)
-    .map((step) => (/^\d+$/.test(step) ? Number(step) : step.replaceAll("~1", "/").replaceAll("~0", "~")));
-  const hint = (error.parentSchema as { errorMessage?: string } | undefined)?.errorMessage;
-  const value = JSON.stringify(error.data);
-  switch (error.keyword) {
+function explain({ path, keyword, value, schema, message, field }: SchemaError): { path: Path; message: string } {
+  const text = JSON.stringify(value);
+  switch (keyword) {
     case "additionalProperties": {
-      const unknown: string = error.params["additionalProperty"];
-      const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
-      const near = nearest(unknown, known);
+      const known = Object.keys(schema.properties ?? {});
+      const near = nearest(field!, known);
       const instead = near ? `did you mean "${near}"?` : `known fields: ${known.join(", ")}`;
-      return { path: [...path, unknown], message: `unknown field; ${instead}` };
+      return { path: [...path, field!], message: `unknown field; ${instead}` };
     }
     case "required":
-      return { path, message: `"${error.params["missingProperty"]}" is missing` };
+      return { path, message: `"${field}" is missing` };
     case "enum":
-      return { path, message: `${value} is not one of ${(error.params["allowedValues"] as string[]).join(", ")}` };
+      return { path, message: `${text} is not one of ${schema.enum!.join(", ")}` };
     case "const":
-      return { path, message: `${value} is not known; write ${JSON.stringify(error.params["allowedValue"])}` };
+      return { path, message: `${text} is not known; write ${JSON.stringify(schema.const)}` };
     default:
-      return { path, message: `${value} ${hint ? `is not valid: ${hint}` : error.message}` };
+      return { path, message: `${text} ${schema.errorMessage ? `is not valid: ${schema.errorMessage}` : message}` };
   }
 }
 

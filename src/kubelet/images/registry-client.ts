@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import type { Dispatcher } from "undici";
 import { type Clock, sleep } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
+import { systemTrust } from "../../client/authorities.ts";
 import { Semaphore } from "../runtime/oci/semaphore.ts";
 import { type Descriptor, digestOf } from "./content-store.ts";
 import {
@@ -404,8 +405,11 @@ export class RegistryClient implements ImageSource {
     const silenceMs = this.#options.silenceTimeoutMs ?? 60_000;
     let dispatcher = this.#dispatchers.get(insecure);
     if (!dispatcher) {
+      const trust = insecure ? { rejectUnauthorized: false } : { secureContext: systemTrust() };
       dispatcher = new EnvHttpProxyAgent({
-        connect: { timeout: this.#options.connectTimeoutMs ?? 10_000, rejectUnauthorized: !insecure },
+        connect: { timeout: this.#options.connectTimeoutMs ?? 10_000, ...trust },
+        requestTls: trust,
+        proxyTls: { secureContext: systemTrust() },
         headersTimeout: silenceMs,
         bodyTimeout: silenceMs,
       });

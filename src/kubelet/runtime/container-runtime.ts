@@ -98,11 +98,13 @@ export interface RuntimeVersion {
   version: string;
 }
 
-/** As Nodes tell them in `status.runtimeHandlers`. */
+/** As Nodes tell them in `status.runtimeHandlers` and `status.features`. */
 export interface RuntimeFeatures {
   readonly recursiveReadOnlyMounts: boolean;
   /** Sandboxes with a user namespace of their own. */
   readonly userNamespaces: boolean;
+  /** `supplementalGroupsPolicy: Strict`. */
+  readonly supplementalGroupsPolicy: boolean;
 }
 
 export interface SandboxConfig {
@@ -251,6 +253,8 @@ export interface ContainerStatus {
   config: ContainerConfig;
   /** Repo digest or id of the image it was made from, for `containerStatuses[].imageID`. */
   imageId: string;
+  /** Who its first process starts as, the groups with its own. Absent: the runtime does not tell. */
+  user?: { uid: number; gid: number; supplementalGroups: readonly number[] };
   createdAtMs: number;
   state: ContainerState;
 }

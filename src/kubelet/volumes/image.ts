@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { check, libc } from "../../base/node/libc.ts";
 import { isMountPoint } from "./mount.ts";
-import { defineVolumePlugin } from "./volume-plugin.ts";
+import { defineVolumePlugin, ImageVolumeError } from "./volume-plugin.ts";
 
 export const imageVolume = defineVolumePlugin({
   type: "image",
@@ -11,8 +11,13 @@ export const imageVolume = defineVolumePlugin({
   async prepare(_volume, source, { folder, image }) {
     const merged = join(folder, "content");
     mkdirSync(merged, { recursive: true });
-    const layers = await image(source.reference ?? "", source.pullPolicy);
-    if (!isMountPoint(merged)) mountLayers(layers, merged, folder);
+    try {
+      const layers = await image(source.reference ?? "", source.pullPolicy);
+      if (!isMountPoint(merged)) mountLayers(layers, merged, folder);
+    } catch (error) {
+      if (!(error instanceof ImageVolumeError)) throw error;
+      return { path: merged, readOnly: true, imageFailure: error };
+    }
     return { path: merged, readOnly: true };
   },
 });

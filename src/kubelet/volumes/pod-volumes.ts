@@ -139,7 +139,9 @@ function isRecursive(
   if (!readOnly || recursiveReadOnly === undefined || recursiveReadOnly === "Disabled") return false;
   if (features.recursiveReadOnlyMounts) return true;
   if (recursiveReadOnly === "IfPossible") return false;
-  throw new Error(`volume ${JSON.stringify(name)}: the runtime does not support recursive read-only mounts`);
+  throw new Error(
+    `failed to resolve recursive read-only mode: volume ${JSON.stringify(name)} requested recursive read-only mode, but it is not supported by the runtime`,
+  );
 }
 
 /** The block devices that one container is given. */

@@ -13,7 +13,7 @@ const resolveNoMagiclinks = 0x02;
 const resolveBeneath = 0x08;
 const openat2Number = 437;
 
-/** Binds `volume/subPath` on `target` (a path of the kubelet's own). A missing folder is created, as upstream does. */
+/** Binds `volume/subPath` on `target` (a path of the kubelet's own). A missing folder is created, as upstream does, but in what is read-only. */
 export function bindSubPath(volume: string, subPath: string, target: string): void {
   const root = openSync(volume, atPath | oCloexec);
   let fd: number | undefined;
@@ -59,6 +59,12 @@ function createBeneath(root: number, subPath: string): number {
     const parent = depth === 1 ? openBeneath(root, ".")! : openBeneath(root, steps.slice(0, depth - 1).join("/"))!;
     try {
       mkdirSync(`/proc/self/fd/${parent}/${steps[depth - 1]}`, { mode: 0o755 });
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EROFS") throw error;
+      throw new Error(`subPath ${JSON.stringify(subPath)} does not exist in the volume, which is read-only`, {
+        cause: error,
+      });
     } finally {
       closeSync(parent);
     }

@@ -6,7 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { CsiVolumes } from "../csi/csi-volumes.ts";
 import type { FieldFacts } from "../fields.ts";
-import type { PodObject } from "../pod-state.ts";
+import type { ImageFailureReason, PodObject } from "../pod-state.ts";
 import type { TokenFile } from "./projections.ts";
 
 export interface VolumePlugin<Type extends keyof Volume = keyof Volume> {
@@ -43,7 +43,7 @@ export interface VolumeContext {
   csi?: CsiVolumes | undefined;
   /** The folders of the pod, for what a claim's volume leaves there. */
   podRoot: string;
-  /** Brings an image here as its pull policy says, holds it for the pod and says where its layers lie, topmost first. */
+  /** Brings an image here as its pull policy says, holds it for the pod and says where its layers lie, topmost first. Rejects with an ImageVolumeError. */
   image(reference: string, pullPolicy: string | undefined): Promise<readonly string[]>;
   /** The authorities that a source selects, as PEM. From here on the pod is told of their changes. Rejects when there are none. */
   trustBundles(source: DeepReadonly<ClusterTrustBundleProjection>): Promise<string>;
@@ -61,8 +61,21 @@ export interface PreparedVolume {
   refreshAtMs?: number;
   /** Mounts of it are read-only, whatever they say. */
   readOnly?: boolean;
+  /** Its image has not come: it keeps those containers from starting that mount it, and no others. */
+  imageFailure?: ImageVolumeError;
   /** fsGroup applies to its content: overrides what the plugin says of all its volumes. */
   isOwnedByPod?: boolean;
+}
+
+/** The image of a volume could not be brought here. `reason` is what a container's `waiting` says of its own image then. */
+export class ImageVolumeError extends Error {
+  override name = "ImageVolumeError";
+  readonly reason: ImageFailureReason;
+
+  constructor(reason: ImageFailureReason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
 }
 
 /** Binds the plugin's source type once; the catalog keeps plugins of all types. */

@@ -27,6 +27,7 @@ const shared = {
   ...ClusterTrustBundles,
   // Depends on the signer, and so is looked at with the object.
   validateName: () => [],
+  allowUnconditionalUpdate: false,
   validate: validBundle,
   fieldSelectors: { "spec.signerName": ({ spec }: Bundle) => spec.signerName ?? "" },
   columns: [name, text("SignerName", ({ spec }: Bundle) => spec.signerName || none)],

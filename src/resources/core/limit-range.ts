@@ -29,6 +29,7 @@ export const limitRanges = defineResource<LimitRange>({
       if (item.type === "Container") defaultContainerLimits(item);
     }
   },
+  allowCreateOnUpdate: true,
   beforeUpdate() {},
   validate: ({ spec }) => {
     const types = new Set<string>();

@@ -1,18 +1,44 @@
-/** What a ResourceSlice must fulfil: which nodes it is about, and which devices they have. */
-import type { Device, DeviceAttribute, DeviceTaint, ResourcePool, ResourceSliceSpec } from "../../api/resource/v1.ts";
-import { type FieldError, type FieldPath, invalid, required, tooLong } from "../../apimachinery/field-error.ts";
-import { labelValueProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+/** What a ResourceSlice must fulfil: which nodes it is about, and which devices or shared counters it has. */
+import type {
+  CounterSet,
+  Device,
+  DeviceAttribute,
+  DeviceCounterConsumption,
+  ResourcePool,
+  ResourceSliceSpec,
+} from "../../api/resource/v1.ts";
+import {
+  type FieldError,
+  type FieldPath,
+  invalid,
+  required,
+  tooLong,
+  tooMany,
+} from "../../apimachinery/field-error.ts";
 import { validNodeSelector } from "../core/pod-spec/scheduling.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
-import { each, obeys, requiredOneOf, unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
-import { eachNamed, validIdentifier } from "./claim-validation.ts";
+import { unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
+import { semanticallyEqual } from "../validation/semantic-equality.ts";
+import { validCapacity } from "./capacity-validation.ts";
+import { eachOf, validBinding, validPoolName, validQualifiedName, validTaint } from "./device-rules.ts";
 
 const maximumDevices = 128;
+const maximumAdvancedDevices = 64;
 const maximumProperties = 32;
 const maximumTaints = 16;
-const maximumPoolName = 253;
-const maximumValue = 64;
+const maximumCounterSets = 8;
+const maximumCounters = 32;
+const maximumConsumptions = 2;
+const longestValue = 64;
 const choices = "`nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection`";
+const ownChoice =
+  "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+const number = "(0|[1-9]\\d*)";
+const preRelease = "(0|[1-9]\\d*|\\d*[a-zA-Z-][0-9a-zA-Z-]*)";
+const build = "[0-9a-zA-Z-]+";
+const semanticVersion = new RegExp(
+  `^${number}\\.${number}\\.${number}(-${preRelease}(\\.${preRelease})*)?(\\+${build}(\\.${build})*)?$`,
+);
 
 export function validSlice(
   spec: ResourceSliceSpec,
@@ -28,24 +54,33 @@ export function validSlice(
     errors.push(...unchanged(spec.driver, previous.driver, path.child("driver")));
     errors.push(...unchanged(spec.nodeName, previous.nodeName, path.child("nodeName")));
   }
+  errors.push(...validPlace(spec, path));
+  if (spec.sharedCounters && spec.devices)
+    errors.push(invalid(path, "", "only one of `sharedCounters` or `devices` is allowed"));
+  const isAdvanced = spec.devices?.some(({ taints, consumesCounters }) => taints?.length || consumesCounters?.length);
+  const before = new Map(previous?.devices?.map((device) => [device.name, device]));
   return [
     ...errors,
-    ...validPlace(spec, path),
-    ...eachNamed(
+    ...eachOf(
       spec.devices,
-      maximumDevices,
+      isAdvanced ? maximumAdvancedDevices : maximumDevices,
       path.child("devices"),
-      ({ name }) => ({ name, field: "name" }),
-      validDevice,
+      (device, at) => validDevice(device, before.get(device.name), spec.perDeviceNodeSelection === true, at),
+      ({ name }) => name,
+    ),
+    ...eachOf(
+      spec.sharedCounters,
+      maximumCounterSets,
+      path.child("sharedCounters"),
+      validCounterSet,
+      ({ name }) => name,
     ),
   ];
 }
 
 function validPool(pool: ResourcePool | undefined, path: FieldPath): FieldError[] {
-  const namePath = path.child("name");
-  const { name = "", resourceSliceCount = 0, generation = 0 } = pool ?? {};
-  const errors = name ? name.split("/").flatMap((part) => validDnsSubdomain(part, namePath)) : [required(namePath)];
-  if (name.length > maximumPoolName) errors.unshift(tooLong(namePath, maximumPoolName));
+  const { name, resourceSliceCount = 0, generation = 0 } = pool ?? {};
+  const errors = validPoolName(name, path.child("name"));
   if (resourceSliceCount <= 0) {
     errors.push(invalid(path.child("resourceSliceCount"), resourceSliceCount, "must be greater than zero"));
   }
@@ -56,30 +91,15 @@ function validPool(pool: ResourcePool | undefined, path: FieldPath): FieldError[
 }
 
 function validPlace(spec: ResourceSliceSpec, path: FieldPath): FieldError[] {
-  const errors: FieldError[] = [];
-  const given: string[] = [];
-  if (spec.nodeName !== undefined) {
-    const at = path.child("nodeName");
-    if (spec.nodeName === "") errors.push(invalid(at, "", "must be either unset or set to a non-empty string"));
-    else {
-      given.push("`nodeName`");
-      errors.push(...validDnsSubdomain(spec.nodeName, at));
-    }
+  const { errors, given } = placesOf(spec, path, "must be either unset or set to a non-empty string");
+  const terms = spec.nodeSelector?.nodeSelectorTerms;
+  if (spec.nodeSelector && terms?.length !== 1) {
+    const at = path.child("nodeSelector", "nodeSelectorTerms");
+    errors.push(invalid(at, terms ?? null, "must have exactly one node selector term"));
   }
-  if (spec.nodeSelector) {
-    given.push("`nodeSelector`");
-    const at = path.child("nodeSelector");
-    const terms = spec.nodeSelector.nodeSelectorTerms;
-    errors.push(...validNodeSelector(terms, at));
-    if (terms?.length !== 1) {
-      errors.push(invalid(at.child("nodeSelectorTerms"), terms ?? null, "must have exactly one node selector term"));
-    }
-  }
-  for (const field of ["allNodes", "perDeviceNodeSelection"] as const) {
-    if (spec[field]) given.push(`\`${field}\``);
-    else if (spec[field] === false) {
-      errors.push(invalid(path.child(field), false, "must be either unset or set to true"));
-    }
+  if (spec.perDeviceNodeSelection) given.push("`perDeviceNodeSelection`");
+  else if (spec.perDeviceNodeSelection === false) {
+    errors.push(invalid(path.child("perDeviceNodeSelection"), false, "must be either unset or set to true"));
   }
   if (given.length === 0) errors.push(required(path, `exactly one of ${choices} is required`));
   if (given.length > 1) {
@@ -89,44 +109,115 @@ function validPlace(spec: ResourceSliceSpec, path: FieldPath): FieldError[] {
   return errors;
 }
 
-function validDevice(device: Device, path: FieldPath): FieldError[] {
-  const { attributes = {}, capacity = {} } = device;
+/** Where a slice or a device is, and which of the fields say so. */
+function placesOf(
+  { nodeName, nodeSelector, allNodes }: Pick<Device, "nodeName" | "nodeSelector" | "allNodes">,
+  path: FieldPath,
+  noName: string,
+): { errors: FieldError[]; given: string[] } {
+  const errors: FieldError[] = [];
+  const given: string[] = [];
+  if (nodeName) {
+    given.push("`nodeName`");
+    errors.push(...validDnsSubdomain(nodeName, path.child("nodeName")));
+  } else if (nodeName !== undefined) errors.push(invalid(path.child("nodeName"), "", noName));
+  if (nodeSelector) {
+    given.push("`nodeSelector`");
+    errors.push(...validNodeSelector(nodeSelector.nodeSelectorTerms, path.child("nodeSelector")));
+  }
+  if (allNodes) given.push("`allNodes`");
+  else if (allNodes === false)
+    errors.push(invalid(path.child("allNodes"), false, "must be either unset or set to true"));
+  return { errors, given };
+}
+
+function validDevice(
+  device: Device,
+  previous: Device | undefined,
+  choosesNodes: boolean,
+  path: FieldPath,
+): FieldError[] {
+  const { attributes = {}, capacity = {}, taints, consumesCounters } = device;
   const errors = validDnsLabel(device.name ?? "", path.child("name"));
   const properties = Object.keys(attributes).length + Object.keys(capacity).length;
   if (properties > maximumProperties) {
     const detail = `the total number of attributes and capacities must not exceed ${maximumProperties}`;
     errors.push(invalid(path, properties, detail));
   }
-  for (const [name, attribute] of Object.entries(attributes).sort()) {
-    const at = path.child("attributes").key(name);
-    errors.push(...validPropertyName(name, at), ...validAttribute(attribute, at));
+  const attributesPath = path.child("attributes");
+  for (const [name, attribute] of Object.entries(attributes).sort())
+    errors.push(...validQualifiedName(name, attributesPath), ...validAttribute(attribute, attributesPath.key(name)));
+  if (!previous || !semanticallyEqual(previous.capacity, device.capacity)) {
+    const capacityPath = path.child("capacity");
+    for (const [name, one] of Object.entries(capacity).sort()) {
+      errors.push(...validQualifiedName(name, capacityPath));
+      errors.push(...validCapacity(one, device.allowMultipleAllocations === true, capacityPath.key(name)));
+    }
   }
-  for (const name of Object.keys(capacity).sort()) {
-    errors.push(...validPropertyName(name, path.child("capacity").key(name)));
-  }
-  return [...errors, ...eachNamed(device.taints, maximumTaints, path.child("taints"), undefined, validTaint)];
+  if (!previous || !semanticallyEqual(previous.taints, taints))
+    errors.push(...eachOf(taints, maximumTaints, path.child("taints"), validTaint));
+  errors.push(
+    ...eachOf(
+      consumesCounters,
+      maximumConsumptions,
+      path.child("consumesCounters"),
+      validConsumption,
+      ({ counterSet }) => counterSet,
+    ),
+  );
+  errors.push(...validOwnPlace(device, choosesNodes, path));
+  return [...errors, ...validBinding(device.bindingConditions, device.bindingFailureConditions, path)];
 }
 
-/** `name`, or `domain/name`. */
-function validPropertyName(name: string, path: FieldPath): FieldError[] {
-  const [first = "", ...rest] = name.split("/");
-  if (rest.length === 0) return validIdentifier(first, path);
-  return [...validDnsSubdomain(first, path), ...validIdentifier(rest.join("/"), path)];
+function validOwnPlace(device: Device, choosesNodes: boolean, path: FieldPath): FieldError[] {
+  if (!choosesNodes) {
+    const detail =
+      "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+    const says = device.nodeName !== undefined || device.nodeSelector || device.allNodes !== undefined;
+    return says ? [invalid(path, null, detail)] : [];
+  }
+  const { errors, given } = placesOf(device, path, "must not be empty");
+  if (given.length === 0) errors.push(required(path, ownChoice));
+  if (given.length > 1) errors.push(invalid(path, `{${given.join(", ")}}`, ownChoice));
+  return errors;
 }
 
 function validAttribute(attribute: DeviceAttribute, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const field of ["string", "version"] as const) {
+    const value = attribute[field];
+    if (value === undefined) continue;
+    const at = path.child(field);
+    if (field === "version" && !semanticVersion.test(value))
+      errors.push(invalid(at, value, "must be a string compatible with semver.org spec 2.0.0"));
+    if (value.length > longestValue) errors.push(tooLong(at, longestValue));
+  }
   const given = Object.values(attribute).filter((value) => value !== undefined && value !== null);
-  if (given.length === 0) return [required(path, "exactly one value must be specified")];
-  if (given.length > 1) return [invalid(path, attribute, "exactly one value must be specified")];
-  return (["string", "version"] as const).flatMap((field) =>
-    (attribute[field]?.length ?? 0) > maximumValue ? [tooLong(path.child(field), maximumValue)] : [],
-  );
+  const detail = "exactly one value must be specified";
+  if (given.length === 0) errors.push(invalid(path, "", detail));
+  if (given.length > 1) errors.push(invalid(path, attribute, detail));
+  return errors;
 }
 
-function validTaint({ key, value = "", effect }: DeviceTaint, path: FieldPath): FieldError[] {
+function validCounterSet({ name = "", counters }: CounterSet, path: FieldPath): FieldError[] {
+  const namePath = path.child("name");
   return [
-    ...obeys(key ?? "", qualifiedNameProblems, path.child("key")),
-    ...each([value], path, (one) => obeys(one, labelValueProblems, path.child("value"))),
-    ...requiredOneOf(effect, ["NoExecute", "NoSchedule", "None"], path.child("effect")),
+    ...(name ? validDnsLabel(name, namePath) : [required(namePath)]),
+    ...validCounters(counters, path.child("counters")),
   ];
+}
+
+function validConsumption({ counterSet = "", counters }: DeviceCounterConsumption, path: FieldPath): FieldError[] {
+  const setPath = path.child("counterSet");
+  return [
+    ...(counterSet ? validDnsLabel(counterSet, setPath) : [required(setPath)]),
+    ...validCounters(counters, path.child("counters")),
+  ];
+}
+
+function validCounters(counters: object | undefined, path: FieldPath): FieldError[] {
+  const names = Object.keys(counters ?? {}).sort();
+  if (names.length === 0) return [required(path)];
+  if (names.length > maximumCounters) return [tooMany(path, names.length, maximumCounters)];
+  return names.flatMap((name) => validDnsLabel(name, path));
 }

@@ -5,7 +5,7 @@ import type { Revision, StoredValue } from "../store.ts";
 export interface EtcdOptions {
   /** Such as `https://10.0.0.5:2379`; tried in turn. */
   endpoints: readonly string[];
-  tls?: { ca?: string; cert?: string; key?: string };
+  tls?: { ca?: string | string[]; cert?: string; key?: string };
 }
 
 /** An error that etcd itself answered. */

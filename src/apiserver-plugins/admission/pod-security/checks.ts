@@ -97,6 +97,7 @@ const restrictedVolumeTypes = new Set([
   "downwardAPI",
   "emptyDir",
   "ephemeral",
+  "image",
   "persistentVolumeClaim",
   "projected",
   "secret",
@@ -104,7 +105,7 @@ const restrictedVolumeTypes = new Set([
 
 const isWindows = ({ spec }: CheckedPod) => spec.os?.name === "windows";
 /** Root of a user namespace of its own is nobody outside. */
-const isUserNamespaced = ({ spec }: CheckedPod) => spec.hostUsers === false;
+const isRelaxed = ({ spec }: CheckedPod, minor: number) => minor >= 35 && spec.hostUsers === false;
 
 /** In upstream's order of reports. */
 const checks: Readonly<Record<string, Check>> = {
@@ -123,24 +124,21 @@ const checks: Readonly<Record<string, Check>> = {
           !value.startsWith("localhost/"),
       );
       if (!bad(podType) && containers.length === 0 && annotations.length === 0) return undefined;
-      const types = unique([
-        ...(bad(podType) ? [podType!] : []),
-        ...containers.map((c) => c.securityContext!.appArmorProfile!.type),
-      ]);
-      const details = [
-        ...(types.length
-          ? [`${settersText(bad(podType), names(containers))} must not set AppArmor profile type to ${quoted(types)}`]
-          : []),
-        ...(annotations.length
-          ? [
-              `${plural("annotation", "annotations", annotations.length)} ${annotations.map(([key, value]) => `${JSON.stringify(key)}=${JSON.stringify(value)}`).join(", ")}`,
-            ]
-          : []),
+      const values = [
+        ...unique([
+          ...(bad(podType) ? [podType!] : []),
+          ...containers.map((c) => c.securityContext!.appArmorProfile!.type),
+        ]),
+        ...annotations.map(annotationText).sort(),
       ];
-      const count = types.length + annotations.length;
+      const setters = [
+        ...[settersText(bad(podType), names(containers))].filter(Boolean),
+        ...(annotations.length ? [plural("annotation", "annotations", annotations.length)] : []),
+      ];
       return {
-        reason: plural("forbidden AppArmor profile", "forbidden AppArmor profiles", count),
-        detail: details.join(" and "),
+        reason: plural("forbidden AppArmor profile", "forbidden AppArmor profiles", values.length),
+        // Quotes within quotes are as upstream writes them.
+        detail: `${setters.join(" and ")} must not set AppArmor profile type to ${values.map((value) => `"${value}"`).join(", ")}`,
       };
     },
   },
@@ -214,7 +212,7 @@ const checks: Readonly<Record<string, Check>> = {
       const hosts = unique(bad.flatMap(hostsOf));
       return {
         reason: "probe or lifecycle host",
-        detail: `${containersText(names(bad))} ${plural("uses", "use", bad.length)} probe or lifecycle ${plural("host", "hosts", hosts.length)} ${quoted(hosts)}`,
+        detail: `${containersText(unique(names(bad)))} ${plural("uses", "use", bad.length)} probe or lifecycle ${plural("host", "hosts", hosts.length)} ${quoted(hosts)}`,
       };
     },
   },
@@ -230,19 +228,7 @@ const checks: Readonly<Record<string, Check>> = {
   procMount: {
     level: "baseline",
     since: 0,
-    find(pod) {
-      if (isUserNamespaced(pod)) return undefined;
-      const bad = containersOf(pod).filter(({ securityContext }) => {
-        const mount = securityContext?.procMount;
-        return mount !== undefined && mount !== "Default";
-      });
-      if (bad.length === 0) return undefined;
-      const mounts = unique(bad.map(({ securityContext }) => securityContext!.procMount!));
-      return {
-        reason: "procMount",
-        detail: `${containersText(names(bad))} must not set securityContext.procMount to ${quoted(mounts)}`,
-      };
-    },
+    find: (pod, minor) => (isRelaxed(pod, minor) ? undefined : unmaskedProc(pod)),
   },
   seLinuxOptions: {
     level: "baseline",
@@ -274,7 +260,11 @@ const checks: Readonly<Record<string, Check>> = {
       };
     },
   },
-  seccompProfile_baseline: { level: "baseline", since: 19, find: (pod) => forbiddenSeccomp(pod) },
+  seccompProfile_baseline: {
+    level: "baseline",
+    since: 0,
+    find: (pod, minor) => (minor < 19 ? forbiddenSeccompAnnotations(pod) : forbiddenSeccomp(pod)),
+  },
   sysctls: {
     level: "baseline",
     since: 0,
@@ -337,6 +327,7 @@ const checks: Readonly<Record<string, Check>> = {
       return details.length ? { reason: "unrestricted capabilities", detail: details.join("; ") } : undefined;
     },
   },
+  procMount_restricted: { level: "restricted", since: 35, replaces: "procMount", find: unmaskedProc },
   restrictedVolumes: {
     level: "restricted",
     since: 0,
@@ -355,20 +346,19 @@ const checks: Readonly<Record<string, Check>> = {
   runAsNonRoot: {
     level: "restricted",
     since: 0,
-    find(pod) {
-      if (isUserNamespaced(pod)) return undefined;
+    find(pod, minor) {
+      if (isRelaxed(pod, minor)) return undefined;
       const inPod = pod.spec.securityContext?.runAsNonRoot;
       const containers = containersOf(pod);
       const explicit = names(containers.filter(({ securityContext }) => securityContext?.runAsNonRoot === false));
       const implicit = names(containers.filter(({ securityContext }) => securityContext?.runAsNonRoot === undefined));
-      // A pod that says true answers for those that say nothing; one that says false is wrong only when somebody relies on it.
-      const podIsWrong = inPod === false && implicit.length > 0;
-      if (explicit.length > 0 || podIsWrong) {
+      if (explicit.length > 0 || inPod === false) {
         return {
           reason: "runAsNonRoot != true",
-          detail: `${settersText(podIsWrong, explicit)} must not set securityContext.runAsNonRoot=false`,
+          detail: `${settersText(inPod === false, explicit)} must not set securityContext.runAsNonRoot=false`,
         };
       }
+      // A pod that says true answers for those that say nothing.
       if (inPod || implicit.length === 0) return undefined;
       return {
         reason: "runAsNonRoot != true",
@@ -379,8 +369,8 @@ const checks: Readonly<Record<string, Check>> = {
   runAsUser: {
     level: "restricted",
     since: 23,
-    find(pod) {
-      if (isUserNamespaced(pod)) return undefined;
+    find(pod, minor) {
+      if (isRelaxed(pod, minor)) return undefined;
       const inPod = pod.spec.securityContext?.runAsUser === 0;
       const bad = names(containersOf(pod).filter(({ securityContext }) => securityContext?.runAsUser === 0));
       if (!inPod && bad.length === 0) return undefined;
@@ -405,6 +395,43 @@ const checks: Readonly<Record<string, Check>> = {
     },
   },
 };
+
+function unmaskedProc(pod: CheckedPod): Violation | undefined {
+  const bad = containersOf(pod).filter(({ securityContext }) => {
+    const mount = securityContext?.procMount;
+    return mount !== undefined && mount !== "Default";
+  });
+  if (bad.length === 0) return undefined;
+  const mounts = unique(bad.map(({ securityContext }) => securityContext!.procMount!));
+  return {
+    reason: "procMount",
+    detail: `${containersText(names(bad))} must not set securityContext.procMount to ${quoted(mounts)}`,
+  };
+}
+
+const annotationText = ([key, value]: readonly [string, string]) => `${key}=${JSON.stringify(value)}`;
+
+/** Before there was a field for it. */
+function forbiddenSeccompAnnotations(pod: CheckedPod): Violation | undefined {
+  const { annotations = {} } = pod.metadata;
+  const keys = [seccompAnnotations.pod, ...names(containersOf(pod)).map((name) => seccompAnnotations.container + name)];
+  const bad = keys.flatMap((key): [string, string][] => {
+    const value = annotations[key];
+    const isFine = value === undefined || /^(?:(?:runtime|docker)\/default$|localhost\/)/.test(value);
+    return isFine ? [] : [[key, value]];
+  });
+  if (bad.length === 0) return undefined;
+  const texts = unique(bad.map(annotationText));
+  return {
+    reason: "seccompProfile",
+    detail: `forbidden ${plural("annotation", "annotations", texts.length)} ${texts.join(", ")}`,
+  };
+}
+
+export const seccompAnnotations = {
+  pod: "seccomp.security.alpha.kubernetes.io/pod",
+  container: "container.seccomp.security.alpha.kubernetes.io/",
+} as const;
 
 function forbiddenSeccomp(pod: CheckedPod): Violation | undefined {
   const bad = (type: string | undefined) => type !== undefined && type !== "RuntimeDefault" && type !== "Localhost";

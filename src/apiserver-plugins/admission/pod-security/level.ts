@@ -18,7 +18,7 @@ export type Mode = keyof Policy;
 export const modes: readonly Mode[] = ["enforce", "audit", "warn"];
 
 const levels: readonly Level[] = ["privileged", "baseline", "restricted"];
-const prefix = "pod-security.kubernetes.io/";
+export const labelPrefix = "pod-security.kubernetes.io/";
 
 export interface LabelProblem {
   label: string;
@@ -28,35 +28,41 @@ export interface LabelProblem {
 
 type Labels = Readonly<Record<string, string>> | undefined;
 
-/** What cannot be understood counts as restricted, and is reported. */
+/** What cannot be understood is reported; meanwhile it counts as restricted where pods are refused, and says nothing where they are only told of. */
 export function policyOf(labels: Labels, defaults: Policy): { policy: Policy; problems: LabelProblem[] } {
   const problems: LabelProblem[] = [];
   const policy = { ...defaults };
   for (const mode of modes) {
-    const level = labels?.[prefix + mode];
-    const version = labels?.[`${prefix}${mode}-version`];
+    const level = labels?.[labelPrefix + mode];
+    const version = labels?.[`${labelPrefix}${mode}-version`];
     if (level === undefined && version === undefined) continue;
     const next = { ...policy[mode] };
     if (level !== undefined) {
       const known = levels.find((one) => one === level);
       if (!known)
         problems.push({
-          label: prefix + mode,
+          label: labelPrefix + mode,
           value: level,
           message: "must be one of privileged, baseline, restricted",
         });
-      next.level = known ?? "restricted";
+      next.level = known ?? (mode === "enforce" ? "restricted" : "privileged");
     }
     if (version !== undefined) {
-      const match = /^(?:latest|v1\.(\d+))$/.exec(version);
+      const match = versionPattern.exec(version);
       if (!match)
-        problems.push({ label: `${prefix}${mode}-version`, value: version, message: 'must be "latest" or "v1.x"' });
+        problems.push({
+          label: `${labelPrefix}${mode}-version`,
+          value: version,
+          message: 'must be "latest" or "v1.x"',
+        });
       next.minor = match?.[1] === undefined ? undefined : Number(match[1]);
     }
     policy[mode] = next;
   }
   return { policy, problems };
 }
+
+const versionPattern = /^(?:latest|v1\.(0|[1-9]\d*))$/;
 
 export const privileged: LevelVersion = { level: "privileged", minor: undefined };
 
@@ -66,6 +72,6 @@ export function levelText({ level, minor }: LevelVersion): string {
 
 /** Whether going from `before` to `after` may make pods violate that did not before. */
 export function isTightened(before: LevelVersion, after: LevelVersion): boolean {
-  if (after.level === "privileged") return false;
-  return levels.indexOf(after.level) > levels.indexOf(before.level) || levelText(before) !== levelText(after);
+  if (after.level === "privileged" || levelText(before) === levelText(after)) return false;
+  return before.minor !== after.minor || levels.indexOf(after.level) > levels.indexOf(before.level);
 }

@@ -141,5 +141,15 @@ describe("a namespace's level", () => {
       'existing pods in namespace "free" violate the new PodSecurity enforce level "baseline:latest"',
       "x (and 1 other pod): host namespaces",
     ]);
+    // What is loosened says nothing, and whoever stands may be labelled; what is run anew is held to the level.
+    const change = (body: object) => client.patch(Pods, { name: "x", namespace: "free" }, { type: "strategic", body });
+    await client.patch(Namespaces, { name: "free" }, label("restricted"));
+    warnings.length = 0;
+    await client.patch(Namespaces, { name: "free" }, label("baseline"));
+    await change({ metadata: { annotations: { a: "b" }, labels: { a: "b" } } });
+    expect(warnings).toEqual([]);
+    await expect(change({ spec: { containers: [{ ...main, image: "nginx:1.28" }] } })).rejects.toThrow(
+      'violates PodSecurity "baseline:latest": host namespaces (hostPID=true)',
+    );
   });
 });

@@ -2,28 +2,91 @@
 import type { Namespace, Pod, PodTemplateSpec } from "../../../api/core/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
 import { Namespaces, Pods } from "../../../api/resources.ts";
-import { FieldPath, invalid } from "../../../apimachinery/field-error.ts";
+import { duplicate, type FieldError, FieldPath, invalid } from "../../../apimachinery/field-error.ts";
+import { dns1123LabelProblems, dns1123SubdomainProblems } from "../../../apimachinery/name-validation.ts";
 import { deepEqual } from "../../../apimachinery/patch/deep-equal.ts";
 import { invalidError } from "../../../apimachinery/status-error.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../../apiserver/admission.ts";
 import type { ObjectReader } from "../../object-reader.ts";
 import { refuse } from "../refusal.ts";
-import { type CheckedPod, type Violation, violations } from "./checks.ts";
-import { isTightened, type LevelVersion, levelText, type Policy, policyOf, privileged } from "./level.ts";
+import { type CheckedPod, seccompAnnotations, type Violation, violations } from "./checks.ts";
+import {
+  isTightened,
+  type LabelProblem,
+  type LevelVersion,
+  labelPrefix,
+  levelText,
+  type Mode,
+  modes,
+  type Policy,
+  policyOf,
+  privileged,
+} from "./level.ts";
 
 export interface PodSecurityOptions {
   objects: ObjectReader;
-  /** For namespaces that say nothing. Default: privileged. */
-  defaults?: Policy;
+  /** Default: namespaces that say nothing are privileged, and nobody is exempt. */
+  configuration?: PodSecurityConfiguration;
+}
+
+/** pod-security.admission.config.k8s.io/v1. */
+export interface PodSecurityConfiguration {
+  /** For namespaces that say nothing, by the names of their labels: `enforce`, `enforce-version`. */
+  defaults?: Readonly<Record<string, string>>;
   /** Who is not held to anything. */
-  exemptions?: {
-    readonly usernames?: readonly string[];
-    readonly namespaces?: readonly string[];
-    readonly runtimeClasses?: readonly string[];
-  };
+  exemptions?: Exemptions;
+}
+
+interface Exemptions {
+  readonly usernames?: readonly string[];
+  readonly namespaces?: readonly string[];
+  readonly runtimeClasses?: readonly string[];
 }
 
 const everythingAllowed: Policy = { enforce: privileged, audit: privileged, warn: privileged };
+
+/** Every mistake, in upstream's words. */
+export function podSecurityConfigurationErrors(configuration: object): string[] {
+  const { defaults = {}, exemptions = {} } = configuration as PodSecurityConfiguration;
+  const lists = ["usernames", "namespaces", "runtimeClasses"] as const;
+  const known = modes.flatMap((mode) => [mode, `${mode}-version`]);
+  const strange = [
+    ...unknownKeys(configuration, ["apiVersion", "kind", "defaults", "exemptions"]),
+    ...unknownKeys(defaults, known, "defaults."),
+    ...unknownKeys(exemptions, lists, "exemptions."),
+  ];
+  const { problems } = policyOf(labelsOf(defaults), everythingAllowed);
+  const errors = [
+    ...problems.map(({ label, value, message }) =>
+      invalid(FieldPath.root.child("defaults", label.slice(labelPrefix.length)), value, message),
+    ),
+    ...lists.flatMap((list) => exemptionErrors(list, exemptions[list] ?? [])),
+  ];
+  return [...strange.map((key) => `unknown field ${JSON.stringify(key)}`), ...errors.map(fieldText)];
+}
+
+const fieldText = ({ field, message }: FieldError) => `${field}: ${message}`;
+
+function unknownKeys(object: object, known: readonly string[], prefix = ""): string[] {
+  return Object.keys(object).flatMap((key) => (known.includes(key) ? [] : [prefix + key]));
+}
+
+function exemptionErrors(list: keyof Exemptions, values: readonly string[]): FieldError[] {
+  const path = FieldPath.root.child("exemptions", list);
+  const problemOf = (value: string): string | undefined => {
+    if (list === "usernames") return value === "" ? "username must not be empty" : undefined;
+    return (list === "namespaces" ? dns1123LabelProblems : dns1123SubdomainProblems)(value)[0];
+  };
+  return values.flatMap((value, i) => {
+    const problem = problemOf(value);
+    if (problem) return [invalid(path.index(i), value, problem)];
+    return values.indexOf(value) < i ? [duplicate(path.index(i), value)] : [];
+  });
+}
+
+function labelsOf(defaults: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [labelPrefix + key, value]));
+}
 
 const templated = new Set([
   "replicationcontrollers",
@@ -39,11 +102,9 @@ const templated = new Set([
 /** As many existing pods are looked at when a namespace is tightened. */
 const maximumExisting = 3000;
 
-export function podSecurity({
-  objects,
-  defaults = everythingAllowed,
-  exemptions = {},
-}: PodSecurityOptions): AdmissionPlugin {
+export function podSecurity({ objects, configuration = {} }: PodSecurityOptions): AdmissionPlugin {
+  const { exemptions = {} } = configuration;
+  const defaults = policyOf(labelsOf(configuration.defaults ?? {}), everythingAllowed).policy;
   return {
     name: "PodSecurity",
     handles({ definition: { group, plural }, subresource, operation }) {
@@ -54,14 +115,22 @@ export function podSecurity({
     },
     async validate(request) {
       const { definition, user } = request;
-      if (definition.plural === "namespaces") return namespaceChange(request, objects, defaults, exemptions.namespaces);
+      if (definition.plural === "namespaces") return namespaceChange(request, objects, defaults, exemptions);
       if (exemptions.namespaces?.includes(request.namespace)) return annotateExempt(request, "namespace");
       if (exemptions.usernames?.includes(user.name)) return annotateExempt(request, "user");
       const namespace = (await objects.get(Namespaces, "", request.namespace)) as DeepReadonly<Namespace> | undefined;
-      const { policy } = policyOf(namespace?.metadata.labels, defaults);
-      if (definition.plural === "pods") return podChange(request, policy, exemptions.runtimeClasses);
-      const template = templateOf(request.object);
+      const { policy, problems } = policyOf(namespace?.metadata.labels, defaults);
+      const { enforce, audit, warn } = policy;
+      const tells = audit.level !== "privileged" || warn.level !== "privileged" || problems.length > 0;
+      if (definition.plural === "pods") {
+        if (tells || enforce.level !== "privileged")
+          return podChange(request, { policy, problems }, exemptions.runtimeClasses);
+        request.annotate(enforcedAnnotation, levelText(privileged));
+        return;
+      }
+      const template = tells ? templateOf(request.object) : undefined;
       if (!template?.spec) return;
+      tellProblems(request, problems);
       if (exemptions.runtimeClasses?.includes(template.spec.runtimeClassName ?? ""))
         return annotateExempt(request, "runtimeClass");
       warnAndAudit({ metadata: template.metadata ?? {}, spec: template.spec }, policy, request);
@@ -73,45 +142,70 @@ function annotateExempt(request: AdmissionRequest, by: string): void {
   request.annotate("pod-security.kubernetes.io/exempt", by);
 }
 
-function podChange(request: AdmissionRequest, policy: Policy, runtimeClasses: readonly string[] | undefined): void {
+const enforcedAnnotation = "pod-security.kubernetes.io/enforce-policy";
+
+/** For the audit log alone: whoever labelled the namespace was told then. */
+function tellProblems(request: AdmissionRequest, problems: readonly LabelProblem[]): void {
+  if (problems.length === 0) return;
+  const texts = labelErrors(problems).map(fieldText);
+  const text = texts.length === 1 ? texts[0] : `[${texts.join(", ")}]`;
+  request.annotate("pod-security.kubernetes.io/error", `Failed to parse policy: ${text}`);
+}
+
+function labelErrors(problems: readonly LabelProblem[]): FieldError[] {
+  const path = FieldPath.root.child("metadata", "labels");
+  return problems.map(({ label, value, message }) => invalid(path.key(label), value, message));
+}
+
+function podChange(
+  request: AdmissionRequest,
+  { policy, problems }: { policy: Policy; problems: readonly LabelProblem[] },
+  runtimeClasses: readonly string[] | undefined,
+): void {
   const pod = request.object as unknown as Pod;
   if (request.operation === "UPDATE" && !isSignificant(pod, request.oldObject as unknown as DeepReadonly<Pod>)) return;
   if (runtimeClasses?.includes(pod.spec.runtimeClassName ?? "")) {
     annotateExempt(request, "runtimeClass");
     return;
   }
-  if (policy.enforce.level !== "privileged") {
-    request.annotate("pod-security.kubernetes.io/enforce-policy", levelText(policy.enforce));
-  }
+  tellProblems(request, problems);
+  request.annotate(enforcedAnnotation, levelText(policy.enforce));
   const found = violations(pod, policy.enforce);
+  warnAndAudit(pod, policy, request, found.length > 0);
   if (found.length > 0)
     throw refuse(request, `violates PodSecurity ${JSON.stringify(levelText(policy.enforce))}: ${listed(found)}`);
-  warnAndAudit(pod, policy, request);
 }
 
-/** What a pod may change while it runs cannot break its level, but for containers that are added. */
+/** Of what a pod may change while it runs: images and what is added count, labels, annotations and tolerations do not. */
 function isSignificant(pod: Pod, before: DeepReadonly<Pod>): boolean {
-  const essence = ({ metadata, spec }: DeepReadonly<Pod>) => ({
-    annotations: metadata.annotations,
-    spec: {
-      ...spec,
-      containers: spec.containers.map((container) => ({ ...container, image: "" })),
-      initContainers: (spec.initContainers ?? []).map((container) => ({ ...container, image: "" })),
-      tolerations: undefined,
-      activeDeadlineSeconds: undefined,
-      terminationGracePeriodSeconds: undefined,
-      schedulingGates: undefined,
-    },
-  });
-  return !deepEqual(essence(pod), essence(before));
+  type Part = { readonly name: string; readonly image?: string };
+  const differs = (one: Part, other: Part | undefined) => {
+    if (!other || one.image !== other.image) return true;
+    const key = seccompAnnotations.container + one.name;
+    return pod.metadata.annotations?.[key] !== before.metadata.annotations?.[key];
+  };
+  const inPlace = (now: readonly Part[] = [], then: readonly Part[] = []) =>
+    now.length !== then.length || now.some((container, i) => differs(container, then[i]));
+  const standing = before.spec.ephemeralContainers ?? [];
+  return (
+    inPlace(pod.spec.containers, before.spec.containers) ||
+    inPlace(pod.spec.initContainers, before.spec.initContainers) ||
+    (pod.spec.ephemeralContainers ?? []).some((added) =>
+      differs(
+        added,
+        standing.find(({ name }) => name === added.name),
+      ),
+    )
+  );
 }
 
-function warnAndAudit(pod: CheckedPod, policy: Policy, request: AdmissionRequest): void {
+/** Whoever is refused is not warned beside it. */
+function warnAndAudit(pod: CheckedPod, policy: Policy, request: AdmissionRequest, isRefused = false): void {
   const violating = (level: LevelVersion, found = violations(pod, level)) =>
     found.length > 0 ? `would violate PodSecurity ${JSON.stringify(levelText(level))}: ${listed(found)}` : undefined;
   const audited = violating(policy.audit);
   if (audited) request.annotate("pod-security.kubernetes.io/audit-violations", audited);
-  const warned = violating(policy.warn);
+  const warned = isRefused ? undefined : violating(policy.warn);
   if (warned) request.warn(warned);
 }
 
@@ -132,18 +226,32 @@ async function namespaceChange(
   request: AdmissionRequest,
   objects: ObjectReader,
   defaults: Policy,
-  exempt: readonly string[] | undefined,
+  exemptions: Exemptions,
 ): Promise<void> {
   const { labels } = request.object!.metadata;
   const next = policyOf(labels, defaults);
   const before = request.oldObject && policyOf(request.oldObject.metadata.labels, defaults);
   if (next.problems.length > 0 && (!before || !deepEqual(next.problems, before.problems))) {
-    const path = FieldPath.root.child("metadata", "labels");
-    const errors = next.problems.map(({ label, value, message }) => invalid(path.key(label), value, message));
-    throw invalidError({ group: "", kind: "Namespace" }, request.name, errors);
+    throw invalidError({ group: "", kind: "Namespace" }, request.name, labelErrors(next.problems));
   }
-  if (!before || exempt?.includes(request.name) || !isTightened(before.policy.enforce, next.policy.enforce)) return;
-  const pods = (await objects.list(Pods, request.name)) as readonly DeepReadonly<Pod>[];
+  if (before && !isTightened(before.policy.enforce, next.policy.enforce)) return;
+  if (exemptions.namespaces?.includes(request.name)) {
+    const ignored = ignoredPolicy(labels, next.policy, defaults);
+    if (ignored !== undefined)
+      request.warn(
+        `namespace ${JSON.stringify(request.name)} is exempt from Pod Security, and the policy (${ignored}) will be ignored`,
+      );
+    return;
+  }
+  if (!before) return;
+  const all = (await objects.list(Pods, request.name)) as readonly DeepReadonly<Pod>[];
+  const pods = oneOfEachFirst(
+    all.filter(({ spec }) => !exemptions.runtimeClasses?.includes(spec.runtimeClassName ?? "")),
+  );
+  if (pods.length > maximumExisting)
+    request.warn(
+      `new PodSecurity enforce level only checked against the first ${maximumExisting} of ${pods.length} existing pods`,
+    );
   const byReasons = new Map<string, string[]>();
   for (const pod of pods.slice(0, maximumExisting)) {
     const found = violations(pod, next.policy.enforce);
@@ -155,8 +263,42 @@ async function namespaceChange(
   request.warn(
     `existing pods in namespace ${JSON.stringify(request.name)} violate the new PodSecurity enforce level ${JSON.stringify(levelText(next.policy.enforce))}`,
   );
-  for (const text of [...byReasons].map(([reasons, pods]) => `${podsText(pods)}: ${reasons}`).sort())
+  for (const text of [...byReasons].map(([reasons, pods]) => `${podsText(pods.sort())}: ${reasons}`).sort())
     request.warn(text);
+}
+
+/** What an exempt namespace's labels ask for in vain; undefined: nothing. */
+function ignoredPolicy(
+  labels: Readonly<Record<string, string>> | undefined,
+  policy: Policy,
+  defaults: Policy,
+): string | undefined {
+  const isPrivileged = modes.every((mode) => policy[mode].level === "privileged");
+  const isDefault = modes.every((mode) => levelText(policy[mode]) === levelText(defaults[mode]));
+  if (isPrivileged || isDefault) return undefined;
+  const isSet = (mode: Mode) =>
+    policy[mode].level !== "privileged" &&
+    (labels?.[labelPrefix + mode] !== undefined || labels?.[`${labelPrefix}${mode}-version`] !== undefined);
+  return modes
+    .filter(isSet)
+    .map((mode) => `${mode}=${levelText(policy[mode])}`)
+    .join(", ");
+}
+
+/** Copies of the same controller's come last: what is wrong with one is wrong with all. */
+function oneOfEachFirst(pods: readonly DeepReadonly<Pod>[]): DeepReadonly<Pod>[] {
+  const seen = new Set<string>();
+  const copies: DeepReadonly<Pod>[] = [];
+  const first = pods.filter((pod) => {
+    const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller)?.uid;
+    if (owner === undefined || !seen.has(owner)) {
+      if (owner !== undefined) seen.add(owner);
+      return true;
+    }
+    copies.push(pod);
+    return false;
+  });
+  return [...first, ...copies];
 }
 
 function podsText([first, ...others]: readonly string[]): string {

@@ -68,6 +68,9 @@ const mount = message({
   readonly: flag(3),
   selinux_relabel: flag(4),
   propagation: int(5),
+  uidMappings: list(part(6, idMapping)),
+  gidMappings: list(part(7, idMapping)),
+  recursive_read_only: flag(8),
 });
 const device = message({ container_path: text(1), host_path: text(2), permissions: text(3) });
 const capability = message({ add_capabilities: list(text(1)), drop_capabilities: list(text(2)) });
@@ -139,6 +142,7 @@ const containerStatus = message({
   labels: map(12),
   annotations: map(13),
   log_path: text(15),
+  user: part(18, message({ linux: part(1, message({ uid: int(1), gid: int(2), supplemental_groups: ints(3) })) })),
 });
 const filesystemUsage = message({ timestamp: int(1), used_bytes: wrapped(3), inodes_used: wrapped(4) });
 const containerStats = message({ writable_layer: part(4, filesystemUsage) });
@@ -193,6 +197,16 @@ export const cri = {
           conditions: list(part(1, message({ type: text(1), status: flag(2), reason: text(3), message: text(4) }))),
         }),
       ),
+      runtime_handlers: list(
+        part(
+          3,
+          message({
+            name: text(1),
+            features: part(2, message({ recursive_read_only_mounts: flag(1), user_namespaces: flag(2) })),
+          }),
+        ),
+      ),
+      features: part(4, message({ supplemental_groups_policy: flag(1) })),
     }),
   ),
   updateRuntimeConfig: runtimeMethod(

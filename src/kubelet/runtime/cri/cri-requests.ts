@@ -4,11 +4,14 @@ import type {
   ContainerConfig,
   ContainerId,
   ContainerState,
+  ContainerStatus,
   Resources,
+  RuntimeFeatures,
   SandboxConfig,
   SecurityContext,
 } from "../container-runtime.ts";
 import { maskedPaths, readonlyPaths } from "../oci/bundle.ts";
+import { usersPerPod } from "../oci/user-namespaces.ts";
 import {
   type containerConfig as containerMessage,
   containerState,
@@ -27,7 +30,7 @@ type CriContainerStatus = NonNullable<Read<(typeof cri.containerStatus.response)
 /** CRI gives back labels and annotations only: what was asked for travels in an annotation of its own. */
 const configAnnotation = "pinnace.local/config";
 
-export function criSandbox(config: SandboxConfig): CriSandboxConfig {
+export function criSandbox(config: UserSandboxConfig): CriSandboxConfig {
   const { pod, resources } = config;
   return {
     metadata: { ...pod, attempt: config.attempt },
@@ -51,16 +54,27 @@ export function criSandbox(config: SandboxConfig): CriSandboxConfig {
   };
 }
 
-function namespaceOptions({ namespaces = {}, hostNetwork }: SandboxConfig) {
+/** A sandbox's configuration, and which users of the machine are those of its user namespace. */
+export type UserSandboxConfig = SandboxConfig & { firstUser?: number };
+
+function idMappings({ firstUser }: UserSandboxConfig) {
+  return firstUser === undefined ? undefined : [{ host_id: firstUser, container_id: 0, length: usersPerPod }];
+}
+
+function namespaceOptions(config: UserSandboxConfig) {
+  const { namespaces = {}, hostNetwork } = config;
   const { pid = "container", ipc = "pod" } = namespaces;
+  const ids = idMappings(config);
   return {
+    ...(ids ? { userns_options: { mode: podNamespace.pod, uids: ids, gids: ids } } : {}),
     network: hostNetwork ? podNamespace.node : podNamespace.pod,
     pid: podNamespace[pid],
     ipc: podNamespace[ipc],
   };
 }
 
-export function criContainer(config: ContainerConfig, sandbox: SandboxConfig): CriContainerConfig {
+export function criContainer(config: ContainerConfig, sandbox: UserSandboxConfig): CriContainerConfig {
+  const ids = idMappings(sandbox);
   return {
     metadata: { name: config.name, attempt: config.attempt },
     image: { image: config.imageId },
@@ -73,6 +87,9 @@ export function criContainer(config: ContainerConfig, sandbox: SandboxConfig): C
       host_path: mount.hostPath,
       readonly: mount.readOnly ?? false,
       propagation: propagations[mount.propagation ?? "None"],
+      recursive_read_only: mount.recursiveReadOnly ?? false,
+      // Files of the machine look as if they were owned inside.
+      ...(ids ? { uidMappings: ids, gidMappings: ids } : {}),
     })),
     devices: (config.devices ?? []).map((device) => ({
       host_path: device.hostPath,
@@ -102,7 +119,7 @@ const propagations = {
   Bidirectional: mountPropagation.bidirectional,
 } as const;
 
-function criSecurity(security: SecurityContext, sandbox: SandboxConfig, target: ContainerId | undefined) {
+function criSecurity(security: SecurityContext, sandbox: UserSandboxConfig, target: ContainerId | undefined) {
   const { runAsUser, runAsUserName, runAsGroup, capabilities } = security;
   const isOpen = security.privileged || security.procMount === "Unmasked";
   return {
@@ -175,6 +192,26 @@ function reasonOf({ state, reason, exit_code }: CriContainerStatus) {
   // containerd and CRI-O differ in the words for a container that never ran.
   if (reason === "StartError" || reason === "OOMKilled") return reason;
   return exit_code === 0 ? "Completed" : "Error";
+}
+
+/** Runtimes before containerd 2.0 and CRI-O 1.31 do not tell. */
+export function userOf({ user }: CriContainerStatus): ContainerStatus["user"] {
+  if (!user?.linux) return undefined;
+  const { uid, gid, supplemental_groups } = user.linux;
+  return { uid, gid, supplementalGroups: supplemental_groups };
+}
+
+/** What the runtime's default handler can. Those that tell nothing pass such wishes over in silence: a pod would not be as isolated as it asked. */
+export function featuresOf({
+  runtime_handlers,
+  features,
+}: Read<(typeof cri.status.response)["fields"]>): RuntimeFeatures {
+  const handler = runtime_handlers.find(({ name }) => name === "")?.features;
+  return {
+    recursiveReadOnlyMounts: handler?.recursive_read_only_mounts ?? false,
+    userNamespaces: handler?.user_namespaces ?? false,
+    supplementalGroupsPolicy: features?.supplemental_groups_policy ?? false,
+  };
 }
 
 /** By SIGKILL, for a reason that the runtime has not told. */

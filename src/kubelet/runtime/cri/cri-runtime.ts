@@ -24,6 +24,7 @@ import {
   type Resources,
   RuntimeError,
   type RuntimeErrorReason,
+  type RuntimeFeatures,
   type RuntimeVersion,
   type SandboxConfig,
   type SandboxId,
@@ -33,15 +34,19 @@ import {
 import { Cgroups, parseCgroupMounts } from "../oci/cgroups.ts";
 import { LogFollower } from "../oci/log-follower.ts";
 import { signalNumber } from "../oci/processes.ts";
+import { allocateUsers } from "../oci/user-namespaces.ts";
 import { cri, sandboxState } from "./cri-api.ts";
 import {
   configOf,
   criContainer,
   criResources,
   criSandbox,
+  featuresOf,
   milliseconds,
   pidOf,
   stateOf,
+  type UserSandboxConfig,
+  userOf,
   wasKilled,
 } from "./cri-requests.ts";
 import { type Dial, remoteCommand } from "./cri-streams.ts";
@@ -80,8 +85,6 @@ const killReasonMs = 100;
 
 export class CriRuntime implements ContainerRuntime {
   readonly makesNetworks = true;
-  /** Runtimes before containerd 2.0 pass such wishes over in silence: a pod would not be as isolated as it asked. */
-  readonly features = { recursiveReadOnlyMounts: false, userNamespaces: false };
   readonly #channel: GrpcChannel;
   readonly #images: CriRuntimeOptions["images"];
   readonly #clock: Clock;
@@ -92,6 +95,11 @@ export class CriRuntime implements ContainerRuntime {
   readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
   readonly #closing = new AbortController();
   #version: RuntimeVersion | undefined;
+  #features: RuntimeFeatures = {
+    recursiveReadOnlyMounts: false,
+    userNamespaces: false,
+    supplementalGroupsPolicy: false,
+  };
   #cgroups: Cgroups | undefined;
 
   constructor({ channel, images, clock, logger, dial }: CriRuntimeOptions) {
@@ -107,11 +115,16 @@ export class CriRuntime implements ContainerRuntime {
     return this.#version?.name ?? "cri";
   }
 
+  get features(): RuntimeFeatures {
+    return this.#features;
+  }
+
   /** Rejects with reason "Unavailable" when the socket is not served, and when the runtime is not ready for pods. */
   async open(signal?: AbortSignal): Promise<void> {
     const options = { timeoutMs: answerMs, ...(signal ? { signal } : {}) };
     const version = await this.#ask(this.#channel.call(cri.version, { version: "v1" }, options));
     this.#version = { name: version.runtime_name, version: version.runtime_version };
+    this.#features = featuresOf(await this.#ask(this.#channel.call(cri.status, {}, options)));
     const mounts = parseCgroupMounts(readFileSync("/proc/self/mountinfo", "utf8"));
     this.#cgroups = mounts && new Cgroups(mounts, this.#clock);
     const listed = await this.#ask(this.#channel.call(cri.listPodSandbox, {}, options));
@@ -148,7 +161,8 @@ export class CriRuntime implements ContainerRuntime {
 
   // Sandboxes
 
-  async createSandbox(config: SandboxConfig): Promise<SandboxId> {
+  async createSandbox(asked: SandboxConfig): Promise<SandboxId> {
+    const config = this.#withUsers(asked);
     // The runtime makes its groups in the pod's; the pod's own is the kubelet's to make and to limit.
     this.#cgroups?.create(config.cgroupParent, config.resources);
     try {
@@ -166,6 +180,14 @@ export class CriRuntime implements ContainerRuntime {
       await this.#removePodCgroup(config);
       throw error;
     }
+  }
+
+  /** A user namespace has users of the machine that no other sandbox has. The pod's uid says which, so that nothing needs to be kept. */
+  #withUsers(config: SandboxConfig): UserSandboxConfig {
+    if (config.namespaces?.user !== "pod") return config;
+    const taken = new Set(this.listSandboxes().map(({ config }) => (config as UserSandboxConfig).firstUser ?? 0));
+    let draw = Number.parseInt(config.pod.uid.replaceAll("-", "").slice(0, 8), 16) || 0;
+    return { ...config, firstUser: allocateUsers(taken, { int: (below) => draw++ % below }) };
   }
 
   async stopSandbox(id: SandboxId): Promise<void> {
@@ -542,12 +564,14 @@ export class CriRuntime implements ContainerRuntime {
     const base = made ?? known?.status;
     // An end is final, and answers may come in another order than they were asked for.
     if (!base || known?.status.state.kind === "exited") return;
+    const user = userOf(status);
     const next: ContainerStatus = {
       id,
       sandbox: base.sandbox,
       podUid: this.#sandboxes.get(base.sandbox)?.status.config.pod.uid ?? "",
       config: base.config,
       imageId: this.#images?.status(status.image_ref)?.digests[0] ?? status.image_ref,
+      ...(user ? { user } : {}),
       createdAtMs: milliseconds(status.created_at),
       state: stateOf(status, pidOf(info)),
     };

@@ -52,8 +52,11 @@ export interface Device {
   permissions: string;
 }
 
-/** What the runtime reads; only its mounts are of use here. */
-export type Bundle = { mounts: OciMount[] } & Record<string, unknown>;
+/** What the runtime reads; only its mounts and its user are of use here. */
+export type Bundle = { mounts: OciMount[]; process: { user: ContainerUser } & Record<string, unknown> } & Record<
+  string,
+  unknown
+>;
 
 export interface OciMount {
   destination: string;

@@ -5,7 +5,14 @@
  */
 import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ContainerConfig, ContainerId, ContainerState, SandboxConfig, SandboxId } from "../container-runtime.ts";
+import type {
+  ContainerConfig,
+  ContainerId,
+  ContainerState,
+  ContainerStatus,
+  SandboxConfig,
+  SandboxId,
+} from "../container-runtime.ts";
 
 export interface SandboxRecord {
   id: SandboxId;
@@ -25,6 +32,7 @@ export interface ContainerRecord {
   createdAtMs: number;
   /** The image's name with digest. */
   imageReference: string;
+  user?: ContainerStatus["user"];
   stopSignal: string | undefined;
   cgroupPath: string;
   /** The layer below the image's that has a place for each mount. */

@@ -100,7 +100,11 @@ export class OciRuntime implements ContainerRuntime {
 
   get features(): RuntimeFeatures {
     // runc enters the user namespace first, and then may not enter the pod's network.
-    return { recursiveReadOnlyMounts: true, userNamespaces: this.#machine.kind === "crun" };
+    return {
+      recursiveReadOnlyMounts: true,
+      userNamespaces: this.#machine.kind === "crun",
+      supplementalGroupsPolicy: true,
+    };
   }
 
   async version(): Promise<RuntimeVersion> {
@@ -173,7 +177,12 @@ export class OciRuntime implements ContainerRuntime {
         config.imageId,
         image.layers,
       );
-      record = { ...draft, mountPoints };
+      const { uid, gid, additionalGids } = bundle.process.user;
+      record = {
+        ...draft,
+        mountPoints,
+        user: { uid, gid, supplementalGroups: [...new Set([gid, ...additionalGids])] },
+      };
       writeFileSync(folder.config, JSON.stringify(bundle));
       writeRecord(folder.record, record);
     } catch (error) {
@@ -398,6 +407,7 @@ export class OciRuntime implements ContainerRuntime {
       podUid,
       config: record.config,
       imageId: record.imageReference,
+      ...(record.user ? { user: record.user } : {}),
       createdAtMs: record.createdAtMs,
       state,
     };

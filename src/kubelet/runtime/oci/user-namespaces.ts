@@ -12,7 +12,7 @@ import { RuntimeError } from "../container-runtime.ts";
 import { inUtsNamespace, mount, msBind, setHostname, unmount } from "./linux.ts";
 
 /** How many users a pod has: as upstream's. */
-const usersPerPod = 65_536;
+export const usersPerPod = 65_536;
 /** The first 65,536 numbers are the machine's own users. */
 const ranges = 32_767;
 

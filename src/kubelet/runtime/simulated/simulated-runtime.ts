@@ -40,7 +40,7 @@ interface SimulatedContainer {
 export class SimulatedRuntime implements ContainerRuntime {
   readonly name = "simulated";
   readonly withoutFiles = true;
-  readonly features = { recursiveReadOnlyMounts: true, userNamespaces: true };
+  readonly features = { recursiveReadOnlyMounts: true, userNamespaces: true, supplementalGroupsPolicy: true };
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #sandboxes = new Map<SandboxId, SandboxStatus>();

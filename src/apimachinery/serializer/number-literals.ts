@@ -1,0 +1,50 @@
+/** JSON text read once more, with its numbers as they are spelled: integer fields take `3` and refuse `3.0`, as Go does. */
+
+import { DecodeError } from "./decode-error.ts";
+import { maximumDepth } from "./json-scan.ts";
+
+/** A number that JSON.parse would not tell from another one: spelled with a fraction or an exponent, or not exact as a double. */
+export class NumberLiteral {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Whether valid JSON text may hold such a number. It may say so of a string, too. */
+export function mayHoldLiterals(text: string): boolean {
+  return /[:[,]\s*-?(?:\d+[.eE]|\d{16})/.test(text);
+}
+
+/** What JSON.parse gives, except for such numbers. `text` is valid JSON. Throws DecodeError when it is nested too deeply. */
+export function parseWithLiterals(text: string): unknown {
+  let at = 0;
+  const token = /[\s,:]*(?:("(?:[^"\\]|\\.)*")|([[{}\]])|([^\s,:[\]{}]+))/gy;
+  const next = (): RegExpExecArray => {
+    token.lastIndex = at;
+    const found = token.exec(text)!;
+    at = token.lastIndex;
+    return found;
+  };
+  let depth = 0;
+  const read = ([, string, bracket, word]: RegExpExecArray): unknown => {
+    if (string !== undefined) return JSON.parse(string);
+    if (bracket && ++depth > maximumDepth) throw new DecodeError("exceeded max depth");
+    if (bracket === "[") {
+      const list: unknown[] = [];
+      for (let item = next(); item[2] !== "]"; item = next()) list.push(read(item));
+      depth--;
+      return list;
+    }
+    if (bracket === "{") {
+      const entries: [string, unknown][] = [];
+      for (let key = next(); key[2] !== "}"; key = next()) entries.push([JSON.parse(key[1]!), read(next())]);
+      depth--;
+      return Object.fromEntries(entries);
+    }
+    const value: unknown = JSON.parse(word!);
+    return typeof value === "number" && String(value) !== word ? new NumberLiteral(word!) : value;
+  };
+  return read(next());
+}
