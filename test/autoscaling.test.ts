@@ -52,7 +52,9 @@ spec:
     resource: { name: memory, target: { type: AverageValue, averageValue: 1Ki } }
 `;
 
-describeCluster("load", { nodes: 1 }, (cluster) => {
+const upOptions = ["--horizontal-pod-autoscaler-sync-period", "1s"];
+
+describeCluster("load", { nodes: 1, upOptions }, (cluster) => {
   const { kubectl } = cluster;
 
   test("kubectl top tells what pods and nodes use", async () => {

@@ -1,5 +1,6 @@
 /** The `pinnace` command: its verbs, their options, and what a failure prints. Each verb's code loads only when it is called. */
 import { Command, InvalidArgumentError } from "commander";
+import { parseDurationMs } from "../kubectl/flags.ts";
 import { pinnaceVersion } from "./version.ts";
 
 /**
@@ -76,6 +77,11 @@ First steps:
   pinnace down             nothing is left`,
     );
   const name = ["--name <name>", "which cluster", clusterName] as const;
+  const autoscalerPeriod = [
+    "--horizontal-pod-autoscaler-sync-period <duration>",
+    "between two looks of an autoscaler at its metrics, as kube-controller-manager's flag: 5s (default: 15s)",
+    positiveMs,
+  ] as const;
   const registryMirror = [
     "--registry-mirror <[registry=]url>",
     "pull images through this registry first (without a name: those of docker.io); may be given several times",
@@ -94,6 +100,7 @@ First steps:
       list,
     )
     .option("--controllers <list>", controllersHelp, list)
+    .option(...autoscalerPeriod)
     .option(
       "--enable-admission-plugins <list>",
       "admission plugins to switch on, beside those that are on by default",
@@ -120,6 +127,7 @@ First steps:
         nodes: options.nodes,
         roles: options.roles,
         controllers: options.controllers,
+        autoscalerPeriodMs: options.horizontalPodAutoscalerSyncPeriod,
         admission: { enable: options.enableAdmissionPlugins, disable: options.disableAdmissionPlugins },
         nodePortRange: options.serviceNodePortRange,
         registryMirrors: options.registryMirror,
@@ -156,6 +164,7 @@ First steps:
     .option("--nodes <count>", "how many nodes", count)
     .option("--roles <list>", "run only these, separated by commas", list)
     .option("--controllers <list>", controllersHelp, list)
+    .option(...autoscalerPeriod)
     .option("--store <engine>", "where the state is kept: lmdb, memory or etcd (default: lmdb)")
     .option("--etcd-servers <list>", "etcd's endpoints, as kube-apiserver's flag; says --store etcd as well", list)
     .option("--etcd-cafile <file>", "the authority that etcd's certificate comes from")
@@ -171,6 +180,7 @@ First steps:
           nodes: options.nodes,
           roles: options.roles,
           controllers: options.controllers,
+          autoscalerPeriodMs: options.horizontalPodAutoscalerSyncPeriod,
           store: await storeFromFlags(options),
           entry,
           onWarm,
@@ -529,6 +539,13 @@ function named(options: { name?: string }): { name?: string } {
 function count(text: string): number {
   if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError("expected a whole number.");
   return Number(text);
+}
+
+/** Go's durations, in milliseconds. */
+function positiveMs(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined || ms < 1) throw new InvalidArgumentError("expected a duration, such as 5s or 1m30s.");
+  return ms;
 }
 
 /** As in the configuration file; it names folders, namespaces and links. */

@@ -58,6 +58,8 @@ export interface ServerOptions extends Omit<Surroundings, "signal"> {
   roles: ReadonlySet<Role>;
   /** As kube-controller-manager's `--controllers`: `*`, `name`, `-name`. Default: all. */
   controllers?: readonly string[];
+  /** Between two looks of an autoscaler at its metrics. Default: 15,000. */
+  autoscalerPeriodMs?: number;
   /** Instead of the one in the cluster's folder. Closed with the server. */
   store?: Store;
   /** Who answers names when this process dies. Default: nobody. */
@@ -315,7 +317,7 @@ async function startControllers(
   control: ControlPlane,
   store: Store,
   keeper: PkiKeeper,
-  { plan, controllers, paths, random, log }: ServerOptions,
+  { plan, controllers, autoscalerPeriodMs, paths, random, log }: ServerOptions,
   surroundings: Surroundings,
   owner: Owner,
 ): Promise<void> {
@@ -331,6 +333,7 @@ async function startControllers(
     controllerCatalog({
       discover,
       readForeign,
+      ...(autoscalerPeriodMs ? { autoscalerPeriodMs } : {}),
       rootCa: () => authoritiesOf(keeper.current),
       hasTrustBundles: registry.find("certificates.k8s.io", "v1beta1", "clustertrustbundles") !== undefined,
       clusterCIDR: plan.network.podCIDR,

@@ -46,6 +46,8 @@ export interface ClusterSuiteOptions {
   /** The configuration file's text; `name` is added. */
   config?: string;
   nodes?: number;
+  /** Further options of `pinnace up`. */
+  upOptions?: readonly string[];
   /** The cluster's home is a disk of its own, of this size. Default: a folder for temporary files. */
   diskMiB?: number;
 }
@@ -81,6 +83,7 @@ export function describeCluster(
         "--config",
         config,
         ...(options.nodes === undefined ? [] : ["--nodes", String(options.nodes)]),
+        ...(options.upOptions ?? []),
       );
     }, 300_000);
     afterAll(async () => {

@@ -20,6 +20,8 @@ export interface ServerOptions {
   roles?: readonly string[] | undefined;
   /** As kube-controller-manager's `--controllers`. */
   controllers?: readonly string[] | undefined;
+  /** As kube-controller-manager's `--horizontal-pod-autoscaler-sync-period`. Default: 15,000. */
+  autoscalerPeriodMs?: number | undefined;
   /** In the place of the configuration's. */
   store?: StoreConfig | undefined;
   /** The script that runs `pinnace`. */
@@ -55,6 +57,7 @@ export async function server(options: ServerOptions): Promise<number> {
       paths,
       roles,
       ...(options.controllers ? { controllers: options.controllers } : {}),
+      ...(options.autoscalerPeriodMs ? { autoscalerPeriodMs: options.autoscalerPeriodMs } : {}),
       clock: systemClock,
       random: systemRandom,
       log,

@@ -52,6 +52,8 @@ export interface UpOptions extends PlanOptions {
   roles?: readonly string[] | undefined;
   /** As kube-controller-manager's `--controllers`. */
   controllers?: readonly string[] | undefined;
+  /** As kube-controller-manager's `--horizontal-pod-autoscaler-sync-period`. Default: 15,000. */
+  autoscalerPeriodMs?: number | undefined;
   /** Give up after so long without progress. */
   timeoutSeconds?: number | undefined;
   /** The script that runs `pinnace server`. */
@@ -384,6 +386,9 @@ function startServer(name: string, paths: ClusterPaths, options: UpOptions): Chi
         ...(options.roles ? ["--roles", options.roles.join(",")] : []),
         // With "=": a list may begin with a dash.
         ...(options.controllers ? [`--controllers=${options.controllers.join(",")}`] : []),
+        ...(options.autoscalerPeriodMs
+          ? ["--horizontal-pod-autoscaler-sync-period", `${options.autoscalerPeriodMs}ms`]
+          : []),
       ],
       { detached: true, cwd: "/", env: withoutAuthorities(process.env), stdio: ["ignore", log, log, "ipc"] },
     );
