@@ -102,6 +102,7 @@ spec:
           limits: { memory: 256Mi }
         readinessProbe:
           httpGet: { path: /, port: http }
+          periodSeconds: 1
         volumeMounts:
         - { name: settings, mountPath: /settings }
         - { name: scratch, mountPath: /scratch }

@@ -29,6 +29,7 @@ spec:
         - { name: http, containerPort: 8080 }
         readinessProbe:
           httpGet: { path: /, port: http }
+          periodSeconds: 1
 ---
 apiVersion: v1
 kind: Service

@@ -81,6 +81,7 @@ export class BgpSession {
   async #live(onUp: () => void): Promise<string> {
     const { myAsn, peerAsn, routerId, holdTimeSeconds, clock, signal } = this.#options;
     const socket = this.#options.connect();
+    socket.on("error", () => {}); // `close` follows, and may come when nobody waits any more.
     const reader = new MessageReader();
     let hold: Timer | undefined;
     let keepalive: Timer | undefined;
@@ -89,7 +90,7 @@ export class BgpSession {
     let heldSeconds = openPatienceSeconds;
     const ended = new Promise<string>((resolve) => {
       const end = (reason: string, code?: number, subcode = 0) => {
-        if (code !== undefined && socket.writable)
+        if (code !== undefined && socket.writable && !socket.connecting)
           socket.end(encodeNotification(code, subcode), () => socket.destroy());
         else socket.destroy();
         resolve(reason);
@@ -147,7 +148,6 @@ export class BgpSession {
     try {
       await connected(socket, clock, signal);
       socket.setNoDelay(true);
-      socket.on("error", () => {}); // `close` follows.
       socket.write(encodeOpen({ asn: myAsn, holdTimeSeconds, routerId }));
       return await ended;
     } finally {
