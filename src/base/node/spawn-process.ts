@@ -36,6 +36,8 @@ export interface SpawnedProcess {
   writers: Record<number, Writable>;
   /** Resolves when the program ended. What it wrote may still be on its way in the pipes. */
   exited: Promise<ExitedProcess>;
+  /** From now on this process may end before it. */
+  unref(): void;
 }
 
 /** As `child_process` has it: exactly one of the two is null. */
@@ -83,9 +85,10 @@ export function spawnProcess(request: SpawnRequest): SpawnedProcess {
       if (direction === "pipe-in") writers[child] = new Socket({ fd, readable: false, writable: true });
       else readers[child] = new Socket({ fd, readable: true, writable: false });
     }
-    const exited = lifeline === undefined ? waitForDaemon(c, pid) : waitForEnd(c, pid, lifeline);
+    const life = lifeline === undefined ? undefined : new Socket({ fd: lifeline, readable: true, writable: false });
     lifeline = undefined;
-    return { pid, readers, writers, exited };
+    const exited = life ? waitForEnd(c, pid, life) : waitForDaemon(c, pid);
+    return { pid, readers, writers, exited, unref: () => void life?.unref() };
   } finally {
     for (const fd of childEnds) libc().close(fd);
     for (const { fd } of parentEnds) libc().close(fd);
@@ -144,11 +147,10 @@ function posixSpawn(c: Functions, request: SpawnRequest, wanted: Map<number, num
   }
 }
 
-function waitForEnd(c: Functions, pid: number, lifeline: number): Promise<ExitedProcess> {
+function waitForEnd(c: Functions, pid: number, lifeline: Socket): Promise<ExitedProcess> {
   return new Promise((resolve) => {
-    const socket = new Socket({ fd: lifeline, readable: true, writable: false });
     const reap = () => {
-      socket.destroy();
+      lifeline.destroy();
       const status = Buffer.alloc(4);
       // Descriptors close an instant before the process can be waited for, so this waits microseconds.
       while (c.waitpid(pid, status, 0) < 0) {
@@ -156,9 +158,9 @@ function waitForEnd(c: Functions, pid: number, lifeline: number): Promise<Exited
       }
       resolve(decodeStatus(status.readInt32LE(0)));
     };
-    socket.once("end", reap);
-    socket.once("error", reap);
-    socket.resume();
+    lifeline.once("end", reap);
+    lifeline.once("error", reap);
+    lifeline.resume();
   });
 }
 

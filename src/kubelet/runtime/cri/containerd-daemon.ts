@@ -91,7 +91,7 @@ async function serve(options: ContainerdOptions, channel: GrpcChannel): Promise<
 function launch({ folder, netnsPath }: ContainerdOptions): void {
   const logFile = openSync(join(folder, "containerd.log"), "a", 0o600);
   try {
-    const { pid } = inNetns(netnsPath, () =>
+    const daemon = inNetns(netnsPath, () =>
       spawnProcess({
         file: findProgram("containerd") ?? "containerd",
         args: ["--config", join(folder, "config.toml")],
@@ -99,7 +99,8 @@ function launch({ folder, netnsPath }: ContainerdOptions): void {
         newSession: true,
       }),
     );
-    writeFileSync(join(folder, "containerd.pid"), `${pid} ${startTicks(pid) ?? ""}`);
+    daemon.unref(); // It goes on with its pods when the server ends.
+    writeFileSync(join(folder, "containerd.pid"), `${daemon.pid} ${startTicks(daemon.pid) ?? ""}`);
   } finally {
     closeSync(logFile);
   }

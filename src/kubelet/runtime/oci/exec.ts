@@ -18,6 +18,8 @@ export interface ExecTarget {
   id: string;
   /** For files that live as long as the command. */
   folder: string;
+  /** What ends each command that runs at the moment. */
+  running: Set<() => void>;
 }
 
 /** Kubernetes' limit on what a probe may print. */
@@ -171,6 +173,7 @@ function start(
   let hasEnded = false;
   void child.exited.then(() => {
     hasEnded = true;
+    target.running.delete(kill);
     rmSync(pidFile, { force: true });
     rmSync(processFile, { force: true });
   });
@@ -185,6 +188,7 @@ function start(
       // It ended in this moment.
     }
   };
+  target.running.add(kill);
   return {
     process: child,
     kill,

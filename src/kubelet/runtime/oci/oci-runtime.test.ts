@@ -161,7 +161,10 @@ if (isPossible && findProgram("crun")) {
         command: ["sleep", "99"],
       });
       await runtime.startContainer(id);
+      // A hook that sleeps for a minute does not keep a server that is told to end.
+      const hook = runtime.execSync(id, ["sleep", "777"], { timeoutMs: 0 });
       await runtime.close();
+      expect(await hook).toMatchObject({ exitCode: 137 });
       const folder = join(fixture.folder, ".run/node/containers", id);
       process.kill(JSON.parse(readFileSync(join(folder, "started.json"), "utf8")).pid, "SIGKILL");
       await expect.poll(() => existsSync(join(folder, id)), { timeout: 10_000 }).toBe(true);

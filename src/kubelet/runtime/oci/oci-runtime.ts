@@ -62,6 +62,7 @@ export class OciRuntime implements ContainerRuntime {
   readonly #bundles: ContainerBundles;
   readonly #containers = new Map<ContainerId, Container>();
   readonly #exitListeners = new Set<(status: ContainerStatus) => void>();
+  readonly #runningCommands = new Set<() => void>();
   readonly #lives: ContainerLives;
 
   constructor(options: OciRuntimeOptions) {
@@ -94,6 +95,8 @@ export class OciRuntime implements ContainerRuntime {
 
   async close(): Promise<void> {
     this.#lives.close();
+    // Nobody is left to hear them, and a hook that sleeps for a minute would keep this process for as long.
+    for (const kill of this.#runningCommands) kill();
     for (const container of this.#containers.values()) container.lifeline?.destroy();
     this.#exitListeners.clear();
   }
@@ -330,6 +333,7 @@ export class OciRuntime implements ContainerRuntime {
       runtimeRoot: this.#runtimeRoot,
       id,
       folder: folder.path,
+      running: this.#runningCommands,
     };
   }
 
