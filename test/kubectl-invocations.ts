@@ -836,3 +836,97 @@ export const acceptedDifferences: readonly { line: string; why: string }[] = [
   { line: "get --help", why: ownHelp },
   { line: "get pods --sort-by=.nope", why: "the real one then says that there are no pods" },
 ];
+
+/** What kubectl says otherwise since a version, told as it was before: so an older one can be compared with. */
+export const changesSince: readonly { since: number; why: string; as: (text: string) => string }[] = [
+  {
+    since: 33,
+    why: "delete says from where",
+    as: (text) => text.replace(/^(.*"(?: force)? deleted) from \S+ namespace/gm, "$1"),
+  },
+  {
+    since: 34,
+    why: "an object that was never stored has no empty time of creation",
+    as: (text) =>
+      text
+        .replace(/^ *creationTimestamp: null\n/gm, "")
+        .replace(/^( *)metadata:\n(?!\1 )/gm, "$1metadata: {}\n")
+        .replace(/,\n *"creationTimestamp": null(?=\n)/g, "")
+        .replace(/\n *"creationTimestamp": null,(?=\n)/g, "")
+        .replace(/,"creationTimestamp":null/g, "")
+        .replace(/"creationTimestamp":null,?/g, ""),
+  },
+  { since: 36, why: "KYAML is a form of output", as: (text) => text.replaceAll(",kyaml", "") },
+  {
+    since: 36,
+    why: "preferences, deprecated, are left out where empty",
+    as: (text) => text.replace(/^preferences: \{\}\n/gm, "").replace(/ *"preferences": \{\},\n/g, ""),
+  },
+  {
+    since: 36,
+    why: "mistakes on the command line begin as all errors do",
+    as: (text) => text.replace(/^Error: /gm, "error: "),
+  },
+];
+
+/** What differs in more than words since a version: not compared with an older one. */
+export const changedLines: readonly { since: number; why: string; lines: readonly string[] }[] = [
+  {
+    since: 34,
+    why: "autoscale makes an autoscaling/v2 object, and --cpu and --memory take the place of --cpu-percent",
+    lines: [
+      "autoscale deploy web --max=3 --min=1 --cpu-percent=50 --dry-run=client -o yaml",
+      "autoscale deploy web --max=3 --save-config --dry-run=client -o yaml",
+    ],
+  },
+  {
+    since: 36,
+    why: "describe shows events of one object, not of several, names ports, and calls some fields otherwise",
+    lines: [
+      "describe cm",
+      "describe deploy web",
+      "describe endpointslices",
+      "describe nodes",
+      "describe pod {pod}",
+      "describe pods -l app=web",
+      "describe rs",
+      "describe sa",
+      "describe sa default",
+      "describe svc",
+      "describe svc/web deploy/web",
+      "rollout history deploy/web --revision=1",
+      "describe cj kcj",
+      "describe csinode",
+      "describe ds kds",
+      "describe events",
+      "describe flowschema kfs",
+      "describe pod kpod",
+      "describe sa ksa",
+      "describe svc kheadless kext",
+    ],
+  },
+  {
+    since: 36,
+    why: "debug's profile is general where it was legacy",
+    lines: ["debug cm/settings --image=y", "debug node/nope --image=y", "debug nope --image=busybox"],
+  },
+  {
+    since: 36,
+    why: "requests are logged as names and values",
+    lines: ["get ns default -v=6", "get ns default -v=7"],
+  },
+  {
+    since: 36,
+    why: "a mistake's message says more",
+    lines: [
+      "api-resources -o bad",
+      "attach {pod} -c nope",
+      "logs {pod} -c nope",
+      "rollout undo deploy/web",
+      "rollout undo deploy/web --to-revision=9",
+      "wait",
+      "wait pod",
+      "wait pod nope",
+    ],
+  },
+];

@@ -12,6 +12,8 @@ export interface Flag {
   /** What the flag means without `=value`; such a flag never takes the next argument. */
   bare?: string;
   help: string;
+  /** What to use instead: said to whoever gives it; no help names the flag. */
+  deprecated?: string;
 }
 
 export interface ParsedFlags {
@@ -108,7 +110,7 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], comm
   const rest = [...argv];
   let dashAt: number | undefined;
   const fail = (message: string): never => {
-    throw new CommandError(`Error: ${message}\nSee 'kubectl ${command} --help' for usage.`, { isVerbatim: true });
+    throw new CommandError(`error: ${message}\nSee 'kubectl ${command} --help' for usage.`, { isVerbatim: true });
   };
   const take = (flag: Flag, value: string, shown: string) => {
     const problem = problemOf(flag, value);

@@ -12,6 +12,7 @@ export const globalFlags: readonly Flag[] = [
   { name: "as", kind: "string", help: "the user to act as" },
   { name: "as-group", kind: "list", help: "a group to act as; may be repeated" },
   { name: "as-uid", kind: "string", help: "the user's uid to act as" },
+  { name: "as-user-extra", kind: "list", help: "key=value to act with; may be repeated" },
   { name: "certificate-authority", kind: "string", help: "the file of the authority to trust" },
   { name: "client-certificate", kind: "string", help: "the file of the certificate to show" },
   { name: "client-key", kind: "string", help: "the file of that certificate's key" },

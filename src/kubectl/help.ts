@@ -18,12 +18,19 @@ export async function help(args: readonly string[]): Promise<string> {
 
 export function helpOfGroup(name: string, { summary, subcommands, command }: CommandGroup): string {
   const rows = Object.entries(subcommands).map(([sub, command]) => `  ${sub.padEnd(15)} ${command.summary}`);
-  return `${summary}.\n\nAvailable Commands:\n${rows.join("\n")}\n${command ? `\nOptions:\n${command.flags.map(flagText).join("\n")}\n` : ""}\nUsage:\n  kubectl ${name} ${command ? command.usage : "SUBCOMMAND [options]"}\n\nUse "kubectl ${name} <command> --help" for more about one of them.\n`;
+  return `${summary}.\n\nAvailable Commands:\n${rows.join("\n")}\n${command ? `\nOptions:\n${flagTexts(command.flags)}\n` : ""}\nUsage:\n  kubectl ${name} ${command ? command.usage : "SUBCOMMAND [options]"}\n\nUse "kubectl ${name} <command> --help" for more about one of them.\n`;
 }
 
 export function helpOf(name: string, { summary, usage, examples = [], flags }: Command): string {
   const shown = examples.length > 0 ? `\nExamples:\n${examples.map((line) => `  kubectl ${line}`).join("\n")}\n` : "";
-  return `${summary}.\n${shown}\nOptions:\n${flags.map(flagText).join("\n")}\n\nUsage:\n  kubectl ${name} ${usage}\n`;
+  return `${summary}.\n${shown}\nOptions:\n${flagTexts(flags)}\n\nUsage:\n  kubectl ${name} ${usage}\n`;
+}
+
+function flagTexts(flags: readonly Flag[]): string {
+  return flags
+    .filter(({ deprecated }) => !deprecated)
+    .map(flagText)
+    .join("\n");
 }
 
 /** One flag with its default, as `--help` lists it. */

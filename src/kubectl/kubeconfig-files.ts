@@ -137,11 +137,12 @@ export class KubeconfigFiles {
 }
 
 /** As the file has it: lists in the order of names, and `null` for an empty one. */
-export function complete(file: KubeconfigFile) {
+export function complete({ preferences, ...file }: KubeconfigFile) {
   const list = (entries: NamedEntry[]) => (entries.length > 0 ? inOrder(entries) : null);
   return {
     apiVersion: "v1",
     kind: "Config",
+    ...(Object.keys(preferences).length > 0 ? { preferences } : {}),
     ...file,
     clusters: list(file.clusters),
     contexts: list(file.contexts),

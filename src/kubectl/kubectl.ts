@@ -42,7 +42,7 @@ async function runUnknown(verb: string, argv: readonly string[], terminal: Termi
   const { similarWords } = await import("./similar-words.ts");
   const similar = similarWords(verb, Object.keys(commands));
   const hint = similar.length > 0 ? `\n\nDid you mean this?\n${similar.map((each) => `\t${each}\n`).join("")}` : "";
-  throw new CommandError(`Error: unknown command ${JSON.stringify(verb)} for "kubectl"${hint}`, { isVerbatim: true });
+  throw new CommandError(`error: unknown command ${JSON.stringify(verb)} for "kubectl"${hint}`, { isVerbatim: true });
 }
 
 async function runGroup(
@@ -102,6 +102,11 @@ async function runCommand(
   }
   // A verb's own flag hides the global one of the same name: --user of create rolebinding.
   const { flags, args, dashAt } = parseFlags(argv, [...globalFlags, ...command.flags], name);
+  for (const { name: flag, deprecated } of command.flags) {
+    if (deprecated && flags.has(flag)) {
+      terminal.stderr.write(`Flag --${flag} has been deprecated, ${deprecated}\n`);
+    }
+  }
   const globals = flags.seenAs(globalFlags, command.flags);
   const session = new Session(terminal, globals);
   try {

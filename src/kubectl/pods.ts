@@ -152,15 +152,27 @@ export function containerOf(session: Session, pod: Pod, wanted: string, isQuiet 
   const annotated = pod.metadata.annotations?.[defaultContainerAnnotation];
   if (annotated && all.some(({ name }) => name === annotated)) return annotated;
   const first = containers[0]!.name;
-  if (containers.length > 1 && !isQuiet) {
-    const names = [
-      ...containers.map(({ name }) => name),
-      ...initContainers.map(({ name }) => `${name} (init)`),
-      ...ephemeralContainers.map(({ name }) => `${name} (ephem)`),
-    ];
-    session.printError(`Defaulted container ${JSON.stringify(first)} out of: ${names.join(", ")}\n`);
+  if (all.length > 1 && !isQuiet) {
+    session.printError(`Defaulted container ${JSON.stringify(first)} out of: ${choicesOf(pod)}\n`);
   }
   return first;
+}
+
+/** `app, sidecar, setup (init)` */
+function choicesOf({ spec: { containers, initContainers = [], ephemeralContainers = [] } }: Pod): string {
+  return [
+    ...containers.map(({ name }) => name),
+    ...initContainers.map(({ name }) => `${name} (init)`),
+    ...ephemeralContainers.map(({ name }) => `${name} (ephem)`),
+  ].join(", ");
+}
+
+/** Throws a CommandError that names the containers there are, unless this is one of them. */
+export function assertContainer(pod: Pod, container: string, doing = ""): void {
+  if (containerNames(pod).includes(container)) return;
+  throw new CommandError(
+    `${doing}container ${container} is not valid for pod ${pod.metadata.name} out of: ${choicesOf(pod)}`,
+  );
 }
 
 /** Watches one pod until the condition holds; resolves with it. Rejects with a CommandError when it is gone or time is up. */

@@ -88,7 +88,7 @@ function flagsOf(name: string, { usage, flags }: Command, isOneOfSeveral: boolea
     ...head,
     `Usage: \`kubectl ${name} ${usage}\``,
     "",
-    ...(flags.length > 0 ? [...flags.map(flagLine), ""] : []),
+    ...(flags.length > 0 ? [...flags.filter(({ deprecated }) => !deprecated).map(flagLine), ""] : []),
   ];
 }
 

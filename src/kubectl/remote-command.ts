@@ -11,6 +11,8 @@ export interface RemoteStreams {
   stdout: Writable & { columns?: number; rows?: number };
   stderr: Writable;
   isTerminal: boolean;
+  /** What leaves the command running when it is typed on a terminal. */
+  detachKeys?: string;
 }
 
 const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
@@ -65,7 +67,12 @@ export async function runRemotely(session: Session, path: string, streams: Remot
   const send = (number: number, payload: Uint8Array) => {
     if (socket.readyState === socket.OPEN) socket.send(Buffer.concat([Buffer.of(number), payload]), { binary: true });
   };
-  const onInput = (chunk: Buffer) => send(channel.stdin, Buffer.from(chunk));
+  const typed = detachSequence(isTerminal ? (streams.detachKeys ?? "") : "");
+  const onInput = (chunk: Buffer) => {
+    const { passed, isOver } = typed(chunk);
+    if (passed.length > 0) send(channel.stdin, passed);
+    if (isOver) socket.close();
+  };
   // Only the newer protocol can say that there is no more input.
   const onEnd = () => protocol === v5 && send(channel.close, Buffer.of(channel.stdin));
   const onResize = () => {
@@ -94,4 +101,34 @@ function exitCodeOf(outcome: Outcome | undefined): number {
   const code = outcome.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message;
   if (outcome.reason === "NonZeroExitCode" && code !== undefined) return Number(code);
   throw new CommandError(outcome.message ?? "the command could not be run");
+}
+
+/**
+ * Looks for the keys of `ctrl-p,ctrl-q` in what is typed: passes everything on but a beginning of them, which it holds back until it is
+ * clear what comes of it. Keys that do not exist are no keys: nothing is looked for.
+ */
+export function detachSequence(keys: string): (chunk: Buffer) => { passed: Buffer; isOver: boolean } {
+  const wanted = keys.split(",").map(keyCode);
+  let seen = 0;
+  return (chunk) => {
+    if (wanted.includes(undefined)) return { passed: Buffer.from(chunk), isOver: false };
+    const passed: number[] = [];
+    for (const byte of chunk) {
+      if (byte !== wanted[seen]) {
+        passed.push(...(wanted.slice(0, seen) as number[]));
+        seen = 0;
+      }
+      if (byte === wanted[seen]) seen++;
+      else passed.push(byte);
+      if (seen === wanted.length) return { passed: Buffer.from(passed), isOver: true };
+    }
+    return { passed: Buffer.from(passed), isOver: false };
+  };
+}
+
+/** `a`, or `ctrl-` with a letter or one of `@[\\]^_`. */
+function keyCode(key: string): number | undefined {
+  if (key.length === 1) return key.charCodeAt(0);
+  const control = /^ctrl-([a-z@[\\\]^_])$/.exec(key)?.[1];
+  return control === undefined ? undefined : control.toUpperCase().charCodeAt(0) - 64;
 }

@@ -35,27 +35,27 @@ export class RequestTrace {
   constructor(level: number, output: Output, kubeconfigs: readonly string[]) {
     this.#level = level;
     this.#output = output;
-    for (const file of kubeconfigs) this.#line("loader.go:402", `Config loaded from file:  ${file}`);
+    for (const file of kubeconfigs) this.#line("loader.go:407", `Config loaded from file:  ${file}`);
   }
 
   /** Tells of a request; call what it returns with the answer's head. */
   sent({ method, url, headers, body }: Sent): (answer: Answer) => void {
     const startMs = this.#output.clock.now();
-    const elapsed = () => `in ${Math.round(this.#output.clock.now() - startMs)} milliseconds`;
+    const request = `verb=${JSON.stringify(method)} url=${JSON.stringify(url)}`;
     if (this.#level >= bodiesLevel) this.#body("Request Body", body);
-    if (this.#level >= commandLevel) this.#line("round_trippers.go:473", curl(method, url, headers));
-    else if (this.#level >= headersLevel) {
-      this.#line("round_trippers.go:470", `${method} ${url}`);
-      this.#headers("Request Headers", headers, ["round_trippers.go:476", "round_trippers.go:480"]);
-    }
+    if (this.#level >= commandLevel) this.#request(`curlCommand=<\n\t${curl(method, url, headers)}\n >`);
+    else if (this.#level >= headersLevel) this.#request(`${request} headers=<\n${headerLines(headers)} >`);
     return ({ status, headers: answered }) => {
       const said = `${status} ${statusTexts[status] ?? ""}`.trimEnd();
-      if (this.#level >= commandLevel || this.#level < headersLevel) {
-        this.#line("round_trippers.go:560", `${method} ${url} ${said} ${elapsed()}`);
-      } else this.#line("round_trippers.go:581", `Response Status: ${said} ${elapsed()}`);
-      if (this.#level >= bodiesLevel) {
-        this.#headers("Response Headers", answered, ["round_trippers.go:584", "round_trippers.go:587"]);
-      }
+      // Who has just seen the request need not be told of it again.
+      const isTold = this.#level >= headersLevel && this.#level < commandLevel;
+      const parts = [
+        ...(isTold ? [] : [request]),
+        `status=${JSON.stringify(said)}`,
+        ...(this.#level >= bodiesLevel ? [`headers=<\n${headerLines(answered)} >`] : []),
+        `milliseconds=${Math.round(this.#output.clock.now() - startMs)}`,
+      ];
+      this.#line("round_trippers.go:632", `"Response" ${parts.join(" ")}`);
     };
   }
 
@@ -64,12 +64,8 @@ export class RequestTrace {
     if (this.#level >= bodiesLevel) this.#body("Response Body", body);
   }
 
-  #headers(title: string, headers: Answer["headers"], [head, line]: readonly [string, string]): void {
-    this.#line(head, `${title}:`);
-    const entries = Object.entries(headers).filter(([name]) => !name.startsWith(":"));
-    for (const [name, value] of entries.sort(([a], [b]) => (a < b ? -1 : 1))) {
-      for (const each of [value ?? ""].flat()) this.#line(line, `    ${headerName(name)}: ${shown(name, each)}`);
-    }
+  #request(text: string): void {
+    this.#line("round_trippers.go:527", `"Request" ${text}`);
   }
 
   #body(title: string, body: string): void {
@@ -89,6 +85,14 @@ export class RequestTrace {
     const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}.${micros}`;
     this.#output.stderr.write(`I${day} ${time} ${String(process.pid).padStart(7)} ${place}] ${text}\n`);
   }
+}
+
+function headerLines(headers: Answer["headers"]): string {
+  return Object.entries(headers)
+    .filter(([name]) => !name.startsWith(":"))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([name, value]) => [value ?? ""].flat().map((each) => `\t${headerName(name)}: ${shown(name, each)}\n`))
+    .join("");
 }
 
 function curl(method: string, url: string, headers: Sent["headers"]): string {

@@ -8,7 +8,7 @@ import type { Random } from "../base/random.ts";
 import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
 import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
-import type { FlagValues } from "./flags.ts";
+import { cut, type FlagValues } from "./flags.ts";
 import { RequestTrace, requestsLevel } from "./request-trace.ts";
 import type { ApiResource, ResourceCatalog } from "./resource-catalog.ts";
 import { wellKnownResource } from "./well-known-resources.ts";
@@ -163,7 +163,9 @@ export class Session {
       string,
       string,
     ];
-    if (!flags.string("as") && (flags.string("as-uid") || flags.list("as-group").length > 0)) {
+    const extra = extraOf(flags.list("as-user-extra"));
+    const isMore = flags.string("as-uid") || flags.list("as-group").length > 0 || Object.keys(extra).length > 0;
+    if (!flags.string("as") && isMore) {
       const user = flags.string("user") || config.contexts.get(context ?? "")?.user || "";
       throw new CommandError(`requesting uid, groups or user-extra for ${user} without impersonating a user`);
     }
@@ -182,11 +184,22 @@ export class Session {
               user: flags.string("as"),
               ...(flags.string("as-uid") ? { uid: flags.string("as-uid") } : {}),
               ...(flags.list("as-group").length > 0 ? { groups: flags.list("as-group") } : {}),
+              ...(Object.keys(extra).length > 0 ? { extra } : {}),
             },
           }
         : {}),
     };
   }
+}
+
+/** `key=value`, of which one key may have several. */
+function extraOf(pairs: readonly string[]): Record<string, string[]> {
+  const extra: Record<string, string[]> = {};
+  for (const pair of pairs) {
+    const [key, value] = cut(pair, "=");
+    if (value !== undefined) extra[key] = [...(extra[key] ?? []), value];
+  }
+  return extra;
 }
 
 /** The same kubeconfig with the context's cluster and user replaced by what the command line named. */

@@ -1,7 +1,11 @@
 /** `kubectl api-resources` and `kubectl api-versions`. */
+import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import { apiVersionOf } from "../resource-catalog.ts";
+import { encodeKyaml } from "../printers/kyaml.ts";
+import { goJsonInOrder } from "../printers/printable.ts";
+import { printerOf } from "../printers/printer.ts";
+import { type ApiResource, apiVersionOf } from "../resource-catalog.ts";
 import { TabWriter } from "../tab-writer.ts";
 
 export const apiResources: Command = {
@@ -18,13 +22,18 @@ export const apiResources: Command = {
     { name: "verbs", kind: "list", help: "only those with these verbs" },
     { name: "categories", kind: "list", help: "only those in these categories" },
     { name: "no-headers", kind: "bool", help: "no line of headings" },
-    { name: "output", short: "o", kind: "string", help: "wide or name" },
+    { name: "output", short: "o", kind: "string", help: "json, kyaml, name, wide or yaml" },
+    { name: "show-managed-fields", kind: "bool", help: "accepted: the list has none" },
     { name: "sort-by", kind: "string", help: "name or kind" },
     { name: "cached", kind: "bool", help: "what is remembered of the server will do" },
   ],
   async run({ session, flags }) {
     const output = flags.string("output");
-    if (output && output !== "wide" && output !== "name") throw new CommandError(`--output ${output} is not available`);
+    if (output && !formats.includes(output)) {
+      throw new CommandError(
+        `unable to match a printer suitable for the output format ${JSON.stringify(output)}, allowed formats are: ${formats.join(",")}`,
+      );
+    }
     const [verbs, categories] = [flags.commaList("verbs"), flags.commaList("categories")];
     const found = (await (flags.bool("cached") ? session.catalog() : session.freshCatalog()))
       .preferred()
@@ -43,6 +52,18 @@ export const apiResources: Command = {
     });
     if (output === "name") {
       session.print(found.map(({ plural, group }) => `${plural}${group ? `.${group}` : ""}\n`).join(""));
+      return 0;
+    }
+    if (output === "json" || output === "kyaml" || output === "yaml") {
+      const printer = await printerOf(flags);
+      const list = asList(found);
+      session.print(
+        output === "json"
+          ? `${goJsonInOrder(list, 4)}\n`
+          : output === "kyaml"
+            ? encodeKyaml(list)
+            : await printer!(list as unknown as Unstructured),
+      );
       return 0;
     }
     const isWide = output === "wide";
@@ -66,6 +87,31 @@ export const apiResources: Command = {
     return 0;
   },
 };
+
+const formats = ["json", "kyaml", "name", "wide", "yaml"];
+
+/** As the server would list them (meta.k8s.io APIResourceList), of whatever groups. */
+function asList(resources: readonly ApiResource[]) {
+  return {
+    kind: "APIResourceList",
+    apiVersion: "v1",
+    groupVersion: "",
+    resources:
+      resources.length === 0
+        ? null
+        : resources.map(({ plural, singular, isNamespaced, group, version, kind, verbs, shortNames, categories }) => ({
+            name: plural,
+            singularName: singular,
+            namespaced: isNamespaced,
+            ...(group ? { group } : {}),
+            version,
+            kind,
+            verbs,
+            ...(shortNames.length > 0 ? { shortNames } : {}),
+            ...(categories.length > 0 ? { categories } : {}),
+          })),
+  };
+}
 
 export const apiVersions: Command = {
   summary: 'Print the supported API versions on the server, in the form of "group/version"',

@@ -110,7 +110,7 @@ export const auth: CommandGroup = {
       usage: "",
       flags: [...outputFlags],
       async run({ session, flags }) {
-        const printer = await printerOf(flags, { isTyped: flags.string("output") === "json" });
+        const printer = await printerOf(flags, { isTyped: ["json", "kyaml"].includes(flags.string("output")) });
         const api = await session.api();
         const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
         const review = await api.call<{

@@ -12,6 +12,7 @@ import {
   type KubeconfigFile,
   KubeconfigFiles,
 } from "../kubeconfig-files.ts";
+import { encodeKyaml } from "../printers/kyaml.ts";
 import { goJsonInOrder } from "../printers/printable.ts";
 import { outputFlags, printerOf } from "../printers/printer.ts";
 import { TabWriter } from "../tab-writer.ts";
@@ -44,6 +45,10 @@ const view: Command = {
     const shown = complete(flags.bool("raw") || flags.bool("flatten") ? whole : withoutSecrets(whole));
     if (flags.string("output") === "json") {
       session.print(`${goJsonInOrder(inFieldOrder(shown), 4)}\n`);
+      return 0;
+    }
+    if (flags.string("output") === "kyaml") {
+      session.print(encodeKyaml(inFieldOrder(shown)));
       return 0;
     }
     session.print(await (await printerOf(flags))!(shown as unknown as Unstructured));

@@ -4,6 +4,7 @@ import { CommandError, usageError } from "../command-error.ts";
 import { createObject, saveConfigFlag } from "../creating.ts";
 import { windowsLineEndingsFlag } from "../editing.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
+import { printerOf } from "../printers/printer.ts";
 import { rawFlag, sendRaw } from "../raw-request.ts";
 import { targetsOf } from "../targets.ts";
 import { validateFlag, writeFlags } from "../writing.ts";
@@ -68,6 +69,7 @@ const fromManifests: Command = {
       if (flags.bool("edit")) throw usageError("create", "--raw and --edit are mutually exclusive");
       return sendRaw(invocation, "POST");
     }
+    await printerOf(flags); // Before anything is made.
     const targets = await targetsOf(session, flags, args);
     if (flags.bool("edit")) {
       const { createEdited } = await import("./edit.ts");

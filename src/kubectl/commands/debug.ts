@@ -27,7 +27,7 @@ export const debug: Command = {
     { name: "image", kind: "string", help: "the debugging container's image" },
     { name: "image-pull-policy", kind: "string", help: "Always, IfNotPresent or Never" },
     { name: "set-image", kind: "list", help: "with --copy-to, name=image for other containers" },
-    { name: "profile", kind: "string", default: "legacy", help: "what the container may do" },
+    { name: "profile", kind: "string", default: "general", help: "what the container may do" },
     { name: "custom", kind: "string", help: "a file with a partial container spec that is merged in" },
     { name: "quiet", short: "q", kind: "bool", help: "only the container's own output" },
     { name: "same-node", kind: "bool", help: "with --copy-to, put the copy onto the same node" },
@@ -50,9 +50,9 @@ export const debug: Command = {
     const profileName = flags.string("profile");
     const profile = profileNamed(profileName);
     if (!profile) throw new CommandError(`unknown profile: ${profileName}`);
-    if (profileName === "legacy" && !flags.bool("quiet")) {
+    if (profileName === "legacy") {
       session.printError(
-        `--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify a profile, for example "--profile=general".\n`,
+        `--profile=legacy is deprecated and planned to be removed in v1.39. It is recommended to specify other profile, for example "--profile=general".\n`,
       );
     }
     const command = dashAt === undefined ? [] : args.slice(dashAt);

@@ -111,10 +111,11 @@ export const deleteCommand: Command = {
   },
 };
 
-function reportOf({ resource, name }: Target, output: string, isForced: boolean, dryRun: string): string {
+function reportOf({ resource, namespace, name }: Target, output: string, isForced: boolean, dryRun: string): string {
   if (output === "name") return `${kindText(resource)}/${name}\n`;
   const suffix = dryRun === "client" ? " (dry run)" : dryRun === "server" ? " (server dry run)" : "";
-  return `${kindText(resource)} "${name}" ${isForced ? "force deleted" : "deleted"}${suffix}\n`;
+  const place = resource.isNamespaced && namespace ? ` from ${namespace} namespace` : "";
+  return `${kindText(resource)} "${name}" ${isForced ? "force deleted" : "deleted"}${place}${suffix}\n`;
 }
 
 /** The uid of what was asked to go. */

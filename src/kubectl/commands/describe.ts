@@ -25,7 +25,12 @@ export const describe: Command = {
     ...manifestFlags,
     selectorFlags[0]!,
     allNamespacesFlag,
-    { name: "show-events", kind: "bool", default: true, help: "end with the events about it" },
+    {
+      name: "show-events",
+      kind: "bool",
+      default: true,
+      help: "end with the events about it; by default of one object, not of several",
+    },
     chunkSizeFlag,
   ],
   async run(invocation) {
@@ -57,7 +62,8 @@ export const describe: Command = {
       return 0;
     }
     const texts: string[] = [];
-    for (const { target, object } of found) texts.push(await describeObject(invocation, target, object));
+    const showsEvents = flags.has("show-events") ? flags.bool("show-events") : found.length === 1 && !isPrefix;
+    for (const { target, object } of found) texts.push(await describeObject(invocation, target, object, showsEvents));
     session.print(isPrefix ? texts.map((text) => `${text}\n`).join("") : texts.join("\n\n"));
     return 0;
   },
@@ -72,9 +78,10 @@ async function withPrefix({ session, flags }: Invocation, target: Target) {
 }
 
 async function describeObject(
-  { session, flags }: Invocation,
+  { session }: Invocation,
   { resource }: Target,
   object: Unstructured,
+  showsEvents: boolean,
 ): Promise<string> {
   const api = await session.api();
   const outline = new Outline();
@@ -82,7 +89,7 @@ async function describeObject(
   const complete = { ...object, kind: resource.kind };
   const [, events] = await Promise.all([
     describerOf(resource.group, resource.kind)(complete, { api, nowMs, outline }),
-    flags.bool("show-events") && !withoutEvents.has(resource.kind) ? eventsOf(api, complete) : undefined,
+    showsEvents && !withoutEvents.has(resource.kind) ? eventsOf(api, complete) : undefined,
   ]);
   if (events) writeEvents(outline, events, nowMs);
   return outline.toString();

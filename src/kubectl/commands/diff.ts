@@ -26,6 +26,7 @@ export const diff: Command = {
     { name: "force-conflicts", kind: "bool", help: "with --server-side, take over fields of other managers" },
     { name: "field-manager", kind: "string", help: "who the fields would be booked under" },
     { name: "show-managed-fields", kind: "bool", help: "keep managedFields" },
+    { name: "show-secrets", kind: "bool", help: "the values of Secrets, too" },
     { name: "concurrency", kind: "int", default: 1, help: "how many objects to look at at a time" },
     { name: "prune", kind: "bool", help: "also what apply --prune would delete" },
     { name: "prune-allowlist", kind: "list", help: "with --prune, only these kinds: group/version/Kind" },
@@ -65,7 +66,8 @@ async function writeVersions(
   const shown = (object: Unstructured) =>
     invocation.flags.bool("show-managed-fields") ? object : withoutManagedFields(object);
   const [before, after] = [live && shown(live), shown(merged)];
-  if (target.resource.kind === "Secret" && target.resource.group === "") maskData(before, after);
+  const isSecret = target.resource.kind === "Secret" && target.resource.group === "";
+  if (isSecret && !invocation.flags.bool("show-secrets")) maskData(before, after);
   const name = fileNameOf(target);
   if (before) writeFileSync(join(folders.live, name), encodeYaml(before));
   writeFileSync(join(folders.merged, name), encodeYaml(after));

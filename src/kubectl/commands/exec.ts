@@ -3,7 +3,7 @@
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
-import { containerNames, containerOf, type Pod, podFor } from "../pods.ts";
+import { assertContainer, containerOf, type Pod, podFor } from "../pods.ts";
 import { runRemotely, streamPath } from "../remote-command.ts";
 
 const streamFlags: readonly Flag[] = [
@@ -13,6 +13,13 @@ const streamFlags: readonly Flag[] = [
   { name: "quiet", short: "q", kind: "bool", help: "only the command's own output" },
   { name: "pod-running-timeout", kind: "duration", default: "1m0s", help: "accepted" },
 ];
+
+export const detachKeysFlag: Flag = {
+  name: "detach-keys",
+  kind: "string",
+  default: "ctrl-p,ctrl-q",
+  help: "what to type to leave the container running",
+};
 
 export const exec: Command = {
   summary: "Execute a command in a container",
@@ -50,7 +57,7 @@ export const attach: Command = {
   summary: "Attach to a running container",
   usage: "(POD | TYPE/NAME) -c CONTAINER [options]",
   examples: ["attach web", "attach web -c shell -it"],
-  flags: streamFlags,
+  flags: [...streamFlags, detachKeysFlag],
   async run(invocation) {
     const { session, flags, args } = invocation;
     if (!args[0]) throw new CommandError("at least 1 argument is required for attach");
@@ -65,16 +72,14 @@ export async function attachTo(invocation: Invocation, pod: Pod, container: stri
   const spec = [...pod.spec.containers, ...(pod.spec.ephemeralContainers ?? [])].find(
     ({ name }) => name === container,
   ) as Pod["spec"]["containers"][number] | undefined;
-  if (!containerNames(pod).includes(container)) {
-    throw new CommandError(
-      `cannot attach to the container: container ${container} not found in pod ${pod.metadata.name}`,
-    );
-  }
+  assertContainer(pod, container, "cannot attach to the container: ");
   if (flags.bool("tty") && !spec?.tty) {
     session.printError(`error: Unable to use a TTY - container ${container} did not allocate one\n`);
   }
-  if (flags.bool("stdin") && !flags.bool("quiet"))
-    session.printError("If you don't see a command prompt, try pressing enter.\n");
+  if (!flags.bool("quiet"))
+    session.printError(
+      "All commands and output from this session will be recorded in container logs, including credentials and sensitive information passed through the command prompt.\nIf you don't see a command prompt, try pressing enter.\n",
+    );
   return stream(invocation, pod, "attach", new URLSearchParams({ container }), spec?.tty === true);
 }
 
@@ -94,5 +99,11 @@ async function stream(
     isTerminal = false;
   }
   const path = streamPath(pod, subresource, query, { stdin: wantsInput, isTerminal });
-  return runRemotely(session, path, { stdin: wantsInput ? stdin : undefined, stdout, stderr, isTerminal });
+  return runRemotely(session, path, {
+    stdin: wantsInput ? stdin : undefined,
+    stdout,
+    stderr,
+    isTerminal,
+    ...(subresource === "attach" && flags.knows("detach-keys") ? { detachKeys: flags.string("detach-keys") } : {}),
+  });
 }

@@ -12,7 +12,7 @@ export const explain: Command = {
   usage: "TYPE [--recursive=FALSE|TRUE] [--api-version=api-version-group] [-o|--output=plaintext|plaintext-openapiv2]",
   examples: ["explain pods", "explain deployment.spec.strategy", "explain pods --recursive"],
   flags: [
-    { name: "recursive", kind: "bool", help: "the fields of fields, too, without their descriptions" },
+    { name: "recursive", short: "R", kind: "bool", help: "the fields of fields, too, without their descriptions" },
     { name: "api-version", kind: "string", help: "the group and version, where the server has several" },
     {
       name: "output",

@@ -3,7 +3,7 @@ import { finished } from "node:stream/promises";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
-import { containerNames, containerOf, type Pod, podFor, podPath, podsFor } from "../pods.ts";
+import { assertContainer, containerNames, containerOf, type Pod, podFor, podPath, podsFor } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
 
 export const logs: Command = {
@@ -85,9 +85,7 @@ async function podsOf({ session, flags, args }: Invocation, hasSelector: boolean
 function containersOf({ session, flags, args }: Invocation, pod: Pod): string[] {
   if (flags.bool("all-containers")) return containerNames(pod);
   const container = containerOf(session, pod, flags.string("container") || args[1] || "");
-  if (!containerNames(pod).includes(container)) {
-    throw new CommandError(`container ${container} is not valid for pod ${pod.metadata.name}`);
-  }
+  assertContainer(pod, container);
   return [container];
 }
 

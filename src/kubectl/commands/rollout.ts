@@ -4,6 +4,7 @@ import { changeObjects } from "../changing.ts";
 import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { Flag } from "../flags.ts";
+import { lastAppliedAnnotation } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { outputFlags, printerOf } from "../printers/printer.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
@@ -159,6 +160,11 @@ const undo: Command = {
     const api = await session.api();
     for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
       const { resource, namespace, name } = target;
+      if (object.metadata.annotations?.[lastAppliedAnnotation]) {
+        session.printError(
+          `Warning: resource ${resource.plural}/${name} was previously managed with 'kubectl apply'. Rolling back will not update the ${lastAppliedAnnotation} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider using 'kubectl apply' with your previous configuration file instead.\n`,
+        );
+      }
       const revisions = await revisionsOf(invocation, target, object);
       const wanted = flags.number("to-revision");
       const current = Number(object.metadata.annotations?.[revisionAnnotation] ?? revisions.at(-1)?.number ?? 0);

@@ -10,7 +10,7 @@ import { overrideFlags, withOverrides } from "../overrides.ts";
 import { podPath, untilPod } from "../pods.ts";
 import { dryRunOf, writeFlags } from "../writing.ts";
 import { deleteObject, propagationOf } from "./delete.ts";
-import { attachTo } from "./exec.ts";
+import { attachTo, detachKeysFlag } from "./exec.ts";
 
 export const run: Command = {
   summary: "Create and run a particular image in a pod",
@@ -31,6 +31,7 @@ export const run: Command = {
     { name: "tty", short: "t", kind: "bool", help: "with a terminal" },
     { name: "attach", kind: "bool", help: "wait for it and join its streams" },
     { name: "rm", kind: "bool", help: "delete the pod when it is over" },
+    detachKeysFlag,
     { name: "quiet", short: "q", kind: "bool", help: "only the container's own output" },
     { name: "leave-stdin-open", kind: "bool", help: "do not close stdin with the first client" },
     ...overrideFlags,
@@ -53,6 +54,7 @@ export const run: Command = {
   async run(invocation) {
     const { flags, args } = invocation;
     const [name, ...words] = args;
+    if (!flags.has("image")) throw new CommandError('required flag(s) "image" not set');
     if (!name) throw new CommandError("NAME is required for run\nSee 'kubectl run -h' for help and examples");
     if (!flags.string("image")) throw new CommandError("--image is required");
     const joins = flags.has("attach") ? flags.bool("attach") : flags.bool("stdin") || flags.bool("tty");

@@ -1,13 +1,13 @@
 /** `kubectl scale` and `kubectl autoscale`. */
 
-import { canonicalQuantity, quantityProblem, quantityValue } from "../../apimachinery/quantity.ts";
+import { canonicalQuantity, quantityProblem } from "../../apimachinery/quantity.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { createObject, saveConfigFlag } from "../creating.ts";
 import { manifestFlags } from "../manifests.ts";
-import { apiVersionOf, pathOf } from "../resource-catalog.ts";
+import { type ApiResource, apiVersionOf, pathOf, type ResourceCatalog } from "../resource-catalog.ts";
 import { fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, writeFlags, writeQuery } from "../writing.ts";
 
@@ -68,7 +68,7 @@ export const autoscale: Command = {
   summary: "Auto-scale a deployment, replica set, stateful set, or replication controller",
   usage: "(-f FILENAME | TYPE NAME | TYPE/NAME) [--min=MINPODS] --max=MAXPODS [--cpu=CPU] [--memory=MEMORY] [flags]",
   examples: [
-    "autoscale deployment web --min=2 --max=10 --cpu-percent=80",
+    "autoscale deployment web --min=2 --max=10 --cpu=80%",
     "autoscale deployment web --max=10 --cpu=80% --memory=500Mi",
   ],
   flags: [
@@ -76,7 +76,14 @@ export const autoscale: Command = {
     ...writeFlags("kubectl-autoscale"),
     { name: "min", kind: "int", default: -1, help: "fewest pods" },
     { name: "max", kind: "int", default: -1, help: "most pods" },
-    { name: "cpu-percent", kind: "int", default: -1, help: "the share of the request that pods should use" },
+    {
+      name: "cpu-percent",
+      kind: "int",
+      default: -1,
+      help: "the share of the request that pods should use",
+      deprecated:
+        "Use --cpu with percentage or resource quantity format (e.g., '70%' for utilization or '500m' for milliCPU).",
+    },
     { name: "cpu", kind: "string", help: "what pods should use: 80% of the request, or 500m each" },
     { name: "memory", kind: "string", help: "the same for memory: 80%, or 500Mi each" },
     { name: "name", kind: "string", help: "the autoscaler's name; by default that of what it scales" },
@@ -91,25 +98,29 @@ export const autoscale: Command = {
       throw new CommandError(`--max=MAXPODS must be larger or equal to --min=MINPODS, max: ${max}, min: ${min}`);
     }
     const percent = flags.number("cpu-percent");
-    if (percent >= 0 && flags.has("cpu")) throw new CommandError("--cpu and --cpu-percent are mutually exclusive");
-    const wanted = [metricOf("cpu", flags.string("cpu"), "m"), metricOf("memory", flags.string("memory"), "Mi")];
-    const metrics = wanted.filter((metric) => metric !== undefined);
-    // What the first version has no words for.
-    const isNewer = metrics.length > 0;
-    if (isNewer && percent >= 0) metrics.unshift(metricOf("cpu", `${percent}%`, "m")!);
+    if (percent >= 0 && flags.string("cpu")) throw new CommandError("--cpu-percent and --cpu are mutually exclusive");
+    const cpu = percent >= 0 ? `${percent}%` : flags.string("cpu");
+    const metrics = [metricOf("cpu", cpu, "m"), metricOf("memory", flags.string("memory"), "Mi")].filter(
+      (metric) => metric !== undefined,
+    );
     const targets = await targetsOf(session, flags, args);
     for (const { target } of await fetchTargets(session, flags, targets)) {
       const { resource } = target;
+      const catalog = await session.catalogWith((known) => scalable(known, resource));
+      if (!scalable(catalog, resource)) {
+        throw new CommandError(
+          `cannot autoscale a ${resource.kind}: could not find scale subresource for ${resource.group}/${resource.version}, Resource=${resource.plural} in discovery information`,
+        );
+      }
       const autoscaler: Unstructured = {
-        apiVersion: isNewer ? "autoscaling/v2" : "autoscaling/v1",
+        apiVersion: "autoscaling/v2",
         kind: "HorizontalPodAutoscaler",
         metadata: { name: flags.string("name") || target.name! },
         spec: {
           maxReplicas: max,
-          ...(isNewer ? { metrics } : {}),
+          ...(metrics.length > 0 ? { metrics } : {}),
           ...(min > 0 ? { minReplicas: min } : {}),
           scaleTargetRef: { apiVersion: apiVersionOf(resource), kind: resource.kind, name: target.name },
-          ...(percent >= 0 && !isNewer ? { targetCPUUtilizationPercentage: percent } : {}),
         },
       };
       await createObject(invocation, autoscaler, { done: "autoscaled", isTyped: true, remembersShown: false });
@@ -118,19 +129,27 @@ export const autoscale: Command = {
   },
 };
 
+const scalable = (catalog: ResourceCatalog, { group, version, plural }: ApiResource): boolean =>
+  catalog.resources.some(
+    (each) =>
+      each.group === group && each.version === version && each.plural === plural && each.subresources.includes("scale"),
+  );
+
 /** `80%` of what is requested, or an amount; a bare number is in `unit`. */
 function metricOf(name: "cpu" | "memory", text: string, unit: string) {
   if (text === "") return undefined;
-  const percent = /^(\d+)%$/.exec(text)?.[1];
-  const amount = /^\d+$/.test(text) ? `${text}${unit}` : text;
-  if (percent === undefined && (quantityProblem(amount) || amount.startsWith("-") || quantityValue(amount) <= 0)) {
-    throw new CommandError(
-      `invalid value for --${name}: ${JSON.stringify(text)}; it is a percentage, such as 80%, or a quantity, such as ${name === "cpu" ? "500m" : "500Mi"}`,
-    );
+  if (text.endsWith("%")) {
+    const percent = text.slice(0, -1);
+    if (!/^\+?\d+$/.test(percent)) throw new CommandError(`invalid percentage value: ${percent}`);
+    return {
+      resource: { name, target: { averageUtilization: Number(percent), type: "Utilization" } },
+      type: "Resource",
+    };
   }
-  const target =
-    percent === undefined
-      ? { averageValue: canonicalQuantity(amount), type: "AverageValue" }
-      : { averageUtilization: Number(percent), type: "Utilization" };
-  return { resource: { name, target }, type: "Resource" };
+  const amount = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$/.test(text) ? `${Number(text)}${unit}` : text;
+  if (quantityProblem(amount)) throw new CommandError(`invalid resource ${name} value: ${text}`);
+  return {
+    resource: { name, target: { averageValue: canonicalQuantity(amount), type: "AverageValue" } },
+    type: "Resource",
+  };
 }

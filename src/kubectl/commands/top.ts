@@ -11,6 +11,7 @@ import { allNamespacesFlag, selectorFlags } from "../targets.ts";
 interface Amounts {
   cpu?: string;
   memory?: string;
+  swap?: string;
 }
 
 interface NodeMetrics extends Unstructured {
@@ -24,6 +25,7 @@ interface PodMetrics extends Unstructured {
 interface Usage {
   milliCpu: number;
   bytes: number;
+  swapBytes: number;
 }
 
 const metricsGroup = { group: "metrics.k8s.io", version: "v1beta1" };
@@ -31,6 +33,7 @@ const metricsGroup = { group: "metrics.k8s.io", version: "v1beta1" };
 const commonFlags: readonly Flag[] = [
   { name: "sort-by", kind: "string", help: "cpu or memory: the greatest first" },
   { name: "no-headers", kind: "bool", help: "no line of headings" },
+  { name: "show-swap", kind: "bool", help: "what is swapped out, too" },
   { name: "use-protocol-buffers", kind: "bool", default: true, help: "accepted" },
 ];
 
@@ -57,29 +60,35 @@ const node: Command = {
       if (name !== undefined) return [await api.get(path)];
       return (await api.get<{ items: Unstructured[] }>(path + query)).items;
     })();
+    const showsSwap = flags.bool("show-swap");
     const field = flags.bool("show-capacity") ? "capacity" : "allocatable";
     const rows = metrics.map((each) => ({ name: each.metadata.name, usage: usageOf(each.usage) }));
     rows.sort(order(flags, ({ name: own }) => own));
     const cells = rows.map((row) => {
       const status = nodes.find(({ metadata }) => metadata.name === row.name)?.["status"] as
-        | Record<string, Amounts>
+        | (Record<string, Amounts> & { nodeInfo?: { swap?: { capacity?: number } } })
         | undefined;
       const available = usageOf(status?.[field] ?? {});
+      const swapBytes = status?.nodeInfo?.swap?.capacity ?? 0;
       return [
         row.name,
         `${row.usage.milliCpu}m`,
         percent(row.usage.milliCpu, available.milliCpu),
-        mebibytes(row.usage),
+        mebibytes(row.usage.bytes),
         percent(row.usage.bytes, available.bytes),
+        ...(showsSwap
+          ? [mebibytes(row.usage.swapBytes), swapBytes > 0 ? percent(row.usage.swapBytes, swapBytes) : "0%"]
+          : []),
       ];
     });
     if (args.length === 0) {
       const silent = nodes.filter(({ metadata }) => !rows.some((row) => row.name === metadata.name));
       for (const { metadata } of silent) {
-        cells.push([metadata.name, "<unknown>", "<unknown>", "<unknown>", "<unknown>"]);
+        cells.push([metadata.name, ...Array<string>(showsSwap ? 6 : 4).fill("<unknown>")]);
       }
     }
-    print(invocation, ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"], cells);
+    const swap = showsSwap ? ["SWAP(bytes)", "SWAP(%)"] : [];
+    print(invocation, ["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)", ...swap], cells);
     return 0;
   },
 };
@@ -116,6 +125,19 @@ const pod: Command = {
     measured.sort(order(flags, ({ metadata }) => `${everywhere ? `${metadata.namespace}/` : ""}${metadata.name}`));
     const place = ({ metadata }: PodMetrics) => (everywhere ? [metadata.namespace ?? ""] : []);
     const byContainer = flags.bool("containers");
+    const headings = [
+      ...(everywhere ? ["NAMESPACE"] : []),
+      ...(byContainer ? ["POD"] : []),
+      "NAME",
+      "CPU(cores)",
+      "MEMORY(bytes)",
+      ...(flags.bool("show-swap") ? ["SWAP(bytes)"] : []),
+    ];
+    const cellsOf = ({ milliCpu, bytes, swapBytes }: Usage): string[] => [
+      `${milliCpu}m`,
+      mebibytes(bytes),
+      ...(flags.bool("show-swap") ? [mebibytes(swapBytes)] : []),
+    ];
     const rows = measured.flatMap((each) => {
       if (!byContainer) return [[...place(each), each.metadata.name, ...cellsOf(each.usage)]];
       const containers = each.containers.map((container) => ({
@@ -125,13 +147,6 @@ const pod: Command = {
       containers.sort(order(flags, (container) => container.name));
       return containers.map(({ name: own, usage }) => [...place(each), each.metadata.name, own, ...cellsOf(usage)]);
     });
-    const headings = [
-      ...(everywhere ? ["NAMESPACE"] : []),
-      ...(byContainer ? ["POD"] : []),
-      "NAME",
-      "CPU(cores)",
-      "MEMORY(bytes)",
-    ];
     if (flags.bool("sum")) {
       // Upstream counts its columns from the headings that it has printed.
       const before = Array<string>((flags.bool("no-headers") ? 3 : headings.length) - 2).fill("");
@@ -188,20 +203,19 @@ function selectionOf(flags: FlagValues): string {
   return query.size > 0 ? `?${query}` : "";
 }
 
-function usageOf({ cpu = "0", memory = "0" }: Amounts): Usage {
-  return { milliCpu: quantityMilliValue(cpu), bytes: quantityValue(memory) };
+function usageOf({ cpu = "0", memory = "0", swap = "0" }: Amounts): Usage {
+  return { milliCpu: quantityMilliValue(cpu), bytes: quantityValue(memory), swapBytes: quantityValue(swap) };
 }
 
 function sumOf(usages: readonly Usage[]): Usage {
   return {
     milliCpu: usages.reduce((sum, { milliCpu }) => sum + milliCpu, 0),
     bytes: usages.reduce((sum, { bytes }) => sum + bytes, 0),
+    swapBytes: usages.reduce((sum, { swapBytes }) => sum + swapBytes, 0),
   };
 }
 
-const mebibytes = ({ bytes }: Usage): string => `${Math.floor(bytes / (1024 * 1024))}Mi`;
-
-const cellsOf = (usage: Usage): string[] => [`${usage.milliCpu}m`, mebibytes(usage)];
+const mebibytes = (bytes: number): string => `${Math.floor(bytes / (1024 * 1024))}Mi`;
 
 const percent = (used: number, available: number): string =>
   available > 0 ? `${Math.floor((used * 100) / available)}%` : "<unknown>";

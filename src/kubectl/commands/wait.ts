@@ -45,7 +45,7 @@ export const wait: Command = {
   ],
   async run({ session, flags, args }) {
     const wanted = flags.string("for");
-    if (!wanted) throw new CommandError('unrecognized condition: ""');
+    if (!wanted) throw new CommandError("unrecognized condition: []");
     const condition = conditionOf(wanted);
     const printer = await printerOf(flags);
     const report = async ({ resource, name }: Target, object: Unstructured) =>

@@ -1,6 +1,6 @@
 /** How `describe` shows ConfigMaps, Secrets and ServiceAccounts. */
 import type { Unstructured } from "../api.ts";
-import { coreObjects, type Describers, type Describing, fields, list, writeHead } from "./describing.ts";
+import { type Describers, type Describing, fields, list, writeHead } from "./describing.ts";
 
 export const configuration: Describers = {
   "/ConfigMap": configMap,
@@ -34,28 +34,9 @@ async function secret(object: Unstructured, { outline }: Describing) {
   }
 }
 
-async function serviceAccount(object: Unstructured, { api, outline }: Describing) {
+function serviceAccount(object: Unstructured, { outline }: Describing) {
   writeHead(outline, object);
-  const { name, namespace, uid } = object.metadata;
-  const secrets = await coreObjects(api, "secrets", namespace).catch(() => undefined);
-  const shown = (value: unknown) =>
-    list<{ name: string }>(value).map((reference) =>
-      !secrets || secrets.some(({ metadata }) => metadata.name === reference.name)
-        ? reference.name
-        : `${reference.name} (not found)`,
-    );
-  const tokens = (secrets ?? []).filter(
-    ({ type, metadata: { annotations = {} } }) =>
-      type === tokenType &&
-      annotations["kubernetes.io/service-account.name"] === name &&
-      annotations["kubernetes.io/service-account.uid"] === uid,
-  );
-  for (const [title, found] of [
-    ["Image pull secrets", shown(object["imagePullSecrets"])],
-    ["Mountable secrets", shown(object["secrets"])],
-    ["Tokens", tokens.map(({ metadata }) => metadata.name).sort()],
-  ] as const) {
-    for (const [i, each] of (found.length > 0 ? found : ["<none>"]).entries())
-      outline.line(0, `${i === 0 ? `${title}:` : ""}\t${each}`);
-  }
+  const names = list<{ name: string }>(object["imagePullSecrets"]).map(({ name }) => name);
+  for (const [i, name] of (names.length > 0 ? names : ["<none>"]).entries())
+    outline.line(0, `${i === 0 ? "Image pull secrets:" : ""}\t${name}`);
 }

@@ -50,9 +50,10 @@ export function writeEvents(outline: Outline, events: readonly Event[], nowMs: n
   outline.line(1, "----\t------\t----\t----\t-------");
   for (const event of events) {
     const from = event.source?.component || event.reportingComponent || "";
+    const place = event.involvedObject?.fieldPath ? `${event.involvedObject.fieldPath}: ` : "";
     outline.line(
       1,
-      `${event.type}\t${event.reason}\t${interval(event, nowMs)}\t${from}\t${(event.message ?? "").trim()}`,
+      `${event.type}\t${event.reason}\t${interval(event, nowMs)}\t${from}\t${place}${(event.message ?? "").trim()}`,
     );
   }
 }

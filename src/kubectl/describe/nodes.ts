@@ -82,7 +82,6 @@ const systemInfo = [
   ["Architecture", "architecture"],
   ["Container Runtime Version", "containerRuntimeVersion"],
   ["Kubelet Version", "kubeletVersion"],
-  ["Kube-Proxy Version", "kubeProxyVersion"],
 ] as const;
 
 type Amounts = Record<"requests" | "limits", Record<string, number>>;

@@ -172,7 +172,8 @@ function writeContainer(
   const ports = container.ports ?? [];
   const plural = ports.length > 1 ? "s" : "";
   const portText = (number: (port: Port) => number) =>
-    ports.map((port) => `${number(port)}/${port.protocol ?? "TCP"}`).join(", ") || "<none>";
+    ports.map((port) => `${number(port)}/${port.protocol ?? "TCP"}${port.name ? ` (${port.name})` : ""}`).join(", ") ||
+    "<none>";
   outline.field(
     inner,
     `Port${plural}`,

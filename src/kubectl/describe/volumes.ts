@@ -100,11 +100,11 @@ const volumeKinds: Readonly<
       for (const source of (sources ?? []) as Record<string, Source>[]) {
         if (source["secret"]) {
           outline.field(level, "SecretName", source["secret"]["name"]);
-          outline.field(level, "SecretOptionalName", source["secret"]["optional"] ?? "<nil>");
+          outline.field(level, "Optional", source["secret"]["optional"] === true);
         } else if (source["downwardAPI"]) outline.field(level, "DownwardAPI", "true");
         else if (source["configMap"]) {
           outline.field(level, "ConfigMapName", source["configMap"]["name"]);
-          outline.field(level, "ConfigMapOptional", source["configMap"]["optional"] ?? "<nil>");
+          outline.field(level, "Optional", source["configMap"]["optional"] === true);
         } else if (source["serviceAccountToken"]) {
           outline.field(level, "TokenExpirationSeconds", source["serviceAccountToken"]["expirationSeconds"]);
         }

@@ -148,6 +148,7 @@ async function daemonSet(object: Unstructured, { api, outline }: Describing) {
   const spec = fields(object["spec"]);
   const status = fields(object["status"]) as Record<string, number | undefined>;
   outline.field(0, "Name", object.metadata.name);
+  outline.field(0, "Namespace", object.metadata.namespace);
   outline.field(0, "Selector", selectorText(spec["selector"]));
   outline.map(
     0,
@@ -217,9 +218,9 @@ async function cronJob(object: Unstructured, { outline }: Describing) {
   outline.map(0, "Labels", object.metadata.labels);
   writeAnnotations(outline, object.metadata.annotations);
   outline.field(0, "Schedule", spec["schedule"]);
-  if (spec["timeZone"]) outline.field(0, "Time Zone", spec["timeZone"]);
   outline.field(0, "Concurrency Policy", spec["concurrencyPolicy"]);
   outline.field(0, "Suspend", spec["suspend"] === true ? "True" : "False");
+  outline.field(0, "Time Zone", spec["timeZone"] ?? "<unset>");
   outline.field(0, "Successful Job History Limit", spec["successfulJobsHistoryLimit"] ?? "<unset>");
   outline.field(0, "Failed Job History Limit", spec["failedJobsHistoryLimit"] ?? "<unset>");
   outline.field(0, "Starting Deadline Seconds", seconds(spec["startingDeadlineSeconds"]));

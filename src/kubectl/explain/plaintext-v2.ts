@@ -40,8 +40,8 @@ function fieldList(
     const mark = !isRecursive && required.includes(name) ? " -required-" : "";
     const head = `${"   ".repeat(level)}${name}\t<${typeOf(schemas, schema)}>${mark}\n`;
     if (!isRecursive) {
-      const words = schema.description ?? "<no description>";
-      return `${head}${indent(wordWrap(words, width), 5)}\n\n`;
+      const words = schema.description;
+      return words ? `${head}${indent(wordWrap(words, width), 5)}\n\n` : `${head}\n`;
     }
     const { schema: target, names: passed } = schemas.target(schema);
     if (!target.properties || passed.some((each) => outer.has(each))) return head;
@@ -59,6 +59,7 @@ function typeOf(schemas: Schemas, schema: Schema): string {
   if (typeof schema.additionalProperties === "object") {
     return `map[string]${typeOf(schemas, schema.additionalProperties)}`;
   }
-  if (schema.type === undefined || (schema.type === "object" && !schema.properties)) return "map[string]";
+  if (schema.type === undefined) return schema.properties ? "Object" : "";
+  if (schema.type === "object" && !schema.properties) return "map[string]";
   return schema.type === "object" ? "Object" : schema.type;
 }

@@ -23,7 +23,7 @@ export function explain(schemas: Schemas, root: Schema, subject: Subject): { tex
   let schema = root;
   for (const name of subject.path) {
     const next = schemas.target(schema).schema.properties?.[name];
-    if (!next) return { unknown: name };
+    if (!next) return { unknown: subject.path.at(-1)! };
     schema = next;
   }
   const target = schemas.target(schema).schema;
@@ -77,7 +77,7 @@ function fieldList(
       const margin = "  ".repeat(level);
       const mark = required.includes(name) ? " -required-" : "";
       const head = `${margin}${name}\t<${typeOf(schemas, schema)}>${mark}\n${enumLine(schema, margin)}`;
-      if (!isRecursive) return `${head}${indent(fieldWords(schemas, schema), 4)}\n\n`;
+      if (!isRecursive) return `${head}${indent(fieldWords(schema), 4)}\n\n`;
       const { schema: target, names: passed } = schemas.target(schema);
       // A type within itself is shown once.
       if (!target.properties || passed.some((each) => outer.has(each))) return head;
@@ -86,8 +86,8 @@ function fieldList(
     .join("");
 }
 
-function fieldWords(schemas: Schemas, schema: Schema): string {
-  const [words] = wordsOf(schemas, schema, new Set());
+function fieldWords(schema: Schema): string {
+  const words = schema.description;
   return words ? wordWrap(words, width) : "<no description>";
 }
 
@@ -112,5 +112,5 @@ function typeOf(schemas: Schemas, schema: Schema): string {
   if (typeof schema.additionalProperties === "object") {
     return `map[string]${typeOf(schemas, schema.additionalProperties)}`;
   }
-  return schema.type ?? "Object";
+  return schema.type === undefined || schema.type === "object" ? "Object" : schema.type;
 }

@@ -3,13 +3,13 @@ import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
 import { cut, type Flag, type FlagValues } from "../flags.ts";
 import { JsonPathError, parseJsonPath, parseJsonPathAsJson } from "../jsonpath.ts";
-import { goJson, goJsonInOrder, listOf, withoutManagedFields } from "./printable.ts";
+import { goJson, goJsonInOrder, listOf, sortKeys, withoutManagedFields } from "./printable.ts";
 
 /** Writes one object, or the list that stands for several. */
 export type Printer = (object: Unstructured) => string | Promise<string>;
 
 const formats =
-  "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml";
+  "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml";
 
 /** Of verbs that print tables. */
 const columnFormats = ["custom-columns", "custom-columns-file", "wide"];
@@ -66,6 +66,10 @@ async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean
     case "yaml": {
       const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
       return (object) => encodeYaml(shown(object as Unstructured));
+    }
+    case "kyaml": {
+      const { encodeKyaml } = await import("./kyaml.ts");
+      return (object) => encodeKyaml(isTyped ? shown(object) : sortKeys(shown(object)));
     }
     case "name":
       return (object) =>

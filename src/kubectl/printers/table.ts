@@ -84,7 +84,7 @@ export class TablePrinter {
 
 /** One line a cell; what follows a line break is cut off and marked. */
 function cellText(cell: unknown): string {
-  if (cell === null || cell === undefined) return "<none>";
+  if (cell === null || cell === undefined) return "";
   const text = typeof cell === "object" ? JSON.stringify(cell) : String(cell);
   const end = text.search(/[\f\n\r]/);
   return end < 0 ? text : `${text.slice(0, end)}...`;

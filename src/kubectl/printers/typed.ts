@@ -3,9 +3,6 @@ import { type FieldSchema, schemaForKind, type TypeSchema, type ValueSchema } fr
 import type { Unstructured } from "../api.ts";
 import { splitApiVersion } from "../resource-catalog.ts";
 
-/** What a kubectl of 1.32 writes at the head of every object and template, be it empty. */
-const alwaysThere = "creationTimestamp";
-
 /** Unchanged for a kind that no schema describes. */
 export function asTyped(object: Unstructured): Unstructured {
   const { group, version } = splitApiVersion(object.apiVersion ?? "");
@@ -29,7 +26,8 @@ function writtenValue(schema: TypeSchema, { name, value: type, whenEmpty, requir
   if (given !== undefined && given !== null) {
     return whenEmpty === "omit" && isZero(given) ? undefined : writtenAs(type, given);
   }
-  if (schema.name === "ObjectMeta" && name === alwaysThere) return null;
+  // Since 1.34 a head or template that was never stored has no time.
+  if (schema.name === "ObjectMeta" && name === "creationTimestamp") return undefined;
   if (whenEmpty === "null") return null;
   if (whenEmpty !== "emit") return undefined;
   switch (type.kind) {
