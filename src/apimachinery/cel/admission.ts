@@ -47,6 +47,8 @@ export interface AdmissionScope {
   paramsType?: CelType;
   /** Webhooks' conditions do not see the namespace. */
   withoutNamespace?: boolean;
+  /** Messages may not ask what somebody may do. */
+  withoutAuthorizer?: boolean;
   /** Mutations make `Object` and `JSONPatch`. */
   mutations?: boolean;
   variables?: ObjectType;
@@ -59,8 +61,9 @@ export function admissionEnvironment(scope: AdmissionScope): Environment {
       object: objectType,
       oldObject: objectType,
       request: requestType,
-      authorizer: authorizerType,
-      "authorizer.requestResource": resourceCheckType,
+      ...(scope.withoutAuthorizer
+        ? {}
+        : { authorizer: authorizerType, "authorizer.requestResource": resourceCheckType }),
       ...(scope.withoutNamespace ? {} : { namespaceObject: celTypeOfSchema(schemaForKind("", "v1", "Namespace")!) }),
       ...(scope.paramsType ? { params: scope.paramsType } : {}),
       ...(scope.variables ? { variables: scope.variables } : {}),
@@ -74,6 +77,7 @@ export class PolicyExpressions {
   readonly #scope: AdmissionScope;
   readonly #fields = new Map<string, ObjectField>();
   #environment: Environment | undefined;
+  #messages: Environment | undefined;
 
   constructor(scope: AdmissionScope) {
     this.#scope = scope;
@@ -84,24 +88,38 @@ export class PolicyExpressions {
     const compiled = this.#compile(expression);
     this.#fields.set(name, { type: compiled.program?.type ?? Dyn, jsonName: name });
     this.#environment = undefined;
+    this.#messages = undefined;
     return compiled;
   }
 
   /** `wanted` says what it must evaluate to: `bool`, `string`. */
   expression(expression: string, ...wanted: string[]): Compiled {
-    const compiled = this.#compile(expression);
-    const kind = compiled.program?.type.kind;
-    if (kind === undefined || kind === "dyn" || wanted.length === 0 || wanted.includes(kind)) return compiled;
-    const list = wanted.map((one) => (one === "null" ? "null_type" : one));
-    const message = list.length === 1 ? `must evaluate to ${list[0]}` : `must evaluate to one of ${list.join(", ")}`;
-    return { issues: [{ at: 0, message }], message };
+    return ofKind(this.#compile(expression), wanted);
+  }
+
+  /** Of a text for whoever is refused. */
+  message(expression: string): Compiled {
+    this.#messages ??= this.#environmentWith({ withoutAuthorizer: true });
+    return ofKind(compile(expression, this.#messages), ["string"]);
   }
 
   #compile(expression: string): Compiled {
-    const variables: ObjectType = { kind: "object", name: variablesTypeName, fields: new Map(this.#fields) };
-    this.#environment ??= admissionEnvironment({ ...this.#scope, variables });
+    this.#environment ??= this.#environmentWith({});
     return compile(expression, this.#environment);
   }
+
+  #environmentWith(more: AdmissionScope): Environment {
+    const variables: ObjectType = { kind: "object", name: variablesTypeName, fields: new Map(this.#fields) };
+    return admissionEnvironment({ ...this.#scope, ...more, variables });
+  }
+}
+
+function ofKind(compiled: Compiled, wanted: readonly string[]): Compiled {
+  const kind = compiled.program?.type.kind;
+  if (kind === undefined || kind === "dyn" || wanted.length === 0 || wanted.includes(kind)) return compiled;
+  const list = wanted.map((one) => (one === "null" ? "null_type" : one));
+  const message = list.length === 1 ? `must evaluate to ${list[0]}` : `must evaluate to one of ${list.join(", ")}`;
+  return { issues: [{ at: 0, message }], message };
 }
 
 /** The kinds that rules name, without wildcards: what expressions can be checked against before there is any request. */

@@ -17,6 +17,9 @@ export class JsonPatchError extends Error {
   override name = "JsonPatchError";
 }
 
+/** A `test` found something else. */
+export class JsonPatchTestFailed extends JsonPatchError {}
+
 /** What a client is told of a patch that does not apply. */
 export function rejectedPatchError(cause: unknown): StatusError {
   return new StatusError(
@@ -122,7 +125,7 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
         break;
       case "test": {
         const found = path === "" ? document : find(document, path, op);
-        if (!deepEqual(found ?? null, value)) throw new JsonPatchError(`testing path ${path} failed: test failed`);
+        if (!deepEqual(found ?? null, value)) throw new JsonPatchTestFailed(`testing path ${path} failed: test failed`);
         break;
       }
       case "move": {

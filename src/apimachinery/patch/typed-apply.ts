@@ -15,6 +15,23 @@ export function appliedFields(applied: object, type: TypeSchema): FieldSet | und
 
 export class TypedError extends Error {}
 
+/** Paths to what an applied configuration would replace as a whole, where its author may mean a part: `.spec.template.spec.containers[0].args`. */
+export function atomicParts(applied: unknown, schema: ValueSchema, path = ""): string[] {
+  if (Array.isArray(applied)) {
+    const isList = schema.kind === "list";
+    const isAtomic = isList ? schema.listType === "atomic" : schema.kind === "any";
+    const items = isList ? schema.items : schema;
+    return [...(isAtomic ? [path] : []), ...applied.flatMap((item, i) => atomicParts(item, items, `${path}[${i}]`))];
+  }
+  if (!isObject(applied) || schema.kind === "list" || schema.kind === "scalar" || schema.kind === "either") return [];
+  const below = Object.entries(applied).flatMap(([key, value]) => {
+    const field =
+      schema.kind === "struct" ? schema.type.byName.get(key)?.value : schema.kind === "map" ? schema.values : schema;
+    return field && value !== undefined ? atomicParts(value, field, `${path}.${key}`) : [];
+  });
+  return [...(schema.atomic ? [path] : []), ...below];
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -58,7 +58,7 @@ export function typeWarnings(spec: DeepReadonly<ValidatingAdmissionPolicySpec>):
     for (const [i, { expression, messageExpression }] of validations.entries()) {
       note(`spec.validations[${i}].expression`, problemOf(expressions.expression(expression)));
       if (messageExpression) {
-        note(`spec.validations[${i}].messageExpression`, problemOf(expressions.expression(messageExpression)));
+        note(`spec.validations[${i}].messageExpression`, problemOf(expressions.message(messageExpression)));
       }
     }
   }

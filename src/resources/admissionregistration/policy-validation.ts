@@ -75,7 +75,7 @@ function validValidation(
   if (messageExpression) {
     const at = path.child("messageExpression");
     if (messageExpression.trim()) {
-      errors.push(...validExpression(messageExpression, at, "", (text) => expressions.expression(text, "string")));
+      errors.push(...validExpression(messageExpression, at, "", (text) => expressions.message(text)));
     } else errors.push(invalid(at, messageExpression, "must be non-empty if specified"));
   }
   if (message && !message.trim()) {

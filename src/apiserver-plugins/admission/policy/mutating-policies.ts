@@ -3,8 +3,13 @@ import type { MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding } from "..
 import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
 import { MutatingAdmissionPolicies, MutatingAdmissionPolicyBindings } from "../../../api/resources.ts";
 import { CelError, ListValue, MapValue, toJson, type Value } from "../../../apimachinery/cel/values.ts";
-import { applyJsonPatch, JsonPatchError, readJsonPatch } from "../../../apimachinery/patch/json.ts";
-import { mergeApplied } from "../../../apimachinery/patch/typed-apply.ts";
+import {
+  applyJsonPatch,
+  JsonPatchError,
+  JsonPatchTestFailed,
+  readJsonPatch,
+} from "../../../apimachinery/patch/json.ts";
+import { appliedFields, atomicParts, mergeApplied, TypedError } from "../../../apimachinery/patch/typed-apply.ts";
 import { DecodeError } from "../../../apimachinery/serializer/decode-error.ts";
 import { StatusError } from "../../../apimachinery/status-error.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../../apiserver/admission.ts";
@@ -14,15 +19,27 @@ import { Course, decodedAs, replaceObject } from "../generic/replace-object.ts";
 import { refuse } from "../refusal.ts";
 import {
   type CompiledPolicy,
+  ConfigurationProblem,
   compilePolicy,
+  type Evaluation,
   type Expression,
   expressionOf,
   type PolicyOptions,
   PolicySource,
 } from "./policy-evaluation.ts";
 
+interface Mutation {
+  kind: "apply" | "json";
+  expression: Expression;
+}
+
 interface Parts {
-  mutations: { kind: "apply" | "json"; expression: Expression }[];
+  mutations: Mutation[];
+}
+
+interface Problem {
+  message: string;
+  reason: "Invalid" | "Forbidden";
 }
 
 export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin {
@@ -33,6 +50,15 @@ export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin
     compileMutating,
   );
   const courses = new WeakMap<AdmissionRequest, Course>();
+  /** Says whether anything changed. */
+  const mutate = async ({ kind, expression }: Mutation, { as, run }: Evaluation, request: AdmissionRequest) => {
+    const outcome = run(expression);
+    if (outcome.kind === "error") throw new Error(outcome.message);
+    const { object: seen } = (await source.versions.objects(request, as)) as { object: KubeObject };
+    const made = kind === "apply" ? applied(seen, outcome.value, as, request) : patched(seen, outcome.value);
+    const restored = await source.versions.restored(decodedAs(made, as, request), as, request);
+    return replaceObject(request, restored);
+  };
   return {
     name: "MutatingAdmissionPolicy",
     handles: (request) => request.object !== undefined && source.concerns(request),
@@ -40,30 +66,46 @@ export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin
       const course = courses.get(request) ?? new Course();
       courses.set(request, course);
       course.begin(request);
+      const problems: Problem[] = [];
+      let hasMutated = false;
       for await (const { policy, compiled, binding, as } of source.matching(request)) {
         const { name } = policy.metadata;
-        const id = `${name}/${binding.metadata.name}`;
-        if (!course.takesPart(id, request)) continue;
+        const failed = (error: unknown) => {
+          if (!(error instanceof Error) || error instanceof TypeError || error instanceof StatusError) throw error;
+          if (policy.spec.failurePolicy === "Ignore") return;
+          const message = `policy '${name}' with binding '${binding.metadata.name}' denied request: ${error.message}`;
+          problems.push({ message, reason: error instanceof ConfigurationProblem ? "Forbidden" : "Invalid" });
+        };
         try {
           for await (const evaluation of source.evaluations(policy, compiled, binding, as, request)) {
-            for (const { kind, expression } of compiled.parts.mutations) {
-              const outcome = evaluation.run(expression);
-              if (outcome.kind === "error") throw new Error(outcome.message);
-              const { object: seen } = (await source.versions.objects(request, as)) as { object: KubeObject };
-              const made = kind === "apply" ? applied(seen, outcome.value, as, request) : patched(seen, outcome.value);
-              const restored = await source.versions.restored(decodedAs(made, as, request), as, request);
-              if (!replaceObject(request, restored)) continue;
-              course.changed();
-              request.reinvoke = true;
+            const id = `${name}/${binding.metadata.name}/${evaluation.param}`;
+            if (!course.takesPart(id, request)) continue;
+            let current = evaluation;
+            for (const mutation of compiled.parts.mutations) {
+              // What fails does not keep those after it from their turn: all is told at once.
+              try {
+                const hasChanged = await mutate(mutation, current, request);
+                hasMutated = true;
+                if (!hasChanged) continue;
+                current = await evaluation.again();
+                course.changed();
+                request.reinvoke = true;
+              } catch (error) {
+                failed(error);
+              }
             }
+            if (policy.spec.reinvocationPolicy === "IfNeeded") course.settle(id);
           }
         } catch (error) {
-          if (!(error instanceof Error) || error instanceof TypeError) throw error;
-          if (policy.spec.failurePolicy !== "Ignore") throw failed(request, name, binding.metadata.name, error.message);
+          failed(error);
         }
-        if (policy.spec.reinvocationPolicy === "IfNeeded") course.settle(id);
+      }
+      if (hasMutated) {
+        course.changed();
+        request.reinvoke = true;
       }
       course.end(request);
+      if (problems.length > 0) throw refusal(request, problems);
     },
   };
 }
@@ -85,12 +127,26 @@ function applied(seen: KubeObject, value: Value, as: MatchedAs, request: Admissi
     throw new Error("type mismatch: apply configuration must evaluate to Object");
   }
   const configuration = toJson(value) as Record<string, unknown>;
-  if (configuration["kind"] !== undefined || configuration["apiVersion"] !== undefined) {
-    throw new Error("error applying patch: apiVersion and kind may not be changed");
-  }
+  // Whatever it says of that, it is about this object.
+  for (const key of ["apiVersion", "kind"] as const) configuration[key] = seen[key];
   const type = schemaOfDefinition(as.converted?.definition ?? request.definition);
   if (!type) throw new Error("error applying patch: the object has no schema");
-  return mergeApplied(seen, configuration, { kind: "struct", type, atomic: false });
+  const schema = { kind: "struct", type, atomic: false } as const;
+  try {
+    appliedFields(configuration, type);
+  } catch (error) {
+    if (!(error instanceof TypedError)) throw error;
+    throw new Error(`error applying patch: failed to convert patch object to typed object: ${error.message}`, {
+      cause: error,
+    });
+  }
+  const atomics = atomicParts(configuration, schema);
+  if (atomics.length > 0) {
+    throw new Error(
+      `error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomics.join(", ")}`,
+    );
+  }
+  return mergeApplied(seen, configuration, schema);
 }
 
 function patched(seen: KubeObject, value: Value): unknown {
@@ -100,14 +156,18 @@ function patched(seen: KubeObject, value: Value): unknown {
     const operations = readJsonPatch(toJson(value));
     return applyJsonPatch(seen, operations);
   } catch (error) {
+    // A test that fails leaves the object as it was.
+    if (error instanceof JsonPatchTestFailed) return seen;
     if (error instanceof JsonPatchError || error instanceof DecodeError || error instanceof CelError) {
-      throw new Error(`error applying JSON Patch: ${error.message}`, { cause: error });
+      throw new Error(`JSON Patch: ${error.message}`, { cause: error });
     }
     throw error;
   }
 }
 
-function failed(request: AdmissionRequest, policy: string, binding: string, why: string): StatusError {
-  const { message, details } = refuse(request, `policy '${policy}' with binding '${binding}' denied request: ${why}`);
-  return new StatusError(422, "Invalid", message, details);
+/** The first one's words and reason, and all of them as causes. */
+function refusal(request: AdmissionRequest, problems: readonly Problem[]): StatusError {
+  const [{ message, reason }] = problems as [Problem, ...Problem[]];
+  const { details } = refuse(request, message);
+  return new StatusError(403, reason, message, { ...details, causes: problems.map(({ message }) => ({ message })) });
 }

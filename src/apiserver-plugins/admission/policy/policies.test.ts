@@ -175,6 +175,32 @@ describe("a ValidatingAdmissionPolicy", () => {
     ]);
   });
 
+  it("that cannot be judged does what its binding says, too", async () => {
+    const warnings: string[] = [];
+    await validating(
+      { validations: [{ expression: "object.spec.nothing == 1" }] },
+      { validationActions: ["Warn", "Audit"] },
+    );
+    const { InProcessClient } = await import("../../../apiserver/in-process-client.ts");
+    const client = new InProcessClient({
+      pipeline: api.server.pipeline,
+      user: { name: "admin", groups: ["system:masters"] },
+      fieldManager: "test",
+      onWarning: (text) => warnings.push(text),
+    });
+    await client.create(Deployments, deployment("unjudged", 1) as never);
+    expect(warnings).toEqual([
+      expect.stringContaining("expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"),
+    ]);
+  });
+
+  it("does not ask who may do what for its messages", async () => {
+    const messageExpression = "string(authorizer.path('/').check('get').allowed())";
+    await expect(validating({ validations: [{ expression: "true", messageExpression }] })).rejects.toThrow(
+      "undeclared reference to 'authorizer'",
+    );
+  });
+
   it("that does not compile is not accepted", async () => {
     await expect(validating({ validations: [{ expression: "object.spec.replicas <" }] })).rejects.toThrow(
       'spec.validations[0].expression: Invalid value: "object.spec.replicas <": compilation failed: ERROR: <input>:1:23: Syntax error:',
@@ -275,6 +301,62 @@ describe("a MutatingAdmissionPolicy", () => {
     await mutating({ reinvocationPolicy: "IfNeeded", mutations: [add("count", "string(size(object.data))")] }, "a");
     await mutating({ mutations: [add("b", "'1'")] }, "b");
     expect((await configMap("x", { given: "1" })).data).toEqual({ given: "1", b: "1", count: "3" });
+  });
+
+  it("sees what its mutations before made, and leaves alone what a test of a patch finds otherwise", async () => {
+    const apply = (expression: string) => ({ patchType: "ApplyConfiguration", applyConfiguration: { expression } });
+    await mutating({
+      variables: [{ name: "count", expression: "size(object.data)" }],
+      mutations: [
+        apply("Object{apiVersion: 'v7', kind: 'Other', data: {'first': string(variables.count)}}"),
+        {
+          patchType: "JSONPatch",
+          jsonPatch: {
+            expression:
+              "[JSONPatch{op: 'test', path: '/data/first', value: '7'}, JSONPatch{op: 'remove', path: '/data/first'}]",
+          },
+        },
+        apply("Object{data: {'second': string(variables.count)}}"),
+      ],
+    });
+    expect((await configMap("a", { given: "1" })).data).toEqual({ given: "1", first: "1", second: "2" });
+  });
+
+  it("may not replace what is one whole, nor name fields that there are not; all that fails is told", async () => {
+    const inPod = (fields: string) =>
+      `Object{spec: Object.spec{template: Object.spec.template{spec: Object.spec.template.spec{${fields}}}}}`;
+    const apply = (expression: string) => ({ patchType: "ApplyConfiguration", applyConfiguration: { expression } });
+    await mutating({
+      matchConstraints: onDeployments,
+      mutations: [
+        apply(
+          inPod(
+            "containers: object.spec.template.spec.containers.map(c, Object.spec.template.spec.containers{name: c.name, args: ['x']})",
+          ),
+        ),
+        apply(inPod("replicasOfPods: 3")),
+        {
+          patchType: "JSONPatch",
+          jsonPatch: { expression: "[JSONPatch{op: 'remove', path: '/spec/nothing'}]" },
+        },
+      ],
+    });
+    const denied = "policy 'policy' with binding 'binding-of-policy' denied request:";
+    const message = `${denied} error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: .spec.template.spec.containers[0].args`;
+    await expect(deploy("a", 1)).rejects.toMatchObject({
+      code: 403,
+      reason: "Invalid",
+      message,
+      details: {
+        causes: [
+          { message },
+          {
+            message: `${denied} error applying patch: failed to convert patch object to typed object: .spec.template.spec.replicasOfPods: field not declared in schema`,
+          },
+          { message: expect.stringContaining(`${denied} JSON Patch: `) },
+        ],
+      },
+    });
   });
 
   it("that names structs wrongly is not accepted", async () => {

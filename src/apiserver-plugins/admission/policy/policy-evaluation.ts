@@ -107,7 +107,11 @@ const anything: NamedRuleWithOperations = {
 export interface Evaluation {
   readonly as: MatchedAs;
   readonly binding: DeepReadonly<Binding>;
+  /** Of its parameter, where it has one: `namespace/name`. */
+  readonly param: string;
   run(expression: Expression): Outcome;
+  /** As it is after a change: the object anew, variables not yet evaluated, nothing spent. */
+  again(): Promise<Evaluation>;
 }
 
 export type Outcome = { kind: "value"; value: Value } | { kind: "error"; message: string; final?: boolean };
@@ -181,18 +185,28 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
     const params = await this.#params(spec.paramKind, specOf(binding).paramRef as ParamRef | undefined, request);
     const namespace = await this.#matcher.namespaceOf(request);
     for (const param of params) {
-      const seen = this.versions.objects(request, as);
-      const variables: Record<string, unknown> = {
-        ...(seen instanceof Promise ? await seen : seen),
+      const constant = {
         request: requestFacts(request, as),
         namespaceObject: namespace ?? null,
         params: param,
         ...authorizerVariables(request, as, askAuthorizers(this.#options.authorizers, request.user)),
       };
+      const seen = this.versions.objects(request, as);
+      const variables: Record<string, unknown> = { ...constant, ...(seen instanceof Promise ? await seen : seen) };
       const meter = new Meter(compiled, variables, conditionBudget);
       if (!meetsConditions(compiled, meter)) continue;
-      const budgeted = new Meter(compiled, variables, evaluationBudget);
-      yield { as, binding, run: (expression) => budgeted.run(expression) };
+      const { name = "", namespace: of = "" } = (param as KubeObject | null)?.metadata ?? {};
+      const evaluationOf = (variables: Record<string, unknown>): Evaluation => {
+        const budgeted = new Meter(compiled, variables, evaluationBudget);
+        return {
+          as,
+          binding,
+          param: param === null ? "" : `${of}/${name}`,
+          run: (expression) => budgeted.run(expression),
+          again: async () => evaluationOf({ ...constant, ...(await this.versions.objects(request, as)) }),
+        };
+      };
+      yield evaluationOf(variables);
     }
   }
 

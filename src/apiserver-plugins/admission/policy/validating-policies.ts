@@ -11,6 +11,7 @@ import type { AdmissionPlugin, AdmissionRequest } from "../../../apiserver/admis
 import { refuse } from "../refusal.ts";
 import {
   type CompiledPolicy,
+  ConfigurationProblem,
   compilePolicy,
   type Evaluation,
   type Expression,
@@ -31,8 +32,8 @@ interface Failure {
   message: string;
   reason: string | undefined;
   expressionIndex: number;
-  /** It failed to be judged: it is denied whatever the binding's actions are. */
-  isError: boolean;
+  /** How policy and binding are set up, or an annotation: it is denied whatever the binding's actions are. */
+  isConfiguration: boolean;
 }
 
 const maximumMessageBytes = 5 * 1024;
@@ -53,7 +54,15 @@ export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlug
       const annotations = new Map<string, Set<string>>();
       for await (const { policy, compiled, binding, as } of source.matching(request)) {
         const fail = (message: string, more: Partial<Failure> = {}) => {
-          failures.push({ policy, binding, message, reason: undefined, expressionIndex: 0, isError: true, ...more });
+          failures.push({
+            policy,
+            binding,
+            message,
+            reason: undefined,
+            expressionIndex: 0,
+            isConfiguration: false,
+            ...more,
+          });
         };
         const ignores = policy.spec.failurePolicy === "Ignore";
         try {
@@ -63,7 +72,7 @@ export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlug
           }
         } catch (error) {
           if (!(error instanceof Error) || error instanceof TypeError) throw error;
-          if (!ignores) fail(error.message);
+          if (!ignores) fail(error.message, { isConfiguration: error instanceof ConfigurationProblem });
         }
       }
       for (const [key, values] of annotations) request.annotate(key, [...values].join(", "));
@@ -79,7 +88,7 @@ function compileValidating(policy: DeepReadonly<ValidatingAdmissionPolicy>): Com
       validation,
       expression: expressionOf(validation.expression, expressions.expression(validation.expression, "bool")),
       message: validation.messageExpression
-        ? expressionOf(validation.messageExpression, expressions.expression(validation.messageExpression, "string"))
+        ? expressionOf(validation.messageExpression, expressions.message(validation.messageExpression))
         : undefined,
     })),
     annotations: (spec.auditAnnotations ?? []).map(({ key, valueExpression }) => ({
@@ -102,7 +111,6 @@ function judge({ parts }: CompiledPolicy<Parts>, evaluation: Evaluation, ignores
       fail(text || `failed expression: ${validation.expression.trim()}`, {
         reason: validation.reason,
         expressionIndex,
-        isError: false,
       });
     }
   }
@@ -129,7 +137,7 @@ function annotate(
   for (const { key, expression } of parts.annotations) {
     const outcome = evaluation.run(expression);
     if (outcome.kind === "error") {
-      if (!ignores) fail(outcome.message);
+      if (!ignores) fail(outcome.message, { isConfiguration: true });
       continue;
     }
     if (typeof outcome.value !== "string") continue;
@@ -146,10 +154,10 @@ const codes: Readonly<Record<string, number>> = { Unauthorized: 401, Forbidden: 
 /** Warns, records and refuses, as the bindings say. */
 function report(failures: readonly Failure[], request: AdmissionRequest): void {
   let denied: Failure | undefined;
-  const audited: object[] = [];
+  let audited: object | undefined;
   for (const failure of failures) {
-    const { policy, binding, message, expressionIndex, isError } = failure;
-    const actions = isError ? ["Deny"] : binding.spec.validationActions;
+    const { policy, binding, message, expressionIndex, isConfiguration } = failure;
+    const actions = isConfiguration ? ["Deny"] : binding.spec.validationActions;
     if (actions.includes("Deny")) denied ??= failure;
     if (actions.includes("Warn")) {
       request.warn(
@@ -157,18 +165,17 @@ function report(failures: readonly Failure[], request: AdmissionRequest): void {
       );
     }
     if (actions.includes("Audit")) {
-      audited.push({
+      // The first one's: an annotation is not written over.
+      audited ??= {
         message,
         policy: policy.metadata.name,
         binding: binding.metadata.name,
         expressionIndex,
         validationActions: actions,
-      });
+      };
     }
   }
-  if (audited.length > 0) {
-    request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify(audited));
-  }
+  if (audited) request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify([audited]));
   if (!denied) return;
   const message = `ValidatingAdmissionPolicy '${denied.policy.metadata.name}' with binding '${denied.binding.metadata.name}' denied request: ${denied.message}`;
   const forbidden = refuse(request, message);
