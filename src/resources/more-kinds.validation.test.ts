@@ -423,16 +423,7 @@ refuses(leases, { metadata, spec: {} }, [
       "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
     ],
   ],
-  [
-    "for somebody in ways nobody knows",
-    { "spec.strategy": "Odd", "spec.preferredHolder": "me" },
-    ['spec.strategy: Unsupported value: "Odd": supported values: "OldestEmulationVersion"'],
-  ],
-  [
-    "for somebody for no reason",
-    { "spec.preferredHolder": "me" },
-    ["spec.preferredHolder: Forbidden: may only be specified when `strategy` is defined"],
-  ],
+  ["never for ways of election that are switched off", { "spec.strategy": "Odd", "spec.preferredHolder": "me" }, []],
 ]);
 
 // Autoscaling
@@ -779,6 +770,7 @@ const attachment = {
   metadata: cluster,
   spec: { attacher: "a.test", nodeName: "n1", source: { persistentVolumeName: "v" } },
 };
+const inlineVolume = { accessModes: ["ReadWriteOnce"], csi: { driver: "a.test", volumeHandle: "h" } };
 refuses(volumeAttachments, attachment, [
   [
     "of nothing to nothing by nobody",
@@ -791,6 +783,36 @@ refuses(volumeAttachments, attachment, [
     ],
   ],
 ]);
+refuses(
+  volumeAttachments,
+  { ...attachment, spec: { ...attachment.spec, source: { inlineVolumeSpec: inlineVolume } } },
+  [
+    [
+      "of what only a volume of its own may be",
+      {
+        "spec.source.inlineVolumeSpec": {
+          claimRef: { name: "c" },
+          capacity: { storage: "1Gi" },
+          hostPath: { path: "/a" },
+          persistentVolumeReclaimPolicy: "Delete",
+          nodeAffinity: {},
+          storageClassName: "fast",
+          volumeMode: "Block",
+        },
+      },
+      [
+        "spec.source.inlineVolumeSpec.claimRef: Forbidden: may not be specified in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.accessModes: Required value",
+        "spec.source.inlineVolumeSpec.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.nodeAffinity: Forbidden: may not be specified in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+        "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes",
+      ],
+    ],
+  ],
+);
 refusesChanges(volumeAttachments, attachment, [
   [
     "may not move",

@@ -26,7 +26,7 @@ periodSeconds int32 r e #3
 =HPAScalingRules
 stabilizationWindowSeconds int32 k #3
 selectPolicy string k #1 g:v2.ScalingPolicySelect
-policies [HPAScalingPolicy] #2 la
+policies [HPAScalingPolicy] k #2 la
 tolerance quantity k #4
 =HorizontalPodAutoscaler kind
 kind string

@@ -96,6 +96,7 @@ test.each([
     "fieldSelector metadata.name doesn't match requested name",
   ],
   ["GET", "/api/v1/namespaces/default?watch=true", 200, undefined],
+  ["GET", "/api/v1/proxy/namespaces/default", 404, "the server could not find the requested resource"],
 ])("%s %s gets a %d", async (method, path, status, message) => {
   const answer = await send(method, path);
   expect([answer.status, answer.json.message]).toEqual([status, message]);

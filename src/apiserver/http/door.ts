@@ -16,7 +16,7 @@ import { isLongRunning, type Room, TooManyRequestsError } from "../flow-control.
 import type { ForeignApi } from "../foreign-api.ts";
 import { readDeleteOptions } from "../handlers/delete.ts";
 import { patchTypeOf } from "../handlers/patch.ts";
-import { contentTypes } from "../negotiation/accept.ts";
+import { contentTypes, type Offer } from "../negotiation/accept.ts";
 import { methodNotAllowed, type Pipeline, unknownPath } from "../pipeline.ts";
 import { type Query, type RequestInfo, requestInfoOf } from "../request-info.ts";
 import { RequestMetrics } from "../request-metrics.ts";
@@ -180,7 +180,7 @@ export class HttpDoor {
       sendText(exchange, auditId, 404, "404 page not found\n");
       return;
     }
-    if (!resource || !hasScope(resource, info)) throw unknownPath();
+    if (!resource || !hasScope(resource, info) || info.verb === "proxy") throw unknownPath();
     const subresource = info.subresource ? resource.subresources.get(info.subresource) : undefined;
     if (info.subresource && !subresource) {
       // Custom resources may come to have their subresources: the object lacks it, the path does exist.
@@ -211,7 +211,7 @@ export class HttpDoor {
         ? this.#pipeline.subresourceHandler(resource, info.subresource)
         : undefined;
     if (handler) return this.#serveSubresource(exchange, info, resource, handler, context, auditId);
-    const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
+    const wanted = wantedBy(exchange, info.query, offerOf(resource));
     if (verb === "watch") {
       const abort = new AbortController();
       exchange.onClose(() => abort.abort());
@@ -350,7 +350,7 @@ export class HttpDoor {
       await handler.respond(request, httpExchangeOf(exchange, abort.signal, auditId, context.warnings));
       return;
     }
-    const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
+    const wanted = wantedBy(exchange, info.query, offerOf(resource, exchange.method === "POST"));
     let body: Awaited<ReturnType<typeof decodeBody>> | undefined;
     if (exchange.method === "POST" || exchange.method === "PUT") {
       const mediaType = contentTypeOf(exchange);
@@ -434,7 +434,7 @@ export class HttpDoor {
       if (info.verb === "watch") {
         const { serveWebSocketWatch } = await import("./web-socket-watch.ts");
         const options = listOptionsOf(withName(info), "watch");
-        const wanted = wantedBy(exchange, info.query, resource.definition.type?.custom);
+        const wanted = wantedBy(exchange, info.query, offerOf(resource));
         const format = await streamFormatOf(resource, wanted, services.clock);
         trail?.upgraded();
         await serveWebSocketWatch(incoming, socket, head, format, (receiver) =>
@@ -556,6 +556,16 @@ function selectorsOf({ verb, query, isResource }: RequestInfo): { fieldSelector?
     ...(typeof fieldSelector === "string" && fieldSelector ? { fieldSelector } : {}),
     ...(typeof labelSelector === "string" && labelSelector ? { labelSelector } : {}),
   };
+}
+
+const everything: Offer = {};
+const noProtobuf: Offer = { withoutProtobuf: true };
+const noTable: Offer = { withoutTable: true };
+
+/** Custom resources have no protobuf form. What answers one question (a review, an eviction) has no columns. */
+function offerOf({ definition, virtual }: ServedResource, isQuestion = false): Offer {
+  if (isQuestion || (virtual && !virtual.list)) return noTable;
+  return definition.type?.custom ? noProtobuf : everything;
 }
 
 function contentTypeOf(exchange: Exchange): string | undefined {

@@ -174,7 +174,7 @@ export class NonResourceRoutes {
 
   #json(exchange: Exchange, info: RequestInfo, auditId: string, document: object): Promise<void> {
     // What is no object of the API has no protobuf form.
-    const wanted = wantedBy(exchange, info.query, !("kind" in document));
+    const wanted = wantedBy(exchange, info.query, { withoutProtobuf: !("kind" in document) });
     return sendObject({ exchange, wanted, auditId, warnings: [] }, 200, document);
   }
 

@@ -6,7 +6,7 @@ import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
-import { contentTypes, negotiate, notAcceptable, type Rendering } from "../negotiation/accept.ts";
+import { contentTypes, negotiate, notAcceptable, type Offer, type Rendering } from "../negotiation/accept.ts";
 import {
   columnDefinitions,
   columnsOf,
@@ -44,9 +44,9 @@ export interface Wanted {
 const browsers = /^(curl|Wget|Mozilla\/5\.0)/;
 
 /** Reads Accept, `pretty` and `includeObject`. Throws a 406. Custom resources have no protobuf form. */
-export function wantedBy(exchange: Exchange, query: Query, isCustom = false): Wanted {
+export function wantedBy(exchange: Exchange, query: Query, offer: Offer = {}): Wanted {
   const accept = exchange.headers["accept"];
-  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept, isCustom);
+  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept, offer);
   const userAgent = exchange.headers["user-agent"];
   const pretty =
     query["pretty"] !== undefined

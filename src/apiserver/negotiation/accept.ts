@@ -30,20 +30,29 @@ const offeredWithoutProtobuf = "application/json, application/yaml";
 type Outcome = Rendering | StatusError;
 const remembered = new Map<string, Outcome>();
 
+/** What some resources cannot be had as: custom ones in protobuf, reviews as a Table. */
+export interface Offer {
+  withoutProtobuf?: boolean;
+  withoutTable?: boolean;
+}
+
 /** Throws the 406 that upstream gives when nothing on offer is accepted. */
-export function negotiate(accept: string | undefined, withoutProtobuf = false): Rendering {
+export function negotiate(
+  accept: string | undefined,
+  { withoutProtobuf = false, withoutTable = false }: Offer = {},
+): Rendering {
   if (!accept || accept === "application/json" || accept === "*/*") return plainJson;
-  const key = withoutProtobuf ? `no protobuf ${accept}` : accept;
+  const key = `${withoutProtobuf ? "no protobuf " : ""}${withoutTable ? "no Table " : ""}${accept}`;
   let outcome = remembered.get(key);
   if (!outcome) {
-    outcome = decide(parseAccept(accept), withoutProtobuf);
+    outcome = decide(parseAccept(accept), withoutProtobuf, withoutTable);
     if (remembered.size < 512) remembered.set(key, outcome);
   }
   if (outcome instanceof StatusError) throw outcome;
   return outcome;
 }
 
-function decide(clauses: readonly Clause[], withoutProtobuf: boolean): Outcome {
+function decide(clauses: readonly Clause[], withoutProtobuf: boolean, withoutTable: boolean): Outcome {
   const types = withoutProtobuf ? offeredWithoutProtobuf : offered;
   let typeMatched = false;
   for (const { type, parameters } of clauses) {
@@ -55,6 +64,7 @@ function decide(clauses: readonly Clause[], withoutProtobuf: boolean): Outcome {
     if (as === undefined) return { mediaType, as: "object", version: "v1", pretty };
     const version = parameters["v"];
     if (parameters["g"] !== "meta.k8s.io" || (version !== "v1" && version !== "v1beta1")) continue;
+    if (as === "Table" && (withoutTable || mediaType === "protobuf")) continue;
     if (as === "Table" || as === "PartialObjectMetadata" || as === "PartialObjectMetadataList") {
       return { mediaType, as, version, pretty };
     }

@@ -1,13 +1,6 @@
 /** What stands behind a PersistentVolume: exactly one source. */
 import type { CSIPersistentVolumeSource, PersistentVolumeSpec } from "../../api/core/v1.ts";
-import {
-  type FieldError,
-  type FieldPath,
-  forbidden,
-  invalid,
-  required,
-  spec as specPath,
-} from "../../apimachinery/field-error.ts";
+import { type FieldError, type FieldPath, forbidden, invalid, required } from "../../apimachinery/field-error.ts";
 import { dns1123LabelProblems } from "../../apimachinery/name-validation.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
 import { obeys, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
@@ -91,25 +84,26 @@ export function sourcesOf(spec: PersistentVolumeSpec): Sources {
   return Object.fromEntries(given.map((name) => [name, spec[name]]));
 }
 
-export function validSources(spec: PersistentVolumeSpec, volumeName: string): FieldError[] {
+/** `base` is where the spec stands. */
+export function validSources(spec: PersistentVolumeSpec, volumeName: string, base: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const names = Object.keys(sourcesOf(spec)) as (keyof Sources)[];
   for (const [index, name] of names.entries()) {
     if (index > 0 && name !== "flexVolume") {
-      const path = specPath.child(secondSourcePaths[name] ?? name);
+      const path = base.child(secondSourcePaths[name] ?? name);
       errors.push(forbidden(path, "may not specify more than 1 volume type"));
       continue;
     }
     // The table's type pairs each rule with its source; the compiler loses that in the loop.
     const rule = rules[name] as (source: unknown, path: FieldPath) => FieldError[];
-    errors.push(...rule(spec[name], specPath.child(sourcePaths[name] ?? name)));
+    errors.push(...rule(spec[name], base.child(sourcePaths[name] ?? name)));
     const session = name === "iscsi" && tooLongForIscsiSession(volumeName, spec.iscsi!);
-    if (session) errors.push(invalid(specPath.child("iscsi", "targetportal"), spec.iscsi!.targetPortal, session));
+    if (session) errors.push(invalid(base.child("iscsi", "targetportal"), spec.iscsi!.targetPortal, session));
     if (name === "local" && !spec.nodeAffinity) {
-      errors.push(required(specPath.child("nodeAffinity"), "Local volume requires node affinity"));
+      errors.push(required(base.child("nodeAffinity"), "Local volume requires node affinity"));
     }
   }
-  return names.length > 0 ? errors : [required(specPath, "must specify a volume type")];
+  return names.length > 0 ? errors : [required(base, "must specify a volume type")];
 }
 
 function validEndpointsNamespace(namespace: string | undefined, path: FieldPath): FieldError[] {

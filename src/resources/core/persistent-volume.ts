@@ -44,7 +44,7 @@ export const persistentVolumes = defineResource<PersistentVolume>({
     if (next.status.phase !== previous.status?.phase) next.status.lastPhaseTransitionTime ??= rfc3339(now);
   },
   validate(next, previous) {
-    const errors = validVolumeSpec(next.spec, next.metadata.name ?? "");
+    const errors = validVolumeSpec(next.spec, next.metadata.name ?? "", specPath);
     // Upstream looks at the new spec as such and once more within the change.
     return previous ? [...errors, ...errors, ...validChange(next, previous)] : errors;
   },
@@ -66,39 +66,59 @@ export const persistentVolumes = defineResource<PersistentVolume>({
   ],
 });
 
-function validVolumeSpec(spec: PersistentVolumeSpec, volumeName: string): FieldError[] {
+/** `isInline`: it is part of what is attached to a node, and no volume of its own. */
+export function validVolumeSpec(
+  spec: PersistentVolumeSpec,
+  volumeName: string,
+  path: FieldPath,
+  isInline = false,
+): FieldError[] {
   const errors: FieldError[] = [];
-  const modesPath = specPath.child("accessModes");
+  const notInline = (field: string) => forbidden(path.child(field), "may not be specified in the context of inline volumes");
+  if (isInline) {
+    if (spec.claimRef) errors.push(notInline("claimRef"));
+    if (Object.keys(spec.capacity ?? {}).length > 0) errors.push(notInline("capacity"));
+    if (!spec.csi) errors.push(required(path.child("csi"), "has to be specified in the context of inline volumes"));
+  }
+  const modesPath = path.child("accessModes");
   if (!spec.accessModes?.length) errors.push(required(modesPath));
   errors.push(...validAccessModes(spec.accessModes, modesPath));
-  errors.push(...validCapacity(spec.capacity));
+  if (!isInline) errors.push(...validCapacity(spec.capacity));
   if (spec.persistentVolumeReclaimPolicy) {
     const policies = ["Delete", "Recycle", "Retain"];
-    errors.push(
-      ...oneOf(spec.persistentVolumeReclaimPolicy, policies, specPath.child("persistentVolumeReclaimPolicy")),
-    );
+    const at = path.child("persistentVolumeReclaimPolicy");
+    if (!isInline) errors.push(...oneOf(spec.persistentVolumeReclaimPolicy, policies, at));
+    else if (spec.persistentVolumeReclaimPolicy !== "Retain")
+      errors.push(forbidden(at, "may only be Retain in the context of inline volumes"));
   }
-  const affinityPath = specPath.child("nodeAffinity");
-  if (spec.nodeAffinity) {
+  const affinityPath = path.child("nodeAffinity");
+  if (spec.nodeAffinity && isInline) errors.push(notInline("nodeAffinity"));
+  else if (spec.nodeAffinity) {
     const { required: selector } = spec.nodeAffinity;
     if (!selector) errors.push(required(affinityPath.child("required"), "must specify required node constraints"));
     else errors.push(...validNodeSelector(selector.nodeSelectorTerms, affinityPath.child("required")));
   }
-  errors.push(...validSources(spec, volumeName));
+  errors.push(...validSources(spec, volumeName, path));
   if (spec.hostPath?.path && cleaned(spec.hostPath.path) === "/" && spec.persistentVolumeReclaimPolicy === "Recycle") {
     const detail = "may not be 'recycle' for a hostPath mount of '/'";
-    errors.push(forbidden(specPath.child("persistentVolumeReclaimPolicy"), detail));
+    errors.push(forbidden(path.child("persistentVolumeReclaimPolicy"), detail));
   }
-  if (spec.storageClassName)
-    errors.push(...validDnsSubdomain(spec.storageClassName, specPath.child("storageClassName")));
-  errors.push(...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], specPath.child("volumeMode")));
+  if (spec.storageClassName && isInline) errors.push(notInline("storageClassName"));
+  else if (spec.storageClassName)
+    errors.push(...validDnsSubdomain(spec.storageClassName, path.child("storageClassName")));
+  const modePath = path.child("volumeMode");
+  if (!isInline) errors.push(...optionalOneOf(spec.volumeMode, ["Block", "Filesystem"], modePath));
+  else if ((spec.volumeMode ?? "Filesystem") !== "Filesystem") {
+    const detail = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+    errors.push(forbidden(modePath, detail));
+  }
   const className = spec.volumeAttributesClassName;
   if (className === undefined) return errors;
-  const classPath = specPath.child("volumeAttributesClassName");
+  const classPath = path.child("volumeAttributesClassName");
   if (className === "") errors.push(required(classPath, "an empty string is disallowed"));
   else errors.push(...validDnsSubdomain(className, classPath));
   if (!spec.csi)
-    errors.push(required(specPath.child("csi"), "has to be specified when using volumeAttributesClassName"));
+    errors.push(required(path.child("csi"), "has to be specified when using volumeAttributesClassName"));
   return errors;
 }
 

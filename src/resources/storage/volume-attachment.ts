@@ -9,6 +9,7 @@ import {
   tooLong,
 } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { validVolumeSpec } from "../core/persistent-volume.ts";
 import { age, boolean, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
@@ -36,7 +37,8 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
     else if (volume !== undefined && inlineVolumeSpec) errors.push(forbidden(sourcePath, choice));
     else if (volume === "") {
       errors.push(required(sourcePath.child("persistentVolumeName"), "must specify non empty persistentVolumeName"));
-    }
+    } else if (inlineVolumeSpec)
+      errors.push(...validVolumeSpec(inlineVolumeSpec, "", sourcePath.child("inlineVolumeSpec"), true));
     errors.push(...validDnsSubdomain(spec.nodeName ?? "", specPath.child("nodeName")));
     // And at the whole once more within a change.
     if (previous) return [...errors, ...errors, ...unchanged(spec, previous.spec, specPath)];
