@@ -74,7 +74,8 @@ export function validVolumeSpec(
   isInline = false,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  const notInline = (field: string) => forbidden(path.child(field), "may not be specified in the context of inline volumes");
+  const notInline = (field: string) =>
+    forbidden(path.child(field), "may not be specified in the context of inline volumes");
   if (isInline) {
     if (spec.claimRef) errors.push(notInline("claimRef"));
     if (Object.keys(spec.capacity ?? {}).length > 0) errors.push(notInline("capacity"));
@@ -117,8 +118,7 @@ export function validVolumeSpec(
   const classPath = path.child("volumeAttributesClassName");
   if (className === "") errors.push(required(classPath, "an empty string is disallowed"));
   else errors.push(...validDnsSubdomain(className, classPath));
-  if (!spec.csi)
-    errors.push(required(path.child("csi"), "has to be specified when using volumeAttributesClassName"));
+  if (!spec.csi) errors.push(required(path.child("csi"), "has to be specified when using volumeAttributesClassName"));
   return errors;
 }
 
