@@ -736,6 +736,46 @@ spec:
     );
   });
 
+  test.concurrent("a running pod as a whole is given more; a container that shares its limits begins anew if it wants to", async () => {
+    await cluster.apply(`apiVersion: v1
+kind: Pod
+metadata: {name: whole}
+spec:
+  terminationGracePeriodSeconds: 0
+  resources: {requests: {cpu: 100m, memory: 32Mi}, limits: {cpu: 500m, memory: 64Mi}}
+  containers:
+  - {name: stays, image: busybox, command: [sleep, '1000']}
+  - {name: anew, image: busybox, command: [sleep, '1000'], resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}]}`);
+    await cluster.kubectl`wait --for=condition=Ready pod/whole --timeout=60s`;
+    const more = { spec: { resources: { limits: { cpu: "800m", memory: "128Mi" } } } };
+    await cluster.kubectl`patch pod whole --subresource resize -p ${JSON.stringify(more)}`;
+    const status =
+      "jsonpath={.metadata.uid} {.status.resources.limits.memory} {.status.allocatedResources.cpu} {.status.containerStatuses[*].restartCount} {.status.conditions[?(@.type=='PodResizeInProgress')].status}";
+    const told = await eventually(
+      () => cluster.kubectl`get pod whole -o ${status}`,
+      (text) => expect(text).toMatch(/ 128Mi 100m 0 1 $/),
+    );
+    const uid = told.split(" ")[0]!;
+    const group = await cluster.host("find", "/sys/fs/cgroup", "-type", "d", "-name", `*pod${uid}*`);
+    const limits = group
+      .trim()
+      .split("\n")
+      .flatMap((folder) => ["memory.limit_in_bytes", "memory.max"].map((file) => join(folder, file)))
+      .filter((file) => existsSync(file))
+      .map((file) => readFileSync(file, "utf8").trim());
+    expect(limits).toEqual([String(128 * 1024 ** 2)]);
+    await eventually(
+      () =>
+        cluster.kubectl`get events --field-selector involvedObject.name=whole -o ${"jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}"}`,
+      (text) => {
+        const summary =
+          '{"containers":[{"name":"stays","resources":{}},{"name":"anew","resources":{}}],"generation":2}';
+        expect(text).toContain(`ResizeStarted Pod resize started: ${summary}`);
+        expect(text).toContain(`ResizeCompleted Pod resize completed: ${summary}`);
+      },
+    );
+  });
+
   test.concurrent("several containers are resized at once, limits added among them, and what is equal is no change", async () => {
     const container = (name: string, resources: string) =>
       `{name: ${name}, image: busybox, command: [sleep, '1000'], resources: {${resources}}}`;

@@ -39,10 +39,10 @@ export function resizeRefusalOf(pod: PodObject, room: NodeRoom): Refusal | undef
   const alone = roomRefusal(pod, { ...room, others: [] });
   const refusal = alone ?? roomRefusal(pod, room);
   if (!refusal) return undefined;
-  const message = refusal.message
-    .replace("Pod was rejected: ", "")
-    .replace("enough resource", alone ? "enough capacity" : "enough resource");
-  return { reason: alone ? "Infeasible" : "Deferred", message };
+  const message = refusal.message.replace("Pod was rejected: ", "");
+  return alone
+    ? { reason: "Infeasible", message: message.replace("enough resource", "enough capacity").replace(" used: 0,", "") }
+    : { reason: "Deferred", message };
 }
 
 function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | undefined {

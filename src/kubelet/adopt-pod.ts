@@ -35,6 +35,8 @@ export function adoptPod(pod: PodObject, records: RuntimeRecords, runtimeName: s
     ...state,
     containers,
     ...(!hasEnded && containers.some((container) => wantsAllToRestart(pod, container)) ? { isRestarting: true } : {}),
+    // What it was given is told in the API; what it asks for now is compared with that.
+    ...(isReady && pod.spec.resources ? { resources: pod.status?.resources ?? pod.spec.resources } : {}),
     initialized: isReady && containers.some(({ role, run }) => role === "main" && run.kind !== "none"),
     sandbox: isReady
       ? { kind: "ready", attempt: latest.config.attempt, id: latest.id, ips }

@@ -29,6 +29,13 @@ export interface NodeConfig {
 export const maximumPods = 110;
 const memoryReserveBytes = 100 * 1024 * 1024; // Upstream's eviction threshold.
 const imagesTold = 50;
+/** What pods may ask of this kubelet that others of this or the last release may lack, by upstream's names. */
+const declaredFeatures = [
+  "ExtendWebSocketsToKubelet",
+  "InPlacePodLevelResourcesVerticalScaling",
+  "InPlacePodVerticalScalingInitContainers",
+  "RestartAllContainersOnContainerExits",
+] as const;
 
 export function nodeLabels(config: NodeConfig, machine: MachineFacts): Record<string, string> {
   const roles = (config.roles ?? []).map((role) => [`node-role.kubernetes.io/${role}`, ""]);
@@ -122,6 +129,7 @@ export function nodeStatus(
     },
     runtimeHandlers: [{ name: "", features: { recursiveReadOnlyMounts, userNamespaces } }],
     features: { supplementalGroupsPolicy },
+    declaredFeatures: [...declaredFeatures],
   };
 }
 

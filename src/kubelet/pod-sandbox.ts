@@ -9,7 +9,7 @@ import type { PodFolders } from "./paths.ts";
 import type { PodDesk } from "./pod-desk.ts";
 import type { PodEvent, PodObject } from "./pod-state.ts";
 import { podCgroup, podResources } from "./qos.ts";
-import type { SandboxConfig } from "./runtime/container-runtime.ts";
+import type { SandboxConfig, SandboxId } from "./runtime/container-runtime.ts";
 
 interface Attachment {
   netnsPath: string | undefined;
@@ -30,14 +30,17 @@ export async function makeSandbox(pod: PodDesk, attempt: number): Promise<PodEve
         `can't set \`hostUsers: false\`, runtime handler ${JSON.stringify(handler.runtimeHandler ?? "")} does not support user namespaces`,
       );
     }
-    if (!object.spec.hostNetwork && runtime.makesNetworks) return await sandboxWithNetwork(pod, attempt, handler);
+    const resources = object.spec.resources ? { resources: object.spec.resources } : {};
+    if (!object.spec.hostNetwork && runtime.makesNetworks) {
+      return { kind: "sandboxCreated", ...(await sandboxWithNetwork(pod, attempt, handler)), ...resources };
+    }
     const attachment = object.spec.hostNetwork
       ? { netnsPath: nodeNetnsPath, ips: [...facts.hostIPs] }
       : await network.attach(object.metadata.uid, object.metadata);
     await pod.node.hostPorts?.open(object, attachment.ips);
     writeHostsFile(pod, attachment.ips);
     const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, attachment), ...handler });
-    return { kind: "sandboxCreated", id, ips: attachment.ips };
+    return { kind: "sandboxCreated", id, ips: attachment.ips, ...resources };
   } catch (error) {
     const { message } = error as Error;
     pod.record(undefined, "Warning", "FailedCreatePodSandBox", `Failed to create pod sandbox: ${message}`);
@@ -50,7 +53,7 @@ async function sandboxWithNetwork(
   pod: PodDesk,
   attempt: number,
   handler: { runtimeHandler?: string },
-): Promise<PodEvent> {
+): Promise<{ id: SandboxId; ips: string[] }> {
   const { runtime, network, hostPorts } = pod.node;
   const id = await runtime.createSandbox({ ...sandboxConfig(pod, attempt, undefined), ...handler });
   const ips = [...(runtime.sandboxStatus(id)?.ips ?? [])];
@@ -62,7 +65,7 @@ async function sandboxWithNetwork(
     await runtime.removeSandbox(id);
     throw error;
   }
-  return { kind: "sandboxCreated", id, ips };
+  return { id, ips };
 }
 
 /** What the pod's RuntimeClass asks of the runtime. */

@@ -22,14 +22,16 @@ export interface PodState {
   readonly isRestarting?: boolean;
   /** status.reason and status.message of a pod that the node itself ended. */
   readonly verdict?: Verdict;
-  /** Why the containers do not have yet what their spec asks for. */
+  /** Why the pod and its containers do not have yet what their spec asks for. */
   readonly resize?: ResizeProblem;
+  /** What the pod as a whole was given: as its spec asked when its sandbox was made or it was resized last. */
+  readonly resources?: DeepReadonly<ResourceRequirements>;
 }
 
 export interface ResizeProblem {
   /** Also the condition's. */
   readonly type: "PodResizePending" | "PodResizeInProgress";
-  /** Infeasible, Deferred, Error. */
+  /** Infeasible, Deferred, Error. Empty: it is under way. */
   readonly reason: string;
   readonly message: string;
 }
@@ -187,7 +189,7 @@ export type PodEvent =
   | { kind: "podChanged"; pod: PodObject }
   /** The object is gone from the API. */
   | { kind: "podVanished" }
-  | { kind: "sandboxCreated"; id: SandboxId; ips: readonly string[] }
+  | { kind: "sandboxCreated"; id: SandboxId; ips: readonly string[]; resources?: DeepReadonly<ResourceRequirements> }
   | { kind: "sandboxFailed"; message: string }
   | { kind: "volumesReady" }
   | { kind: "volumesFailed"; message: string }
@@ -219,8 +221,9 @@ export type PodEvent =
   /** The node ends the pod, for the reason that its status then gives. */
   | { kind: "evicted"; verdict: Verdict; graceSeconds: number }
   | { kind: "resized"; container: string; id: ContainerId; resources: DeepReadonly<ResourceRequirements> }
+  | { kind: "podResized"; resources: DeepReadonly<ResourceRequirements> }
   | ({ kind: "resizeBlocked" } & ResizeProblem)
-  /** Every container has what its spec asks for. */
+  /** The pod and every container have what their spec asks for. */
   | { kind: "resizeSettled" }
   | { kind: "restartWanted"; container: string; id: ContainerId; message: string }
   | { kind: "released" }

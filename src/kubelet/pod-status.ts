@@ -47,14 +47,13 @@ export function podStatus(
   const initContainers = statusesOf(state, ["init", "sidecar"], node, now);
   const ephemeral = statusesOf(state, ["ephemeral"], node, now);
   const phase = phaseOf(state, containers, initContainers);
-  // As upstream: a pod is not told to have ended while something of it may run.
+  // As upstream: a pod has not failed while something of it may run. Why it will have is told at once, which upstream does not.
   const isEnding = state.verdict !== undefined && state.containers.some(isAlive);
-  const verdict = isEnding ? undefined : state.verdict;
   const status: PodStatus = {
     ...(pod.metadata.generation !== undefined ? { observedGeneration: pod.metadata.generation } : {}),
     phase: isEnding ? phaseBefore(previous) : phase,
     conditions: conditionsOf(state, phase, containers, initContainers, previous, now),
-    ...(verdict ? { reason: verdict.reason, message: verdict.message } : {}),
+    ...(state.verdict ? { reason: state.verdict.reason, message: state.verdict.message } : {}),
     ...(previous?.nominatedNodeName ? { nominatedNodeName: previous.nominatedNodeName } : {}),
     ...(node.hostIPs[0] ? { hostIP: node.hostIPs[0], hostIPs: node.hostIPs.map((ip) => ({ ip })) } : {}),
     startTime: rfc3339(state.startTimeMs),
@@ -65,6 +64,12 @@ export function podStatus(
           containerStatuses: containers,
           ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
         }),
+    ...(state.resources
+      ? {
+          ...(state.resources.requests ? { allocatedResources: { ...state.resources.requests } } : {}),
+          resources: amountsOf(state.resources),
+        }
+      : {}),
     qosClass: previous?.qosClass ?? podQosClass(pod),
   };
   const { sandbox } = state;
@@ -185,11 +190,12 @@ function resourcesOf(
 ) {
   const resources = given ?? (spec as DeepReadonly<Container> | undefined)?.resources;
   if (!isRunning || !resources) return {};
-  const { limits, requests } = resources;
-  return {
-    ...(requests ? { allocatedResources: { ...requests } } : {}),
-    resources: { ...(limits ? { limits: { ...limits } } : {}), ...(requests ? { requests: { ...requests } } : {}) },
-  };
+  const { requests } = resources;
+  return { ...(requests ? { allocatedResources: { ...requests } } : {}), resources: amountsOf(resources) };
+}
+
+function amountsOf({ limits, requests }: DeepReadonly<ResourceRequirements>): ResourceRequirements {
+  return { ...(limits ? { limits: { ...limits } } : {}), ...(requests ? { requests: { ...requests } } : {}) };
 }
 
 function volumeMountsOf(spec: ContainerSpec | undefined, node: NodeFacts) {

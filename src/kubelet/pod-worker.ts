@@ -39,7 +39,12 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
     case "sandboxCreated": {
       const attempt = state.sandbox.attempt;
       // A new sandbox starts from the beginning: init containers run again.
-      return { ...state, sandbox: { kind: "ready", attempt, id: event.id, ips: event.ips }, initialized: false };
+      return {
+        ...state,
+        sandbox: { kind: "ready", attempt, id: event.id, ips: event.ips },
+        ...(event.resources ? { resources: event.resources } : {}),
+        initialized: false,
+      };
     }
     case "sandboxFailed": {
       if (state.sandbox.kind !== "creating") return state;
@@ -136,6 +141,8 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
         if (container.run.kind !== "running" || container.run.id !== event.id) return container;
         return { ...container, run: { ...container.run, resources: event.resources } };
       });
+    case "podResized":
+      return { ...state, resources: event.resources };
     case "resizeBlocked":
       return { ...state, resize: { type: event.type, reason: event.reason, message: event.message } };
     case "resizeSettled": {

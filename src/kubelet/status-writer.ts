@@ -162,6 +162,8 @@ const ownFields: ReadonlySet<keyof PodStatus> = new Set<keyof PodStatus>([
   "containerStatuses",
   "ephemeralContainerStatuses",
   "qosClass",
+  "allocatedResources",
+  "resources",
 ]);
 
 const ownConditions = new Set([

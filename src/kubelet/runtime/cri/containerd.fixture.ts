@@ -1,7 +1,16 @@
 /** A containerd of its own for tests: its state in a folder, its network in a namespace, images imported from files. */
 import { execFileSync, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { findProgram } from "../../../base/node/find-program.ts";
@@ -28,6 +37,7 @@ export const canRunContainerd =
 
 export async function startContainerd(name: string): Promise<ContainerdFixture> {
   const folder = mkdtempSync(`/var/tmp/pnt-containerd-${name}-`);
+  chmodSync(folder, 0o711); // Users of a pod's own namespace pass through.
   const netnsName = `pnt-cri-${basename(folder).slice(-6).toLowerCase()}`;
   createNetns(netnsName, () => {
     const links = new Links();
