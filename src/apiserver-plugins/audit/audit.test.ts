@@ -1,9 +1,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { ConfigMaps } from "../../api/resources.ts";
+import { schemaForKind } from "../../api/schema.ts";
+import { encodeProtobuf } from "../../apimachinery/serializer/protobuf.ts";
 import { silentLogger } from "../../base/logger.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { SteppedClock } from "../../base/stepped-clock.ts";
@@ -64,7 +67,7 @@ it("requests are recorded as the policy's first fitting rule asks", async () => 
       stage: "ResponseComplete",
       verb: "create",
       user: { username: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] },
-      objectRef: { resource: "configmaps", namespace: "default", apiVersion: "v1" },
+      objectRef: { resource: "configmaps", namespace: "default", name: "a", apiVersion: "v1" },
       responseStatus: { metadata: {}, code: 201 },
       requestObject: expect.objectContaining({ data: { a: "1" } }),
       responseObject: expect.objectContaining({ kind: "ConfigMap" }),
@@ -72,6 +75,81 @@ it("requests are recorded as the policy's first fitting rule asks", async () => 
     }),
   ]);
   client.close();
+});
+
+it("bodies are recorded as JSON however they came, lists without managed fields, and who stands behind a proxy", async () => {
+  const everything: AuditPolicy = {
+    apiVersion: "audit.k8s.io/v1",
+    kind: "Policy",
+    omitManagedFields: true,
+    rules: [{ level: "RequestResponse", resources: [{ group: "*" }] }],
+  };
+  interface Recorded {
+    stage: string;
+    verb: string;
+    userAgent: string;
+    sourceIPs: string[];
+    objectRef: object;
+    requestObject?: { data: object };
+    responseObject?: { kind: string; items?: { metadata: object }[] };
+    responseStatus: object;
+  }
+  const recorded: Recorded[] = [];
+  const log = { plugin: "log", lostEvents: 0, append: (line: string) => void recorded.push(JSON.parse(line)) };
+  await using server = await startTestApiServer({
+    auditor: policyAuditor({ policy: everything, clock: systemClock, logs: [log] }),
+  });
+  const { ca, admin } = server.pki;
+  const ask = (method: string, path: string, headers: Record<string, string> = {}, body?: Uint8Array | string) =>
+    new Promise<number>((resolve, reject) => {
+      const url = new URL(`/api/v1/namespaces/default/configmaps${path}`, server.url);
+      const tls = { ca: ca.certificatePem, cert: admin.certificatePem, key: admin.privateKeyPem, agent: false };
+      const asking = request(url, { method, headers, ...tls }, (response) => {
+        if (path.includes("watch")) response.destroy();
+        response.resume().once("close", () => resolve(response.statusCode!));
+      });
+      asking.once("error", reject).end(body);
+    });
+  const ended = (verb: string, stage = "ResponseComplete") =>
+    vi.waitFor(() => {
+      const found = recorded.findLast((event) => event.verb === verb && event.stage === stage);
+      expect(found).toBeDefined();
+      return found!;
+    });
+  const message = encodeProtobuf(
+    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "wire" }, data: { a: "1" } },
+    schemaForKind("", "v1", "ConfigMap")!,
+  );
+  const protobuf = "application/vnd.kubernetes.protobuf";
+  expect(await ask("POST", "", { "content-type": protobuf, accept: protobuf }, message)).toBe(201);
+  expect(await ended("create")).toMatchObject({
+    objectRef: { resource: "configmaps", namespace: "default", name: "wire", apiVersion: "v1" },
+    requestObject: { kind: "ConfigMap", data: { a: "1" } },
+    responseObject: { kind: "ConfigMap", metadata: { name: "wire" } },
+  });
+  const yaml = { "content-type": "application/apply-patch+yaml", "x-forwarded-for": "10.1.1.1, nobody, 10.1.1.2" };
+  const applied = "apiVersion: v1\nkind: ConfigMap\ndata: {b: '2'}\n";
+  await ask("PATCH", "/wire?fieldManager=t", { ...yaml, "user-agent": "x".repeat(2000) }, applied);
+  const patch = await ended("patch");
+  expect(patch.requestObject?.data).toEqual({ b: "2" });
+  expect(patch.sourceIPs).toEqual(["10.1.1.1", "10.1.1.2", "127.0.0.1"]);
+  expect(patch.userAgent).toBe(`${"x".repeat(1024)}...TRUNCATED`);
+  await ask("GET", "", { "accept-encoding": "gzip" });
+  const { responseObject } = await ended("list");
+  expect(responseObject?.kind).toBe("ConfigMapList");
+  expect(responseObject?.items?.map(({ metadata }) => "managedFields" in metadata)).toEqual([false]);
+  await ask("GET", "?watch=1");
+  expect((await ended("watch", "ResponseStarted")).responseStatus).toEqual({ metadata: {}, code: 200 });
+  expect(recorded.filter(({ stage }) => stage === "ResponseStarted").map(({ verb }) => verb)).toEqual(["watch"]);
+  await ask("GET", "/nothing");
+  expect((await ended("get")).responseStatus).toEqual({
+    metadata: {},
+    status: "Failure",
+    message: 'configmaps "nothing" not found',
+    reason: "NotFound",
+    details: { name: "nothing", kind: "configmaps" },
+    code: 404,
+  });
 });
 
 it("rules match users, subresources, names and URLs", () => {

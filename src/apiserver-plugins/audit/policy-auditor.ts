@@ -1,13 +1,19 @@
 /** Records requests as the audit policy asks, as events of audit.k8s.io/v1. */
+import { isIP } from "node:net";
+import type { FailureStatus } from "../../apimachinery/status-error.ts";
 import type { Auditor, AuditTrail } from "../../apiserver/audit.ts";
 import type { UserInfo } from "../../apiserver/authentication.ts";
 import type { Attributes } from "../../apiserver/authorization.ts";
+import { isLongRunning } from "../../apiserver/flow-control.ts";
 import type { Exchange, ResponseHeaders } from "../../apiserver/http/exchange.ts";
 import { type Clock, rfc3339Micro } from "../../base/clock.ts";
 import { type AuditDecision, type AuditPolicy, type AuditStage, decide } from "./policy.ts";
+import { recordedBody } from "./recorded-body.ts";
 
-/** More of a body than this is not recorded. */
-const maximumBodyBytes = 1024 * 1024;
+/** More of an answer that comes in pieces is not kept. */
+const maximumPiecesBytes = 10 * 1024 * 1024;
+
+const maximumUserAgentLength = 1024;
 
 export interface PolicyAuditorOptions {
   policy: AuditPolicy;
@@ -60,7 +66,12 @@ class Trail implements AuditTrail {
   #base: object;
   readonly #annotations: Record<string, string> = {};
   #requestBody: Buffer | undefined;
+  /** The body as an object; false: not yet looked at. */
+  #request: unknown = false;
   #isComplete = false;
+  #hasStarted = false;
+  readonly #isLongRunning: boolean;
+  readonly #writes: boolean;
   #upgradedTo = 0;
 
   constructor(
@@ -74,6 +85,8 @@ class Trail implements AuditTrail {
     this.#decision = decision;
     this.#clock = clock;
     this.#write = write;
+    this.#isLongRunning = attributes.verb === "watch" || isLongRunning(attributes);
+    this.#writes = attributes.isResource && (attributes.verb === "create" || attributes.verb === "update");
     this.#base = {
       kind: "Event",
       apiVersion: "audit.k8s.io/v1",
@@ -82,8 +95,8 @@ class Trail implements AuditTrail {
       requestURI: exchange.target,
       verb: attributes.verb,
       user: userText(attributes.user),
-      sourceIPs: [exchange.socket?.remoteAddress ?? ""].filter(Boolean),
-      userAgent: String(exchange.headers["user-agent"] ?? ""),
+      sourceIPs: sourceIps(exchange),
+      userAgent: shortened(String(exchange.headers["user-agent"] ?? "")),
       ...(attributes.isResource ? { objectRef: objectRef(attributes) } : {}),
       requestReceivedTimestamp: rfc3339Micro(clock.now()),
     };
@@ -102,11 +115,14 @@ class Trail implements AuditTrail {
 
   upgraded(): void {
     this.#upgradedTo = 101;
-    this.#emit("ResponseStarted", this.#outcome(101, undefined));
+    this.#started(101);
   }
 
   #noting(exchange: Exchange): Exchange {
     let begun = 0;
+    let begunWith: ResponseHeaders = {};
+    let pieces: Uint8Array[] | undefined;
+    let length = 0;
     const note = {
       readBody: async (limit: number) => {
         const body = await exchange.readBody(limit);
@@ -114,16 +130,25 @@ class Trail implements AuditTrail {
         return body;
       },
       respond: (status: number, headers: ResponseHeaders, body: Uint8Array | string) => {
-        this.#complete(status, body);
+        if (this.#isLongRunning) this.#started(status);
+        this.#complete(status, body, headers);
         exchange.respond(status, headers, body);
       },
       begin: (status: number, headers: ResponseHeaders) => {
         begun = status;
-        this.#emit("ResponseStarted", this.#outcome(status, undefined));
+        begunWith = headers;
+        if (this.#isLongRunning) this.#started(status);
+        else if (this.#decision.level === "RequestResponse") pieces = [];
         exchange.begin(status, headers);
       },
+      write: (chunk: Uint8Array | string) => {
+        length += chunk.length;
+        if (length > maximumPiecesBytes) pieces = undefined;
+        pieces?.push(Buffer.from(chunk));
+        return exchange.write(chunk);
+      },
       end: () => {
-        this.#complete(begun, undefined);
+        this.#complete(begun, pieces && Buffer.concat(pieces), begunWith);
         exchange.end();
       },
     };
@@ -136,41 +161,58 @@ class Trail implements AuditTrail {
     });
   }
 
-  #complete(status: number, body: Uint8Array | string | undefined): void {
-    if (this.#isComplete) return;
-    this.#isComplete = true;
-    this.#emit("ResponseComplete", this.#outcome(status, body));
+  /** Of requests that last: their beginning is told, too. */
+  #started(status: number): void {
+    if (this.#hasStarted) return;
+    this.#hasStarted = true;
+    this.#emit("ResponseStarted", this.#outcome(status, undefined, {}));
   }
 
-  #outcome(status: number, body: Uint8Array | string | undefined): object {
+  #complete(status: number, body: Uint8Array | string | undefined, headers: ResponseHeaders = {}): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
+    this.#emit("ResponseComplete", this.#outcome(status, body, headers));
+  }
+
+  #outcome(status: number, body: Uint8Array | string | undefined, headers: ResponseHeaders): object {
     const { level } = this.#decision;
-    const answer = status >= 400 || level === "RequestResponse" ? this.#json(body) : undefined;
-    const failure = answer as { status?: string; message?: string; reason?: string } | undefined;
-    const said = status >= 400 && failure?.status === "Failure" ? failure : undefined;
-    const request = level === "Metadata" ? undefined : this.#json(this.#requestBody);
+    const answer =
+      status >= 400 || level === "RequestResponse" ? recordedBody(body, headers, this.#decision) : undefined;
+    const said = answer as Partial<FailureStatus> | undefined;
+    const isStatus = said?.kind === "Status";
+    const request = level === "Metadata" && !this.#writes ? undefined : this.#requestObject();
+    this.#complement(request);
     return {
       responseStatus: {
         metadata: {},
-        ...(said ? { status: "Failure", message: said.message, reason: said.reason } : {}),
+        ...(isStatus ? { status: said.status, message: said.message, reason: said.reason, details: said.details } : {}),
         code: status,
       },
-      ...(request !== undefined ? { requestObject: request } : {}),
+      ...(request !== undefined && level !== "Metadata" ? { requestObject: request } : {}),
       ...(level === "RequestResponse" && answer !== undefined ? { responseObject: answer } : {}),
     };
   }
 
-  /** Undefined for what is empty, too long, or no JSON. */
-  #json(body: Uint8Array | string | undefined): unknown {
-    if (!body?.length || body.length > maximumBodyBytes) return undefined;
-    try {
-      const value = JSON.parse(typeof body === "string" ? body : Buffer.from(body).toString()) as {
-        metadata?: { managedFields?: unknown };
-      };
-      if (this.#decision.omitManagedFields) delete value.metadata?.managedFields;
-      return value;
-    } catch {
-      return undefined;
+  #requestObject(): unknown {
+    if (this.#request === false) {
+      const { headers } = this.exchange;
+      // What comes compressed is read as it stands, and refused.
+      this.#request = recordedBody(this.#requestBody, headers, this.#decision);
     }
+    return this.#request;
+  }
+
+  /** What the address did not say of the object, its body does. */
+  #complement(request: unknown): void {
+    const { objectRef } = this.#base as { objectRef?: Record<string, string> };
+    const { metadata } = (request ?? {}) as { metadata?: Record<string, string> };
+    if (!this.#writes || !objectRef || !metadata) return;
+    const { resource, namespace, name, uid, apiGroup, apiVersion, resourceVersion, subresource } = {
+      ...metadata,
+      ...objectRef,
+    } as Record<string, string | undefined>;
+    const known = { resource, namespace, name, uid, apiGroup, apiVersion, resourceVersion, subresource };
+    this.#base = { ...this.#base, objectRef: Object.fromEntries(Object.entries(known).filter(([, value]) => value)) };
   }
 
   #emit(stage: AuditStage, more: object): void {
@@ -186,6 +228,24 @@ class Trail implements AuditTrail {
       }),
     );
   }
+}
+
+function shortened(userAgent: string): string {
+  if (userAgent.length <= maximumUserAgentLength) return userAgent;
+  return `${userAgent.slice(0, maximumUserAgentLength)}...TRUNCATED`;
+}
+
+/** As proxies say, who may say anything; the one that the connection comes from last. */
+function sourceIps({ headers, socket }: Exchange): string[] {
+  const header = (name: string) => String(headers[name] ?? "");
+  const forwarded = header("x-forwarded-for")
+    .split(",")
+    .map((text) => text.trim())
+    .filter((text) => isIP(text));
+  const real = header("x-real-ip").trim();
+  const found = [...forwarded, ...(isIP(real) && !forwarded.includes(real) ? [real] : [])];
+  const remote = socket?.remoteAddress;
+  return remote && found.at(-1) !== remote ? [...found, remote] : found;
 }
 
 function userText({ name, uid, groups, extra }: UserInfo): object {

@@ -45,13 +45,15 @@ function fits(rule: AuditPolicyRule, asked: Attributes): boolean {
   if (rule.users?.length && !rule.users.includes(asked.user.name)) return false;
   if (rule.userGroups?.length && !rule.userGroups.some((group) => asked.user.groups.includes(group))) return false;
   if (rule.verbs?.length && !rule.verbs.includes(asked.verb)) return false;
-  if (!rule.namespaces?.length && !rule.resources?.length && !rule.nonResourceURLs?.length) return true;
-  if (!asked.isResource) return (rule.nonResourceURLs ?? []).some((pattern) => urlFits(pattern, asked.path));
-  if (rule.nonResourceURLs?.length && !rule.resources?.length && !rule.namespaces?.length) return false;
+  if (!rule.namespaces?.length && !rule.resources?.length) {
+    if (!rule.nonResourceURLs?.length) return true;
+    return !asked.isResource && rule.nonResourceURLs.some((pattern) => urlFits(pattern, asked.path));
+  }
+  if (!asked.isResource) return false;
   if (rule.namespaces?.length && !rule.namespaces.includes(asked.namespace)) return false;
   if (!rule.resources?.length) return true;
   return rule.resources.some(({ group = "", resources, resourceNames }) => {
-    if (group !== asked.group) return false;
+    if (group !== asked.group && group !== "*") return false;
     if (!resources?.length) return true;
     if (resourceNames?.length && !resourceNames.includes(asked.name)) return false;
     return resources.some((pattern) => resourceFits(pattern, asked.resource, asked.subresource));
@@ -59,7 +61,7 @@ function fits(rule: AuditPolicyRule, asked: Attributes): boolean {
 }
 
 function urlFits(pattern: string, path: string): boolean {
-  return pattern === "*" || pattern === path || (pattern.endsWith("*") && path.startsWith(pattern.slice(0, -1)));
+  return pattern === "*" || pattern === path || (pattern.endsWith("*") && path.startsWith(pattern.replace(/\*+$/, "")));
 }
 
 function resourceFits(pattern: string, resource: string, subresource: string): boolean {
