@@ -141,17 +141,21 @@ describe("a configuration of issuers", () => {
     claimMappings: { username: { claim: "sub", prefix: "" } },
   };
   const errorsOf = (jwt: object, rest: object = {}) =>
-    authenticationConfigurationErrors({
-      apiVersion: "apiserver.config.k8s.io/v1",
-      kind: "AuthenticationConfiguration",
-      jwt: [jwt as JwtIssuer],
-      ...rest,
-    } as AuthenticationConfiguration).map(({ field, message }) => `${field}: ${message}`);
+    authenticationConfigurationErrors(
+      {
+        apiVersion: "apiserver.config.k8s.io/v1",
+        kind: "AuthenticationConfiguration",
+        jwt: [jwt as JwtIssuer],
+        ...rest,
+      } as AuthenticationConfiguration,
+      undefined,
+      ["https://own.example"],
+    ).map(({ field, message }) => `${field}: ${message}`);
   const issuer = (change: object) => ({ ...sound, issuer: { ...sound.issuer, ...change } });
   const mapping = (claimMappings: object) => ({ ...sound, claimMappings });
 
   it.each<[string, object, string]>([
-    ["no URL", issuer({ url: "" }), "jwt[0].issuer.url: Required value: URL is required"],
+    ["no URL", issuer({ url: "" }), "jwt[0].issuer.url: Required value"],
     [
       "plain HTTP",
       issuer({ url: "http://x" }),
@@ -161,7 +165,7 @@ describe("a configuration of issuers", () => {
     [
       "no audience",
       issuer({ audiences: [] }),
-      "jwt[0].issuer.audiences: Required value: at least one audience is required",
+      "jwt[0].issuer.audiences: Required value: at least one jwt[0].issuer.audiences is required",
     ],
     ["two audiences", issuer({ audiences: ["a", "b"] }), "audienceMatchPolicy must be MatchAny for multiple audiences"],
     [
@@ -183,6 +187,48 @@ describe("a configuration of issuers", () => {
       "are reserved for Kubernetes use",
     ],
     [
+      "another's token",
+      issuer({ url: "https://own.example" }),
+      "must not overlap with disallowed issuers: [https://own",
+    ],
+    [
+      "no URL at all",
+      issuer({ url: "https://x:y" }),
+      'Invalid value: "https://x:y": parse "https://x:y": invalid port',
+    ],
+    [
+      "itself to find it at",
+      issuer({ discoveryURL: "https://issuer.example/" }),
+      "discoveryURL must be different from URL",
+    ],
+    ["a policy of its own", issuer({ audienceMatchPolicy: "All" }), "must be empty or MatchAny for single audience"],
+    ["an unknown way out", issuer({ egressSelectorType: "etcd" }), "egress selector must be either controlplane or"],
+    [
+      "a key without a domain",
+      mapping({ ...sound.claimMappings, extra: [{ key: "x", valueExpression: "'a'" }] }),
+      'extra[0].key: Invalid value: "x": must be a domain-prefixed path (such as "acme.io/foo")',
+    ],
+    [
+      "a key in capitals",
+      mapping({ ...sound.claimMappings, extra: [{ key: "acme.io/X", valueExpression: "'a'" }] }),
+      'extra[0].key: Invalid value: "acme.io/X": must be lowercase',
+    ],
+    [
+      "a claim asked for twice",
+      { ...sound, claimValidationRules: [{ claim: "a" }, { claim: "a" }] },
+      'jwt[0].claimValidationRules[1].claim: Duplicate value: "a"',
+    ],
+    [
+      "a user's rule twice",
+      { ...sound, userValidationRules: [{ expression: "true" }, { expression: "true" }] },
+      'jwt[0].userValidationRules[1].expression: Duplicate value: "true"',
+    ],
+    [
+      "a message to a claim",
+      { ...sound, claimValidationRules: [{ claim: "a", message: "m" }] },
+      "may not be specified when claim is set",
+    ],
+    [
       "a rule that is two",
       { ...sound, claimValidationRules: [{ claim: "a", expression: "true" }] },
       "claim and expression can't both be set",
@@ -192,7 +238,7 @@ describe("a configuration of issuers", () => {
   });
 
   it("that is sound is not", () => {
-    expect(errorsOf(sound)).toEqual([]);
+    expect(errorsOf({ ...sound, issuer: { ...sound.issuer, egressSelectorType: "cluster" } })).toEqual([]);
   });
 });
 

@@ -3,7 +3,7 @@ import { compile } from "../../apimachinery/cel/compile.ts";
 import type { Environment } from "../../apimachinery/cel/environment.ts";
 import { kubernetesEnvironment } from "../../apimachinery/cel/kubernetes-environment.ts";
 import { parseDuration } from "../../apimachinery/cel/time.ts";
-import { listOf, mapOf, objectOf, Text } from "../../apimachinery/cel/types.ts";
+import { listOf, mapOf, objectOf, Text, typeName } from "../../apimachinery/cel/types.ts";
 import {
   duplicate,
   type FieldError,
@@ -12,7 +12,9 @@ import {
   invalid,
   notSupported,
   required,
+  tooMany,
 } from "../../apimachinery/field-error.ts";
+import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 
 export interface AuthorizationConfiguration {
   apiVersion: "apiserver.config.k8s.io/v1" | "apiserver.config.k8s.io/v1beta1";
@@ -71,7 +73,7 @@ const requestType = objectOf("kubernetes.SubjectAccessReviewSpec", {
 /** Sees `request`, a SubjectAccessReview's spec. */
 export const requestEnvironment: Environment = kubernetesEnvironment({ variables: { request: requestType } });
 
-const types: readonly AuthorizerType[] = ["AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook"];
+const knownTypes: readonly AuthorizerType[] = ["AlwaysAllow", "AlwaysDeny", "Node", "RBAC", "Webhook"];
 
 /** Every mistake, in upstream's words; none for a configuration that can be used. */
 export function authorizationConfigurationErrors(
@@ -80,74 +82,92 @@ export function authorizationConfigurationErrors(
 ): FieldError[] {
   const path = at.child("authorizers");
   if (authorizers.length === 0) return [required(path, "at least one authorization mode must be defined")];
-  const errors: FieldError[] = [];
-  for (const [i, { type, name, webhook }] of authorizers.entries()) {
+  const [types, names] = [new Set<string>(), new Set<string>()];
+  return authorizers.flatMap(({ type, name, webhook }, i): FieldError[] => {
     const place = path.index(i);
-    if (!types.includes(type)) errors.push(notSupported(place.child("type"), type, types));
-    else if (type !== "Webhook" && authorizers.findIndex((one) => one.type === type) < i) {
-      errors.push(duplicate(place.child("type"), type));
+    if (!type) return [required(place.child("type"))];
+    if (!knownTypes.includes(type)) return [notSupported(place.child("type"), type, knownTypes)];
+    if (types.has(type) && type !== "Webhook") return [duplicate(place.child("type"), type)];
+    types.add(type);
+    const errors = nameErrors(name, names, place.child("name"));
+    if (name) names.add(name);
+    if (type !== "Webhook") {
+      if (!webhook) return errors;
+      return [...errors, invalid(place.child("webhook"), "non-null", "may only be specified when type=Webhook")];
     }
-    if (!name) errors.push(required(place.child("name")));
-    else if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name)) {
-      errors.push(invalid(place.child("name"), name, "authorizer name is invalid, must be a DNS1123 subdomain"));
-    } else if (authorizers.findIndex((one) => one.name === name) < i) errors.push(duplicate(place.child("name"), name));
-    if (type === "Webhook") {
-      errors.push(
-        ...(webhook
-          ? webhookErrors(webhook, place.child("webhook"))
-          : [required(place.child("webhook"), "required when type=Webhook")]),
-      );
-    } else if (webhook) {
-      errors.push(invalid(place.child("webhook"), "non-null", "may only be specified when type=Webhook"));
-    }
-  }
-  return errors;
+    if (!webhook) return [...errors, required(place.child("webhook"), "required when type=Webhook")];
+    return [...errors, ...webhookErrors(webhook, place.child("webhook"))];
+  });
 }
 
+function nameErrors(name: string | undefined, names: ReadonlySet<string>, path: FieldPath): FieldError[] {
+  if (!name) return [required(path)];
+  if (names.has(name)) return [duplicate(path, name)];
+  const problems = dns1123SubdomainProblems(name);
+  return problems.length > 0 ? [invalid(path, name, `authorizer name is invalid: ${problems.join(", ")}`)] : [];
+}
+
+/** As many conditions a webhook may have. */
+const maximumConditions = 64;
+
 function webhookErrors(webhook: WebhookConfiguration, path: FieldPath): FieldError[] {
+  const { connectionInfo, matchConditions = [], matchConditionSubjectAccessReviewVersion: version } = webhook;
+  const { type, kubeConfigFile } = connectionInfo ?? {};
   const errors = [
-    ...durationErrors(webhook.timeout, path.child("timeout"), { mustBe: true, atMostMs: 30_000 }),
+    ...durationErrors(webhook.timeout, path.child("timeout"), { mustBe: true, atMostSeconds: 30 }),
     ...durationErrors(webhook.authorizedTTL, path.child("authorizedTTL"), {}),
     ...durationErrors(webhook.unauthorizedTTL, path.child("unauthorizedTTL"), {}),
     ...choiceErrors(webhook.subjectAccessReviewVersion, ["v1", "v1beta1"], path.child("subjectAccessReviewVersion")),
-    ...choiceErrors(webhook.failurePolicy, ["NoOpinion", "Deny"], path.child("failurePolicy")),
   ];
-  const { type, kubeConfigFile } = webhook.connectionInfo ?? {};
+  const versionPath = path.child("matchConditionSubjectAccessReviewVersion");
+  if (version) errors.push(...choiceErrors(version, ["v1"], versionPath));
+  else if (matchConditions.length > 0) {
+    errors.push(required(versionPath, "required if match conditions are specified"));
+  }
+  errors.push(...choiceErrors(webhook.failurePolicy, ["NoOpinion", "Deny"], path.child("failurePolicy")));
   const place = path.child("connectionInfo");
   errors.push(...choiceErrors(type, ["InClusterConfig", "KubeConfigFile"], place.child("type")));
-  if (type === "KubeConfigFile" && !kubeConfigFile) errors.push(required(place.child("kubeConfigFile")));
-  if (type === "KubeConfigFile" && kubeConfigFile && !kubeConfigFile.startsWith("/")) {
-    errors.push(invalid(place.child("kubeConfigFile"), kubeConfigFile, "must be an absolute path"));
+  const file = place.child("kubeConfigFile");
+  if (type === "KubeConfigFile" && !kubeConfigFile) errors.push(required(file));
+  else if (type === "KubeConfigFile" && !kubeConfigFile!.startsWith("/")) {
+    errors.push(invalid(file, kubeConfigFile, "must be an absolute path"));
   }
-  if (type === "InClusterConfig") errors.push(forbidden(place.child("type"), "this server runs in no cluster"));
-  const { matchConditions = [], matchConditionSubjectAccessReviewVersion: version } = webhook;
-  if (matchConditions.length > 0) {
-    errors.push(...choiceErrors(version, ["v1"], path.child("matchConditionSubjectAccessReviewVersion")));
-  }
-  for (const [i, { expression }] of matchConditions.entries()) {
-    const where = path.child("matchConditions").index(i).child("expression");
-    if (!expression?.trim()) {
-      errors.push(required(where));
-      continue;
+  if (type === "InClusterConfig") {
+    if (kubeConfigFile !== undefined) {
+      errors.push(invalid(file, kubeConfigFile, "can only be set when type=KubeConfigFile"));
     }
-    const { program, message } = { message: "", ...compile(expression, requestEnvironment) };
-    if (!program) errors.push(invalid(where, expression, `compilation failed: ${message}`));
-    else if (program.type.kind !== "bool") errors.push(invalid(where, expression, "must evaluate to bool"));
+    errors.push(forbidden(place.child("type"), "this server runs in no cluster"));
   }
-  return errors;
+  return [...errors, ...conditionErrors(matchConditions, path.child("matchConditions"))];
+}
+
+function conditionErrors(conditions: readonly { expression: string }[], path: FieldPath): FieldError[] {
+  if (conditions.length > maximumConditions) return [tooMany(path, conditions.length, maximumConditions)];
+  const seen = new Set<string>();
+  return conditions.flatMap(({ expression }, i) => {
+    const where = path.index(i).child("expression");
+    if (!expression?.trim()) return [required(where)];
+    if (seen.has(expression)) return [duplicate(where, expression)];
+    seen.add(expression);
+    const { program, message } = { message: "", ...compile(expression, requestEnvironment) };
+    if (!program) return [invalid(where, expression, `compilation failed: ${message}`)];
+    if (program.type.kind === "bool") return [];
+    return [invalid(where, expression, `must evaluate to bool but got ${typeName(program.type)}`)];
+  });
 }
 
 function durationErrors(
   text: string | undefined,
   path: FieldPath,
-  { mustBe, atMostMs }: { mustBe?: boolean; atMostMs?: number },
+  { mustBe, atMostSeconds }: { mustBe?: boolean; atMostSeconds?: number },
 ): FieldError[] {
   if (text === undefined) return mustBe ? [required(path)] : [];
   const nanos = parseDuration(text);
   if (nanos === undefined) return [invalid(path, text, "must be a duration, such as 30s")];
-  if (nanos <= 0n) return [invalid(path, text, "must be > 0s")];
-  if (atMostMs && nanos > BigInt(atMostMs) * 1_000_000n) return [invalid(path, text, `must be <= ${atMostMs / 1000}s`)];
-  return [];
+  if (nanos === 0n && mustBe) return [required(path)];
+  const isTooLong = atMostSeconds !== undefined && nanos > BigInt(atMostSeconds) * 1_000_000_000n;
+  if (nanos > 0n && !isTooLong) return [];
+  return [invalid(path, text, atMostSeconds === undefined ? "must be > 0s" : `must be > 0s and <= ${atMostSeconds}s`)];
 }
 
 function choiceErrors(value: string | undefined, known: readonly string[], path: FieldPath): FieldError[] {

@@ -176,7 +176,11 @@ describe("a configuration of authorizers", () => {
       "authorizers[0].webhook: Required value: required when type=Webhook",
     ],
     ["a webhook too many", [{ type: "RBAC", name: "a", webhook }], "may only be specified when type=Webhook"],
-    ["a long wait", [hook({ timeout: "31s" })], 'authorizers[0].webhook.timeout: Invalid value: "31s": must be <= 30s'],
+    [
+      "a long wait",
+      [hook({ timeout: "31s" })],
+      'authorizers[0].webhook.timeout: Invalid value: "31s": must be > 0s and <= 30s',
+    ],
     ["no policy", [hook({ failurePolicy: undefined })], "authorizers[0].webhook.failurePolicy: Required value"],
     ["an unknown policy", [hook({ failurePolicy: "Allow" })], 'supported values: "NoOpinion", "Deny"'],
     [

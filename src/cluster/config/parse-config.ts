@@ -205,11 +205,13 @@ export function storeMistakes(store: StoreConfig | undefined): { path: Path; mes
 }
 
 /** In upstream's documents: expressions that do not compile, and fields that do not go together. */
-function apiServerMistakes({ apiServer = {} }: ClusterConfig): { path: Path; message: string }[] {
+function apiServerMistakes({ apiServer = {}, network }: ClusterConfig): { path: Path; message: string }[] {
   const at = FieldPath.root.child("apiServer");
   const { configuration } = apiServer.authentication ?? {};
   const errors = configuration
-    ? authenticationConfigurationErrors(configuration, at.child("authentication", "configuration"))
+    ? authenticationConfigurationErrors(configuration, at.child("authentication", "configuration"), [
+        `https://kubernetes.default.svc.${network?.dnsDomain ?? "cluster.local"}`,
+      ])
     : [];
   const { authorization } = apiServer;
   if (authorization) errors.push(...authorizationConfigurationErrors(authorization, at.child("authorization")));

@@ -2,6 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import type { WebhookClientConfig } from "../../api/admissionregistration/v1.ts";
 import { type FieldError, type FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
+import { parseGoUrl } from "../../apimachinery/go-url.ts";
 import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
 import { validPort } from "./rules.ts";
 
@@ -53,39 +54,6 @@ function validUrl(text: string, path: FieldPath): FieldError[] {
   if (url.fragment) errors.push(invalid(path, url.fragment, "fragments are not permitted in the URL"));
   if (url.query) errors.push(invalid(path, url.query, "query parameters are not permitted in the URL"));
   return errors;
-}
-
-interface GoUrl {
-  scheme: string;
-  user: string;
-  host: string;
-  query: string;
-  fragment: string;
-}
-
-/** The parts of a URL as Go's parser tells them, which takes relative ones too; or its complaint. */
-function parseGoUrl(text: string): GoUrl | string {
-  if (/[\u0000-\u001f\u007f]/.test(text)) return "net/url: invalid control character in URL";
-  const [beforeFragment = "", fragment = ""] = divided(text, "#");
-  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(beforeFragment)?.[1] ?? "";
-  if (!scheme && beforeFragment.startsWith(":")) return "missing protocol scheme";
-  const [rest = "", query = ""] = divided(beforeFragment.slice(scheme ? scheme.length + 1 : 0), "?");
-  if (!scheme && /^[^/]*:/.test(rest)) return "first path segment in URL cannot contain colon";
-  if (!rest.startsWith("//")) return { scheme: scheme.toLowerCase(), user: "", host: "", query, fragment };
-  const authority = rest.slice(2).split("/")[0]!;
-  const at = authority.lastIndexOf("@");
-  const host = authority.slice(at + 1);
-  const odd = /[ "<>\\^`{|}]/.exec(host)?.[0];
-  if (odd) return `invalid character ${JSON.stringify(odd)} in host name`;
-  const port = /:([^:\]]*)$/.exec(host)?.[1];
-  if (port !== undefined && !/^\d*$/.test(port)) return `invalid port ${JSON.stringify(`:${port}`)} after host`;
-  return { scheme: scheme.toLowerCase(), user: authority.slice(0, Math.max(at, 0)), host, query, fragment };
-}
-
-/** What stands before and after the first `mark`. */
-function divided(text: string, mark: string): [string, string] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** `bundle` is base64 of PEM. */
