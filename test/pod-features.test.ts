@@ -393,6 +393,12 @@ const features: Record<string, Feature> = {
     says: /^why$/m,
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^why\s*$/ },
   },
+  "a message at the end, from a log whose line was written in pieces": {
+    container: "terminationMessagePolicy: FallbackToLogsOnError",
+    script: "/bin/echo -n DO; sleep 0.2; /bin/echo -n NE; exit 3",
+    says: /^DONE$/m,
+    status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^DONE\n$/ },
+  },
   "its own terminationMessagePath is not read when the policy and success say so": {
     container: "terminationMessagePolicy: FallbackToLogsOnError",
     script: "echo fine",

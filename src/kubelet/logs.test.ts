@@ -31,6 +31,12 @@ test("prefixes are taken off, and lines that were cut are joined", async () => {
   expect(await read({ timestamps: true })).toContain("2026-01-01T00:00:02.000000001Z two\n");
 });
 
+test("a last line that nobody ended gets no newline", async () => {
+  writeFileSync(path, line(1, "one") + line(2, "DONE", "stdout", "P"));
+  expect(await read()).toBe("one\nDONE");
+  expect(await read({ tailLines: 1 })).toBe("DONE");
+});
+
 test("the tail, a time and a limit choose what is read", async () => {
   writeFileSync(path, [1, 2, 3, 4].map((n) => line(n, `line ${n}`)).join(""));
   expect(await read({ tailLines: 2 })).toBe("line 3\nline 4\n");

@@ -1,6 +1,7 @@
 /** What a container leaves behind to say why it ended. */
 import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { readLogs } from "./logs.ts";
 import { containerLogPath, type PodFolders } from "./paths.ts";
 import { findContainerSpec, type PodObject } from "./pod-state.ts";
 import type { ContainerStatus } from "./runtime/container-runtime.ts";
@@ -26,15 +27,22 @@ export async function terminationMessage(
   const spec = findContainerSpec(pod, name);
   const hasFailed = status.state.kind === "exited" && status.state.exitCode !== 0;
   if (spec?.terminationMessagePolicy !== "FallbackToLogsOnError" || !hasFailed) return undefined;
-  const log = await readTail(containerLogPath(folders, name, attempt), 4 * maximumFallbackBytes).catch(() => "");
-  const lines = log.split("\n").map((line) => line.split(" ").slice(3).join(" "));
-  return (
-    lines
-      .slice(-maximumFallbackLines - 1)
-      .join("\n")
-      .slice(-maximumFallbackBytes) || undefined
-  );
+  return (await lastOutput(containerLogPath(folders, name, attempt))) || undefined;
 }
+
+/** As the container wrote it: a last line that it did not end gets no newline here. */
+async function lastOutput(path: string): Promise<string> {
+  let tail: Buffer = Buffer.alloc(0);
+  try {
+    for await (const chunk of readLogs(path, { tailLines: maximumFallbackLines }, ended, never))
+      tail = Buffer.concat([tail, chunk]).subarray(-maximumFallbackBytes);
+  } catch {
+    // It wrote nothing, or its log is gone.
+  }
+  return tail.toString("utf8");
+}
+const ended = AbortSignal.abort();
+const never = new AbortController().signal;
 
 /** Removes the message and the log of a run that nobody can ask for any more. */
 export async function forgetRun(folders: PodFolders, container: string, attempt: number): Promise<void> {
