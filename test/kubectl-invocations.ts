@@ -646,6 +646,65 @@ rollout undo deploy/web --field-manager=x
 rollout restart deploy/web --dry-run=client
 scale deploy web --replicas=2 --field-manager=x
 describe pods --field-selector=a=b
+get ns default --kuberc {files}/krc/own
+get ns default --kuberc {files}/krc/first
+get ns default --kuberc {files}/krc/mixed
+get ns default --kuberc {files}/krc/flag
+get ns default --kuberc {files}/krc/value
+get ns default --kuberc {files}/krc/command
+get ns default --kuberc {files}/krc/alias
+get ns default --kuberc {files}/krc/name
+get ns default --kuberc {files}/krc/twice
+get ns default --kuberc {files}/krc/unknown
+get ns default --kuberc {files}/krc/deny
+get ns default --kuberc {files}/krc/policy
+get ns default --kuberc {files}/krc/empty
+get ns default --kuberc {files}/krc/none
+get ns default --kuberc {files}/krc/path
+get ns default --kuberc {files}/krc/other
+getn --kuberc {files}/krc/own
+getn -o wide --kuberc {files}/krc/own
+getn worker-1 --kuberc {files}/krc/own
+getn --show-labels -o yaml --kuberc {files}/krc/own
+runx p --kuberc {files}/krc/own
+seti echo=x --kuberc {files}/krc/own
+nope --kuberc {files}/krc/own
+create configmap q --kuberc {files}/krc/own
+create cm q --kuberc {files}/krc/own
+create cm q -o name --kuberc {files}/krc/own
+delete cm nosuch --kuberc {files}/krc/own
+kuberc view --kuberc {files}/krc/own
+kuberc view -o json --kuberc {files}/krc/own
+kuberc view -o kyaml --kuberc {files}/krc/own
+kuberc view -o name --kuberc {files}/krc/own
+kuberc view -o wide --kuberc {files}/krc/own
+kuberc view x --kuberc {files}/krc/own
+kuberc set --section defaults --command get --option x --kuberc {files}/krc/own
+kuberc set --section defaults --command get --option x=y --kuberc {files}/krc/own
+kuberc set --section aliases --command get --name getn --kuberc {files}/krc/own
+runx p --kuberc {files}/krc/own -- b
+g --kuberc {files}/krc/first
+getn --kuberc {files}/krc/mixed
+x --kuberc {files}/krc/alias
+--kuberc {files}/krc/own getn
+-n x nope
+kuberc view --kuberc {files}/krc/first
+kuberc view --kuberc {files}/krc/mixed
+kuberc view --kuberc {files}/krc/deny
+kuberc nope
+kuberc set
+kuberc set --section=x
+kuberc set --section=defaults
+kuberc set --section=aliases --command get
+kuberc set --section=aliases --name x
+kuberc set --section defaults --command get --prependarg x
+kuberc set --section defaults --command get --name x
+kuberc set --section credentialplugin
+kuberc set --section credentialplugin --policy Bad
+kuberc set --section credentialplugin --policy DenyAll --allowlist-entry command=a
+kuberc set --section credentialplugin --policy Allowlist
+kuberc set --section credentialplugin --policy Allowlist --allowlist-entry foo=a
+kuberc set --section credentialplugin --policy Allowlist --allowlist-entry foo
 `
   .split("\n")
   .filter(Boolean);

@@ -28,6 +28,12 @@ const realKubectl = process.env["KUBECTL"] ?? "kubectl";
 // Alpha in the real one, too.
 process.env["KUBECTL_APPLYSET"] = "true";
 
+/** kuberc files by their name, and what stands below their head. */
+function preferences(bodies: Readonly<Record<string, string>>): Record<string, string> {
+  const head = "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\n";
+  return Object.fromEntries(Object.entries(bodies).map(([name, body]) => [`krc/${name}`, `${head}${body}\n`]));
+}
+
 const files: Readonly<Record<string, string>> = {
   "cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: ed\ndata:\n  a: b\n",
   "one.yaml": `
@@ -56,6 +62,47 @@ spec: { ports: [{ port: 80 }] }
   "kz/kustomization.yaml": "resources: [cm.yaml]\nnamePrefix: p-\n",
   "kz/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {a: c}\n",
   "config.json": '{"auths":{"a":{"auth":"YTpi"}}}',
+  "krc/own": `apiVersion: kubectl.config.k8s.io/v1beta1
+kind: Preference
+defaults:
+- command: get
+  options: [{ name: output, default: wide }]
+- command: create configmap
+  options: [{ name: dry-run, default: client }, { name: output, default: yaml }]
+- command: delete
+  options: [{ name: interactive, default: "true" }]
+aliases:
+- { name: getn, command: get, prependArgs: [nodes], options: [{ name: output, default: name }] }
+- name: runx
+  command: run
+  options: [{ name: image, default: nginx }, { name: dry-run, default: client }, { name: output, default: yaml }]
+  appendArgs: ["--", custom-arg1]
+- { name: seti, command: set image, prependArgs: [deploy/web], options: [{ name: dry-run, default: client }] }
+`,
+  "krc/first": `apiVersion: kubectl.config.k8s.io/v1alpha1
+kind: Preference
+overrides: [{ command: get, flags: [{ name: output, default: wide }] }]
+aliases: [{ name: g, command: get, flags: [{ name: output, default: name }], prependArgs: [ns] }]
+`,
+  "krc/mixed": `apiVersion: kubectl.config.k8s.io/v1alpha1
+kind: Preference
+aliases: [{ name: getn, command: get, options: [{ name: output, default: name }], prependArgs: [nodes] }]
+`,
+  ...preferences({
+    flag: "defaults: [{ command: get, options: [{ name: nope, default: x }] }]",
+    value: "defaults: [{ command: get, options: [{ name: chunk-size, default: abc }] }]",
+    command: "defaults: [{ command: nope, options: [{ name: output, default: name }] }]",
+    alias: "aliases: [{ name: x, command: nope }]",
+    name: 'aliases: [{ name: "a b", command: get }]',
+    twice: "aliases: [{ name: d, command: get }, { name: d, command: get }]",
+    unknown: "foo: bar\ndefaults: [{ command: get, x: y, options: [{ name: output, default: name }] }]",
+    deny: "credentialPluginPolicy: DenyAll",
+    policy: "credentialPluginPolicy: Bad",
+    empty: "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: []",
+    none: "credentialPluginPolicy: Allowlist",
+    path: "credentialPluginPolicy: Allowlist\ncredentialPluginAllowlist: [{ command: ./x }]",
+  }),
+  "krc/other": "apiVersion: v1\nkind: ConfigMap\n",
   env: 'A=1\n# c\nB = 2\nHOME\nC="x y"\n',
   "dir/one": "1\n",
   "dir/two": "2\n",
@@ -250,7 +297,7 @@ const isComparable = minor >= oldestMinor && minor <= followedMinor;
 const newer = changesSince.filter(({ since }) => since > minor);
 
 const changed = new Set(changedLines.flatMap(({ since, lines }) => (since > minor ? lines : [])));
-const isAsNow = (line: string) => !changed.has(line);
+const isAsNow = (line: string) => !changed.has(line) && (minor === followedMinor || !/kuberc|^-n x nope/.test(line));
 
 /** As both would say it in words of before these changes. */
 function asBefore({ stdout, stderr, exitCode }: CommandOutput): CommandOutput {

@@ -144,6 +144,8 @@ export function connectionOf(
   config: Kubeconfig,
   contextName = config.currentContext,
   now: () => number = () => systemClock.now(),
+  /** Throws an Error when a program, by its path or bare name, must not hand out credentials. */
+  expectAllowed: (command: string) => void = () => {},
 ): Connection {
   if (!contextName) {
     throw new KubeconfigError('no context is set; choose one with "kubectl config use-context" or name one');
@@ -163,7 +165,7 @@ export function connectionOf(
     );
   }
   const exec = user?.exec;
-  const ask = () => credentialOf(exec!, user!.folder, cluster);
+  const ask = () => credentialOf(exec!, user!.folder, cluster, expectAllowed);
   const credential = exec && ask();
   const ca = pem(cluster, "certificate-authority", cluster.folder);
   const certificate = credential?.clientCertificateData ?? (user && pem(user, "client-certificate", user.folder));
@@ -192,11 +194,18 @@ export function connectionOf(
 }
 
 /** A path with a slash counts from the kubeconfig's folder; a bare name is looked up on the PATH. */
-function credentialOf(entry: ExecEntry, folder: string, cluster: ClusterEntry): ExecCredential {
-  const { command = "" } = entry;
+function credentialOf(
+  entry: ExecEntry,
+  folder: string,
+  cluster: ClusterEntry,
+  expectAllowed: (command: string) => void,
+): ExecCredential {
+  const { command: named = "" } = entry;
+  const command = named.includes("/") ? resolve(folder, named) : named;
   const ca = cluster["certificate-authority-data"];
   try {
-    return execCredential(entry, command.includes("/") ? resolve(folder, command) : command, {
+    expectAllowed(command);
+    return execCredential(entry, command, {
       server: cluster.server ?? "",
       ...(ca ? { "certificate-authority-data": ca } : {}),
       ...(cluster["insecure-skip-tls-verify"] === "true" ? { "insecure-skip-tls-verify": true } : {}),

@@ -112,12 +112,11 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], comm
   const fail = (message: string): never => {
     throw new CommandError(`error: ${message}\nSee 'kubectl ${command} --help' for usage.`, { isVerbatim: true });
   };
-  const take = (flag: Flag, value: string, shown: string) => {
-    const problem = problemOf(flag, value);
-    if (problem) fail(`invalid argument ${JSON.stringify(value)} for ${JSON.stringify(shown)} flag: ${problem}`);
+  const take = (flag: Flag, value: string) => {
+    const problem = flagProblem(flag, value);
+    if (problem) fail(problem);
     values.give(flag.name, value);
   };
-  const shown = (flag: Flag) => (flag.short ? `-${flag.short}, --${flag.name}` : `--${flag.name}`);
 
   for (let arg = rest.shift(); arg !== undefined; arg = rest.shift()) {
     if (arg === "--") {
@@ -126,9 +125,9 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], comm
     } else if (arg.startsWith("--")) {
       const [name = "", value] = cut(arg.slice(2), "=");
       const flag = byName.get(name) ?? fail(`unknown flag: --${name}`);
-      if (value !== undefined) take(flag, value, shown(flag));
-      else if (bareValue(flag) !== undefined) take(flag, bareValue(flag)!, shown(flag));
-      else take(flag, rest.shift() ?? fail(`flag needs an argument: --${name}`), shown(flag));
+      if (value !== undefined) take(flag, value);
+      else if (bareValue(flag) !== undefined) take(flag, bareValue(flag)!);
+      else take(flag, rest.shift() ?? fail(`flag needs an argument: --${name}`));
     } else if (arg.startsWith("-") && arg !== "-") {
       let letters = arg.slice(1);
       while (letters) {
@@ -136,16 +135,24 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], comm
         const flag = byShort.get(letter) ?? fail(`unknown shorthand flag: '${letter}' in ${arg}`);
         const after = letters.slice(1);
         letters = "";
-        if (after.startsWith("=")) take(flag, after.slice(1), shown(flag));
+        if (after.startsWith("=")) take(flag, after.slice(1));
         else if (bareValue(flag) !== undefined) {
-          take(flag, bareValue(flag)!, shown(flag));
+          take(flag, bareValue(flag)!);
           letters = after;
-        } else if (after) take(flag, after, shown(flag));
-        else take(flag, rest.shift() ?? fail(`flag needs an argument: '${letter}' in ${arg}`), shown(flag));
+        } else if (after) take(flag, after);
+        else take(flag, rest.shift() ?? fail(`flag needs an argument: '${letter}' in ${arg}`));
       }
     } else args.push(arg);
   }
   return { flags: values, args, dashAt };
+}
+
+const shown = (flag: Flag): string => (flag.short ? `-${flag.short}, --${flag.name}` : `--${flag.name}`);
+
+/** What is wrong with a value for this flag; undefined when it fits. */
+export function flagProblem(flag: Flag, value: string): string | undefined {
+  const problem = problemOf(flag, value);
+  return problem && `invalid argument ${JSON.stringify(value)} for ${JSON.stringify(shown(flag))} flag: ${problem}`;
 }
 
 function bareValue(flag: Flag): string | undefined {

@@ -13,6 +13,11 @@ export const globalFlags: readonly Flag[] = [
   { name: "as-group", kind: "list", help: "a group to act as; may be repeated" },
   { name: "as-uid", kind: "string", help: "the user's uid to act as" },
   { name: "as-user-extra", kind: "list", help: "key=value to act with; may be repeated" },
+  {
+    name: "kuberc",
+    kind: "string",
+    help: "the file of your own defaults and aliases; ~/.kube/kuberc by default, none with KUBERC=off",
+  },
   { name: "certificate-authority", kind: "string", help: "the file of the authority to trust" },
   { name: "client-certificate", kind: "string", help: "the file of the certificate to show" },
   { name: "client-key", kind: "string", help: "the file of that certificate's key" },

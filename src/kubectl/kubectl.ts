@@ -1,11 +1,15 @@
 /** `pinnace kubectl`: reads the command line, finds the verb, and says in kubectl's words what went wrong. */
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { StatusError } from "../apimachinery/status-error.ts";
 import { CredentialError, KubeconfigError } from "../client/kubeconfig.ts";
 import type { Command, CommandGroup } from "./command.ts";
 import { CommandError, usageError } from "./command-error.ts";
 import { commands } from "./commands/catalog.ts";
-import { parseFlags } from "./flags.ts";
+import { type Flag, flagProblem, parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
+import type { Preference, PreferredValue } from "./kuberc.ts";
 import { Session, type Terminal } from "./session.ts";
 
 /** Verbs that an interrupt ends as a failure of theirs; the others end as the signal has it. */
@@ -17,31 +21,87 @@ export async function runKubectl(argv: readonly string[], terminal: Terminal): P
     const { complete } = await import("./completion/complete.ts");
     return complete(argv.slice(1), terminal, argv[0] === "__complete");
   }
-  const { verb, rest } = splitVerb(argv);
   try {
-    if (verb === undefined || verb === "help" || (verb.startsWith("-") && !commands[verb])) {
-      const { help } = await import("./help.ts");
-      terminal.stdout.write(await help(rest));
-      return 0;
-    }
-    const load = commands[verb];
-    if (!load) return await runUnknown(verb, argv, terminal);
-    const loaded = await load();
-    if ("run" in loaded) return await runCommand(loaded, verb, rest, terminal);
-    return await runGroup(loaded, verb, rest, terminal);
+    const preference = await preferenceOf(argv, terminal);
+    const line = preference ? await aliased(preference, argv) : { argv, values: noValues };
+    return await runLine(line, preference, terminal);
   } catch (error) {
     return reportFailure(error, terminal);
   }
 }
 
+/** What a command takes where the command line says nothing, by its name. */
+type ValuesOf = (name: string) => readonly PreferredValue[];
+const noValues: ValuesOf = () => [];
+
+interface Line {
+  argv: readonly string[];
+  values: ValuesOf;
+}
+
+/** Undefined without a file of the user's own, which is not even looked for in most homes' way. */
+async function preferenceOf(argv: readonly string[], terminal: Terminal): Promise<Preference | undefined> {
+  const { environment } = terminal;
+  if (environment["KUBECTL_KUBERC"] === "false") return undefined;
+  const isNamed = environment["KUBERC"] || argv.some((arg) => arg.startsWith("--kuberc"));
+  if (!isNamed && !existsSync(join(environment["HOME"] || homedir(), ".kube", "kuberc"))) return undefined;
+  const { readPreference } = await import("./kuberc.ts");
+  return readPreference(argv, terminal);
+}
+
+async function aliased(preference: Preference, argv: readonly string[]): Promise<Line> {
+  const { preferredValues, withAlias } = await import("./kuberc.ts");
+  const line = await withAlias(preference, argv, isCommand);
+  return { argv: line.argv, values: (name) => preferredValues(preference, line.alias, name) };
+}
+
+async function isCommand([verb = "", ...words]: readonly string[]): Promise<boolean> {
+  const loaded = await commands[verb]?.();
+  if (!loaded || words.length === 0) return loaded !== undefined;
+  return "subcommands" in loaded && loaded.subcommands[words.join(" ")] !== undefined;
+}
+
+async function runLine(
+  { argv, values }: Line,
+  preference: Preference | undefined,
+  terminal: Terminal,
+): Promise<number> {
+  const { verb, rest } = splitVerb(argv);
+  const own: Own = { preference, values };
+  if (verb === undefined || verb === "help" || (verb.startsWith("-") && !commands[verb])) {
+    const { help } = await import("./help.ts");
+    terminal.stdout.write(await help(rest));
+    return 0;
+  }
+  const load = commands[verb];
+  if (!load) return await runUnknown(verb, argv, terminal);
+  const loaded = await load();
+  if (preference) {
+    const { warnOfUnknown } = await import("./kuberc.ts");
+    await warnOfUnknown(preference, isCommand, terminal);
+  }
+  if ("run" in loaded) return await runCommand(loaded, verb, rest, terminal, own);
+  return await runGroup(loaded, verb, rest, terminal, own);
+}
+
+/** The user's own wishes. */
+interface Own {
+  preference: Preference | undefined;
+  values: ValuesOf;
+}
+
 /** A plugin's verb, or a mistake. */
 async function runUnknown(verb: string, argv: readonly string[], terminal: Terminal): Promise<number> {
+  if (argv[0]!.startsWith("-")) {
+    const message = `Error: flags cannot be placed before plugin name: ${argv[0]}`;
+    throw new CommandError(message, { isVerbatim: true });
+  }
   const { runPlugin } = await import("./commands/plugin.ts");
   const exitCode = await runPlugin(argv, terminal);
   if (exitCode !== undefined) return exitCode;
   const { similarWords } = await import("./similar-words.ts");
   const similar = similarWords(verb, Object.keys(commands));
-  const hint = similar.length > 0 ? `\n\nDid you mean this?\n${similar.map((each) => `\t${each}\n`).join("")}` : "";
+  const hint = similar.length > 0 ? `\n\nDid you mean this?\n${similar.map((each) => `\t${each}`).join("\n")}` : "";
   throw new CommandError(`error: unknown command ${JSON.stringify(verb)} for "kubectl"${hint}`, { isVerbatim: true });
 }
 
@@ -50,6 +110,7 @@ async function runGroup(
   verb: string,
   rest: readonly string[],
   terminal: Terminal,
+  own: Own,
 ): Promise<number> {
   const end = rest.indexOf("--");
   const words = (end < 0 ? rest : rest.slice(0, end)).flatMap((arg, i) => (arg.startsWith("-") ? [] : [{ arg, i }]));
@@ -59,7 +120,7 @@ async function runGroup(
     const command = taken.length === count ? group.subcommands[name] : undefined;
     if (!command) continue;
     const others = rest.filter((_, i) => !taken.some((word) => word.i === i));
-    return runCommand(command, `${verb} ${name}`, others, terminal);
+    return runCommand(command, `${verb} ${name}`, others, terminal, own);
   }
   const wantsHelp = rest.some((arg) => arg === "--help" || arg === "-h");
   const [first, second] = words.map(({ arg }) => arg);
@@ -69,7 +130,7 @@ async function runGroup(
     (wantsHelp ? terminal.stdout : terminal.stderr).write(helpOfGroup(`${verb} ${first}`, membersOf(group, first)));
     return wantsHelp ? 0 : 1;
   }
-  if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal);
+  if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal, own);
   if (words.length > 0 && !wantsHelp) {
     const named = words.map(({ arg }) => arg).join(" ");
     throw new CommandError(`unknown command ${JSON.stringify(named)}\nSee 'kubectl ${verb} -h' for help and examples`);
@@ -93,6 +154,7 @@ async function runCommand(
   name: string,
   argv: readonly string[],
   terminal: Terminal,
+  { preference, values }: Own,
 ): Promise<number> {
   const end = argv.indexOf("--");
   if ((end < 0 ? argv : argv.slice(0, end)).some((arg) => arg === "--help" || arg === "-h")) {
@@ -101,14 +163,17 @@ async function runCommand(
     return 0;
   }
   // A verb's own flag hides the global one of the same name: --user of create rolebinding.
-  const { flags, args, dashAt } = parseFlags(argv, [...globalFlags, ...command.flags], name);
+  const known = [...globalFlags, ...command.flags];
+  const preferred = await checked(values(name), known);
+  const { flags, args, dashAt } = parseFlags(argv, known, name);
+  for (const { name: flag, default: value } of preferred) if (!flags.has(flag)) flags.give(flag, value);
   for (const { name: flag, deprecated } of command.flags) {
     if (deprecated && flags.has(flag)) {
       terminal.stderr.write(`Flag --${flag} has been deprecated, ${deprecated}\n`);
     }
   }
   const globals = flags.seenAs(globalFlags, command.flags);
-  const session = new Session(terminal, globals);
+  const session = new Session(terminal, globals, preference);
   try {
     if (globals.string("profile") !== "none") throw new CommandError(`unknown profile '${globals.string("profile")}'`);
     if (globals.bool("match-server-version")) await matchVersions(session);
@@ -123,6 +188,20 @@ async function runCommand(
   } finally {
     session.close();
   }
+}
+
+/** Of several values for one flag the last one. Throws a CommandError for one that does not fit the command. */
+async function checked(values: readonly PreferredValue[], flags: readonly Flag[]): Promise<PreferredValue[]> {
+  const byName = new Map<string, PreferredValue>();
+  for (const value of values) {
+    const { preferenceError } = await import("./kuberc.ts");
+    const flag = flags.find(({ name }) => name === value.name);
+    if (!flag) throw preferenceError(value.unknown);
+    const problem = flagProblem(flag, value.default);
+    if (problem) throw preferenceError(`${value.invalid}: ${problem}`);
+    byName.set(value.name, value);
+  }
+  return [...byName.values()];
 }
 
 /** Throws a CommandError unless the server is of this kubectl's very version. */

@@ -9,6 +9,7 @@ import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "
 import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import { cut, type FlagValues } from "./flags.ts";
+import type { Preference } from "./kuberc.ts";
 import { RequestTrace, requestsLevel } from "./request-trace.ts";
 import type { ApiResource, ResourceCatalog } from "./resource-catalog.ts";
 import { wellKnownResource } from "./well-known-resources.ts";
@@ -27,15 +28,17 @@ export interface Terminal {
 export class Session {
   readonly terminal: Terminal;
   readonly #flags: FlagValues;
+  readonly #preference: Preference | undefined;
   #config: Promise<Kubeconfig> | undefined;
   #connection: Promise<Connection> | undefined;
   #api: Promise<Api> | undefined;
   #catalog: Promise<ResourceCatalog> | undefined;
   #warnings = 0;
 
-  constructor(terminal: Terminal, flags: FlagValues) {
+  constructor(terminal: Terminal, flags: FlagValues, preference?: Preference) {
     this.terminal = terminal;
     this.#flags = flags;
+    this.#preference = preference;
   }
 
   print(text: string): void {
@@ -143,6 +146,17 @@ export class Session {
     );
   }
 
+  /** What the user's own file says of programs that hand out credentials. */
+  async #credentialPolicy(): Promise<(command: string) => void> {
+    const preference = this.#preference;
+    if (!preference?.credentialPluginPolicy) return () => {};
+    const [{ checkCredentialPlugin }, { findProgram }] = await Promise.all([
+      import("./kuberc.ts"),
+      import("../base/node/find-program.ts"),
+    ]);
+    return (command) => checkCredentialPlugin(preference, command, findProgram);
+  }
+
   async #connect(): Promise<Connection> {
     const flags = this.#flags;
     const config = await this.config();
@@ -155,7 +169,12 @@ export class Session {
     const isBare = !context && (flags.string("server") || !config.currentContext);
     const base: Connection = isBare
       ? { server: flags.string("server") || "http://localhost:8080" }
-      : connectionOf(withOverrides(config, context, flags.string("cluster"), flags.string("user")), context);
+      : connectionOf(
+          withOverrides(config, context, flags.string("cluster"), flags.string("user")),
+          context,
+          () => this.terminal.clock.now(),
+          await this.#credentialPolicy(),
+        );
     const file = (name: string) => (flags.string(name) ? readFileSync(flags.string(name), "utf8") : undefined);
     const [ca, certificate, key] = [file("certificate-authority"), file("client-certificate"), file("client-key")];
     const [token, username, password] = ["token", "username", "password"].map((name) => flags.string(name)) as [

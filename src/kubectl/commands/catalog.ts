@@ -27,6 +27,7 @@ export const commands: Readonly<Record<string, () => Promise<Command | CommandGr
   explain: async () => (await import("./explain.ts")).explain,
   expose: async () => (await import("./expose.ts")).expose,
   get: async () => (await import("./get.ts")).get,
+  kuberc: async () => (await import("./kuberc.ts")).kuberc,
   kustomize: async () => (await import("./kustomize.ts")).kustomize,
   label: async () => (await import("./label.ts")).label,
   logs: async () => (await import("./logs.ts")).logs,

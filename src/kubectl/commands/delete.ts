@@ -1,6 +1,7 @@
 /** `kubectl delete`, and deletion for the verbs that need it. */
 import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import { jsonLines, type Unstructured } from "../api.ts";
+import { readAnswer } from "../ask.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
@@ -57,6 +58,7 @@ export const deleteCommand: Command = {
   async run({ session, flags, args }) {
     const api = await session.api();
     if (flags.has("raw")) {
+      if (flags.bool("interactive")) throw new CommandError("--interactive can not be used with --raw");
       session.print(await api.text("DELETE", flags.string("raw")));
       return 0;
     }
@@ -93,6 +95,10 @@ export const deleteCommand: Command = {
     const gone: Promise<void>[] = [];
     const named = isCollection ? (await fetchTargets(session, flags, targets)).map(({ target }) => target) : targets;
     if (named.length === 0) session.print("No resources found\n");
+    else if (flags.bool("interactive") && !(await isWanted(session, named))) {
+      session.print("deletion is cancelled\n");
+      return 0;
+    }
     for (const target of named) {
       try {
         const wasThere = dryRunOf(flags) === "client" ? undefined : await requestDeletion(session, target, options);
@@ -110,6 +116,13 @@ export const deleteCommand: Command = {
     return 0;
   },
 };
+
+async function isWanted(session: Session, targets: readonly Target[]): Promise<boolean> {
+  const lines = targets.map(({ resource, name }) => `${kindText(resource)}/${name}\n`).join("");
+  session.print(`You are about to delete the following ${targets.length} resource(s):\n${lines}`);
+  session.print("Do you want to continue? (y/N): ");
+  return /^y$/i.test(await readAnswer(session));
+}
 
 function reportOf({ resource, namespace, name }: Target, output: string, isForced: boolean, dryRun: string): string {
   if (output === "name") return `${kindText(resource)}/${name}\n`;

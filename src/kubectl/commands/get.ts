@@ -59,6 +59,9 @@ export const get: Command = {
       );
     }
     const printer = await printerOf(flags, { hasColumns: true });
+    if (printer && flags.bool("show-labels")) {
+      throw new CommandError(`--show-labels option cannot be used with ${flags.string("output")} printer`);
+    }
     const targets = await targetsOf(session, flags, args);
     if (flags.bool("watch") || flags.bool("watch-only")) return watch(invocation, targets, printer);
     return printer ? printData(invocation, targets, printer) : printTables(invocation, targets);
