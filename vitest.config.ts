@@ -7,22 +7,25 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
+        // Files share what they import: with `isolate` most of the time would go into importing it again for each.
         test: {
           name: "unit",
           include: ["src/**/*.test.ts"],
           exclude: ["src/testing/*.test.ts"],
           testTimeout: 20_000,
+          hookTimeout: 20_000,
           pool: "forks",
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
       {
-        // API server, controllers and scheduler over a memory store. Nearly everything is imported for each file, so
-        // they share it: `isolate` would have it imported again for every one.
+        // API server, controllers and scheduler over a memory store.
         test: {
           name: "control-plane",
           include: ["src/testing/*.test.ts"],
           testTimeout: 20_000,
+          hookTimeout: 20_000,
           pool: "forks",
           isolate: false,
           sequence: { groupOrder: 0 },

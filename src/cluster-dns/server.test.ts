@@ -1,7 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Service } from "../api/core/v1.ts";
@@ -91,14 +91,16 @@ beforeAll(async () => {
     const response = answerAs(packet, "udp");
     if (response) resolver.send(response, from.port, from.address);
   });
-  await new Promise<void>((done) => resolver.bind(0, "127.0.0.1", done));
   resolverTcp.on("connection", (socket) =>
     socket.on("data", (data) => {
       const response = answerAs(data.subarray(2), "tcp")!;
       socket.write(Buffer.concat([Buffer.of(response.length >> 8, response.length & 255), response]));
     }),
   );
-  await new Promise<void>((done) => resolverTcp.listen(resolver.address().port, "127.0.0.1", done));
+  // TCP chooses: its ports are the ones that this machine's other connections take as well.
+  await new Promise<void>((done) => resolverTcp.listen(0, "127.0.0.1", done));
+  const { port } = resolverTcp.address() as AddressInfo;
+  await new Promise<void>((done) => resolver.bind(port, "127.0.0.1", done));
   closers.push(
     () => resolver.close(),
     () => resolverTcp.close(),

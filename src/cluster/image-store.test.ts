@@ -8,7 +8,6 @@ import { silentLogger } from "../base/logger.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
 import { createPki } from "./certificates.ts";
-import { openImageStore } from "./image-store.ts";
 
 test("registries are believed whom the machine's variables vouch for, though Node itself was not told of them", async () => {
   const folder = mkdtempSync(join(tmpdir(), "pnt-trust-"));
@@ -29,6 +28,9 @@ test("registries are believed whom the machine's variables vouch for, though Nod
   const host = `127.0.0.2:${(registry.address() as AddressInfo).port}`;
   writeFileSync(join(folder, "ca.crt"), pki.ca.certificatePem);
   vi.stubEnv("NODE_EXTRA_CA_CERTS", join(folder, "ca.crt"));
+  // A process reads once whom the machine trusts; files before this one may have made it do so.
+  vi.resetModules();
+  const { openImageStore } = await import("./image-store.ts");
   const images = await openImageStore({
     folder: join(folder, "images"),
     config: {

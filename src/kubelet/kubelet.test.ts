@@ -674,7 +674,12 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   test.concurrent("a gRPC liveness probe asks the pod's health service, and restarts the container whose service is not well", async () => {
     const serving = { well: true, ill: true };
     const asks = async (name: "well" | "ill") => {
-      const livenessProbe = { grpc: { port: 5000, service: name }, periodSeconds: 1, failureThreshold: 1 };
+      const livenessProbe = {
+        grpc: { port: 5000, service: name },
+        periodSeconds: 1,
+        timeoutSeconds: 10, // The one failure is to be the answer, not a busy machine's delay.
+        failureThreshold: 1,
+      };
       // It has its address, and does not start before its service is there.
       return create({ containers: [{ livenessProbe, envFrom: [{ configMapRef: { name: "health" } }] }] });
     };
