@@ -75,6 +75,7 @@ const shipSchema = {
       properties: {
         rig: { type: "string", enum: ["sloop", "brig"], default: "sloop", description: "How it is rigged." },
         sailors: { type: "integer", minimum: 0 },
+        launched: { type: "integer", format: "int64" },
         captain: {
           type: "string",
           "x-kubernetes-validations": [{ rule: "self == oldSelf", message: "captains stay" }],
@@ -157,13 +158,14 @@ describe("a CustomResourceDefinition", () => {
     expect(await kubectl("delete ship beagle")).toBe('ship.example.com "beagle" deleted');
   }, 60_000);
 
-  it("is served again after a restart, with its objects", async () => {
+  it("is served again after a restart, with its objects, to the last digit", async () => {
     await kubectl("apply -f -", definition());
     await established();
     await kubectl("apply -f -", ship({ rig: "brig" }));
+    await kubectl('patch ship beagle --type merge -p {"spec":{"launched":9223372036854775807}}');
     await end();
     await start();
-    expect(await kubectl("get ships -o jsonpath={.items[*].spec.rig}")).toBe("brig");
+    expect(await kubectl("get ships -o jsonpath={.items[*].spec['rig','launched']}")).toBe("brig 9223372036854775807");
   }, 60_000);
 
   it("that is deleted takes its objects with it, and waits for their finalizers", async () => {

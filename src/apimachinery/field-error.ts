@@ -65,12 +65,14 @@ export const status = FieldPath.root.child("status");
 /** `value` the way upstream prints it in an error: strings quoted, objects as JSON. */
 function printed(value: unknown): string {
   if (value === undefined || value === null) return "null";
+  if (typeof value === "bigint") return String(value);
   if (typeof value !== "object") return JSON.stringify(value);
   return JSON.stringify(value, sortedMaps).replace(/[<>&]/g, escaped);
 }
 
 /** Upstream writes maps by key, and structs, whose fields are not all text, as they are declared. */
 function sortedMaps(_: string, value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const entries = Object.entries(value);
   const isMap = entries.length > 1 && entries.every(([key, one]) => typeof one === "string" && !/^[A-Z]/.test(key));

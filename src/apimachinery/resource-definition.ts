@@ -25,7 +25,7 @@ export interface Column<T> {
   description?: string;
   /** 0 always shown, 1 only with `-o wide`. */
   priority?: number;
-  cell(object: T, now: number): string | number | boolean | null;
+  cell(object: T, now: number): string | number | bigint | boolean | null;
 }
 
 export interface SubresourceDefinition<T = KubeObject> {

@@ -4,6 +4,7 @@ import type { KubeObject } from "../api/object.ts";
 import { schemaForKind, type TypeSchema } from "../api/schema.ts";
 import { FieldPath, invalid } from "../apimachinery/field-error.ts";
 import { apiVersionOf, type GroupVersionKind, parseApiVersion } from "../apimachinery/group-version.ts";
+import { parseExactly } from "../apimachinery/serializer/big-integers.ts";
 import { DecodeError, summarizeBody } from "../apimachinery/serializer/decode-error.ts";
 import { decodeJson, decodeValue, parseJson, readTypeMeta } from "../apimachinery/serializer/json.ts";
 import { badRequestError, invalidError, StatusError } from "../apimachinery/status-error.ts";
@@ -81,9 +82,10 @@ export async function decodeBody(
     if (format === "json") {
       text = textOf(bytes);
       value = parseJson(text);
+      if (schema.custom) value = parseExactly(text, value);
     } else if (format === "yaml") {
       const { parseYaml } = await import("../apimachinery/serializer/yaml.ts");
-      const parsed = parseYaml(textOf(bytes));
+      const parsed = parseYaml(textOf(bytes), schema.custom);
       value = parsed.value;
       duplicates = parsed.problems;
     } else {

@@ -280,8 +280,9 @@ export function fromJson(value: unknown, type: CelType | undefined): Value {
     case "string":
       return type ? textAs(value, type) : value;
     case "boolean":
-    case "bigint":
       return value;
+    case "bigint":
+      return type?.kind === "double" ? Number(value) : value;
     case "number":
       if (type?.kind === "double") return value;
       return Number.isInteger(value) ? BigInt(value) : value;

@@ -1,8 +1,10 @@
 /** Server-side apply: a manager's wishes merged into an object, with conflicts where another manager wished otherwise. */
+
 import type { ManagedFieldsEntry } from "../../api/meta/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { TypeSchema, ValueSchema } from "../../api/schema.ts";
 import { parseApiVersion } from "../group-version.ts";
+import { stringifyExactly } from "../serializer/big-integers.ts";
 import { badRequestError, StatusError } from "../status-error.ts";
 import { conform } from "../strict-decode.ts";
 import { deepEqual } from "./deep-equal.ts";
@@ -195,7 +197,7 @@ function refreshLastApplied(object: object, applied: object): object {
     ...rest,
     metadata: { ...appliedMetadata, ...(appliedMetadata?.annotations ? { annotations } : {}) },
   };
-  const text = `${JSON.stringify(config)}\n`;
+  const text = `${stringifyExactly(config)}\n`;
   if (metadata.annotations[lastAppliedAnnotation] === text) return object;
   return {
     ...object,

@@ -1,5 +1,7 @@
 /** JSON Patch (RFC 6902) with the leniencies of upstream's library: replacing a missing key adds it, negative indices count from the end. */
+
 import type { FieldSchema, ListSchema, ValueSchema } from "../../api/schema.ts";
+import { stringifyExactly } from "../serializer/big-integers.ts";
 import { DecodeError } from "../serializer/decode-error.ts";
 import { strictProblemsOf } from "../serializer/json-scan.ts";
 import { StatusError } from "../status-error.ts";
@@ -136,7 +138,7 @@ export function applyJsonPatch(document: unknown, patch: readonly JsonPatchOpera
       }
       case "copy": {
         const copy = find(document, from, op);
-        copied += JSON.stringify(copy ?? null).length;
+        copied += stringifyExactly(copy ?? null).length;
         if (copied > maximumCopied) {
           throw new JsonPatchError(
             `Unable to complete the copy, the accumulated size increase of copy is ${copied}, exceeding the limit ${maximumCopied}`,

@@ -1,5 +1,7 @@
 /** What identifies the items of lists that server-side apply merges. */
+
 import type { ListSchema } from "../../api/schema.ts";
+import { stringifyExactly } from "../serializer/big-integers.ts";
 
 /** The path element of an item, or what is wrong with the item. */
 export type ItemElement = (item: unknown) => string;
@@ -8,7 +10,7 @@ export class MissingKeyError extends Error {}
 
 /** Throws MissingKeyError for an item of a map list that lacks a key without a default. */
 export function itemElement(list: ListSchema): ItemElement {
-  if (list.listType === "set") return (item) => `v:${JSON.stringify(item)}`;
+  if (list.listType === "set") return (item) => `v:${stringifyExactly(item)}`;
   const type = list.items.kind === "struct" ? list.items.type : undefined;
   const keys = [...list.mapKeys]
     .sort()
@@ -24,7 +26,7 @@ export function itemElement(list: ListSchema): ItemElement {
       throw new MissingKeyError(
         `associative list with keys has an element that omits key field ${JSON.stringify(name)} (and doesn't have default value)`,
       );
-    return prefix + JSON.stringify(value);
+    return prefix + stringifyExactly(value);
   };
   return (item) => {
     if (typeof item !== "object" || item === null || Array.isArray(item))

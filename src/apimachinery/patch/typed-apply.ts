@@ -133,7 +133,9 @@ function scalarProblem(scalar: string, value: unknown): string | undefined {
     case "int32":
     case "int64":
     case "double":
-      return typeof value === "number" ? undefined : `expected numeric (int or float), got ${goType}`;
+      return typeof value === "number" || typeof value === "bigint"
+        ? undefined
+        : `expected numeric (int or float), got ${goType}`;
     case "boolean":
       return typeof value === "boolean" ? undefined : `expected boolean, got &{${String(value)}}`;
     case "quantity":

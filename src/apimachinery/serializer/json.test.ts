@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Deployment } from "../../api/apps/v1.ts";
 import type { ConfigMap, Pod } from "../../api/core/v1.ts";
 import { schemaForKind } from "../../api/schema.ts";
+import { parseExactly, stringifyExactly } from "./big-integers.ts";
 import { summarizeBody } from "./decode-error.ts";
 import { decodeJson, decodeValue, parseJson, readTypeMeta } from "./json.ts";
 
@@ -183,5 +184,25 @@ describe("decoding JSON", () => {
     expect(summarizeBody(Buffer.from('{"apiVersion":"a/b/c","kind":"ConfigMap"}'))).toBe(
       '{"apiVersion":"a/b/c","kind":" ...',
     );
+  });
+});
+
+describe("integers beyond 2^53", () => {
+  it.each([
+    ["9007199254740993", "9007199254740993"],
+    ["9223372036854775807", "9223372036854775807"],
+    ["-9223372036854775808", "-9223372036854775808"],
+    ["9223372036854775808", "9223372036854776000"],
+    ["12", "12"],
+    ["1e3", "1000"],
+  ])("%s is written as %s", (spelled, written) => {
+    const read = parseExactly(`{"a":[${spelled}],"b":"1, 12345678901234567890"}`);
+    expect(stringifyExactly(read)).toBe(`{"a":[${written}],"b":"1, 12345678901234567890"}`);
+  });
+
+  it("are told from texts that look like them", () => {
+    const value = { big: 9007199254740993n, "int64:5": "int64:7", list: ["-int64:8"] };
+    expect(JSON.parse(stringifyExactly(value))).toEqual({ ...value, big: 9007199254740992 });
+    expect(stringifyExactly(value)).toContain('"big":9007199254740993,');
   });
 });

@@ -17,8 +17,12 @@ export function mayHoldLiterals(text: string): boolean {
   return /[:[,]\s*-?(?:\d+[.eE]|\d{16})/.test(text);
 }
 
-/** What JSON.parse gives, except for such numbers. `text` is valid JSON. Throws DecodeError when it is nested too deeply. */
-export function parseWithLiterals(text: string): unknown {
+/** What JSON.parse gives, except for numbers (`ofNumber`). `text` is valid JSON. Throws DecodeError when it is nested too deeply. */
+export function parseWithLiterals(
+  text: string,
+  ofNumber: (spelled: string, value: number) => unknown = (spelled, value) =>
+    String(value) === spelled ? value : new NumberLiteral(spelled),
+): unknown {
   let at = 0;
   const token = /[\s,:]*(?:("(?:[^"\\]|\\.)*")|([[{}\]])|([^\s,:[\]{}]+))/gy;
   const next = (): RegExpExecArray => {
@@ -44,7 +48,7 @@ export function parseWithLiterals(text: string): unknown {
       return Object.fromEntries(entries);
     }
     const value: unknown = JSON.parse(word!);
-    return typeof value === "number" && String(value) !== word ? new NumberLiteral(word!) : value;
+    return typeof value === "number" ? ofNumber(word!, value) : value;
   };
   return read(next());
 }

@@ -15,6 +15,7 @@ import {
   type YAMLParseError,
 } from "yaml";
 import type { TypeSchema } from "../../api/schema.ts";
+import { parseExactly } from "./big-integers.ts";
 import { type Decoded, DecodeError } from "./decode-error.ts";
 import { decodeValue } from "./json.ts";
 import { countKeys, countTextKeys } from "./json-scan.ts";
@@ -55,19 +56,21 @@ const readOptions = {
 } as const;
 
 /**
- * The first document. Nothing at all is null. Text that is JSON, as `kubectl apply --server-side` sends it, is read as JSON, which is far
+ * The first document; with `isExact`, as `parseExactly` reads numbers. Nothing at all is null. Text that is JSON, as `kubectl apply --server-side` sends it, is read as JSON, which is far
  * faster. Throws DecodeError with upstream's words for what is most often wrong: `yaml: line 2: ...`.
  */
-export function parseYaml(text: string): ParsedYaml {
+export function parseYaml(text: string, isExact = false): ParsedYaml {
   const json = asJson(text);
-  if (json !== undefined && countKeys(json) === countTextKeys(text)) return { value: json, problems: [] };
-  return parseYamlStream(text)[0] ?? { value: null, problems: [] };
+  if (json !== undefined && countKeys(json) === countTextKeys(text))
+    return { value: isExact ? parseExactly(text, json) : json, problems: [] };
+  return parseYamlStream(text, isExact)[0] ?? { value: null, problems: [] };
 }
 
 /** Every document of a stream, empty ones left out. */
-export function parseYamlStream(text: string): ParsedYaml[] {
+export function parseYamlStream(text: string, isExact = false): ParsedYaml[] {
   const lineCounter = new LineCounter();
-  const documents = parseAllDocuments(text, { ...readOptions, lineCounter });
+  const intAsBigInt = isExact && /\d{16}/.test(text);
+  const documents = parseAllDocuments(text, { ...readOptions, intAsBigInt, lineCounter });
   if (!Array.isArray(documents)) return [];
   const parsed: ParsedYaml[] = [];
   for (const document of documents) {
@@ -75,7 +78,7 @@ export function parseYamlStream(text: string): ParsedYaml[] {
     if (error) throw new DecodeError(yamlProblem(error, text, lineCounter), { cause: error });
     let value: unknown;
     try {
-      value = document.toJS();
+      value = intAsBigInt ? document.toJS({ reviver: withSmallNumbers }) : document.toJS();
     } catch (cause) {
       const { message } = cause as Error;
       const anchor = /^Unresolved alias.*: (.*)$/.exec(message)?.[1];
@@ -87,6 +90,13 @@ export function parseYamlStream(text: string): ParsedYaml[] {
     parsed.push({ value, problems: duplicateKeys(document, lineCounter) });
   }
   return parsed;
+}
+
+/** Bigints only where a number would not do. */
+function withSmallNumbers(_: unknown, value: unknown): unknown {
+  if (typeof value !== "bigint") return value;
+  const isBig = !Number.isSafeInteger(Number(value)) && BigInt.asIntN(64, value) === value;
+  return isBig ? value : Number(value);
 }
 
 /** An object of a known type. */

@@ -2,11 +2,13 @@
  * Checks objects against a structural schema, in upstream's words. Compiled once a schema: an object is walked once, and its path
  * turned into text only for errors. Extensions are part of the walk: embedded resources, list types, int-or-string.
  */
+
 import type { JSONSchemaProps } from "../../api/apiextensions/v1.ts";
 import { compileRegex } from "../cel/regex.ts";
 import type { FieldErrorReason } from "../field-error.ts";
 import { duplicate, FieldPath, invalid, notSupported, required, tooLong, tooMany } from "../field-error.ts";
 import { deepEqual } from "../patch/deep-equal.ts";
+import { stringifyExactly } from "../serializer/big-integers.ts";
 import { formatCheck } from "./formats.ts";
 
 /** An error that still knows its place, so that it can be left out when nothing there has changed. */
@@ -55,7 +57,7 @@ class Walk {
     this.add({
       ...error,
       reason: "FieldValueTypeInvalid",
-      message: `${message}: ${this.name} in body must be of type ${type}: ${JSON.stringify(value)}`,
+      message: `${message}: ${this.name} in body must be of type ${type}: ${stringifyExactly(value)}`,
     });
   }
 }
@@ -83,7 +85,9 @@ const typeOfValue = (value: unknown): string =>
         ? Number.isInteger(value)
           ? "integer"
           : "number"
-        : typeof value;
+        : typeof value === "bigint"
+          ? "integer"
+          : typeof value;
 
 function compile(schema: JSONSchemaProps, isResource = false): Check {
   const checks: Check[] = [];
@@ -93,7 +97,8 @@ function compile(schema: JSONSchemaProps, isResource = false): Check {
   const text = compileText(schema);
   if (text) checks.push((value, walk) => typeof value === "string" && text(value, walk));
   const number = compileNumber(schema);
-  if (number) checks.push((value, walk) => typeof value === "number" && number(value, walk));
+  if (number)
+    checks.push((value, walk) => (typeof value === "number" || typeof value === "bigint") && number(value, walk));
   const list = compileList(schema);
   if (list) checks.push((value, walk) => Array.isArray(value) && list(value, walk));
   const choice = compileEnum(schema);
@@ -164,13 +169,13 @@ function matcher(pattern: string): ((text: string) => boolean) | undefined {
 }
 
 /** By type and format: what a number may be so that programs can hold it. Doubles hold every number. */
-const numericFormats: Readonly<Record<string, (value: number) => boolean>> = {
+const numericFormats: Readonly<Record<string, (value: number | bigint) => boolean>> = {
   "integer int32": (value) => value >= -(2 ** 31) && value < 2 ** 31,
   "integer int64": (value) => value >= -(2 ** 63) && value < 2 ** 63,
-  "number float": (value) => Number.isFinite(Math.fround(value)),
+  "number float": (value) => Number.isFinite(Math.fround(Number(value))),
 };
 
-function compileNumber(schema: JSONSchemaProps): ((value: number, walk: Walk) => void) | undefined {
+function compileNumber(schema: JSONSchemaProps): ((value: number | bigint, walk: Walk) => void) | undefined {
   const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf, type, format } = schema;
   const fits = numericFormats[`${type} ${format}`];
   if (minimum === undefined && maximum === undefined && multipleOf === undefined && !fits) return undefined;
@@ -179,13 +184,18 @@ function compileNumber(schema: JSONSchemaProps): ((value: number, walk: Walk) =>
       const detail = `Checked value must be of type ${type} with format ${format} in ${walk.name}`;
       walk.add(invalid(pathOf(walk.steps), value, detail));
     }
-    if (multipleOf !== undefined && !Number.isInteger(value / multipleOf))
+    if (multipleOf !== undefined && !isMultiple(value, multipleOf))
       walk.invalid(value, `should be a multiple of ${multipleOf}`);
     if (maximum !== undefined && (exclusiveMaximum ? value >= maximum : value > maximum))
       walk.invalid(value, `should be less than ${exclusiveMaximum ? "" : "or equal to "}${maximum}`);
     if (minimum !== undefined && (exclusiveMinimum ? value <= minimum : value < minimum))
       walk.invalid(value, `should be greater than ${exclusiveMinimum ? "" : "or equal to "}${minimum}`);
   };
+}
+
+function isMultiple(value: number | bigint, of: number): boolean {
+  if (typeof value === "bigint" && Number.isSafeInteger(of)) return value % BigInt(of) === 0n;
+  return Number.isInteger(Number(value) / of);
 }
 
 function compileEnum({ enum: values }: JSONSchemaProps): Check | undefined {
@@ -242,9 +252,11 @@ function findDuplicates(
 
 function canonicalText(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
+    typeof inner === "bigint"
+      ? { int64: String(inner) }
+      : typeof inner === "object" && inner !== null && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : inner,
   );
 }
 

@@ -3,6 +3,7 @@ import type { CustomResourceColumnDefinition } from "../../api/apiextensions/v1.
 import type { KubeObject } from "../../api/object.ts";
 import { humanDuration } from "../../apimachinery/human-duration.ts";
 import type { Column } from "../../apimachinery/resource-definition.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { compileJsonPath } from "../../apimachinery/structural-schema/json-path.ts";
 
 const nameColumn: Column<KubeObject> = {
@@ -39,15 +40,15 @@ function columnOf({ name, type, format, description, priority, jsonPath }: Custo
 }
 
 /** Null where there is nothing, or nothing of the column's type. */
-function cellOf(type: string, value: unknown, now: number): string | number | boolean | null {
+function cellOf(type: string, value: unknown, now: number): string | number | bigint | boolean | null {
   if (value === undefined || value === null) return null;
   switch (type) {
     case "string":
-      return typeof value === "string" ? value : JSON.stringify(value);
+      return typeof value === "string" ? value : stringifyExactly(value);
     case "integer":
-      return typeof value === "number" ? Math.trunc(value) : null;
+      return typeof value === "bigint" ? value : typeof value === "number" ? Math.trunc(value) : null;
     case "number":
-      return typeof value === "number" ? value : null;
+      return typeof value === "bigint" || typeof value === "number" ? value : null;
     case "boolean":
       return typeof value === "boolean" ? value : null;
     case "date":

@@ -132,6 +132,8 @@ function goValue(value: unknown): [string, string] {
       return [goPrint(value), "map[string]interface {}"];
     case "boolean":
       return [String(value), "bool"];
+    case "bigint":
+      return [String(value), "int64"];
     case "number":
       return [String(value), Number.isInteger(value) ? "int64" : "float64"];
     default:

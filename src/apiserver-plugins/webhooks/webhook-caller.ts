@@ -1,6 +1,7 @@
 /** Calls webhooks of every sort (admission, conversion, authorization, token review): HTTPS by URL or by Service, over connections that are kept. */
 import type { IncomingMessage } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { ServiceRouter } from "./service-route.ts";
 import { describeFailure, tlsAgent } from "./tls-agent.ts";
@@ -66,7 +67,7 @@ export class WebhookCaller {
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted) onAbort();
     try {
-      const { status, text } = await this.#exchange(target, url, JSON.stringify(body), ended.signal, true);
+      const { status, text } = await this.#exchange(target, url, stringifyExactly(body), ended.signal, true);
       if (status < 200 || status > 299) throw new WebhookCallError(statusText(status, text), false);
       if (ignoreAnswer) return undefined;
       try {

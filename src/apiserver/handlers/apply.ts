@@ -2,6 +2,7 @@
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { applyPatch as applyConfiguration, isWrittenAgain } from "../../apimachinery/patch/apply.ts";
+import { parseExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue } from "../../apimachinery/serializer/json.ts";
 import { countKeys, countTextKeys } from "../../apimachinery/serializer/json-scan.ts";
@@ -33,7 +34,7 @@ export async function apply(
 ): Promise<Answer> {
   const { definition } = resource;
   const { options } = request;
-  const applied = await configurationOf(context, request);
+  const applied = await configurationOf(context, request, resource.definition.type?.custom);
   checkConfiguration(applied, resource, name);
   const type = schemaOfResource(resource);
   const time = rfc3339(objects.services.clock.now());
@@ -100,15 +101,20 @@ function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]):
 }
 
 /** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. Throws upstream's 400. */
-export async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
+export async function configurationOf(
+  context: RequestContext,
+  request: PatchRequest,
+  isCustom = false,
+): Promise<Configuration> {
   const { body } = request;
   if (body.kind === "object") return body.object as Configuration;
   const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
   const json = asJson(text);
-  if (json !== undefined && countKeys(json) === countTextKeys(text)) return asConfiguration(json);
+  if (json !== undefined && countKeys(json) === countTextKeys(text))
+    return asConfiguration(isCustom ? parseExactly(text, json) : json);
   try {
     const { parseYaml } = await import("../../apimachinery/serializer/yaml.ts");
-    const { value, problems } = parseYaml(text);
+    const { value, problems } = parseYaml(text, isCustom);
     if (problems.length > 0 && request.options.fieldValidation === "Strict") {
       throw badRequestError(
         `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${problems.join("\n  ")}`,

@@ -13,6 +13,7 @@ import {
 } from "../../apimachinery/patch/json.ts";
 import { mergePatch } from "../../apimachinery/patch/merge.ts";
 import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
+import { parseExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { DecodeError, MismatchError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson, readTypeMeta } from "../../apimachinery/serializer/json.ts";
 import { countKeys, countTextKeys, duplicateFields } from "../../apimachinery/serializer/json-scan.ts";
@@ -153,6 +154,7 @@ export class Patcher {
     let value: unknown;
     try {
       value = parseJson(text);
+      if (this.#schema.custom) value = parseExactly(text, value);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       throw this.#unreadable(error);
@@ -236,6 +238,7 @@ function inOrder(value: unknown): object {
 
 /** Field sets are maps in Go, which writes maps sorted. */
 function sortedFieldSets(key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
   return key === "fieldsV1" ? sorted(value) : value;
 }
 

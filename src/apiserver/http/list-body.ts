@@ -1,6 +1,7 @@
 /** Lists as bytes: chunk by chunk, from what the cache keeps, so that a list of ten thousand objects holds up nobody else. */
 import { constants } from "node:zlib";
 import type { KubeObject } from "../../api/object.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Encoder } from "../../storage/encoding.ts";
 import type { Entry } from "../../storage/watch-cache-contract.ts";
@@ -229,7 +230,7 @@ export function* madeChunks({ frame, member, items }: MadeList): Parts {
   yield Buffer.from(`${JSON.stringify(frame).slice(0, -1)},"${member}":[`);
   let separator = "";
   for (const item of items) {
-    yield Buffer.from(separator + JSON.stringify(item));
+    yield Buffer.from(separator + stringifyExactly(item));
     separator = ",";
   }
   yield listTail;
@@ -242,7 +243,7 @@ export function* prettyChunks({ frame, member, count, items }: MadeList): Parts 
   let separator = "\n    ";
   for (const item of items) {
     // Within JSON's strings there are no line breaks.
-    yield Buffer.from(separator + JSON.stringify(item, null, 2).replaceAll("\n", "\n    "));
+    yield Buffer.from(separator + stringifyExactly(item, 2).replaceAll("\n", "\n    "));
     separator = ",\n    ";
   }
   yield Buffer.from("\n  ]\n}");

@@ -2,6 +2,7 @@
 import { promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
@@ -130,7 +131,7 @@ async function encodeObject(
   mediaType: Rendering["mediaType"],
   pretty: boolean,
 ): Promise<Uint8Array | string> {
-  if (mediaType === "json") return pretty ? JSON.stringify(object, null, 2) : `${JSON.stringify(object)}\n`;
+  if (mediaType === "json") return pretty ? stringifyExactly(object, 2) : `${stringifyExactly(object)}\n`;
   if (mediaType === "yaml") {
     const { encodeYaml } = await import("../../apimachinery/serializer/yaml.ts");
     return encodeYaml(object);

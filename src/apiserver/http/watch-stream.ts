@@ -1,5 +1,6 @@
 /** A watch as a chunked stream of events over HTTP/2 or HTTP/1.1. */
 import type { KubeObject } from "../../api/object.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Encoder } from "../../storage/encoding.ts";
@@ -71,7 +72,7 @@ function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): St
     const table = tableOf(resource, [object], metadata, wanted, clock.now(), first);
     if (isBookmark) table.rows = [{ cells: table.rows[0]!.cells.map(() => null), object }];
     first = false;
-    const encoded = Buffer.from(JSON.stringify(table));
+    const encoded = Buffer.from(stringifyExactly(table));
     if (isBookmark) return Buffer.from(`{"type":"BOOKMARK","object":${encoded.toString()}}\n`);
     return Buffer.concat(jsonFrame(event.type, encoded));
   };

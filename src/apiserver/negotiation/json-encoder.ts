@@ -1,5 +1,6 @@
 /** Objects as JSON: what is stored is what clients get, so an object is serialised once in its life. */
 import type { KubeObject } from "../../api/object.ts";
+import { parseExactly, stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { Codec, Encoder, WatchEventType } from "../../storage/encoding.ts";
 
 /** What every encoded object of a kind begins with; lists leave it out of their items. */
@@ -38,7 +39,7 @@ export function jsonEncoder(
 ): Encoder<KubeObject> {
   return {
     id: `json ${apiVersion} ${kind}${revision && ` ${revision}`}`,
-    encode: (object) => Buffer.from(JSON.stringify(convert ? convert(object) : object)),
+    encode: (object) => Buffer.from(stringifyExactly(convert ? convert(object) : object)),
     frame: jsonFrame,
     bookmark: (revision, initialEventsEnd) =>
       Buffer.from(
@@ -48,12 +49,13 @@ export function jsonEncoder(
 }
 
 /** What stands in the store: this version's JSON, written by the same encoder that answers clients. */
-export function storedJsonCodec(apiVersion: string, kind: string): Codec<KubeObject> {
+export function storedJsonCodec(apiVersion: string, kind: string, isCustom = false): Codec<KubeObject> {
   return {
     encoder: jsonEncoder(apiVersion, kind),
     decode: (bytes, key) => {
       try {
-        return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as KubeObject;
+        const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+        return (isCustom ? parseExactly(text) : JSON.parse(text)) as KubeObject;
       } catch (cause) {
         throw new Error(`the store's value of ${key} cannot be read`, { cause });
       }
