@@ -16,9 +16,10 @@ const verb = process.argv[2] ?? "";
 const isKubectl = verb === "kubectl";
 restoreEnvironment();
 const bundle = join(dirname(__filename), "..", isKubectl || verb === "server" ? `${verb}.cjs` : "command.cjs");
-// Code is only good for the V8 that made it. Each verb of kubectl has its own: no more of it is read than it runs.
+// Code is only good for the V8 that made it, run with the same flags. Each verb of kubectl has its own: no more of it is read than it runs.
 const part = isKubectl ? `.${/^\w[\w-]*$/.exec(process.argv[3] ?? "")?.[0] ?? ""}` : "";
-const cacheFile = `${bundle}${part}.${process.versions.v8}-${process.arch}.cache`;
+const flags = process.execArgv.map((flag) => flag.replace(/[^\w=-]/g, "_")).join("");
+const cacheFile = `${bundle}${part}.${process.versions.v8}-${process.arch}${flags}.cache`;
 
 /**
  * What the launcher keeps from Node, so that it starts at once, is there again for this program and for those that it calls. Not in

@@ -1,6 +1,6 @@
 /** `pinnace up`: brings a cluster up, or back, and returns when it is usable. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { AdmissionSelection } from "../../apiserver-plugins/admission/catalog.ts";
@@ -110,18 +110,31 @@ async function upAlone(
     return plan;
   }
   const isNew = readPlan(paths) === undefined;
-  const { plan, claimed } = await planOf(name, paths, config, options);
+  // It loads while it is decided what it shall run.
+  const server = startServer(name, paths, options);
+  const usable = waitForServer(server, paths, options);
+  usable.catch(() => {}); // Awaited below; the plan and the certificates come first.
+  let planned: Planned | undefined;
   try {
-    const server = startServer(name, paths, options);
-    await certifyAndWait(server, paths, plan, options);
+    planned = await planOf(name, paths, config, options);
+    const pki = readPki(paths) ?? (await makePki(paths, planned.plan));
+    const timeoutSeconds = options.timeoutSeconds ?? defaultTimeoutSeconds;
+    if (server.connected) server.send({ kind: "start", pki, timeoutSeconds } satisfies StartMessage);
+    await usable;
   } catch (error) {
-    if (!isNew) throw error;
+    // One without a plan has begun nothing that it would have to end.
+    if (!planned) server.kill("SIGKILL");
+    await endServer(server);
     // What never was usable has nothing to lose, and the next `up` may come with another configuration.
-    await takeDownCluster(name, paths, systemClock).catch(() => {});
+    if (isNew && planned) await takeDownCluster(name, paths, systemClock).catch(() => {});
+    else if (isNew) removeLog(paths);
     throw error;
   } finally {
-    await claimed?.release();
+    if (server.connected) server.disconnect();
+    server.unref();
+    await planned?.claimed?.release();
   }
+  const { plan } = planned;
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
   await mergeIntoUserKubeconfig(plan, paths);
   return plan;
@@ -253,12 +266,18 @@ async function prepareAlone(
   return { plan, pki };
 }
 
+interface Planned {
+  plan: ClusterPlan;
+  /** Speaks for the LAN and the port until the server does. */
+  claimed?: Lock;
+}
+
 async function planOf(
   name: string,
   paths: ClusterPaths,
   config: ClusterConfig | undefined,
   options: PlanOptions,
-): Promise<{ plan: ClusterPlan; claimed?: Lock }> {
+): Promise<Planned> {
   const existing = readPlan(paths);
   if (existing) {
     options.print(`Bringing cluster "${name}" back.`);
@@ -372,13 +391,17 @@ function explainSimulation(print: (line: string) => void): void {
   for (const item of lacking) if (item.remedy) print(`  ${item.name}: ${item.remedy}`);
 }
 
+// What a server makes while it starts, it keeps: looking through it again and again for what is to be thrown away takes a tenth of the start.
+const roomForTheYoung = "--min-semi-space-size=16";
+
 function startServer(name: string, paths: ClusterPaths, options: UpOptions): ChildProcess {
-  mkdirSync(paths.root, { recursive: true });
+  mkdirSync(paths.root, { recursive: true, mode: 0o711 });
   const log = openSync(paths.serverLog, "a", 0o600);
   try {
     return spawn(
       process.execPath,
       [
+        roomForTheYoung,
         options.entry,
         "server",
         "--name",
@@ -402,25 +425,13 @@ function withoutAuthorities({ NODE_EXTRA_CA_CERTS: extra, ...others }: NodeJS.Pr
   return { ...others, ...(extra ? { PINNACE_NODE_EXTRA_CA_CERTS: extra } : {}) };
 }
 
-async function certifyAndWait(
-  server: ChildProcess,
-  paths: ClusterPaths,
-  plan: ClusterPlan,
-  options: UpOptions,
-): Promise<void> {
-  const outcome = waitForServer(server, paths, options);
-  outcome.catch(() => {}); // Awaited below; the certificates come first.
+/** All that there is of a cluster before its plan. */
+function removeLog(paths: ClusterPaths): void {
+  rmSync(paths.serverLog, { force: true });
   try {
-    const pki = readPki(paths) ?? (await makePki(paths, plan));
-    const timeoutSeconds = options.timeoutSeconds ?? defaultTimeoutSeconds;
-    if (server.connected) server.send({ kind: "start", pki, timeoutSeconds } satisfies StartMessage);
-    await outcome;
-  } catch (error) {
-    await endServer(server);
-    throw error;
-  } finally {
-    if (server.connected) server.disconnect();
-    server.unref();
+    rmdirSync(paths.root);
+  } catch {
+    // An earlier cluster left something else in it, for "pinnace down" to take away.
   }
 }
 
