@@ -33,7 +33,7 @@ export interface TypeSchema {
   /** Made from a CustomResourceDefinition: decoding prunes, and leaves wrong types to the definition's own validation. */
   readonly custom: boolean;
   /** What OpenAPI 2 or 3 says of the type in place of what its fields would say (custom resources only). */
-  published?(version: 2 | 3): Record<string, unknown>;
+  published?(version: 2 | 3): Record<string, unknown> | undefined;
   /** `x-kubernetes-unions`, verbatim. */
   readonly unions?: readonly unknown[];
 }

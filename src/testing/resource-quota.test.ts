@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import type { Pod } from "../api/core/v1.ts";
 import type { New } from "../api/object.ts";
-import { ConfigMaps, Pods, ResourceQuotas, Roles } from "../api/resources.ts";
+import { ConfigMaps, PersistentVolumeClaims, Pods, ResourceQuotas, Roles, Services } from "../api/resources.ts";
+import { sleep } from "../base/clock.ts";
 import { startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
 
 const watched = [ResourceQuotas, Roles];
@@ -43,6 +44,21 @@ test("of many Pods at once as many get in as the quota allows, and room comes ba
   );
   await client.create(Pods, pod("next", "1600m"));
   expect(cluster.complaints).toEqual([]);
+});
+
+test("a Service and a claim that stood for long give their room back when they are deleted", async () => {
+  await using cluster = await start({ services: "1", persistentvolumeclaims: "1" });
+  const { client } = cluster;
+  const used = () => cluster.get(ResourceQuotas, "limits")?.status?.used;
+  const metadata = { name: "one", namespace };
+  await client.create(Services, { metadata, spec: { ports: [{ port: 80 }] } });
+  const claim = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } };
+  await client.create(PersistentVolumeClaims, { metadata, spec: claim });
+  await cluster.until(() => used()?.["services"] === "1" && used()?.["persistentvolumeclaims"] === "1");
+  await sleep(cluster.clock, 500, new AbortController().signal); // Past the second look that follows a creation.
+  await client.delete(Services, metadata);
+  await client.delete(PersistentVolumeClaims, metadata);
+  await cluster.until(() => used()?.["services"] === "0" && used()?.["persistentvolumeclaims"] === "0");
 });
 
 test("where CPU is limited, a Pod must say how much it wants", async () => {

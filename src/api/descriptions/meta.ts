@@ -116,7 +116,7 @@ selfLink: No longer in use.
 uid: Tells it from others that had its name before or will later. The server gives it.
 resourceVersion: Changes with every change. Give it back with an update, and the update fails if somebody was faster.
 generation: Counts the changes of what is wished for.
-creationTimestamp: When it was made.
+creationTimestamp: CreationTimestamp is a timestamp: when the server made the object.
 deletionTimestamp: When it is to be gone, after somebody deleted it; it goes when nobody holds it any longer.
 deletionGracePeriodSeconds: How long it was given to end.
 labels: Keys and values by which it is found and selected.

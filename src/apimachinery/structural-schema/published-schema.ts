@@ -3,16 +3,14 @@ import type { JSONSchemaProps } from "../../api/apiextensions/v1.ts";
 
 type Json = Record<string, unknown>;
 
-/** Without what every kind has (apiVersion, kind, metadata), which the document adds as references. */
-export function publishedSchema(schema: JSONSchemaProps | undefined, version: 2 | 3): Json {
-  if (!schema) return { type: "object" };
-  const published = (version === 3 ? schema : forVersion2(schema)) as Json;
-  if (published["x-kubernetes-preserve-unknown-fields"] === true && version === 2) {
-    // kubectl would refuse unknown fields of a schema that has properties.
-    const { properties: _, ...rest } = published;
-    return { ...rest, type: "object" };
-  }
-  return published;
+/**
+ * Without what every kind has (apiVersion, kind, metadata), which the document adds as references. Undefined where any field may stand
+ * at the root and the version cannot say so: kubectl refuses what it does not know as soon as one property is named.
+ */
+export function publishedSchema(schema: JSONSchemaProps | undefined, version: 2 | 3): Json | undefined {
+  if (!schema) return undefined;
+  if (version === 3) return schema as Json;
+  return schema["x-kubernetes-preserve-unknown-fields"] ? undefined : (forVersion2(schema) as Json);
 }
 
 /** Keywords that OpenAPI 2 does not have, or that its users misread. */
@@ -22,16 +20,18 @@ function forVersion2(schema: JSONSchemaProps): JSONSchemaProps {
   const out: Json = {};
   for (const [key, value] of Object.entries(schema)) if (!unspeakable.has(key)) out[key] = value;
   const { properties, items, additionalProperties } = schema;
+  if (schema["x-kubernetes-preserve-unknown-fields"]) {
+    // kubectl takes an object without properties for a map, and a map's values for anything but null.
+    for (const key of ["type", "properties", "items"]) delete out[key];
+    return out;
+  }
   if (schema["x-kubernetes-int-or-string"] || schema.nullable) {
     // A type would forbid null, or one of the two.
     delete out["type"];
     if (schema.nullable) for (const key of ["properties", "items", "additionalProperties"]) delete out[key];
     return out;
   }
-  if (properties) {
-    if (schema["x-kubernetes-preserve-unknown-fields"]) delete out["properties"];
-    else out["properties"] = mapValues(properties, forVersion2);
-  }
+  if (properties) out["properties"] = mapValues(properties, forVersion2);
   if (items && !Array.isArray(items)) {
     if (items.nullable) {
       // A list that may hold nulls cannot be described.

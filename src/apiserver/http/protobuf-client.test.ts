@@ -29,7 +29,7 @@ function send(method: string, path: string, object?: Typed): Promise<[number, ob
         expect(response.headers["content-type"]).toBe(protobuf);
         const bytes = Buffer.concat(chunks);
         const { apiVersion, kind } = readEnvelope(bytes);
-        resolve([response.statusCode ?? 0, decodeProtobuf<object>(bytes, schemaOf(apiVersion, kind))]);
+        resolve([response.statusCode ?? 0, decodeProtobuf<object>(bytes, schemaOf(apiVersion || "v1", kind))]);
       });
     });
     sent.on("error", reject);
@@ -101,4 +101,12 @@ test("a watch of the metadata alone, as clients that keep no more ask for it", a
 test("what has no protobuf form comes as the next best that the client takes", async () => {
   const [type] = await watch("/version", `${protobuf},application/json`);
   expect(type).toBe("application/json");
+});
+
+test.each([
+  ["/api", { versions: ["v1"] }],
+  ["/apis/apps", { name: "apps", preferredVersion: { groupVersion: "apps/v1", version: "v1" } }],
+  ["/apis/apps/v1", { groupVersion: "apps/v1" }],
+])("what there is at %s is told in protobuf", async (path, expected) => {
+  expect(await send("GET", path)).toEqual([200, expect.objectContaining(expected)]);
 });

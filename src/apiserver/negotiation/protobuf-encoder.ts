@@ -18,9 +18,12 @@ import { notAcceptable } from "./accept.ts";
 import { bookmarkObject } from "./json-encoder.ts";
 import { partialMetadata } from "./table.ts";
 
-/** Any object of a kind that the schema tables know. Throws a 406 for others: custom resources have no protobuf form. */
+/**
+ * Any object of a kind that the schema tables know; one without a version (`/api` answers with such) is of the API's own kinds.
+ * Throws a 406 for others: custom resources have no protobuf form.
+ */
 export function encodeProtobufObject(object: object): Buffer {
-  const { apiVersion = "", kind = "" } = object as { apiVersion?: string; kind?: string };
+  const { apiVersion = "v1", kind = "" } = object as { apiVersion?: string; kind?: string };
   const { group, version } = parseApiVersion(apiVersion) ?? { group: "", version: "" };
   const schema = schemaForKind(group, version, kind);
   if (!schema) throw jsonOnly();

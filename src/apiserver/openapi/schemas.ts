@@ -54,19 +54,24 @@ export class SchemaCollector {
   }
 
   /** A custom resource's own schema, and what every object has. */
-  #published(type: TypeSchema, published: Json): Json {
+  #published(type: TypeSchema, published: Json | undefined): Json {
+    const schema: Json = published ? this.#withEnvelope(type, published) : { type: "object" };
+    if (type.gvk) schema["x-kubernetes-group-version-kind"] = [type.gvk];
+    return schema;
+  }
+
+  #withEnvelope(type: TypeSchema, published: Json): Json {
     const metadata = type.byName.get("metadata");
-    const schema: Json = {
+    const apiVersion = "APIVersion defines in which version of the API this object is written.";
+    return {
       ...published,
       properties: {
-        apiVersion: { type: "string", description: "The version of the API that this object is written in." },
+        apiVersion: { type: "string", description: apiVersion },
         kind: { type: "string", description: "What sort of object this is." },
-        ...(metadata ? { metadata: this.#field(metadata) } : {}),
+        ...(metadata ? { metadata: { description: "Standard object's metadata.", ...this.#field(metadata) } } : {}),
         ...withoutEnvelope(published["properties"] as Json | undefined),
       },
     };
-    if (type.gvk) schema["x-kubernetes-group-version-kind"] = [type.gvk];
-    return schema;
   }
 
   #field(field: FieldSchema): Json {

@@ -81,11 +81,16 @@ export function resourceQuotaController(discover: Discover): ControllerDefinitio
           isPodTerminal(object) !== isPodTerminal(previous) ||
           !semanticEqual(object.spec.containers, previous.spec.containers),
       ),
-      allInNamespace(Services, ({ object, previous }) => !semanticEqual(object.spec, previous?.spec)),
+      allInNamespace(
+        Services,
+        ({ type, object, previous }) => type !== "MODIFIED" || !semanticEqual(object.spec, previous?.spec),
+      ),
       allInNamespace(
         PersistentVolumeClaims,
-        ({ object, previous }) =>
-          !semanticEqual(object.spec, previous?.spec) || !semanticEqual(object.status, previous?.status),
+        ({ type, object, previous }) =>
+          type !== "MODIFIED" ||
+          !semanticEqual(object.spec, previous?.spec) ||
+          !semanticEqual(object.status, previous?.status),
       ),
       ...counted
         .filter((resource) => resource !== (ResourceQuotas as Resource))

@@ -56,7 +56,7 @@ export async function syncNewReplicaSet(
   create: boolean,
 ): Promise<Rollout | undefined> {
   const { deployment, newReplicaSet, oldReplicaSets } = rollout;
-  const revision = Math.max(0, ...oldReplicaSets.map(revisionOf)) + 1;
+  const revision = oldReplicaSets.map(revisionOf).reduce((max, each) => (each > max ? each : max), 0n) + 1n;
   try {
     if (newReplicaSet) return await revise(context, rollout, newReplicaSet, revision);
     return create ? await createNew(context, deployment, oldReplicaSets, revision) : rollout;
@@ -70,7 +70,7 @@ async function revise(
   context: Reconcile,
   { deployment, oldReplicaSets }: Rollout,
   replicaSet: ReadReplicaSet,
-  revision: number,
+  revision: bigint,
 ): Promise<Rollout> {
   const { api, clock } = context;
   const present = replicaSet.metadata.annotations;
@@ -110,7 +110,7 @@ async function createNew(
   context: Reconcile,
   deployment: ReadDeployment,
   oldReplicaSets: readonly ReadReplicaSet[],
-  revision: number,
+  revision: bigint,
 ): Promise<Rollout> {
   const { api, cache, clock, events } = context;
   const { namespace, name } = deployment.metadata;

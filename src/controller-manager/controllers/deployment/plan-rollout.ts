@@ -2,7 +2,7 @@
 import type { Deployment, ReplicaSet } from "../../../api/apps/v1.ts";
 import type { DeepReadonly } from "../../../api/object.ts";
 import { scaledValue } from "../../int-or-percent.ts";
-import { countAnnotation, desiredReplicasAnnotation, maxReplicasAnnotation, revisionOf } from "./revisions.ts";
+import { compareRevisions, countAnnotation, desiredReplicasAnnotation, maxReplicasAnnotation } from "./revisions.ts";
 
 export type ReadDeployment = DeepReadonly<Deployment>;
 export type ReadReplicaSet = DeepReadonly<ReplicaSet>;
@@ -197,7 +197,7 @@ export function planHistoryCleanup(
   if (limit === undefined || limit >= 2 ** 31 - 1) return [];
   const alive = oldReplicaSets.filter((replicaSet) => !replicaSet.metadata.deletionTimestamp);
   return alive
-    .toSorted((a, b) => revisionOf(a) - revisionOf(b) || compareCreation(a, b))
+    .toSorted((a, b) => compareRevisions(a, b) || compareCreation(a, b))
     .slice(0, Math.max(0, alive.length - limit))
     .filter(
       (replicaSet) =>

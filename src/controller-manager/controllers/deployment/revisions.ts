@@ -19,9 +19,18 @@ const notCopied = new Set([
 
 type Annotations = Readonly<Record<string, string>>;
 
-export function revisionOf(object: DeepReadonly<ReplicaSet> | DeepReadonly<Deployment>): number {
-  const revision = Number(object.metadata.annotations?.[revisionAnnotation] ?? 0);
-  return Number.isSafeInteger(revision) ? revision : 0;
+/** 64 bits, as any client may have written it; 0 where there is none. */
+export function revisionOf(object: DeepReadonly<ReplicaSet> | DeepReadonly<Deployment>): bigint {
+  return parseRevision(object.metadata.annotations?.[revisionAnnotation]);
+}
+
+export function compareRevisions(a: DeepReadonly<ReplicaSet>, b: DeepReadonly<ReplicaSet>): number {
+  const [left, right] = [revisionOf(a), revisionOf(b)];
+  return left < right ? -1 : Number(left > right);
+}
+
+function parseRevision(text: string | undefined): bigint {
+  return text !== undefined && /^[+-]?[0-9]{1,19}$/.test(text) ? BigInt.asIntN(64, BigInt(text)) : 0n;
 }
 
 /** An annotation that counts something; undefined when absent or malformed. */
@@ -38,7 +47,7 @@ export function countAnnotation(object: DeepReadonly<ReplicaSet>, name: string):
 export function replicaSetAnnotations(
   deployment: DeepReadonly<Deployment>,
   replicaSet: { annotations?: Annotations; exists: boolean },
-  revision: number,
+  revision: bigint,
   maxReplicas: number,
 ): Record<string, string> {
   const result: Record<string, string> = { ...replicaSet.annotations };
@@ -46,8 +55,7 @@ export function replicaSetAnnotations(
     if (!notCopied.has(key)) result[key] = value;
   }
   const oldRevision = result[revisionAnnotation];
-  const old = Number(oldRevision ?? 0);
-  if (old < revision) {
+  if (parseRevision(oldRevision) < revision) {
     result[revisionAnnotation] = String(revision);
     if (replicaSet.exists && oldRevision) {
       const history = result[revisionHistoryAnnotation];

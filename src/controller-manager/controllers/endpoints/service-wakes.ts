@@ -44,7 +44,8 @@ export const zoneLabel = "topology.kubernetes.io/zone";
 /** A Node that gets, changes or loses its zone concerns every Service with Pods on it. */
 export const nodeZones: Wake = wake<Node>({
   resource: Nodes,
-  when: ({ object, previous }) => object.metadata.labels?.[zoneLabel] !== previous?.metadata.labels?.[zoneLabel],
+  when: ({ type, object, previous }) =>
+    type !== "MODIFIED" || object.metadata.labels?.[zoneLabel] !== previous?.metadata.labels?.[zoneLabel],
   *keys(_node, cache) {
     for (const service of cache.list(Services)) yield keyOf(service);
   },
