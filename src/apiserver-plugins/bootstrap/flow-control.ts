@@ -102,19 +102,8 @@ export const defaultFlowControl: readonly BootstrapObject[] = [
     "leader-election",
     100,
     "ByUser",
-    leases(user("system:kube-controller-manager"), user("system:kube-scheduler")),
+    leases(user("system:kube-controller-manager"), user("system:kube-scheduler"), account("*")),
   ),
-  schema("endpoint-controller", "workload-high", 150, "ByUser", {
-    subjects: [
-      user("system:kube-controller-manager"),
-      account("endpoint-controller"),
-      account("endpointslicemirroring-controller"),
-    ],
-    resourceRules: [
-      { verbs: ["get", "create", "update"], apiGroups: [""], resources: ["endpoints"], namespaces: ["*"] },
-    ],
-  }),
-  schema("workload-leader-election", "leader-election", 200, "ByUser", leases(account("*"))),
   schema("system-node-high", "node-high", 400, "ByUser", {
     subjects: [group("system:nodes")],
     resourceRules: [
