@@ -146,7 +146,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
           signal,
           client: clientOf("kube-scheduler"),
           host: hostname(),
-          ...(plan.scheduler?.profiles ? { profiles: plan.scheduler.profiles } : {}),
+          ...plan.scheduler,
           log: log.with({ component: "kube-scheduler" }),
         });
       if (store.isShared)

@@ -21,13 +21,19 @@ export interface ProfileSurroundings {
   volumePlugins?: readonly SchedulerPlugin[];
   /** It watches claims for devices, and their devices. */
   dynamicResources?: SchedulerPlugin & { isOfDevices(resource: string): boolean };
+  /** Resources that extenders look after alone. */
+  leftToExtenders?: readonly string[];
+  /** What holds for profiles that say nothing of their own. */
+  percentageOfNodesToScore?: number | undefined;
 }
 
 export function defaultProfile(
-  { defaultSpreading, volumePlugins = [], dynamicResources }: ProfileSurroundings = {},
+  { defaultSpreading, volumePlugins = [], dynamicResources, leftToExtenders = [] }: ProfileSurroundings = {},
   schedulerName = "default-scheduler",
   args: PluginArgs = {},
 ): Profile {
+  const ignoredResources = [...(args.NodeResourcesFit?.ignoredResources ?? []), ...leftToExtenders];
+  const fitArgs = { ...args.NodeResourcesFit, ignoredResources };
   return {
     schedulerName,
     plugins: [
@@ -36,12 +42,12 @@ export function defaultProfile(
       taintToleration,
       nodeAffinity(args.NodeAffinity),
       nodePorts,
-      nodeResourcesFit(args.NodeResourcesFit, (resource) => dynamicResources?.isOfDevices(resource) === true),
+      nodeResourcesFit(fitArgs, (resource) => dynamicResources?.isOfDevices(resource) === true),
       ...volumePlugins,
       podTopologySpread(defaultSpreading, args.PodTopologySpread),
       interPodAffinity(args.InterPodAffinity),
       ...(dynamicResources ? [dynamicResources] : []),
-      nodeResourcesBalancedAllocation,
+      nodeResourcesBalancedAllocation(args.NodeResourcesBalancedAllocation),
       imageLocality,
     ],
   };

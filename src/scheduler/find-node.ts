@@ -2,7 +2,7 @@
 import type { Random } from "../base/random.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { isRefusal, type NodeFilter, type Profile, type Refusal, type SchedulerPlugin } from "./framework.ts";
-import type { PluginRefusal, ShapeEvaluations } from "./node-evaluations.ts";
+import type { PluginRefusal } from "./node-evaluations.ts";
 import type { NodeInfo } from "./node-info.ts";
 import type { PodInfo } from "./pod-info.ts";
 
@@ -50,24 +50,34 @@ export function findNode(
   random: Random,
   position: SearchPosition = { next: 0 },
 ): Decision {
+  const { feasible, ...diagnosis } = findFeasible(profile, pod, cluster, position);
+  const node = chooseNode(profile, pod, cluster, feasible, random);
+  return node ? { kind: "placed", node, feasible: feasible.length } : { kind: "unschedulable", ...diagnosis };
+}
+
+/** Nodes that will do, a share of them where there are many, and why the others looked at will not. */
+export interface Search extends Diagnosis {
+  feasible: readonly NodeInfo[];
+}
+
+export function findFeasible(
+  profile: Profile,
+  pod: PodInfo,
+  cluster: ClusterState,
+  position: SearchPosition = { next: 0 },
+): Search {
   const filters = prepareFilters(profile, pod, cluster);
   if (!Array.isArray(filters)) {
     const { plugin, refusal } = filters;
-    return { kind: "unschedulable", refusals: new Map(), refusal, plugins: new Set([plugin.name]) };
+    return { feasible: [], refusals: new Map(), refusal, plugins: new Set([plugin.name]) };
   }
 
-  const local = filters.filter(({ plugin }) => plugin.isNodeLocal);
-  const others = filters.filter(({ plugin }) => !plugin.isNodeLocal);
-  const kept = cluster.evaluations.of(profile, pod);
   const refusals = new Map<NodeInfo, Refusal>();
   const plugins = new Set<string>();
   const feasible: NodeInfo[] = [];
+  const refusal = refusalBy(filters, profile, pod, cluster);
   const judge = (node: NodeInfo): void => {
-    const judgeLocally = () => refusedBy(local, node);
-    const refused =
-      (kept ? kept.refusedBy(node.slot, judgeLocally) : judgeLocally()) ??
-      refusedBy(others, node) ??
-      refusedForNominated(profile, pod, node, cluster);
+    const refused = refusal(node);
     if (!refused) feasible.push(node);
     else {
       refusals.set(node, refused.refusal);
@@ -80,15 +90,40 @@ export function findNode(
   if (nominated) judge(nominated);
   if (feasible.length === 0) {
     const { nodes } = cluster;
-    const wanted = feasibleNodesToFind(nodes.length);
+    const wanted = feasibleNodesToFind(nodes.length, profile.percentageOfNodesToScore);
     const start = nodes.length === 0 ? 0 : position.next % nodes.length;
     let looked = 0;
     while (looked < nodes.length && feasible.length < wanted) judge(nodes[(start + looked++) % nodes.length]!);
     position.next = nodes.length === 0 ? 0 : (start + looked) % nodes.length;
   }
-  if (feasible.length === 0) return { kind: "unschedulable", refusals, plugins };
-  const node = feasible.length === 1 ? feasible[0]! : best(profile, pod, cluster, feasible, random, kept);
-  return { kind: "placed", node, feasible: feasible.length };
+  return { feasible, refusals, plugins };
+}
+
+/** Those of the Nodes that will do as things are now: time has passed since they were found. */
+export function stillFeasible(
+  profile: Profile,
+  pod: PodInfo,
+  cluster: ClusterState,
+  nodes: readonly NodeInfo[],
+): NodeInfo[] {
+  const filters = prepareFilters(profile, pod, cluster);
+  if (!Array.isArray(filters)) return [];
+  const refusal = refusalBy(filters, profile, pod, cluster);
+  return nodes.filter((node) => cluster.node(node.name) === node && !refusal(node));
+}
+
+function refusalBy(filters: readonly ActiveFilter[], profile: Profile, pod: PodInfo, cluster: ClusterState) {
+  const local = filters.filter(({ plugin }) => plugin.isNodeLocal);
+  const others = filters.filter(({ plugin }) => !plugin.isNodeLocal);
+  const kept = cluster.evaluations.of(profile, pod);
+  return (node: NodeInfo): PluginRefusal | undefined => {
+    const judgeLocally = () => refusedBy(local, node);
+    return (
+      (kept ? kept.refusedBy(node.slot, judgeLocally) : judgeLocally()) ??
+      refusedBy(others, node) ??
+      refusedForNominated(profile, pod, node, cluster)
+    );
+  };
 }
 
 function refusedBy(filters: readonly ActiveFilter[], node: NodeInfo): PluginRefusal | undefined {
@@ -112,23 +147,28 @@ function refusedForNominated(profile: Profile, pod: PodInfo, node: NodeInfo, clu
   });
 }
 
-/** Small clusters are searched whole; of large ones a share that shrinks with their size, but never below 5 %. */
-export function feasibleNodesToFind(total: number): number {
+/**
+ * Small clusters are searched whole; of large ones the share that the profile says, by itself one that shrinks with their
+ * size, but never below 5 %.
+ */
+export function feasibleNodesToFind(total: number, share = 0): number {
   const minimum = 100;
   if (total < minimum) return total;
-  const percentage = Math.max(5, 50 - Math.floor(total / 125));
+  const percentage = share || Math.max(5, 50 - Math.floor(total / 125));
   return Math.max(minimum, Math.floor((total * percentage) / 100));
 }
 
-/** The Node with the highest weighted sum of scores; among equals by lot. */
-function best(
+/** The Node with the highest weighted sum of scores, `extra` included; among equals by lot. Undefined when there is none. */
+export function chooseNode(
   profile: Profile,
   pod: PodInfo,
   cluster: ClusterState,
   nodes: readonly NodeInfo[],
   random: Random,
-  kept: ShapeEvaluations | undefined,
-): NodeInfo {
+  extra?: (node: NodeInfo) => number,
+): NodeInfo | undefined {
+  if (nodes.length <= 1) return nodes[0];
+  const kept = cluster.evaluations.of(profile, pod);
   const totals = new Float64Array(nodes.length);
   const scores = new Float64Array(nodes.length);
   for (let place = 0; place < profile.plugins.length; place++) {
@@ -151,6 +191,7 @@ function best(
     const { weight = 1 } = plugin;
     for (let i = 0; i < nodes.length; i++) totals[i]! += scores[i]! * weight;
   }
+  if (extra) for (let i = 0; i < nodes.length; i++) totals[i]! += extra(nodes[i]!);
   let chosen = 0;
   let equals = 1;
   for (let i = 1; i < nodes.length; i++) {

@@ -72,6 +72,17 @@ export interface Profile {
   plugins: readonly SchedulerPlugin[];
   /** Whether it makes room by removing Pods of lower priority. Default true. */
   preempts?: boolean;
+  /** How many Nodes of a large cluster are looked at. Default 0: by its size. */
+  percentageOfNodesToScore?: number;
+  preemption?: DefaultPreemptionArgs;
+}
+
+/** Upstream's DefaultPreemptionArgs: how many Nodes that could be freed are enough, so that large clusters are not searched whole. */
+export interface DefaultPreemptionArgs {
+  /** Percent of all Nodes. Default 10. */
+  minCandidateNodesPercentage?: number;
+  /** Default 100. */
+  minCandidateNodesAbsolute?: number;
 }
 
 /** What the Pod refers to makes no sense: it is told, and tried again after a while. */

@@ -171,6 +171,22 @@ describe("a profile", () => {
       "profiles[0].plugins.multiPoint.enabled[1].name: NodeName is enabled twice",
     ],
     [
+      "a plugin where it does nothing",
+      [{ plugins: { reserve: { enabled: [{ name: "NodeName" }] } } }],
+      "profiles[0].plugins.reserve.enabled[0].name: NodeName does not extend reserve; those that do are DynamicResources, VolumeBinding",
+    ],
+    [
+      "preemption that looks nowhere",
+      [
+        {
+          pluginConfig: [
+            { name: "DefaultPreemption", args: { minCandidateNodesPercentage: 0, minCandidateNodesAbsolute: 0 } },
+          ],
+        },
+      ],
+      "pluginConfig[0].args: minCandidateNodesPercentage and minCandidateNodesAbsolute cannot both be zero",
+    ],
+    [
       "a scheduler that does not bind",
       [{ plugins: { multiPoint: { disabled: [{ name: "DefaultBinder" }] } } }],
       "profiles[0].plugins.multiPoint.disabled[0].name: DefaultBinder cannot be turned off",
@@ -184,7 +200,7 @@ describe("a profile", () => {
     [
       "arguments of a plugin that takes none",
       [{ pluginConfig: [{ name: "NodePorts", args: {} }] }],
-      "profiles[0].pluginConfig[0].name: NodePorts takes no arguments here; those that do are InterPodAffinity, ",
+      "profiles[0].pluginConfig[0].name: NodePorts takes no arguments here; those that do are DefaultPreemption, ",
     ],
     [
       "an unknown argument",

@@ -1,25 +1,22 @@
 /** A scheduler's profiles as its configuration gives them (KubeSchedulerConfiguration): plugins on, off and weighed, with arguments. */
 
 import { defaultProfile, type ProfileSurroundings } from "./default-profile.ts";
-import type { Profile, SchedulerPlugin } from "./framework.ts";
+import type { DefaultPreemptionArgs, Profile, SchedulerPlugin } from "./framework.ts";
 import type { InterPodAffinityArgs } from "./plugins/inter-pod-affinity.ts";
 import type { NodeAffinityArgs } from "./plugins/node-affinity.ts";
+import type { NodeResourcesBalancedAllocationArgs } from "./plugins/node-resources-balanced-allocation.ts";
 import type { NodeResourcesFitArgs } from "./plugins/node-resources-fit.ts";
 import type { PodTopologySpreadArgs } from "./plugins/pod-topology-spread.ts";
-import { type ProfileMistake, profileMistakes } from "./profile-mistakes.ts";
+import { type ExtensionPoint, type ProfileMistake, profileMistakes } from "./profile-mistakes.ts";
 
 /** One entry of `profiles`. */
 export interface ProfileConfig {
   /** Default: default-scheduler. */
   schedulerName?: string;
-  plugins?: {
-    /** Everything a plugin does. */
-    multiPoint?: PluginSet;
-    filter?: PluginSet;
-    score?: PluginSet;
-    /** Only DefaultPreemption is there. */
-    postFilter?: PluginSet;
-  };
+  /** Default: what holds for all profiles. */
+  percentageOfNodesToScore?: number;
+  /** By extension point; `multiPoint` is everything a plugin does. */
+  plugins?: { readonly [point in ExtensionPoint | "multiPoint"]?: PluginSet };
   pluginConfig?: readonly { name: string; args: object }[];
 }
 
@@ -36,6 +33,8 @@ export interface PluginArgs {
   NodeAffinity?: NodeAffinityArgs;
   InterPodAffinity?: InterPodAffinityArgs;
   PodTopologySpread?: PodTopologySpreadArgs;
+  NodeResourcesBalancedAllocation?: NodeResourcesBalancedAllocationArgs;
+  DefaultPreemption?: DefaultPreemptionArgs;
 }
 
 const preemption = "DefaultPreemption";
@@ -52,7 +51,7 @@ export function compileProfiles(configs: readonly ProfileConfig[], surroundings:
 }
 
 function compileProfile(
-  { schedulerName = "default-scheduler", plugins = {}, pluginConfig = [] }: ProfileConfig,
+  { schedulerName = "default-scheduler", plugins = {}, pluginConfig = [], percentageOfNodesToScore }: ProfileConfig,
   surroundings: ProfileSurroundings,
 ): Profile {
   const args = Object.fromEntries(pluginConfig.map(({ name, args: given }) => [name, given])) as PluginArgs;
@@ -63,31 +62,44 @@ function compileProfile(
   };
   const weightIn = (name: string, set: PluginSet | undefined) =>
     set?.enabled?.find((plugin) => plugin.name === name)?.weight || undefined;
-  const { multiPoint, filter, score, postFilter } = plugins;
+  const { multiPoint, score, postFilter } = plugins;
   const chosen = profile.plugins.flatMap((plugin): SchedulerPlugin[] => {
     const { name, weight, wakesOn, isNodeLocal = false } = plugin;
     const isThere = isOn(name, multiPoint, true);
-    const filters = plugin.filter && isOn(name, filter, isThere);
-    const scores = plugin.score && isOn(name, score, isThere);
-    if (!filters && !scores) return [];
+    const at = (point: ExtensionPoint) => isOn(name, plugins[point], isThere);
+    // One function is both halves here, and without the first the second knows nothing.
+    const filters = plugin.filter && at("preFilter") && at("filter");
+    const scores = plugin.score && at("preScore") && at("score");
+    const reserves = plugin.reserve && at("reserve");
+    const enqueues = plugin.preEnqueue && at("preEnqueue");
+    if (!filters && !scores && !reserves && !enqueues) return [];
     const weighs = weightIn(name, score) ?? weightIn(name, multiPoint) ?? weight;
     return [
       {
-        // Called on the plugin, which may have state. What it does around a binding goes with its filter.
+        // Called on the plugin, which may have state.
         name,
         wakesOn,
         isNodeLocal,
         ...(weighs === undefined ? {} : { weight: weighs }),
         ...(filters ? { filter: (pod, cluster) => plugin.filter!(pod, cluster) } : {}),
-        ...(filters && plugin.preEnqueue ? { preEnqueue: (pod) => plugin.preEnqueue!(pod) } : {}),
-        ...(filters && plugin.postFilter ? { postFilter: (pod, refusals) => plugin.postFilter!(pod, refusals) } : {}),
-        ...(filters && plugin.reserve ? { reserve: (pod, node) => plugin.reserve!(pod, node) } : {}),
-        ...(filters && plugin.unreserve ? { unreserve: (pod) => plugin.unreserve!(pod) } : {}),
-        ...(filters && plugin.preBind ? { preBind: (pod, node) => plugin.preBind!(pod, node) } : {}),
+        ...(enqueues ? { preEnqueue: (pod) => plugin.preEnqueue!(pod) } : {}),
+        ...(plugin.postFilter && at("postFilter")
+          ? { postFilter: (pod, refusals) => plugin.postFilter!(pod, refusals) }
+          : {}),
+        ...(reserves ? { reserve: (pod, node) => plugin.reserve!(pod, node) } : {}),
+        ...(reserves && plugin.unreserve ? { unreserve: (pod) => plugin.unreserve!(pod) } : {}),
+        ...(plugin.preBind && at("preBind") ? { preBind: (pod, node) => plugin.preBind!(pod, node) } : {}),
         ...(scores ? { score: (pod, cluster, nodes) => plugin.score!(pod, cluster, nodes) } : {}),
       },
     ];
   });
   const preempts = isOn(preemption, postFilter, isOn(preemption, multiPoint, true));
-  return { ...profile, plugins: chosen, preempts };
+  const share = percentageOfNodesToScore ?? surroundings.percentageOfNodesToScore;
+  return {
+    ...profile,
+    plugins: chosen,
+    preempts,
+    ...(share ? { percentageOfNodesToScore: share } : {}),
+    ...(args.DefaultPreemption ? { preemption: args.DefaultPreemption } : {}),
+  };
 }

@@ -1,4 +1,5 @@
 /** What is wrong with a scheduler's profiles: each mistake with its place, and with what would be right. Pure. */
+import type { DefaultPreemptionArgs } from "./framework.ts";
 import type { PluginSet, ProfileConfig } from "./profile-config.ts";
 
 export interface ProfileMistake {
@@ -10,25 +11,48 @@ export interface ProfileMistake {
 type Path = ProfileMistake["path"];
 type Check = (value: unknown, path: Path) => ProfileMistake[];
 
-/** Every default plugin by upstream's name. */
-const pluginNames = [
-  "DefaultPreemption",
+const preFilters = [
   "DynamicResources",
-  "ImageLocality",
   "InterPodAffinity",
   "NodeAffinity",
-  "NodeName",
   "NodePorts",
-  "NodeResourcesBalancedAllocation",
   "NodeResourcesFit",
-  "NodeUnschedulable",
   "NodeVolumeLimits",
   "PodTopologySpread",
-  "TaintToleration",
   "VolumeBinding",
   "VolumeRestrictions",
   "VolumeZone",
 ];
+const preScores = [
+  "InterPodAffinity",
+  "NodeAffinity",
+  "NodeResourcesBalancedAllocation",
+  "NodeResourcesFit",
+  "PodTopologySpread",
+  "TaintToleration",
+];
+/** Who does something where, by upstream's names. */
+const extensions = {
+  preEnqueue: ["DynamicResources", "SchedulingGates"],
+  queueSort: ["PrioritySort"],
+  preFilter: preFilters,
+  filter: [...preFilters, "NodeName", "NodeUnschedulable", "TaintToleration"],
+  postFilter: ["DefaultPreemption", "DynamicResources"],
+  preScore: preScores,
+  score: [...preScores, "ImageLocality"],
+  reserve: ["DynamicResources", "VolumeBinding"],
+  permit: [],
+  preBind: ["DynamicResources", "VolumeBinding"],
+  bind: ["DefaultBinder"],
+  postBind: [],
+} satisfies Record<string, readonly string[]>;
+
+export type ExtensionPoint = keyof typeof extensions;
+
+/** Every default plugin by upstream's name, but those that are built in. */
+const pluginNames = [...new Set(Object.values(extensions).flat())]
+  .filter((name) => !["DefaultBinder", "PrioritySort", "SchedulingGates"].includes(name))
+  .sort();
 /** They are how the scheduler works: naming them changes nothing, and they cannot be turned off. */
 const builtIn = ["DefaultBinder", "PrioritySort", "SchedulingGates"];
 
@@ -44,7 +68,10 @@ export function profileMistakes(profiles: readonly ProfileConfig[]): ProfileMist
       const path = profile.schedulerName === undefined ? [i] : [i, "schedulerName"];
       mistakes.push({ path, message: `"${schedulerName}" is already the name of profiles[${first}]` });
     }
-    for (const [point, set] of Object.entries(plugins)) mistakes.push(...setMistakes(set, [i, "plugins", point]));
+    for (const [point, set] of Object.entries(plugins)) {
+      const known = point === "multiPoint" ? undefined : extensions[point as ExtensionPoint];
+      mistakes.push(...setMistakes(set, [i, "plugins", point], known));
+    }
     const seen = new Set<string>();
     for (const [j, { name, args }] of pluginConfig.entries()) {
       const path = [i, "pluginConfig", j];
@@ -59,12 +86,18 @@ export function profileMistakes(profiles: readonly ProfileConfig[]): ProfileMist
   });
 }
 
-function setMistakes(set: PluginSet | undefined, path: Path): ProfileMistake[] {
+/** `known`: who does something at this point. */
+function setMistakes(set: PluginSet | undefined, path: Path, known: readonly string[] | undefined): ProfileMistake[] {
   const mistakes: ProfileMistake[] = [];
   const on = new Set<string>();
   for (const [i, { name, weight }] of (set?.enabled ?? []).entries()) {
     const at = [...path, "enabled", i];
-    mistakes.push(...nameMistakes(name, [...at, "name"]));
+    const wrong = nameMistakes(name, [...at, "name"]);
+    mistakes.push(...wrong);
+    if (wrong.length === 0 && known && !known.includes(name)) {
+      const those = known.length > 0 ? `those that do are ${known.join(", ")}` : "no plugin does";
+      mistakes.push({ path: [...at, "name"], message: `${name} does not extend ${path.at(-1)}; ${those}` });
+    }
     if (on.has(name)) mistakes.push({ path: [...at, "name"], message: `${name} is enabled twice` });
     on.add(name);
     if (weight !== undefined) mistakes.push(...wholeNumber(0, 100)(weight, [...at, "weight"]));
@@ -150,6 +183,9 @@ const fieldsOf =
 const typed = { apiVersion: text, kind: text };
 const weighed = listOf(fieldsOf({ name: text, weight: wholeNumber(1, 100) }, ["name"]));
 
+/** Upstream takes no other weight than 1 there. */
+const balanced = listOf(fieldsOf({ name: text, weight: wholeNumber(1, 1) }, ["name"]));
+
 const shape: Check = (value, path) => {
   const point = fieldsOf({ utilization: wholeNumber(0, 100), score: wholeNumber(0, 10) }, ["utilization", "score"]);
   const mistakes = listOf(point, 1)(value, path);
@@ -225,4 +261,18 @@ const argumentChecks: Readonly<Record<string, Check>> = {
     ignorePreferredTermsOfExistingPods: boolean,
   }),
   PodTopologySpread: topologySpread,
+  NodeResourcesBalancedAllocation: fieldsOf({ ...typed, resources: balanced }),
+  DefaultPreemption: (value, path) => {
+    const mistakes = fieldsOf({
+      ...typed,
+      minCandidateNodesPercentage: wholeNumber(0, 100),
+      minCandidateNodesAbsolute: wholeNumber(0, 2 ** 31 - 1),
+    })(value, path);
+    if (mistakes.length > 0) return mistakes;
+    const { minCandidateNodesPercentage: percentage, minCandidateNodesAbsolute: absolute } =
+      value as DefaultPreemptionArgs;
+    return percentage === 0 && absolute === 0
+      ? [{ path, message: "minCandidateNodesPercentage and minCandidateNodesAbsolute cannot both be zero" }]
+      : [];
+  },
 };

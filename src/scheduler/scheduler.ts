@@ -34,14 +34,16 @@ import { isNamespaceTerminating } from "../controller-runtime/namespace-terminat
 import { createSeriesRecorder, type SeriesRecorder } from "../controller-runtime/series-recorder.ts";
 import { servicesBySelectorPair } from "../controller-runtime/service-indexes.ts";
 import { whenAborted } from "../controller-runtime/when-aborted.ts";
+import { filterByExtenders, preemptByExtenders, scoresOfExtenders } from "./ask-extenders.ts";
 import { ClusterState } from "./cluster-state.ts";
 import { defaultSpreadingFrom } from "./default-spreading.ts";
 import { ClaimLedger } from "./dynamic-resources/claim-ledger.ts";
+import { Extender, type ExtenderConfig } from "./extender.ts";
 import { failureMessage } from "./failure-message.ts";
-import { type Diagnosis, findNode, type SearchPosition } from "./find-node.ts";
+import { chooseNode, type Diagnosis, findFeasible, findNode, type SearchPosition, stillFeasible } from "./find-node.ts";
 import { type ClusterEvent, type Profile, SchedulingError } from "./framework.ts";
 import type { NodeInfo } from "./node-info.ts";
-import { planPreemption } from "./plugins/default-preemption.ts";
+import { chooseCandidate, findCandidates } from "./plugins/default-preemption.ts";
 import { DynamicResources } from "./plugins/dynamic-resources.ts";
 import { nodeVolumeLimits } from "./plugins/node-volume-limits.ts";
 import { VolumeBinding } from "./plugins/volume-binding.ts";
@@ -61,6 +63,13 @@ export interface SchedulerOptions {
   host?: string;
   /** Schedulers served beside each other, by name. Default: `default-scheduler` with the default plugins. */
   profiles?: readonly ProfileConfig[];
+  /** How many Nodes of a large cluster are looked at, in percent. Default 0: by its size. */
+  percentageOfNodesToScore?: number;
+  /** How long a Pod that failed is left alone at first, and at most. Default: 1 and 10. */
+  podInitialBackoffSeconds?: number;
+  podMaxBackoffSeconds?: number;
+  /** Programs that have a say. Default: none. */
+  extenders?: readonly ExtenderConfig[];
 }
 
 export interface RunningScheduler {
@@ -77,6 +86,8 @@ export function startScheduler(options: SchedulerOptions): RunningScheduler {
 
 /** Decisions are made in slices of this length, so that the process can do other things in between. */
 const sliceMs = 4;
+/** Nodes that extenders let pass and that are full by then; after so many such answers the Pod backs off. */
+const mostTriesAsking = 5;
 
 class Scheduler {
   readonly done: Promise<void>;
@@ -91,6 +102,9 @@ class Scheduler {
   readonly #dynamicResources: DynamicResources;
   readonly #position: SearchPosition = { next: 0 };
   readonly #binding = new Set<Promise<void>>();
+  readonly #extenders: readonly Extender[];
+  /** An extender is being asked about a Pod: the next one waits for what becomes of it. */
+  #isAsking = false;
   #isReady = false;
   #isPumpQueued = false;
 
@@ -109,7 +123,17 @@ class Scheduler {
     this.#dynamicResources = dynamicResources;
     const defaultSpreading = defaultSpreadingFrom(this.#cache);
     const surroundings = { defaultSpreading, volumePlugins, dynamicResources };
-    const profiles = compileProfiles(options.profiles ?? [{}], surroundings);
+    const { extenders = [], percentageOfNodesToScore, podInitialBackoffSeconds, podMaxBackoffSeconds } = options;
+    this.#extenders = extenders.map((config) => new Extender(config, clock));
+    const leftToExtenders = extenders
+      .flatMap(({ managedResources = [] }) => managedResources)
+      .filter(({ ignoredByScheduler }) => ignoredByScheduler)
+      .map(({ name }) => name);
+    const profiles = compileProfiles(options.profiles ?? [{}], {
+      ...surroundings,
+      leftToExtenders,
+      percentageOfNodesToScore,
+    });
     this.#profiles = new Map(profiles.map((profile) => [profile.schedulerName, profile]));
     this.#events = new Map(
       profiles.map(({ schedulerName }) => [
@@ -124,10 +148,17 @@ class Scheduler {
         }),
       ]),
     );
-    this.#queue = new SchedulingQueue({ clock, wake: () => this.#pumpSoon() });
+    const initialMs = (podInitialBackoffSeconds ?? 1) * 1000;
+    const maximumMs = (podMaxBackoffSeconds ?? 10) * 1000;
+    this.#queue = new SchedulingQueue({
+      clock,
+      wake: () => this.#pumpSoon(),
+      backoff: { initialMs, maximumMs },
+    });
     this.done = whenAborted(signal).then(async () => {
       this.#queue.close();
       await Promise.all(this.#binding);
+      for (const extender of this.#extenders) extender.close();
       await this.#cache.stopped();
     });
   }
@@ -249,7 +280,7 @@ class Scheduler {
   }
 
   #pumpSoon(): void {
-    if (this.#isPumpQueued || !this.#isReady) return;
+    if (this.#isPumpQueued || !this.#isReady || this.#isAsking) return;
     this.#isPumpQueued = true;
     queueMicrotask(() => {
       this.#isPumpQueued = false;
@@ -260,7 +291,7 @@ class Scheduler {
   #pump(): void {
     const { clock, signal } = this.#options;
     const untilMs = clock.now() + sliceMs;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#isAsking) {
       const queued = this.#queue.pop();
       if (!queued) return;
       this.#schedule(queued);
@@ -275,7 +306,7 @@ class Scheduler {
   }
 
   #schedule(queued: QueuedPod): void {
-    const { log, random } = this.#options;
+    const { random } = this.#options;
     const pod = podInfoOf(queued.pod);
     const profile = this.#profiles.get(queued.pod.spec.schedulerName ?? "default-scheduler");
     if (!profile) {
@@ -288,16 +319,66 @@ class Scheduler {
         this.#queue.putBack(queued, new Set(plugin.wakesOn));
         return;
       }
+      const asked = this.#extenders.filter((extender) => extender.isInterestedIn(pod));
+      if (asked.length > 0) {
+        this.#isAsking = true;
+        this.#track(this.#scheduleAsking(profile, queued, pod, asked));
+        return;
+      }
       const decision = findNode(profile, pod, this.#cluster, random, this.#position);
-      if (decision.kind === "placed") {
-        this.#cluster.assume(pod, decision.node);
-        for (const plugin of profile.plugins) plugin.reserve?.(pod, decision.node);
-        this.#track(this.#bind(profile, queued, pod, decision.node));
-      } else this.#track(this.#fail(profile, queued, pod, decision));
+      if (decision.kind === "placed") this.#place(profile, queued, pod, decision.node);
+      else this.#track(this.#fail(profile, queued, pod, decision));
     } catch (error) {
-      if (error instanceof SchedulingError) this.#track(this.#tellError(profile, queued.pod, error.message));
-      else log.error("scheduling failed", { pod: keyOf(queued.pod), error: String((error as Error).stack ?? error) });
-      this.#queue.putFailed(queued);
+      this.#putFailed(profile, queued, error);
+    }
+  }
+
+  #place(profile: Profile, queued: QueuedPod, pod: PodInfo, node: NodeInfo): void {
+    this.#cluster.assume(pod, node);
+    for (const plugin of profile.plugins) plugin.reserve?.(pod, node);
+    this.#track(this.#bind(profile, queued, pod, node));
+  }
+
+  #putFailed(profile: Profile, queued: QueuedPod, error: unknown): void {
+    const { log } = this.#options;
+    if (error instanceof SchedulingError) this.#track(this.#tellError(profile, queued.pod, error.message));
+    else log.error("scheduling failed", { pod: keyOf(queued.pod), error: String((error as Error).stack ?? error) });
+    this.#queue.putFailed(queued);
+  }
+
+  /** As without extenders, but that the cluster goes on while they think: what they let pass is looked at once more. */
+  async #scheduleAsking(
+    profile: Profile,
+    queued: QueuedPod,
+    pod: PodInfo,
+    extenders: readonly Extender[],
+  ): Promise<void> {
+    const { log, random, signal } = this.#options;
+    try {
+      for (let tries = 1; ; tries++) {
+        const found = findFeasible(profile, pod, this.#cluster, this.#position);
+        const search = await filterByExtenders(extenders, pod, found, log);
+        const extra =
+          search.feasible.length > 1 ? await scoresOfExtenders(extenders, pod, search.feasible, log) : undefined;
+        if (signal.aborted || !this.#queue.isInFlight(pod.uid)) return;
+        if (search.feasible.length === 0) {
+          await this.#fail(profile, queued, pod, search, extenders);
+          return;
+        }
+        const nodes = stillFeasible(profile, pod, this.#cluster, search.feasible);
+        const node = chooseNode(profile, pod, this.#cluster, nodes, random, extra);
+        if (node) {
+          this.#place(profile, queued, pod, node);
+          return;
+        }
+        if (tries >= mostTriesAsking) throw new SchedulingError("no node stayed feasible while extenders were asked");
+      }
+    } catch (error) {
+      if (signal.aborted || !this.#queue.isInFlight(pod.uid)) return;
+      this.#putFailed(profile, queued, error);
+    } finally {
+      this.#isAsking = false;
+      this.#pumpSoon();
     }
   }
 
@@ -319,12 +400,14 @@ class Scheduler {
         if (pending) await pending;
       }
       rejected = "binding rejected: ";
-      await client.createSubresource(Pods, { name, namespace }, "binding", {
-        apiVersion: "v1",
-        kind: "Binding",
-        metadata: { name, namespace, uid },
-        target: { apiVersion: "v1", kind: "Node", name: node.name },
-      });
+      if (!(await this.#bindByExtender(pod, node))) {
+        await client.createSubresource(Pods, { name, namespace }, "binding", {
+          apiVersion: "v1",
+          kind: "Binding",
+          metadata: { name, namespace, uid },
+          target: { apiVersion: "v1", kind: "Node", name: node.name },
+        });
+      }
       this.#queue.done(uid);
       const note = `Successfully assigned ${namespace}/${name} to ${node.name}`;
       const told = { type: "Normal", reason: "Scheduled", action: "Binding", note, atMs: startedMs } as const;
@@ -344,14 +427,46 @@ class Scheduler {
     }
   }
 
-  async #fail(profile: Profile, queued: QueuedPod, pod: PodInfo, diagnosis: Diagnosis): Promise<void> {
+  /** Whether an extender has bound the Pod. */
+  async #bindByExtender(pod: PodInfo, node: NodeInfo): Promise<boolean> {
+    const { log } = this.#options;
+    for (const extender of this.#extenders) {
+      if (!extender.config.bindVerb || !extender.isInterestedIn(pod)) continue;
+      try {
+        await extender.bind(pod, node.name);
+        return true;
+      } catch (error) {
+        if (!extender.config.ignorable) throw error;
+        log.warn("an extender that may be ignored did not bind", {
+          extender: extender.config.urlPrefix,
+          error: (error as Error).message,
+        });
+      }
+    }
+    return false;
+  }
+
+  async #fail(
+    profile: Profile,
+    queued: QueuedPod,
+    pod: PodInfo,
+    diagnosis: Diagnosis,
+    extenders: readonly Extender[] = [],
+  ): Promise<void> {
     const { log, signal } = this.#options;
     const cluster = this.#cluster;
     const totalNodes = cluster.nodes.length;
-    const plan =
+    const preemption =
       totalNodes === 0 || profile.preempts === false
-        ? ({ kind: "none", message: "" } as const)
-        : planPreemption(profile, pod, diagnosis, cluster, this.#cache.list(PodDisruptionBudgets));
+        ? { candidates: [], message: "" }
+        : findCandidates(profile, pod, diagnosis, cluster, this.#cache.list(PodDisruptionBudgets));
+    // Without extenders nothing is awaited here.
+    const candidates =
+      extenders.length > 0
+        ? await preemptByExtenders(extenders, pod, preemption.candidates, log)
+        : preemption.candidates;
+    const plan = chooseCandidate(candidates, preemption.message);
+    if (extenders.length > 0 && !this.#queue.isInFlight(pod.uid)) return;
     const wakesOn = new Set<ClusterEvent>(["NodeAdded"]);
     for (const plugin of profile.plugins) {
       if (diagnosis.plugins.has(plugin.name)) for (const event of plugin.wakesOn) wakesOn.add(event);

@@ -18,7 +18,6 @@ export interface QueuedPod {
   isErrorBackoff: boolean;
 }
 
-const backoff = { initialMs: 1000, maximumMs: 10_000 };
 /** Nothing is left lying for longer, whatever events may have been overlooked. */
 const flushAfterMs = 300_000;
 
@@ -26,11 +25,14 @@ export interface SchedulingQueueOptions {
   clock: Clock;
   /** Called when there is a Pod to take. */
   wake(): void;
+  /** How long a Pod that failed is left alone. Default: a second, doubled each time, up to ten. */
+  backoff?: { initialMs: number; maximumMs: number };
 }
 
 export class SchedulingQueue {
   readonly #clock: Clock;
   readonly #wake: () => void;
+  readonly #pauses: { initialMs: number; maximumMs: number };
   readonly #active: Heap;
   readonly #backoff = new Map<string, QueuedPod>();
   readonly #unschedulable = new Map<string, QueuedPod>();
@@ -40,8 +42,9 @@ export class SchedulingQueue {
   #timer: Timer | undefined;
   #timerMs = Number.POSITIVE_INFINITY;
 
-  constructor({ clock, wake }: SchedulingQueueOptions) {
+  constructor({ clock, wake, backoff = { initialMs: 1000, maximumMs: 10_000 } }: SchedulingQueueOptions) {
     this.#clock = clock;
+    this.#pauses = backoff;
     this.#wake = wake;
     this.#active = new Heap(
       (a, b) => b.priority - a.priority || a.sequence - b.sequence,
@@ -78,6 +81,11 @@ export class SchedulingQueue {
     return this.#active.get(uid) !== undefined || this.#backoff.has(uid) || this.#unschedulable.has(uid);
   }
 
+  /** Being tried at this moment. */
+  isInFlight(uid: string): boolean {
+    return this.#inFlight.has(uid);
+  }
+
   remove(uid: string): void {
     this.#remove(uid);
     this.#inFlight.delete(uid);
@@ -111,7 +119,7 @@ export class SchedulingQueue {
     this.#inFlight.delete(uid);
     queued.wakesOn = wakesOn;
     queued.isErrorBackoff = false;
-    queued.backoffUntilMs = this.#clock.now() + backoffDelayMs(backoff, queued.attempts);
+    queued.backoffUntilMs = this.#clock.now() + backoffDelayMs(this.#pauses, queued.attempts);
     if (missed && [...missed].some((event) => wakesOn.has(event))) this.#backOff(queued);
     else {
       this.#unschedulable.set(uid, queued);
@@ -130,7 +138,7 @@ export class SchedulingQueue {
   putFailed(queued: QueuedPod): void {
     this.#inFlight.delete(queued.pod.metadata.uid);
     queued.isErrorBackoff = true;
-    queued.backoffUntilMs = this.#clock.now() + backoffDelayMs(backoff, queued.attempts);
+    queued.backoffUntilMs = this.#clock.now() + backoffDelayMs(this.#pauses, queued.attempts);
     this.#backOff(queued);
   }
 
@@ -188,7 +196,7 @@ export class SchedulingQueue {
       }
     }
     for (const [uid, queued] of this.#unschedulable) {
-      const lyingSinceMs = queued.backoffUntilMs - backoffDelayMs(backoff, queued.attempts);
+      const lyingSinceMs = queued.backoffUntilMs - backoffDelayMs(this.#pauses, queued.attempts);
       if (now - lyingSinceMs < flushAfterMs) this.#setTimer(lyingSinceMs + flushAfterMs);
       else {
         this.#unschedulable.delete(uid);

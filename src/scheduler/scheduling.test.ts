@@ -372,5 +372,7 @@ describe("scores", () => {
 });
 
 test("of large clusters a shrinking share is searched, never below 5 %", () => {
-  expect([10, 99, 100, 1000, 5000, 6000].map(feasibleNodesToFind)).toEqual([10, 99, 100, 420, 500, 300]);
+  expect([10, 99, 100, 1000, 5000, 6000].map((total) => feasibleNodesToFind(total))).toEqual([
+    10, 99, 100, 420, 500, 300,
+  ]);
 });

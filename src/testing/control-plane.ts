@@ -20,7 +20,7 @@ import { type ControllerManagerOptions, controllerCatalog } from "../controller-
 import { objectKey } from "../controller-runtime/cache.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
-import { startScheduler } from "../scheduler/scheduler.ts";
+import { type SchedulerOptions, startScheduler } from "../scheduler/scheduler.ts";
 import { startTestApiServer, type TestApiServer } from "./api-server.ts";
 
 export interface TestControlPlane extends AsyncDisposable {
@@ -46,6 +46,7 @@ export interface TestControlPlaneOptions {
   /** What a bound Pod becomes; undefined leaves it Pending. Default: Running and ready. */
   podStatus?(pod: DeepReadonly<Pod>, ip: string): Pod["status"] | undefined;
   controllers?: Partial<ControllerManagerOptions>;
+  scheduler?: Pick<SchedulerOptions, "profiles" | "extenders">;
   /** Default: the system's. */
   clock?: Clock;
   /** Starts what else the API server is to serve, before controllers look. Ends with the signal. */
@@ -97,7 +98,7 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
     }),
     surroundings,
   );
-  const scheduler = startScheduler(surroundings);
+  const scheduler = startScheduler({ ...surroundings, ...options.scheduler });
   await Promise.all([controllers.ready, scheduler.ready]);
 
   const cache = new InformerCache(surroundings);

@@ -7,6 +7,7 @@ import type { StaticToken } from "../../apiserver-plugins/authentication/static-
 import type { AuthorizationConfiguration } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
 import type { ShutdownSettings } from "../../kubelet/node-shutdown.ts";
 import type { FeatureSwitches } from "../../resources/feature-switches.ts";
+import type { ExtenderConfig } from "../../scheduler/extender.ts";
 import type { ProfileConfig } from "../../scheduler/profile-config.ts";
 
 /** The configuration file, as parsed. Documented field by field in schema/cluster-v1alpha1.schema.json. */
@@ -143,6 +144,10 @@ export interface AuditConfig {
 /** The part of a KubeSchedulerConfiguration that is heeded. */
 export interface SchedulerConfig {
   profiles?: ProfileConfig[];
+  percentageOfNodesToScore?: number;
+  podInitialBackoffSeconds?: number;
+  podMaxBackoffSeconds?: number;
+  extenders?: ExtenderConfig[];
 }
 
 export interface NodeConfig {

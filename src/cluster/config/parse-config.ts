@@ -9,6 +9,7 @@ import { authorizationConfigurationErrors } from "../../apiserver-plugins/author
 import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
 import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
 import { featureSwitchMistakes } from "../../resources/feature-switches.ts";
+import { extenderMistakes } from "../../scheduler/extender-mistakes.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
 import type { ClusterConfig, ClusterPlan, LeaderElectionConfig, StoreConfig } from "./cluster-config.ts";
@@ -228,6 +229,18 @@ function schedulerMistakes({ scheduler }: ClusterConfig): { path: Path; message:
     path: ["scheduler", "profiles", ...path],
     message,
   }));
+  mistakes.push(
+    ...extenderMistakes(scheduler?.extenders ?? []).map(({ path, message }) => ({
+      path: ["scheduler", "extenders", ...path],
+      message,
+    })),
+  );
+  const { podInitialBackoffSeconds = 1, podMaxBackoffSeconds = 10 } = scheduler ?? {};
+  if (podMaxBackoffSeconds < podInitialBackoffSeconds)
+    mistakes.push({
+      path: ["scheduler", "podMaxBackoffSeconds"],
+      message: `must not be less than podInitialBackoffSeconds, which is ${podInitialBackoffSeconds}`,
+    });
   if (mistakes.length > 0) return mistakes;
   const at = FieldPath.root.child("scheduler", "profiles");
   return profiles.flatMap(({ pluginConfig = [] }, i) =>

@@ -21,6 +21,7 @@ const documentedElsewhere = [
   ".apiServer.authorization.",
   ".apiServer.admission.plugins[].",
   ".scheduler.profiles[].",
+  ".scheduler.extenders[].",
   "#pluginSet.",
 ];
 

@@ -15,10 +15,12 @@ export type PreemptionPlan =
   /** Nothing can be done; `message` says why and ends the Pod's failure message. */
   | { kind: "none"; message: string };
 
-interface Candidate {
+/** A Node that could be freed. */
+export interface Candidate {
   node: NodeInfo;
   /** The most important first. */
   victims: readonly PodInfo[];
+  /** How many budgets that would break. */
   violations: number;
 }
 
@@ -32,12 +34,25 @@ export function planPreemption(
   cluster: ClusterState,
   budgets: readonly DeepReadonly<PodDisruptionBudget>[],
 ): PreemptionPlan {
+  const { candidates, message } = findCandidates(profile, pod, diagnosis, cluster, budgets);
+  return chooseCandidate(candidates, message);
+}
+
+/** Every Node that could be freed, up to a share of a large cluster, and what is to be said when none is chosen. */
+export function findCandidates(
+  profile: Profile,
+  pod: PodInfo,
+  diagnosis: Diagnosis,
+  cluster: ClusterState,
+  budgets: readonly DeepReadonly<PodDisruptionBudget>[],
+): { candidates: readonly Candidate[]; message: string } {
   const ineligible = whyIneligible(pod, cluster, diagnosis);
-  if (ineligible) return { kind: "none", message: `preemption: ${ineligible}.` };
+  if (ineligible) return { candidates: [], message: `preemption: ${ineligible}.` };
   const total = cluster.nodes.length;
   const failures: Refusal[] = [];
   const candidates: Candidate[] = [];
-  const enough = Math.max(100, Math.floor(total / 10));
+  const { minCandidateNodesPercentage = 10, minCandidateNodesAbsolute = 100 } = profile.preemption ?? {};
+  const enough = Math.max(minCandidateNodesAbsolute, Math.floor((total * minCandidateNodesPercentage) / 100));
   for (const node of cluster.nodes) {
     const refused = diagnosis.refusals.get(node);
     if (diagnosis.refusal || !refused || refused.isUnresolvable) {
@@ -50,9 +65,12 @@ export function planPreemption(
     if (candidate) candidates.push(candidate);
     else failures.push(noVictims);
   }
+  return { candidates, message: `preemption: 0/${total} nodes are available: ${histogram(failures)}.` };
+}
+
+export function chooseCandidate(candidates: readonly Candidate[], message: string): PreemptionPlan {
   const chosen = choose(candidates);
-  if (chosen) return { kind: "evict", node: chosen.node, victims: chosen.victims };
-  return { kind: "none", message: `preemption: 0/${total} nodes are available: ${histogram(failures)}.` };
+  return chosen ? { kind: "evict", node: chosen.node, victims: chosen.victims } : { kind: "none", message };
 }
 
 /** Who has made room already waits for it, unless it would be of no use any more. */

@@ -111,6 +111,8 @@ export class Invariants {
     const replicaSets = this.#world.ownedBy("replicasets", metadata.uid);
     if (available !== replicas || pods.filter(isPodActive).length !== replicas) return;
     if (replicaSets.filter(({ spec: { replicas: size = 1 } }) => size > 0).length > 1) return;
+    // One that is being deleted is no longer scaled: its status may say 0 over ReplicaSets that ask for more.
+    if (replicaSets.reduce((sum, { spec: { replicas: size = 1 } }) => sum + size, 0) !== replicas) return;
     this.#deployments.set(metadata.uid, pledge);
     for (const replicaSet of replicaSets) {
       this.#replicaSets.set(replicaSet.metadata.uid, replicaSet.spec.replicas ?? 1);
