@@ -48,6 +48,16 @@ test("other contexts and comments stay when ours comes, is renewed, and goes", a
   });
 });
 
+test("when a lab's cluster goes, kubectl is back with the one cluster of ours that is left", async () => {
+  const file = join(folder, "two");
+  await addContext({ ...plan, name: "pinnace" }, pki, { file });
+  await addContext(plan, pki, { file });
+  expect(await removeContext("lab", { file })).toBe("pinnace");
+  expect(parse(readFileSync(file, "utf8"))["current-context"]).toBe("pinnace");
+  expect(await removeContext("pinnace", { file })).toBeUndefined();
+  expect(parse(readFileSync(file, "utf8"))["current-context"]).toBe("");
+});
+
 test("a kubeconfig that is not YAML is refused and left as it is", async () => {
   const file = join(folder, "broken");
   writeFileSync(file, "clusters: [\n");

@@ -106,26 +106,35 @@ function listOf({ root }: ClusterPaths): string {
   return join(root, "kubeconfigs.json");
 }
 
-/** Takes the cluster's context out again. No error when it is not there. */
-export async function removeContext(clusterName: string, target: UserFile): Promise<void> {
+/**
+ * Takes the cluster's context out again. No error when it is not there. When it was the current one and a single other
+ * cluster of ours is left, that one's context takes its place: resolves to its name.
+ */
+export async function removeContext(clusterName: string, target: UserFile): Promise<string | undefined> {
   const turn = await lockFile(target.file);
   try {
-    await dropContext(clusterName, target);
+    return await dropContext(clusterName, target);
   } finally {
     await turn.release();
   }
 }
 
-async function dropContext(clusterName: string, target: UserFile): Promise<void> {
+async function dropContext(clusterName: string, target: UserFile): Promise<string | undefined> {
   const existing = readText(target.file);
   const name = contextName(clusterName);
-  if (!existing.includes(name)) return;
+  if (!existing.includes(name)) return undefined;
   const { parseDocument } = await import("yaml");
   const document = parseDocument(existing);
-  if (document.errors.length > 0) return; // Not ours to mend; nothing was taken from it.
+  if (document.errors.length > 0) return undefined; // Not ours to mend; nothing was taken from it.
   for (const section of sections) setNamed(document, section, name, undefined);
-  if (document.get("current-context") === name) document.set("current-context", "");
+  const wasCurrent = document.get("current-context") === name;
+  const { contexts } = document.toJS() as { contexts?: { name: string }[] | null };
+  const left = (contexts ?? []).map((context) => context.name).filter((one) => /^pinnace(-|$)/.test(one));
+  // Never somebody else's: what comes next may be meant for the cluster that is gone.
+  const next = wasCurrent && left.length === 1 ? left[0] : undefined;
+  if (wasCurrent) document.set("current-context", next ?? "");
   writeUserFile(target, document.toString({ lineWidth: 0 }));
+  return next;
 }
 
 const sections = ["clusters", "users", "contexts"] as const;

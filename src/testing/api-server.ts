@@ -1,6 +1,5 @@
 /** A whole API server over a memory store, for tests: HTTPS on a free loopback port, and clients for both doors. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ResourceDefinition } from "../apimachinery/resource-definition.ts";
 import { isAlreadyExists } from "../apimachinery/status-error.ts";
@@ -18,6 +17,7 @@ import { definitionsWith } from "../resources/catalog.ts";
 import type { FeatureSwitches } from "../resources/feature-switches.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
+import { makeTestFolder } from "./test-homes.ts";
 
 export interface TestApiServer extends AsyncDisposable {
   server: ApiServer;
@@ -74,7 +74,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     port: options.port ?? 0,
   });
   const url = `https://127.0.0.1:${port}`;
-  const folder = mkdtempSync(join(tmpdir(), "pnt-api-"));
+  const folder = makeTestFolder("api");
   const kubeconfig = join(folder, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigText(url, pki), { mode: 0o600 });
   const client = server.client(admin, "test");

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const pattern = /^pinnace-test-(\d+)-/;
+const foldersPattern = /^pnt-[a-z-]+-(\d+)-/;
 
 export function makeTestHome(): string {
   const home = mkdtempSync(join(tmpdir(), `pinnace-test-${process.pid}-`));
@@ -12,9 +13,17 @@ export function makeTestHome(): string {
   return home;
 }
 
-/** Takes down the clusters of test runs that were cut off; `command` is the built `pinnace`. */
+/** A folder for anything else that a test needs for a while; `what` is lower-case words, joined by hyphens. */
+export function makeTestFolder(what: string): string {
+  return mkdtempSync(join(tmpdir(), `pnt-${what}-${process.pid}-`));
+}
+
+/** Takes down the clusters of test runs that were cut off, and removes their folders; `command` is the built `pinnace`. */
 export function clearInterruptedRuns(command: string): void {
   for (const folder of readdirSync(tmpdir())) {
+    const user = foldersPattern.exec(folder)?.[1];
+    if (user !== undefined && !existsSync(`/proc/${user}`))
+      rmSync(join(tmpdir(), folder), { recursive: true, force: true });
     const maker = pattern.exec(folder)?.[1];
     if (maker === undefined || existsSync(`/proc/${maker}`)) continue;
     const home = join(tmpdir(), folder);

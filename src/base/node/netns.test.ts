@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
@@ -42,6 +43,16 @@ test("a file that an interrupted creation left is replaced by a real namespace, 
   deleteNetns(torn);
   deleteNetns(torn);
   expect(listNetns(torn)).toEqual([]);
+});
+
+test("a namespace entered from inside another leads back to that one", () => {
+  const inner = `${name}-inner`;
+  createNetns(inner, () => {});
+  const where = () => readlinkSync("/proc/thread-self/ns/net");
+  const [outside, inside] = [where(), inNetns(path, where)];
+  const seen = inNetns(path, () => [inNetns(netnsPath(inner), where) !== inside, where()]);
+  deleteNetns(inner);
+  expect([...seen, where()]).toEqual([true, inside, outside]);
 });
 
 test("work that throws inside a namespace leaves the thread outside again", () => {

@@ -225,16 +225,26 @@ function socketAddress(address: string, port: number): Buffer {
 }
 
 /** Runs `work` between `enter` and the way back. A thread that cannot get back would mix up every later socket: the process ends. */
+let isAway = false;
+
+/** From inside a namespace it leads back to that one. */
 function switched<T>(enter: () => void, work: () => T): T {
-  const home = homeNamespace();
-  enter();
+  const wasAway = isAway;
+  const back = wasAway ? openSync("/proc/thread-self/ns/net", "r") : homeNamespace();
   try {
-    return work();
-  } finally {
-    if (libc().setns(home, cloneNewnet) < 0) {
-      process.stderr.write("pinnace: cannot leave a network namespace again; giving up\n");
-      process.abort();
+    enter();
+    isAway = true;
+    try {
+      return work();
+    } finally {
+      isAway = wasAway;
+      if (libc().setns(back, cloneNewnet) < 0) {
+        process.stderr.write("pinnace: cannot leave a network namespace again; giving up\n");
+        process.abort();
+      }
     }
+  } finally {
+    if (wasAway) closeSync(back);
   }
 }
 

@@ -38,9 +38,10 @@ export async function downAlone(name: string, paths: ClusterPaths, print: (line:
   const graceSeconds = shutdown ? shutdownSeconds(shutdown) : 0;
   if (graceSeconds > 0 && runningServer(paths)) print(`Pods are given up to ${graceSeconds} s to end.`);
   await stopServer(paths, systemClock, graceSeconds * 1000);
-  await removeContext(name, userKubeconfig());
+  const context = await removeContext(name, userKubeconfig());
   await takeDownCluster(name, paths, systemClock);
   print(existed ? `Cluster "${name}" is gone.` : `There was no cluster "${name}".`);
+  if (context) print(`kubectl uses the cluster that is left again, as context ${context}.`);
 }
 
 /** A full disk must not keep a cluster from ending, which frees it. */
