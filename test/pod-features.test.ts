@@ -16,6 +16,8 @@ interface Feature {
   says: RegExp;
   /** What `kubectl get pod -o jsonpath=` prints of it then. */
   status?: { path: string; says: RegExp };
+  /** The runtime has no part in it but to mount, start and write what it is told: it is shown with the built-in one alone. */
+  byKubelet?: true;
   /** Why a runtime cannot be asked for it. */
   notIn?: Partial<Record<Runtime, string>>;
 }
@@ -67,6 +69,7 @@ const features: Record<string, Feature> = {
   hostPID: { pod: "hostPID: true", script: "ps | wc -l", says: /^\d{2,}$/m },
   hostIPC: { pod: "hostIPC: true", script: "df /dev/shm | tail -1; echo done", says: /done/ },
   hostAliases: {
+    byKubelet: true,
     pod: "hostAliases: [{ip: 10.9.8.7, hostnames: [one.example, two.example]}]",
     script: "cat /etc/hosts",
     says: /^10\.9\.8\.7\tone\.example\ttwo\.example$/m,
@@ -87,6 +90,7 @@ const features: Record<string, Feature> = {
     says: /^search a\.example\nnameserver 9\.9\.9\.9\noptions ndots:2$/m,
   },
   "dnsConfig on top": {
+    byKubelet: true,
     pod: "dnsConfig: {searches: [more.example]}",
     script: "cat /etc/resolv.conf",
     says: /^search default\.svc\.cluster\.local svc\.cluster\.local cluster\.local.* more\.example$/m,
@@ -182,6 +186,7 @@ const features: Record<string, Feature> = {
     says: /^(777\n644 1001\n0644\n666 1001\n0666\n777 1001\n0777\n){2}$/,
   },
   "subPath and subPathExpr": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container:
       "env: [{name: WHO, value: me}], volumeMounts: [{name: v, mountPath: /a, subPath: x/y}, {name: v, mountPath: /b, subPathExpr: $(WHO)}, {name: v, mountPath: /v}]",
@@ -189,18 +194,21 @@ const features: Record<string, Feature> = {
     says: /^\.\/me\/g\n\.\/x\/y\/f$/m,
   },
   "downward API": {
+    byKubelet: true,
     container:
       "resources: {limits: {cpu: '1', memory: 32Mi}}, env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}, {name: CPU, valueFrom: {resourceFieldRef: {resource: limits.cpu}}}, {name: MEM, valueFrom: {resourceFieldRef: {resource: limits.memory, divisor: 1Mi}}}, {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]",
     script: "echo $IP $CPU $MEM $NODE",
     says: /^10\.\d+\.\d+\.\d+ 1 32 \S+$/m,
   },
   "variables compose": {
+    byKubelet: true,
     container: "env: [{name: A, value: a}, {name: B, value: '$(A)-$$(A)-$(NONE)'}]",
     script: "echo $B",
     says: /^a-\$\(A\)-\$\(NONE\)$/m,
   },
-  "service variables": { script: "echo $KUBERNETES_SERVICE_HOST", says: /^10\./m },
+  "service variables": { byKubelet: true, script: "echo $KUBERNETES_SERVICE_HOST", says: /^10\./m },
   "a projected token": {
+    byKubelet: true,
     pod: "volumes: [{name: t, projected: {sources: [{serviceAccountToken: {path: token, audience: me}}, {downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}]}}]",
     container: "volumeMounts: [{name: t, mountPath: /t}]",
     script: "cut -c1-3 /t/token; cat /t/name",
@@ -243,23 +251,27 @@ const features: Record<string, Feature> = {
     says: /^0$/m,
   },
   "variables from a file of the pod": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, 'printf \"ADDRESS=\\047here and there\\047\" > /v/app.env'], volumeMounts: [{name: v, mountPath: /v}]}]",
     container: "env: [{name: ADDRESS, valueFrom: {fileKeyRef: {volumeName: v, path: app.env, key: ADDRESS}}}]",
     script: "echo $ADDRESS; ls / | grep -c '^v$'",
     says: /^here and there\n0$/m,
   },
   "variables from ConfigMaps and Secrets": {
+    byKubelet: true,
     container:
       "envFrom: [{configMapRef: {name: settings}, prefix: CFG_}, {secretRef: {name: keys}}], env: [{name: C, valueFrom: {configMapKeyRef: {name: settings, key: colour}}}, {name: S, valueFrom: {secretKeyRef: {name: keys, key: token}}}, {name: NONE, valueFrom: {secretKeyRef: {name: none, key: k, optional: true}}}]",
     script: "echo $CFG_colour $CFG_size $token $C $S [$NONE]",
     says: /^blue big s3cret blue s3cret \[\]$/m,
   },
   "args and command with variables": {
+    byKubelet: true,
     container: "env: [{name: WHO, value: you}], args: ['hello $(WHO)', $$(WHO)]",
     script: 'echo "$0 | $1"',
     says: /^hello you \| \$\(WHO\)$/m,
   },
   "a ConfigMap's files, chosen, renamed, with modes": {
+    byKubelet: true,
     pod: "securityContext: {runAsUser: 1001, fsGroup: 1001}, volumes: [{name: v, configMap: {name: settings, defaultMode: 0400, items: [{key: colour, path: deep/tint}, {key: raw, path: raw, mode: 0440}]}}]",
     container: "volumeMounts: [{name: v, mountPath: /v}, {name: v, mountPath: /again, subPath: deep/tint}]",
     script: "cd /v; cat deep/tint; echo; stat -Lc '%a %g' deep/tint raw; wc -c < raw; cat /again; ls",
@@ -272,12 +284,14 @@ const features: Record<string, Feature> = {
     says: /^s3cret\n1\n.*Read-only/m,
   },
   "files of the downward API": {
+    byKubelet: true,
     pod: "volumes: [{name: v, downwardAPI: {defaultMode: 0400, items: [{path: name, fieldRef: {fieldPath: metadata.name}}, {path: cpu, resourceFieldRef: {containerName: main, resource: requests.cpu, divisor: 1m}, mode: 0444}, {path: memory, resourceFieldRef: {containerName: main, resource: limits.memory}}]}}]",
     container: "resources: {requests: {cpu: 20m}}, volumeMounts: [{name: v, mountPath: /v}]",
     script: "cd /v; cat name cpu; echo; stat -Lc %a name cpu; test $(cat memory) -gt 100000000 && echo allocatable",
     says: /^files-of-the-downward-api(?:-in-containerd)?20\n400\n444\nallocatable$/m,
   },
   "one ConfigMap and one Secret in several volumes": {
+    byKubelet: true,
     pod: "volumes: [{name: a, configMap: {name: settings}}, {name: b, configMap: {name: settings}}, {name: c, secret: {secretName: keys}}, {name: d, secret: {secretName: keys}}, {name: e, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}, {name: f, projected: {sources: [{configMap: {name: settings}}, {secret: {name: keys}}]}}]",
     container:
       "volumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /b}, {name: c, mountPath: /c}, {name: d, mountPath: /d}, {name: e, mountPath: /e}, {name: f, mountPath: /f}]",
@@ -291,12 +305,14 @@ const features: Record<string, Feature> = {
     says: /^blue$/m,
   },
   "all projections in one volume": {
+    byKubelet: true,
     pod: "volumes: [{name: v, projected: {sources: [{configMap: {name: settings, items: [{key: colour, path: c}]}}, {secret: {name: keys, items: [{key: token, path: s}]}}, {downwardAPI: {items: [{path: d, fieldRef: {fieldPath: metadata.namespace}}]}}, {serviceAccountToken: {path: t}}]}}]",
     container: "volumeMounts: [{name: v, mountPath: /v}]",
     script: "cd /v; cat c s d; echo; ls | xargs",
     says: /^blues3cretdefault\nc d s t$/m,
   },
   "a folder and a file of the machine, by their types": {
+    byKubelet: true,
     pod: "volumes: [{name: d, hostPath: {path: HOME/made, type: DirectoryOrCreate}}, {name: f, hostPath: {path: HOME/made-file, type: FileOrCreate}}, {name: c, hostPath: {path: /dev/null, type: CharDevice}}, {name: s, hostPath: {path: /etc/hostname, type: File}}]",
     container:
       "volumeMounts: [{name: d, mountPath: /d}, {name: f, mountPath: /f}, {name: c, mountPath: /c}, {name: s, mountPath: /s, readOnly: true}]",
@@ -310,12 +326,14 @@ const features: Record<string, Feature> = {
     says: /^there$/m,
   },
   "two containers share an emptyDir": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: writer, image: busybox, restartPolicy: Always, command: [sh, -c, 'echo shared > /v/f; sleep 1000'], volumeMounts: [{name: v, mountPath: /v}]}]",
     container: "volumeMounts: [{name: v, mountPath: /w}]",
     script: "for i in $(seq 100); do test -s /w/f && break; sleep 0.1; done; cat /w/f",
     says: /^shared$/m,
   },
   "emptyDir's mode for root, on disk and in memory": {
+    byKubelet: true,
     pod: "volumes: [{name: d, emptyDir: {}}, {name: m, emptyDir: {medium: Memory}}]",
     container: "volumeMounts: [{name: d, mountPath: /d}, {name: m, mountPath: /m}]",
     script:
@@ -323,6 +341,7 @@ const features: Record<string, Feature> = {
     says: /^(777\n644 0\n0644\n666 0\n0666\n777 0\n0777\n){2}$/,
   },
   fsGroupChangePolicy: {
+    byKubelet: true,
     pod: "securityContext: {fsGroup: 4004, fsGroupChangePolicy: OnRootMismatch}, volumes: [{name: v, emptyDir: {}}]",
     container: "volumeMounts: [{name: v, mountPath: /v}]",
     script: "stat -c '%g %a' /v",
@@ -356,13 +375,19 @@ const features: Record<string, Feature> = {
         } satisfies Feature,
       }
     : {}),
-  "dnsPolicy Default": { pod: "dnsPolicy: Default", script: "grep -c cluster.local /etc/resolv.conf", says: /^0$/m },
+  "dnsPolicy Default": {
+    byKubelet: true,
+    pod: "dnsPolicy: Default",
+    script: "grep -c cluster.local /etc/resolv.conf",
+    says: /^0$/m,
+  },
   "dnsPolicy ClusterFirstWithHostNet": {
     pod: "hostNetwork: true, dnsPolicy: ClusterFirstWithHostNet",
     script: "cat /etc/resolv.conf",
     says: /^search default\.svc\.cluster\.local/m,
   },
   "hosts managed by nobody": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, 'echo mine > /v/h'], volumeMounts: [{name: v, mountPath: /v}]}]",
     container: "volumeMounts: [{name: v, mountPath: /etc/hosts, subPath: h}]",
     script: "cat /etc/hosts",
@@ -375,6 +400,7 @@ const features: Record<string, Feature> = {
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^farewell$/ },
   },
   "a message at the end, from a file of its own choice, by one who is not root": {
+    byKubelet: true,
     pod: "securityContext: {runAsUser: 1001}",
     container: "terminationMessagePath: /dev/my-last-words",
     script: "echo -n adieu > /dev/my-last-words",
@@ -382,6 +408,7 @@ const features: Record<string, Feature> = {
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^adieu$/ },
   },
   "a message at the end, from the file though the log would do": {
+    byKubelet: true,
     container: "terminationMessagePolicy: FallbackToLogsOnError",
     script: "echo logged; echo -n written > /dev/termination-log",
     says: /^logged$/m,
@@ -400,6 +427,7 @@ const features: Record<string, Feature> = {
     status: { path: "{.status.containerStatuses[0].state.terminated.message}", says: /^DONE\n$/ },
   },
   "its own terminationMessagePath is not read when the policy and success say so": {
+    byKubelet: true,
     container: "terminationMessagePolicy: FallbackToLogsOnError",
     script: "echo fine",
     says: /^fine$/m,
@@ -411,6 +439,7 @@ const features: Record<string, Feature> = {
     says: /^\/hooked$/m,
   },
   "restart rules by exit code": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}]",
     container:
       "restartPolicy: Never, restartPolicyRules: [{action: Restart, exitCodes: {operator: In, values: [42]}}], volumeMounts: [{name: v, mountPath: /v}]",
@@ -419,6 +448,7 @@ const features: Record<string, Feature> = {
     status: { path: "{.status.phase} {.status.containerStatuses[0].restartCount}", says: /^Succeeded 1$/ },
   },
   "all containers restart by a rule": {
+    byKubelet: true,
     pod: "volumes: [{name: v, emptyDir: {}}], initContainers: [{name: first, image: busybox, command: [sh, -c, echo x >> /v/inits], volumeMounts: [{name: v, mountPath: /v}]}]",
     container:
       "restartPolicy: Never, restartPolicyRules: [{action: RestartAllContainers, exitCodes: {operator: In, values: [88]}}], volumeMounts: [{name: v, mountPath: /v}]",
@@ -540,7 +570,10 @@ const config = `nodes:
 ${canRunContainerd ? "- { name: containerd, containerRuntime: containerd, taints: [{ key: of-the-table, effect: NoSchedule }] }" : ""}`;
 
 describeCluster("what a pod can ask for", { config }, (cluster) => {
-  const rows = (runtime: Runtime) => Object.entries(features).filter(([, { notIn }]) => !notIn?.[runtime]);
+  const rows = (runtime: Runtime) =>
+    Object.entries(features).filter(
+      ([, { notIn, byKubelet }]) => !notIn?.[runtime] && !(byKubelet && runtime === "containerd"),
+    );
 
   /** A pod's name is its host's name too. */
   const podName = (title: string, runtime: Runtime = "pinnace") =>

@@ -154,17 +154,22 @@ function words(strings: TemplateStringsArray, values: readonly unknown[]): strin
   return result;
 }
 
-/** Asks again, without pause beyond what asking takes, until the assertions hold; fails with the last failure after `timeoutMs`. */
+/**
+ * Asks again until the assertions hold; fails with the last failure after `timeoutMs`. It pauses as long as asking took: what is
+ * waited for needs the processor as well.
+ */
 export async function eventually<T>(ask: () => Promise<T>, check: (value: T) => void, timeoutMs = 30_000): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
+    const askedAt = performance.now();
     try {
       const value = await ask();
       check(value);
       return value;
     } catch (error) {
       if (performance.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const pause = Math.min(Math.max(performance.now() - askedAt, 50), 1000);
+      await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }
 }
