@@ -7,7 +7,7 @@ import { semanticEqual } from "../apimachinery/semantic-equal.ts";
 import { isAlreadyExists, isNotFound } from "../apimachinery/status-error.ts";
 import { type Client, refOf } from "../client/client.ts";
 import { controllerReferenceTo } from "./ownership.ts";
-import { templateHash } from "./template-hash.ts";
+import { canonicalJson, templateHash } from "./template-hash.ts";
 
 export const revisionHashLabel = "controller-revision-hash";
 
@@ -62,7 +62,8 @@ export async function syncRevision(
         ...(owner.metadata.annotations ? { annotations: { ...owner.metadata.annotations } } : {}),
         ownerReferences: [controllerReferenceTo(owners, owner)],
       },
-      data: data as never,
+      // Whoever looks for the revision of a template compares the bytes, and Go writes maps by their keys.
+      data: JSON.parse(canonicalJson(data)),
       revision,
     });
   } catch (error) {
