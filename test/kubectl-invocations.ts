@@ -705,6 +705,49 @@ kuberc set --section credentialplugin --policy DenyAll --allowlist-entry command
 kuberc set --section credentialplugin --policy Allowlist
 kuberc set --section credentialplugin --policy Allowlist --allowlist-entry foo=a
 kuberc set --section credentialplugin --policy Allowlist --allowlist-entry foo
+create -f {files}/bad.yaml --dry-run=server
+delete -f {files}/bad.yaml --dry-run=server
+apply -f {files}/bad.yaml --dry-run=server
+replace -f {files}/bad.yaml --dry-run=server
+create -f {files}/conf.yaml --dry-run=server
+delete -f {files}/conf.yaml --dry-run=server
+apply -f {files}/conf.yaml --dry-run=server
+replace -f {files}/conf.yaml --dry-run=server
+create -f {files}/immut.yaml --dry-run=server
+delete -f {files}/immut.yaml --dry-run=server
+apply -f {files}/immut.yaml --dry-run=server
+replace -f {files}/immut.yaml --dry-run=server
+create -f {files}/noname.yaml --dry-run=server
+delete -f {files}/noname.yaml --dry-run=server
+apply -f {files}/noname.yaml --dry-run=server
+replace -f {files}/noname.yaml --dry-run=server
+create -f {files}/list.yaml --dry-run=server
+delete -f {files}/list.yaml --dry-run=server
+apply -f {files}/list.yaml --dry-run=server
+replace -f {files}/list.yaml --dry-run=server
+apply -f {files}/bad.yaml --dry-run=server --server-side
+apply -f {files}/conf.yaml --dry-run=server --server-side
+apply -f {files}/immut.yaml --dry-run=server --server-side
+apply -f {files}/noname.yaml --dry-run=server --server-side
+get pods -o kyaml
+get svc web -o kyaml
+api-resources -o json
+api-resources -o yaml
+api-resources -o kyaml
+autoscale deploy web --max=3 --cpu=70% --memory=500Mi --dry-run=client -o yaml
+autoscale deploy web --max=3 --cpu=1.5 --memory=0 --dry-run=client -o yaml
+autoscale deploy web --max=3 --cpu=abc
+autoscale deploy web --max=3 --cpu=-1%
+autoscale svc web --max=3
+auth whoami --as=a --as-user-extra=x=y --as-user-extra=x=z,q
+get ns --as-user-extra=x=y
+get ns --show-labels -o yaml
+delete cm settings -i
+delete --raw /x -i
+debug nope --image=x --profile=legacy
+create cm x --from-literal=a=b --from-literal=yes=no --from-literal=1.5=x --from-literal=0x1F=x --from-literal=2001-01-01=x --from-literal=a/b=x --dry-run=client -o kyaml
+explain pods -R
+explain pods.nope.x
 `
   .split("\n")
   .filter(Boolean);
@@ -986,6 +1029,27 @@ export const changedLines: readonly { since: number; why: string; lines: readonl
       "wait",
       "wait pod",
       "wait pod nope",
+    ],
+  },
+  {
+    since: 36,
+    why: "it takes flags and forms of output that it did not take before",
+    lines: [
+      "get pods -o kyaml",
+      "api-resources -o json",
+      "get svc web -o kyaml",
+      "api-resources -o yaml",
+      "api-resources -o kyaml",
+      "autoscale deploy web --max=3 --cpu=70% --memory=500Mi --dry-run=client -o yaml",
+      "autoscale deploy web --max=3 --cpu=-1%",
+      "autoscale deploy web --max=3 --cpu=1.5 --memory=0 --dry-run=client -o yaml",
+      "autoscale deploy web --max=3 --cpu=abc",
+      "auth whoami --as=a --as-user-extra=x=y --as-user-extra=x=z,q",
+      "get ns --as-user-extra=x=y",
+      "delete cm settings -i",
+      "debug nope --image=x --profile=legacy",
+      "create cm x --from-literal=a=b --from-literal=yes=no --from-literal=1.5=x --from-literal=0x1F=x --from-literal=2001-01-01=x --from-literal=a/b=x --dry-run=client -o kyaml",
+      "explain pods -R",
     ],
   },
 ];

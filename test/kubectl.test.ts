@@ -57,6 +57,14 @@ kind: Service
 metadata: { name: as-s, labels: { app: x } }
 spec: { ports: [{ port: 80 }] }
 `,
+  "bad.yaml":
+    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: badsvc}\nspec: {ports: []}\n",
+  "conf.yaml": 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, resourceVersion: "1"}\ndata: {a: b}\n',
+  "list.yaml":
+    "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: settings}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: nolist}}\n",
+  "immut.yaml":
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {selector: {matchLabels: {other: x}}, template: {metadata: {labels: {other: x}}, spec: {containers: [{name: a, image: b}]}}}\n",
+  "noname.yaml": "apiVersion: v1\nkind: Pod\n",
   "pod.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: lp}\nspec: {containers: [{name: a, image: x}]}\n",
   "settings.yaml": 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {long: "one\\ntwo\\n"}\n',
   "kz/kustomization.yaml": "resources: [cm.yaml]\nnamePrefix: p-\n",

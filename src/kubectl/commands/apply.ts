@@ -6,9 +6,11 @@ import type { Command, CommandGroup, Invocation } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
 import { lastAppliedAnnotation, withLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
+import { compactGoJson } from "../printers/printable.ts";
 import { type ApiResource, pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
 import { selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { together, whileDoing } from "../while-doing.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 import { editLastApplied, setLastApplied, viewLastApplied } from "./apply-last-applied.ts";
 import { checkPrune, prune, prunedResources } from "./apply-prune.ts";
@@ -86,11 +88,10 @@ const applyCommand: Command = {
         applied.push(await applyOne(invocation, target));
       } catch (error) {
         if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
-        failures.push(describeFailure(error, target));
+        failures.push(flags.bool("server-side") ? describeServerFailure(error) : error);
       }
     }
-    if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures);
+    if (failures.length > 0) throw together(failures);
     if (applySet) await pruneApplySet(invocation, applySet, targets, applied);
     else if (flags.bool("prune")) await prune(invocation, pruned, targets, applied);
     return 0;
@@ -111,11 +112,9 @@ async function applyOne(invocation: Invocation, target: Target): Promise<Unstruc
   const { flags } = invocation;
   if (!target.name) {
     const generated = target.local?.metadata.generateName;
-    throw new CommandError(
-      generated
-        ? `from ${generated}: cannot use generate name with apply`
-        : `error when retrieving current configuration: resource name may not be empty`,
-    );
+    if (generated) throw new CommandError(`from ${generated}: cannot use generate name with apply`);
+    const empty = new CommandError("resource name may not be empty");
+    throw flags.bool("server-side") ? empty : whileDoing(retrieving(target), empty);
   }
   return flags.bool("server-side") ? applyOnServer(invocation, target) : applyOnClient(invocation, target);
 }
@@ -149,11 +148,16 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
     try {
       current = await api.get(path);
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      if (!isNotFound(error)) throw whileDoing(retrieving(target), error);
+      const creating = `error when creating ${JSON.stringify(target.source)}`;
       const made =
         dryRunOf(flags) === "client"
           ? modified
-          : await api.call("POST", pathOf(resource, namespace) + query, { body: modified });
+          : await api
+              .call<Unstructured>("POST", pathOf(resource, namespace) + query, { body: modified })
+              .catch((failure: unknown) => {
+                throw whileDoing(creating, failure);
+              });
       await reportWritten(session, flags, resource, made, "created");
       return made;
     }
@@ -176,10 +180,21 @@ async function applyOnClient(invocation: Invocation, target: Target): Promise<Un
       if (flags.bool("force") && error instanceof StatusError && ["Invalid", "Conflict"].includes(error.reason)) {
         return replaceByForce(invocation, target, modified, query);
       }
-      throw error;
+      if (error instanceof StatusError && error.reason === "Invalid") throw error;
+      const place = `error when patching ${JSON.stringify(target.source)}`;
+      const patching = `error when applying patch:\n${compactGoJson(patch)}\nto:\n${whereabouts(target)}for: ${JSON.stringify(target.source)}`;
+      throw whileDoing(`${patching}: ${place}`, error);
     }
   }
 }
+
+function whereabouts({ resource: { group, version, plural, kind }, namespace = "", name = "" }: Target): string {
+  const place = `${group}/${version}`;
+  return `Resource: "${place}, Resource=${plural}", GroupVersionKind: "${place}, Kind=${kind}"\nName: "${name}", Namespace: "${namespace}"\n`;
+}
+
+const retrieving = (target: Target): string =>
+  `error when retrieving current configuration of:\n${whereabouts(target)}from server for: ${JSON.stringify(target.source)}`;
 
 async function replaceByForce(invocation: Invocation, target: Target, modified: Unstructured, query: string) {
   const { session, flags } = invocation;
@@ -205,19 +220,12 @@ function warnUnlessApplied(session: Session, resource: ApiResource, current: Uns
   );
 }
 
-function describeFailure(error: StatusError | CommandError, { local, source }: Target): unknown {
-  if (error instanceof CommandError || error.reason === "Invalid" || error.reason === "NotFound") return error;
-  if (error.reason === "Conflict" && error.message.startsWith("Apply failed")) {
+function describeServerFailure(error: StatusError | CommandError): unknown {
+  if (error instanceof CommandError) return error;
+  if (error.reason === "Conflict") {
     return new CommandError(
       `${error.message}\nPlease review the fields above--they currently have other managers. Here\nare the ways you can resolve this warning:\n* If you intend to manage all of these fields, please re-run the apply\n  command with the \`--force-conflicts\` flag.\n* If you do not intend to manage all of the fields, please edit your\n  manifest to remove references to the fields that should keep their\n  current managers.\n* You may co-own fields by updating your manifest to match the existing\n  value; in this case, you'll become the manager if the other manager(s)\n  stop managing the field (remove it from their configuration).\nSee https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts`,
     );
   }
-  return local
-    ? new StatusError(
-        error.code,
-        error.reason,
-        `error when creating ${JSON.stringify(source)}: ${error.message}`,
-        error.details,
-      )
-    : error;
+  return error;
 }

@@ -7,6 +7,7 @@ import { manifestFlags, namesManifests } from "../manifests.ts";
 import { printerOf } from "../printers/printer.ts";
 import { rawFlag, sendRaw } from "../raw-request.ts";
 import { targetsOf } from "../targets.ts";
+import { together, whileDoing } from "../while-doing.ts";
 import { validateFlag, writeFlags } from "../writing.ts";
 import { configMaps, secrets } from "./create/config-data.ts";
 import type { Generator, Generators } from "./create/generator.ts";
@@ -76,15 +77,16 @@ const fromManifests: Command = {
       return createEdited(invocation, targets);
     }
     const failures: unknown[] = [];
-    for (const { local } of targets) {
+    for (const { local, source } of targets) {
+      delete local!.metadata?.resourceVersion; // Of the object that it was copied from.
       try {
         await createObject(invocation, local!, {});
       } catch (error) {
-        failures.push(error);
+        failures.push(whileDoing(`error when creating ${JSON.stringify(source)}`, error));
       }
     }
     if (targets.length === 0) throw new CommandError("no objects passed to create");
-    if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+    if (failures.length > 0) throw together(failures);
     return 0;
   },
 };

@@ -9,6 +9,7 @@ import { manifestFlags, namesManifests } from "../manifests.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
 import { allNamespacesFlag, fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
+import { together, whileDoing } from "../while-doing.ts";
 import { dryRunFlag, dryRunOf } from "../writing.ts";
 
 const propagation: Readonly<Record<string, string>> = {
@@ -101,18 +102,21 @@ export const deleteCommand: Command = {
     }
     for (const target of named) {
       try {
+        if (target.name === "") throw new CommandError("resource name may not be empty");
         const wasThere = dryRunOf(flags) === "client" ? undefined : await requestDeletion(session, target, options);
         session.print(reportOf(target, flags.string("output"), gracePeriod === 0, dryRunOf(flags)));
         if (wasThere && flags.bool("wait") && dryRunOf(flags) === "none") {
           gone.push(untilGone(session, target, wasThere, flags.durationMs("timeout")));
         }
       } catch (error) {
-        if (!(error instanceof StatusError)) throw error;
-        if (!(isNotFound(error) && ignoresMissing)) failures.push(error);
+        if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
+        const { source } = target;
+        const doing = source && `error when deleting ${JSON.stringify(source)}`;
+        if (!(isNotFound(error) && ignoresMissing)) failures.push(doing ? whileDoing(doing, error) : error);
       }
     }
     await Promise.all(gone);
-    if (failures.length > 0) throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+    if (failures.length > 0) throw together(failures);
     return 0;
   },
 };

@@ -4,7 +4,7 @@ import { schemaForKind } from "../../api/schema.ts";
 import { deepEqual } from "../../apimachinery/patch/deep-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
-import type { Command } from "../command.ts";
+import type { Command, Invocation } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
 import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
@@ -13,7 +13,8 @@ import { manifestFlags, namesManifests } from "../manifests.ts";
 import { printerOf } from "../printers/printer.ts";
 import { rawFlag, sendRaw } from "../raw-request.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
-import { fetchTargets, localFlag, localTargets, targetsOf } from "../targets.ts";
+import { fetchTargets, localFlag, localTargets, type Target, targetsOf } from "../targets.ts";
+import { together, whileDoing } from "../while-doing.ts";
 import { dryRunOf, reportWritten, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 import { deleteObject, propagationOf } from "./delete.ts";
 
@@ -120,41 +121,49 @@ export const replace: Command = {
     const { session, flags, args } = invocation;
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
     if (flags.has("raw")) return sendRaw(invocation, "PUT");
-    const api = await session.api();
+    const failures: unknown[] = [];
     for (const target of await targetsOf(session, flags, args)) {
-      const { resource, namespace, name, local } = target;
-      if (flags.bool("force")) {
-        const grace = flags.number("grace-period");
-        const before = await api.get(pathOf(resource, namespace, name)).catch((error: unknown) => {
-          if (!isNotFound(error)) throw error;
-        });
-        if (before) {
-          const options = { ...propagationOf(flags), ...(grace >= 0 ? { gracePeriodSeconds: grace } : {}) };
-          await deleteObject(session, target, options, {
-            waits: true,
-            timeoutMs: flags.durationMs("timeout"),
-          });
-          session.print(
-            `${resource.kind.toLowerCase()}${resource.group ? `.${resource.group}` : ""} "${name}" deleted\n`,
-          );
-        }
-        const made = await api.call("POST", pathOf(resource, namespace) + writeQuery(flags), { body: local });
-        await reportWritten(session, flags, resource, made, "replaced");
-        continue;
+      try {
+        await replaceOne(invocation, target);
+      } catch (error) {
+        failures.push(whileDoing(`error when replacing ${JSON.stringify(target.source)}`, error));
       }
-      const present = await api.get(pathOf(resource, namespace, name, flags.string("subresource") || undefined));
-      const body = flags.bool("save-config") || lastAppliedOf(present) ? withLastApplied(local!) : local!;
-      body.metadata.resourceVersion ??= present.metadata.resourceVersion!;
-      const changed =
-        dryRunOf(flags) === "client"
-          ? body
-          : await api.call(
-              "PUT",
-              pathOf(resource, namespace, name, flags.string("subresource") || undefined) + writeQuery(flags),
-              { body },
-            );
-      await reportWritten(session, flags, resource, changed, "replaced");
     }
+    if (failures.length > 0) throw together(failures);
     return 0;
   },
 };
+
+async function replaceOne({ session, flags }: Invocation, target: Target): Promise<void> {
+  const api = await session.api();
+  const { resource, namespace, name, local } = target;
+  if (!name) throw new CommandError("resource name may not be empty");
+  if (flags.bool("force")) {
+    const grace = flags.number("grace-period");
+    const before = await api.get(pathOf(resource, namespace, name)).catch((error: unknown) => {
+      if (!isNotFound(error)) throw error;
+    });
+    if (before) {
+      const options = { ...propagationOf(flags), ...(grace >= 0 ? { gracePeriodSeconds: grace } : {}) };
+      await deleteObject(session, target, options, {
+        waits: true,
+        timeoutMs: flags.durationMs("timeout"),
+      });
+      session.print(
+        `${kindText(resource)} "${name}" deleted${resource.isNamespaced && namespace ? ` from ${namespace} namespace` : ""}\n`,
+      );
+    }
+    const made = await api.call("POST", pathOf(resource, namespace) + writeQuery(flags), { body: local });
+    await reportWritten(session, flags, resource, made, "replaced");
+    return;
+  }
+  const path = pathOf(resource, namespace, name, flags.string("subresource") || undefined);
+  // Some kinds can be made by replacing what is not there.
+  const present = await api.get(path).catch((error: unknown) => {
+    if (!isNotFound(error)) throw error;
+  });
+  const body = flags.bool("save-config") || (present && lastAppliedOf(present)) ? withLastApplied(local!) : local!;
+  if (present) body.metadata.resourceVersion ??= present.metadata.resourceVersion!;
+  const changed = dryRunOf(flags) === "client" ? body : await api.call("PUT", path + writeQuery(flags), { body });
+  await reportWritten(session, flags, resource, changed, "replaced");
+}
