@@ -26,8 +26,8 @@ export interface AdmissionRequest {
   options: Readonly<Record<string, unknown>>;
   /** Adds a `Warning:` header to the answer. */
   warn(message: string): void;
-  /** Adds an annotation to the request's audit event, where there is one. */
-  annotate(key: string, value: string): void;
+  /** Adds an annotation to the request's audit event, where there is one. `level`: only where bodies are recorded, too. */
+  annotate(key: string, value: string, level?: "Request"): void;
   /** How often the mutating plugins have begun; from 1. */
   pass: number;
   /** Set by a plugin that changed what others have looked at already: all mutating plugins run once more. */

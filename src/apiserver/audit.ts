@@ -16,7 +16,8 @@ export interface Auditor {
 export interface AuditTrail {
   /** Stands in the place of the given one, and notes what goes through it. */
   readonly exchange: Exchange;
-  annotate(key: string, value: string): void;
+  /** The first value of a key stays. `level`: only where bodies are recorded, too. */
+  annotate(key: string, value: string, level?: "Request"): void;
   /** Whom the asker is impersonating. */
   actsAs(user: UserInfo): void;
   /** The connection speaks another protocol from now on: what was asked for was given. */

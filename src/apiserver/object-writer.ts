@@ -416,7 +416,7 @@ export class ObjectWriter {
       dryRun: request.dryRun,
       options: request.options ?? noOptions,
       warn: (message) => warn(context, message),
-      annotate: (key, value) => context.annotate?.(key, value),
+      annotate: (key, value, level) => context.annotate?.(key, value, level),
       pass: 0,
       reinvoke: false,
     };

@@ -26,7 +26,7 @@ export interface RequestContext {
   /** Aborts when the client is gone. */
   signal: AbortSignal | undefined;
   /** Adds an annotation to the audit event. Absent: nobody audits this request. */
-  annotate?: (key: string, value: string) => void;
+  annotate?: (key: string, value: string, level?: "Request") => void;
 }
 
 export function warn(context: RequestContext, message: string): void {

@@ -105,7 +105,8 @@ class Trail implements AuditTrail {
     exchange.onClose(() => this.#complete(this.#upgradedTo, undefined));
   }
 
-  annotate(key: string, value: string): void {
+  annotate(key: string, value: string, level?: "Request"): void {
+    if (level === "Request" && this.#decision.level === "Metadata") return;
     this.#annotations[key] ??= value;
   }
 

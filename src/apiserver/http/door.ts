@@ -204,7 +204,7 @@ export class HttpDoor {
       defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
       warnings,
       signal: undefined,
-      ...(trail ? { annotate: (key: string, value: string) => trail.annotate(key, value) } : {}),
+      ...(trail ? { annotate: trail.annotate.bind(trail) } : {}),
     };
     const handler =
       info.subresource && !resource.isObjectPart(info.subresource)
@@ -429,7 +429,7 @@ export class HttpDoor {
         defaultManager: managerOfUserAgent(typeof userAgent === "string" ? userAgent : ""),
         warnings: [],
         signal: abort.signal,
-        ...(record ? { annotate: (key: string, value: string) => record.annotate(key, value) } : {}),
+        ...(record ? { annotate: record.annotate.bind(record) } : {}),
       };
       if (info.verb === "watch") {
         const { serveWebSocketWatch } = await import("./web-socket-watch.ts");

@@ -15,25 +15,38 @@ export function mutatingAdmissionWebhook(options: WebhookAdmissionOptions): Admi
     name: "MutatingAdmissionWebhook",
     handles: (request) => webhooks.concerns(request),
     async mutate(request) {
-      const invocations = await webhooks.invocations(request);
-      if (invocations.length === 0) return;
-      const course = courses.get(request) ?? new Course();
-      courses.set(request, course);
-      course.begin(request);
-      for (const invocation of invocations) {
-        const { id, webhook } = invocation.hook;
+      let course: Course | undefined;
+      for await (const invocation of webhooks.invocations(request)) {
+        if (!course) {
+          course = courses.get(request) ?? new Course();
+          courses.set(request, course);
+          course.begin(request);
+        }
+        const { id, webhook, configuration } = invocation.hook;
+        const round = `round_${request.pass > 1 ? 1 : 0}_index_${invocation.index}`;
+        const note = (mutated: boolean) =>
+          request.annotate(
+            `mutation.webhook.admission.k8s.io/${round}`,
+            JSON.stringify({ configuration, webhook: webhook.name, mutated }),
+          );
         if (!course.takesPart(id, request)) continue;
         const objects = await webhooks.versions.objects(request, invocation.as);
         if (!webhooks.passesConditions(invocation, request, objects)) continue;
-        const answer = await webhooks.ask(invocation, request, objects);
-        const changed = answer ? await take(answer, invocation, request, objects, webhooks) : false;
+        let changed = false;
+        try {
+          const answer = await webhooks.ask(invocation, request, objects);
+          if (!answer) request.annotate(`failed-open.mutation.webhook.admission.k8s.io/${round}`, webhook.name);
+          else changed = await take(answer, invocation, request, objects, webhooks, round);
+        } finally {
+          note(changed);
+        }
         if (changed) {
           course.changed();
           request.reinvoke = true;
         }
         if (webhook.reinvocationPolicy === "IfNeeded") course.settle(id);
       }
-      course.end(request);
+      course?.end(request);
     },
   };
 }
@@ -45,15 +58,27 @@ async function take(
   request: AdmissionRequest,
   { object }: SeenObjects,
   { versions }: Webhooks,
+  round: string,
 ): Promise<boolean> {
-  const { webhook } = invocation.hook;
+  const { webhook, configuration } = invocation.hook;
   for (const [key, value] of Object.entries(answer.auditAnnotations)) request.annotate(`${webhook.name}/${key}`, value);
   for (const warning of answer.warnings) request.warn(warning);
   if (!answer.allowed) throw denied(webhook.name, answer.status);
-  if (answer.patch === undefined || !request.object) return false;
+  const { patch } = answer;
+  if (patch === undefined || (Array.isArray(patch) && patch.length === 0)) return false;
+  if (!request.object) {
+    throw internalError(
+      `admission webhook ${JSON.stringify(webhook.name)} attempted to modify the object, which is not supported for this operation`,
+    );
+  }
   try {
     const { as } = invocation;
-    const made = decodedAs(applyJsonPatch(object, readJsonPatch(answer.patch)), as, request);
+    const made = decodedAs(applyJsonPatch(object, readJsonPatch(patch)), as, request);
+    request.annotate(
+      `patch.webhook.admission.k8s.io/${round}`,
+      JSON.stringify({ configuration, webhook: webhook.name, patch, patchType: "JSONPatch" }),
+      "Request",
+    );
     return replaceObject(request, await versions.restored(made, as, request));
   } catch (error) {
     throw internalError((error as Error).message, { cause: error });

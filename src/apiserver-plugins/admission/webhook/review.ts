@@ -5,7 +5,7 @@ import { StatusError } from "../../../apimachinery/status-error.ts";
 
 export interface VerifiedResponse {
   allowed: boolean;
-  /** JSON patch operations, of mutating webhooks. */
+  /** JSON patch operations, of mutating webhooks. Undefined: none. */
   patch: unknown;
   status: Partial<Status> | undefined;
   auditAnnotations: Readonly<Record<string, string>>;
@@ -39,22 +39,32 @@ export function verifiedResponse(answer: unknown, uid: string, version: string, 
   const { patch, patchType } = response;
   if (version === "v1" && mutating) {
     if (patch && !patchType) throw new Error("webhook returned response.patch but not response.patchType");
-    if (!patch && patchType) throw new Error("webhook returned response.patchType but not response.patch");
+    if (!patch && patchType !== undefined)
+      throw new Error("webhook returned response.patchType but not response.patch");
   } else if (version === "v1" && (patch || patchType)) {
-    throw new Error(
-      `webhook returned response.${patch ? "patch" : "patchType"}, which is not allowed for validating webhooks`,
-    );
-  }
-  if (patchType && patchType !== "JSONPatch") {
-    throw new Error(`webhook returned invalid response.patchType of ${JSON.stringify(patchType)}`);
+    throw new Error(`validating webhook may not return response.${patch ? "patch" : "patchType"}`);
   }
   return {
     allowed: response.allowed === true,
-    patch: mutating && patch ? JSON.parse(Buffer.from(patch, "base64").toString()) : undefined,
+    patch: mutating && patch ? operationsOf(patch, version === "v1" ? patchType : "JSONPatch") : undefined,
     status: response.status as Partial<Status> | undefined,
     auditAnnotations: response.auditAnnotations ?? {},
     warnings: response.warnings ?? [],
   };
+}
+
+/** Answers that are sound but for their patch: what is wrong is said without a word on the response. */
+export class PatchProblem extends Error {}
+
+function operationsOf(patch: string, type: string | undefined): unknown {
+  let operations: unknown;
+  try {
+    operations = JSON.parse(Buffer.from(patch, "base64").toString());
+  } catch (error) {
+    throw new PatchProblem(`received undecodable patch in webhook response: ${(error as Error).message}`);
+  }
+  if (type !== "JSONPatch") throw new PatchProblem(`unsupported patch type ${JSON.stringify(type)}`);
+  return operations;
 }
 
 /** The refusal of a webhook, in its own words. */

@@ -6,12 +6,15 @@ import { type Invocation, type WebhookAdmissionOptions, Webhooks } from "./webho
 
 export function validatingAdmissionWebhook(options: WebhookAdmissionOptions): AdmissionPlugin {
   const webhooks = new Webhooks(options, ValidatingWebhookConfigurations as never, false);
-  const ask = async (invocation: Invocation, request: AdmissionRequest) => {
+  const ask = async (invocation: Invocation, index: number, request: AdmissionRequest) => {
     const objects = await webhooks.versions.objects(request, invocation.as);
     if (!webhooks.passesConditions(invocation, request, objects)) return;
     const answer = await webhooks.ask(invocation, request, objects);
-    if (!answer) return;
     const { name } = invocation.hook.webhook;
+    if (!answer) {
+      request.annotate(`failed-open.validating.webhook.admission.k8s.io/round_0_index_${index}`, name);
+      return;
+    }
     for (const [key, value] of Object.entries(answer.auditAnnotations)) request.annotate(`${name}/${key}`, value);
     for (const warning of answer.warnings) request.warn(warning);
     if (!answer.allowed) throw denied(name, answer.status);
@@ -20,9 +23,10 @@ export function validatingAdmissionWebhook(options: WebhookAdmissionOptions): Ad
     name: "ValidatingAdmissionWebhook",
     handles: (request) => webhooks.concerns(request),
     async validate(request) {
-      const invocations = await webhooks.invocations(request);
+      const invocations: Invocation[] = [];
+      for await (const invocation of webhooks.invocations(request)) invocations.push(invocation);
       if (invocations.length === 0) return;
-      const outcomes = await Promise.allSettled(invocations.map((invocation) => ask(invocation, request)));
+      const outcomes = await Promise.allSettled(invocations.map((invocation, i) => ask(invocation, i, request)));
       for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
     },
   };

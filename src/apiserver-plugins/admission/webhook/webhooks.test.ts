@@ -9,16 +9,27 @@ import {
   Services,
   ValidatingWebhookConfigurations,
 } from "../../../api/resources.ts";
+import { systemClock } from "../../../base/node/system-clock.ts";
+import { HttpsClient } from "../../../client/https-client.ts";
 import type { TestApiServer } from "../../../testing/api-server.ts";
 import { startPolicyServer } from "../../../testing/policy-server.ts";
 import { startWebhookServer, type WebhookAnswer, type WebhookServer } from "../../../testing/webhook-server.ts";
+import { policyAuditor } from "../../audit/policy-auditor.ts";
 
 let api: TestApiServer;
 let hook: WebhookServer;
+const recorded: { verb: string; objectRef?: { resource: string }; annotations?: Record<string, string> }[] = [];
 const serve: Record<string, (request: AdmissionRequest) => object | WebhookAnswer> = {};
 
 beforeEach(async () => {
-  api = await startPolicyServer();
+  recorded.length = 0;
+  api = await startPolicyServer({
+    auditor: policyAuditor({
+      policy: { apiVersion: "audit.k8s.io/v1", kind: "Policy", rules: [{ level: "Request" }] },
+      clock: systemClock,
+      logs: [{ plugin: "log", lostEvents: 0, append: (line) => void recorded.push(JSON.parse(line)) }],
+    }),
+  });
   hook = await startWebhookServer(
     ({ request }: { request: AdmissionRequest }, path) => {
       const said = serve[path]!(request);
@@ -181,6 +192,72 @@ describe("mutating webhooks", () => {
       "first-again": "1",
     });
     expect(hook.received.map(({ path }) => path)).toEqual(["/first", "/second", "/first"]);
+  });
+
+  it("are asked about what those before them made of the object, and each tells the audit log", async () => {
+    serve["/label"] = () => patch({ op: "add", path: "/metadata/labels", value: { stage: "two" } });
+    serve["/late"] = () => patch({ op: "add", path: "/data/late", value: "1" });
+    serve["/same"] = () => ({ ...patch(), auditAnnotations: { seen: "yes" } });
+    await mutating("a", webhook("label.example.com", "/label"));
+    const objectSelector = { matchLabels: { stage: "two" } };
+    await mutating("b", webhook("late.example.com", "/late", { objectSelector }));
+    await mutating("c", webhook("none.example.com", "/none", { objectSelector: { matchLabels: { never: "so" } } }));
+    await mutating("d", webhook("same.example.com", "/same"));
+    const clientConfig = { url: "https://127.0.0.1:1/away", caBundle: hook.caBundle };
+    await mutating("e", webhook("away.example.com", "", { failurePolicy: "Ignore", clientConfig }));
+    await validating(webhook("gone.example.com", "", { failurePolicy: "Ignore", clientConfig }));
+    const { ca, admin } = api.pki;
+    const connection = {
+      server: api.url,
+      ca: ca.certificatePem,
+      certificate: admin.certificatePem,
+      key: admin.privateKeyPem,
+    };
+    const client = new HttpsClient({ connection, clock: systemClock, userAgent: "test/1" });
+    const made = await client.create(ConfigMaps, configMap("a", { given: "1" }));
+    client.close();
+    expect(made).toMatchObject({ metadata: { labels: { stage: "two" } }, data: { given: "1", late: "1" } });
+    const said = recorded.find(({ annotations = {} }) =>
+      Object.keys(annotations).some((key) => key.includes("round_0")),
+    );
+    const mutated = (configuration: string, name: string, mutated: boolean) =>
+      JSON.stringify({ configuration, webhook: `${name}.example.com`, mutated });
+    expect(said?.annotations).toMatchObject({
+      "mutation.webhook.admission.k8s.io/round_0_index_0": mutated("a", "label", true),
+      "mutation.webhook.admission.k8s.io/round_0_index_1": mutated("b", "late", true),
+      "mutation.webhook.admission.k8s.io/round_0_index_3": mutated("d", "same", false),
+      "mutation.webhook.admission.k8s.io/round_0_index_4": mutated("e", "away", false),
+      "patch.webhook.admission.k8s.io/round_0_index_1":
+        '{"configuration":"b","webhook":"late.example.com","patch":[{"op":"add","path":"/data/late","value":"1"}],"patchType":"JSONPatch"}',
+      "failed-open.mutation.webhook.admission.k8s.io/round_0_index_4": "away.example.com",
+      "failed-open.validating.webhook.admission.k8s.io/round_0_index_0": "gone.example.com",
+      "same.example.com/seen": "yes",
+    });
+    expect(Object.keys(said?.annotations ?? {}).filter((key) => key.includes("index_2"))).toEqual([]);
+  });
+
+  it.each<[string, object, string]>([
+    ["that is no JSON", { patchType: "JSONPatch", patch: "e30-" }, "received undecodable patch in webhook response: "],
+    ["of another type", { patchType: "Merge", patch: "e30=" }, 'unsupported patch type "Merge"'],
+    ["without its type", { patch: "e30=" }, "received invalid webhook response: webhook returned response.patch but"],
+    ["that is not there", { patchType: "JSONPatch" }, "webhook returned response.patchType but not response.patch"],
+  ])("may not answer with a patch %s", async (_what, answer, words) => {
+    serve["/odd"] = () => ({ allowed: true, ...answer });
+    await mutating("a", webhook("odd.example.com", "/odd"));
+    await expect(create("a")).rejects.toThrow(words);
+  });
+
+  it("may not answer with a patch where they only judge, nor where there is nothing to change", async () => {
+    serve["/patch"] = () => patch({ op: "add", path: "/data", value: {} });
+    await validating(webhook("judge.example.com", "/patch"));
+    await expect(create("a")).rejects.toThrow("validating webhook may not return response.patch");
+    await api.client.delete(ValidatingWebhookConfigurations, { name: "checks" });
+    await create("a");
+    const rules = [{ ...onConfigMaps, operations: ["DELETE"] }];
+    await mutating("a", webhook("late.example.com", "/patch", { rules }));
+    await expect(api.client.delete(ConfigMaps, { name: "a", namespace: "default" })).rejects.toThrow(
+      'admission webhook "late.example.com" attempted to modify the object, which is not supported for this operation',
+    );
   });
 
   it("may not break the object", async () => {

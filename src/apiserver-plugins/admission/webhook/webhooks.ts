@@ -18,7 +18,7 @@ import { askAuthorizers, authorizerVariables, requestFacts } from "../generic/ce
 import { MatchConditions } from "../generic/match-conditions.ts";
 import { isExempt, type MatchCriteria, type MatchedAs, matchCriteria, RequestMatcher } from "../generic/matching.ts";
 import { RequestVersions, type SeenObjects } from "../generic/request-versions.ts";
-import { reviewVersion, type VerifiedResponse, verifiedResponse } from "./review.ts";
+import { PatchProblem, reviewVersion, type VerifiedResponse, verifiedResponse } from "./review.ts";
 
 export interface WebhookAdmissionOptions {
   objects: ObjectReader;
@@ -45,6 +45,8 @@ export interface CompiledWebhook {
 export interface Invocation {
   hook: CompiledWebhook;
   as: MatchedAs;
+  /** Among all that are configured. */
+  index: number;
 }
 
 const environment = admissionEnvironment({ withoutNamespace: true });
@@ -72,17 +74,20 @@ export class Webhooks {
     return !this.#options.objects.hasNone(this.#resource) && !isExempt(request);
   }
 
-  /** In the order in which they are called: configurations by name, webhooks as they are listed. */
-  async invocations(request: AdmissionRequest): Promise<Invocation[]> {
+  /**
+   * In the order in which they are called: configurations by name, webhooks as they are listed. Each is held against the object as it
+   * is when its turn comes.
+   */
+  async *invocations(request: AdmissionRequest): AsyncGenerator<Invocation> {
     const configurations = await this.#options.objects.list(this.#resource, "");
-    const found: Invocation[] = [];
+    let index = 0;
     for (const configuration of configurations) {
       for (const hook of this.#compile(configuration as DeepReadonly<Configuration>)) {
         const as = await this.#matcher.match(hook.criteria, request);
-        if (as) found.push({ hook, as });
+        if (as) yield { hook, as, index };
+        index++;
       }
     }
-    return found;
   }
 
   /** False when its match conditions leave this request out. Throws the refusal when they fail and the policy is to refuse. */
@@ -125,7 +130,8 @@ export class Webhooks {
       try {
         return verifiedResponse(answer, uid, version, this.#mutating);
       } catch (error) {
-        why = `received invalid webhook response: ${(error as Error).message}`;
+        const { message } = error as Error;
+        why = error instanceof PatchProblem ? message : `received invalid webhook response: ${message}`;
       }
     } catch (error) {
       why = `failed to call webhook: ${(error as Error).message}`;
