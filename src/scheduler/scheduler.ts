@@ -119,7 +119,19 @@ class Scheduler {
       this.#volumeBinding,
       volumeZone(this.#cache),
     ];
-    const dynamicResources = new DynamicResources({ client, random, cache: this.#cache, claims: this.#claims });
+    const dynamicResources = new DynamicResources({
+      client,
+      clock,
+      random,
+      cache: this.#cache,
+      claims: this.#claims,
+      signal,
+      onWaiting: (pod, node) => {
+        const note = `waiting for binding conditions for device on node ${node}`;
+        const told = { type: "Normal", reason: "BindingConditionsPending", action: "Scheduling", note } as const;
+        this.#events.get(pod.spec.schedulerName ?? "default-scheduler")?.event({ regarding: pod, ...told });
+      },
+    });
     this.#dynamicResources = dynamicResources;
     const defaultSpreading = defaultSpreadingFrom(this.#cache);
     const surroundings = { defaultSpreading, volumePlugins, dynamicResources };
@@ -207,6 +219,7 @@ class Scheduler {
   #onClaim({ type, object, previous }: Change<ResourceClaim>): void {
     const isGone = type === "DELETED";
     this.#claims.see(object, isGone);
+    this.#dynamicResources.claimsChanged();
     const isFreed =
       ((isGone || !object.status?.allocation) && (previous ?? object).status?.allocation !== undefined) ||
       (object.status?.reservedFor?.length ?? 0) < (previous?.status?.reservedFor?.length ?? 0);

@@ -100,6 +100,53 @@ test("a Pod gets a claim from its template, a device, and the device's Node; all
   expect(cluster.complaints).toEqual([]);
 });
 
+test("a Pod is bound when its device has been made ready, and gets another when that fails", async () => {
+  const conditions = { bindingConditions: ["Attached"], bindingFailureConditions: ["Broken"] };
+  await using cluster = await start([{ name: "fabric", ...conditions }]);
+  const { client } = cluster;
+  await client.create(ResourceClaims, { metadata: { name: "gpu", namespace }, spec: wants() });
+  await client.create(Pods, podWith("train", [{ name: "gpu", resourceClaimName: "gpu" }]));
+  const claim = () => cluster.get(ResourceClaims, "gpu");
+  const allocated = () => claim()?.status?.allocation?.devices?.results?.[0]?.device;
+  const say = (device: string, type: string) => {
+    const condition = {
+      type,
+      status: "True",
+      reason: "Driver",
+      message: "says so",
+      lastTransitionTime: "2026-01-01T00:00:00Z",
+    };
+    const devices = [
+      { driver, pool: allocated() === "fabric" ? "worker-2" : "worker-1", device, conditions: [condition] },
+    ];
+    return cluster.client.patch(
+      ResourceClaims,
+      { name: "gpu", namespace },
+      { type: "merge", body: { status: { devices } } },
+      { subresource: "status" },
+    );
+  };
+  await cluster.until(() => told(cluster, "BindingConditionsPending") !== "");
+  expect(told(cluster, "BindingConditionsPending")).toBe("waiting for binding conditions for device on node worker-2");
+  await cluster.until(() => allocated() === "fabric");
+  expect(claim()!.status!.allocation).toMatchObject({
+    devices: { results: [conditions] },
+    allocationTimestamp: expect.any(String),
+  });
+  await publish(cluster, "worker-1", [{ name: "spare", ...conditions }]);
+  await client.delete(ResourceSlices, { name: "worker-2-gpus" });
+  await say("fabric", "Broken");
+  await cluster.until(() => told(cluster, "FailedScheduling") !== "");
+  expect(told(cluster, "FailedScheduling")).toBe(
+    'running PreBind plugin "DynamicResources": claim gpu binding failed: reason=Driver, message="says so"',
+  );
+  await cluster.until(() => allocated() === "spare");
+  expect(isBound(cluster, "train")).toBe(false);
+  await say("spare", "Attached");
+  await cluster.until(() => isBound(cluster, "train"));
+  expect(cluster.get(Pods, "train")!.spec.nodeName).toBe("worker-1");
+});
+
 test("extended resources that a class stands for come from its devices, where no Node has them itself", async () => {
   await using cluster = await start([{ name: "gpu-0" }, { name: "gpu-1" }]);
   const { client } = cluster;

@@ -145,6 +145,7 @@ async function reconcileJob(context: Reconcile, job: ReadJob): Promise<Reconcile
     }
   }
   const next: DeepReadonly<JobStatus> = {
+    uncountedTerminatedPods: {},
     ...status,
     active,
     ready,

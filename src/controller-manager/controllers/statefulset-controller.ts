@@ -349,7 +349,7 @@ function statefulSetStatus(
     standing.length === replicas &&
     pods.length === replicas &&
     readyReplicas === replicas;
-  const { collisionCount, conditions } = statefulSet.status ?? {};
+  const { collisionCount = 0, conditions } = statefulSet.status ?? {};
   return {
     observedGeneration: statefulSet.metadata.generation ?? 0,
     replicas: active.length,
@@ -359,7 +359,7 @@ function statefulSetStatus(
     updatedReplicas,
     currentRevision: isComplete ? updateRevision : currentRevision,
     updateRevision,
-    ...(collisionCount !== undefined ? { collisionCount } : {}),
+    collisionCount,
     ...(conditions ? { conditions } : {}),
   };
 }

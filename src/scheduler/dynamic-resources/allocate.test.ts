@@ -286,7 +286,7 @@ describe("devices for claims", () => {
       ["r:b"],
     ],
     [
-      "none that must be made ready first",
+      "rather one that need not be made ready first",
       {
         slices: [
           slice([{ name: "a", bindingConditions: ["Ready"], bindingFailureConditions: ["Failed"] }, { name: "b" }]),

@@ -356,6 +356,10 @@ function resultOf({ option, candidate, consumed }: Given, shareId: () => string)
     device: device.name,
     ...(adminAccess ? { adminAccess } : {}),
     ...(tolerations?.length ? { tolerations: structuredClone(tolerations) as never } : {}),
+    ...(device.bindingConditions?.length ? { bindingConditions: [...device.bindingConditions] } : {}),
+    ...(device.bindingFailureConditions?.length
+      ? { bindingFailureConditions: [...device.bindingFailureConditions] }
+      : {}),
     ...(consumed ? { shareID: shareId() } : {}),
     ...(consumed?.size
       ? { consumedCapacity: Object.fromEntries([...consumed].map(([name, amount]) => [name, amount.toString()])) }

@@ -83,7 +83,7 @@ function faultOf(slices: readonly ReadSlice[], counterSets: readonly DeepReadonl
   return undefined;
 }
 
-/** The pools that have something for the Node. Devices that must be made ready before a Pod is bound are passed over: nobody here waits for them. */
+/** The pools that have something for the Node. What must be made ready before a Pod is bound stands last, in its pool and among pools. */
 export function poolsOn(node: NodeIdentity, pools: readonly PublishedPool[]): NodePool[] {
   const found: NodePool[] = [];
   for (const pool of pools) {
@@ -93,13 +93,17 @@ export function poolsOn(node: NodeIdentity, pools: readonly PublishedPool[]): No
       if (!perDeviceNodeSelection && !reaches(slice.spec, node)) continue;
       for (const device of slice.spec.devices ?? []) {
         if (perDeviceNodeSelection && !reaches(device, node)) continue;
-        if (device.bindingConditions?.length) continue;
         candidates.push({ id: deviceId(driver, pool.name, device.name), driver, device, slice, pool });
       }
     }
+    candidates.sort((a, b) => Number(mustBePrepared(a)) - Number(mustBePrepared(b)));
     if (candidates.length > 0) found.push({ pool, candidates });
   }
-  return found;
+  return found.sort((a, b) => Number(mustBePrepared(a.candidates[0]!)) - Number(mustBePrepared(b.candidates[0]!)));
+}
+
+function mustBePrepared({ device }: Candidate): boolean {
+  return (device.bindingConditions?.length ?? 0) > 0;
 }
 
 type Place = Pick<ReadDevice, "nodeName" | "nodeSelector" | "allNodes">;

@@ -7,9 +7,10 @@ import type { DeepReadonly } from "../../api/object.ts";
 import type { AllocationResult, ResourceClaim } from "../../api/resource/v1.ts";
 import { DeviceClasses, Pods, ResourceClaims, ResourceSlices } from "../../api/resources.ts";
 import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
+import { type Clock, rfc3339 } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { type Client, refOf } from "../../client/client.ts";
-import { keyOf, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
+import { keyOf, type ObjectKey, objectKey, type ReadCache } from "../../controller-runtime/cache.ts";
 import { matchesNodeSelector } from "../../controller-runtime/node-matching.ts";
 import {
   canBeReserved,
@@ -21,6 +22,7 @@ import {
 } from "../../controller-runtime/pod-resource-claims.ts";
 import { allocate } from "../dynamic-resources/allocate.ts";
 import { AllocationError } from "../dynamic-resources/allocation-error.ts";
+import { needsPreparation, preparationOf } from "../dynamic-resources/binding-conditions.ts";
 import type { ClaimLedger } from "../dynamic-resources/claim-ledger.ts";
 import { classesByResource, type ExtendedRequests, extendedRequests } from "../dynamic-resources/extended-resources.ts";
 import { type PublishedPool, publishedPools, type ReadClaim } from "../dynamic-resources/pools.ts";
@@ -34,10 +36,16 @@ const isLeftOver = refusal("cannot schedule extended resource claim", true);
 /** No object may be called so: it stands for the claim that is not made yet. */
 const unmadeName = "<extended-resources>";
 const conflictTries = 5;
+/** Upstream's default: devices that are not ready by then are given back. */
+const preparationTimeoutMs = 600_000;
 const nothing: readonly string[] = [];
 
 export interface DynamicResourcesOptions {
   client: Client;
+  clock: Clock;
+  signal: AbortSignal;
+  /** Tells users that a Pod waits until its devices on a Node are made ready. */
+  onWaiting(pod: DeepReadonly<Pod>, node: string): void;
   random: Random;
   cache: ReadCache;
   claims: ClaimLedger;
@@ -66,6 +74,8 @@ export class DynamicResources implements SchedulerPlugin {
   ] as const;
   readonly #options: DynamicResourcesOptions;
   readonly #reserved = new Map<string, Reserved>();
+  /** Called after each change of a claim. */
+  readonly #watching = new Set<() => void>();
   #pools: readonly PublishedPool[] | undefined;
   #classes: ReadonlyMap<string, string> | undefined;
 
@@ -76,6 +86,11 @@ export class DynamicResources implements SchedulerPlugin {
   /** A ResourceSlice has changed. */
   slicesChanged(): void {
     this.#pools = undefined;
+  }
+
+  /** A ResourceClaim has changed. */
+  claimsChanged(): void {
+    for (const look of [...this.#watching]) look();
   }
 
   /** A DeviceClass has changed. */
@@ -203,13 +218,13 @@ export class DynamicResources implements SchedulerPlugin {
     }
   }
 
-  preBind({ pod, uid }: PodInfo): Promise<void> | undefined {
+  preBind({ pod, uid }: PodInfo, node: NodeInfo): Promise<void> | undefined {
     const reserved = this.#reserved.get(uid);
     if (!reserved) return undefined;
-    return this.#bind(pod, reserved);
+    return this.#bind(pod, reserved, node);
   }
 
-  async #bind(pod: DeepReadonly<Pod>, reserved: Reserved): Promise<void> {
+  async #bind(pod: DeepReadonly<Pod>, reserved: Reserved, node: NodeInfo): Promise<void> {
     const { claims, allocations, extended } = reserved;
     for (const claim of claims) {
       try {
@@ -223,10 +238,60 @@ export class DynamicResources implements SchedulerPlugin {
     }
     try {
       if (extended) await this.#makeExtended(pod, reserved, extended);
+      await this.#prepared(pod, [...claims, ...(extended?.made ? [extended.made] : [])].map(keyOf), node);
     } catch (error) {
       throw new Error(`running PreBind plugin "DynamicResources": ${(error as Error).message}`, { cause: error });
     }
     this.#reserved.delete(pod.metadata.uid);
+  }
+
+  /** Devices that must be made ready first are, or the claims that have them lose them and the Pod is tried anew. */
+  async #prepared(pod: DeepReadonly<Pod>, keys: readonly ObjectKey[], node: NodeInfo): Promise<void> {
+    const { claims: ledger, clock, signal, onWaiting } = this.#options;
+    const waitedFor = () => keys.flatMap((key) => ledger.get(key) ?? []).filter(needsPreparation);
+    if (waitedFor().length === 0) return;
+    onWaiting(pod, node.name);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const look = () => {
+          const states = waitedFor().map(preparationOf);
+          const failed = states.find(({ kind }) => kind === "failed");
+          if (failed?.kind === "failed") end(() => reject(new Error(failed.message)));
+          else if (states.every(({ kind }) => kind === "ready")) end(resolve);
+        };
+        const end = (settle: () => void) => {
+          this.#watching.delete(look);
+          timer[Symbol.dispose]();
+          signal.removeEventListener("abort", onAbort);
+          settle();
+        };
+        const onAbort = () => end(() => reject(signal.reason));
+        const timer = clock.setTimer(
+          preparationTimeoutMs,
+          () => end(() => reject(new Error("device binding timeout"))),
+          { background: true },
+        );
+        signal.addEventListener("abort", onAbort);
+        this.#watching.add(look);
+        look();
+      });
+    } catch (error) {
+      if (!signal.aborted) await Promise.all(waitedFor().map((claim) => this.#giveBack(pod, claim)));
+      throw error;
+    }
+  }
+
+  /** Takes the devices away from a claim that only this Pod uses. */
+  async #giveBack(pod: DeepReadonly<Pod>, claim: ReadClaim): Promise<void> {
+    const { client, claims: ledger } = this.#options;
+    if (claim.status?.reservedFor?.some(({ uid }) => uid !== pod.metadata.uid)) return;
+    const { allocation: _, reservedFor: __, devices: ___, ...status } = claim.status ?? {};
+    try {
+      ledger.wrote(await client.updateStatus(ResourceClaims, { ...claim, status }));
+    } catch (error) {
+      // Somebody was quicker: the next try sees what became of it.
+      if (!isNotFound(error) && !isConflict(error)) throw error;
+    }
   }
 
   /** Makes the claim for extended resources with what it was given, and says in the Pod what of it is whose. */
@@ -279,7 +344,9 @@ export class DynamicResources implements SchedulerPlugin {
         const { name, uid } = pod.metadata;
         const status = {
           ...claim.status,
-          ...(allocation ? { allocation } : {}),
+          ...(allocation
+            ? { allocation: { ...allocation, allocationTimestamp: rfc3339(this.#options.clock.now()) } }
+            : {}),
           reservedFor: [...(claim.status?.reservedFor ?? []), { resource: "pods", name, uid }],
         };
         ledger.wrote(await client.updateStatus(ResourceClaims, { ...claim, status }));
