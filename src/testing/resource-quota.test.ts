@@ -61,9 +61,12 @@ test("a Service and a claim that stood for long give their room back when they a
   await cluster.until(() => used()?.["services"] === "0" && used()?.["persistentvolumeclaims"] === "0");
 });
 
-test("where CPU is limited, a Pod must say how much it wants", async () => {
+test("where CPU is limited, a Pod must say how much it wants, even when another quota is full", async () => {
   await using cluster = await start({ "limits.memory": "1Gi", "requests.cpu": "1" });
-  await expect(cluster.client.create(Pods, pod("vague"))).rejects.toThrow(
+  const { client } = cluster;
+  await client.create(ResourceQuotas, { metadata: { name: "full", namespace }, spec: { hard: { pods: "0" } } });
+  await cluster.until(() => cluster.get(ResourceQuotas, "full")?.status?.used !== undefined);
+  await expect(client.create(Pods, pod("vague"))).rejects.toThrow(
     'pods "vague" is forbidden: failed quota: limits: must specify limits.memory for: main; requests.cpu for: main',
   );
 });

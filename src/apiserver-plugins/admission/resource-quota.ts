@@ -109,15 +109,15 @@ function count(quotas: readonly ReadQuota[], batch: readonly Waiting[]) {
   const used = new Map(quotas.map((quota) => [quota, { ...quota.status?.used }]));
   const changed = new Set<ReadQuota>();
   const admitted = batch.filter(({ request, usage, reject }) => {
-    const additions: [ReadQuota, Usage][] = [];
-    for (const quota of quotas) {
-      const wanted = concerns(quota, request, usage);
-      const problem = refusalOf(quota, used.get(quota)!, request, wanted);
-      if (problem) {
-        reject(refuse(request, problem));
-        return false;
-      }
-      if (wanted.size > 0) additions.push([quota, wanted]);
+    const wants = quotas.map((quota): [ReadQuota, Usage] => [quota, concerns(quota, request, usage)]);
+    const additions = wants.filter(([, wanted]) => wanted.size > 0);
+    // What cannot be counted is told before what is too much, whichever quota says it.
+    let problem: string | undefined;
+    for (const [quota, wanted] of wants) problem ??= whyUncountable(quota, used.get(quota)!, request, wanted);
+    for (const [quota, wanted] of additions) problem ??= excessOver(quota, used.get(quota)!, wanted);
+    if (problem) {
+      reject(refuse(request, problem));
+      return false;
     }
     for (const [quota, wanted] of additions) {
       const amounts = used.get(quota)!;
@@ -147,19 +147,23 @@ function isPod({ definition }: AdmissionRequest): boolean {
   return definition.group === "" && definition.plural === "pods";
 }
 
-function refusalOf(
+function whyUncountable(
   quota: ReadQuota,
   used: Readonly<Record<string, string>>,
   request: AdmissionRequest,
   wanted: Usage,
 ): string | undefined {
   const { name } = quota.metadata;
-  const hard = quota.spec?.hard ?? {};
   const missing = unspecified(quota, request);
   if (missing) return `failed quota: ${name}: must specify ${missing}`;
+  const unknown = [...wanted.keys()].sort().filter((resource) => used[resource] === undefined);
+  return unknown.length > 0 ? `status unknown for quota: ${name}, resources: ${unknown.join(",")}` : undefined;
+}
+
+function excessOver(quota: ReadQuota, used: Readonly<Record<string, string>>, wanted: Usage): string | undefined {
+  const { name } = quota.metadata;
+  const hard = quota.spec?.hard ?? {};
   const names = [...wanted.keys()].sort();
-  const unknown = names.filter((resource) => used[resource] === undefined);
-  if (unknown.length > 0) return `status unknown for quota: ${name}, resources: ${unknown.join(",")}`;
   const exceeded = names.filter(
     (resource) =>
       Quantity.parse(used[resource]!).add(wanted.get(resource)!).compare(Quantity.parse(hard[resource]!)) > 0,
