@@ -1,7 +1,13 @@
 /** What users do with pods all day: look inside, follow, forward, break, scale. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { expect, test } from "vitest";
+import { WebSocket } from "ws";
 import { describeCluster, eventually, type TestCluster } from "../src/testing/cluster-fixture.ts";
+
+interface KubeConfig {
+  clusters: { cluster: { server: string; "certificate-authority-data": string } }[];
+  users: { user: { "client-certificate-data": string; "client-key-data": string } }[];
+}
 
 const echo = `
 apiVersion: apps/v1
@@ -91,7 +97,27 @@ describeCluster("pods", {}, (cluster) => {
       (text) => expect(text).toContain("line 5\n"),
     );
     follower.stop();
-    await cluster.kubectl`delete pod talker --now`;
+  });
+
+  test("browsers follow it over a WebSocket", async () => {
+    const config = JSON.parse(await cluster.kubectl`config view --raw -o json`) as KubeConfig;
+    const { cluster: at } = config.clusters[0]!;
+    const { user } = config.users[0]!;
+    const bytes = (text: string) => Buffer.from(text, "base64");
+    const path = "/api/v1/namespaces/default/pods/talker/log?container=talker&follow=true";
+    const socket = new WebSocket(new URL(path, at.server.replace("https", "wss")), ["binary.k8s.io"], {
+      ca: bytes(at["certificate-authority-data"]),
+      cert: bytes(user["client-certificate-data"]),
+      key: bytes(user["client-key-data"]),
+    });
+    let said = "";
+    socket.on("message", (data) => {
+      said += String(data);
+      if (said.includes("line 6\n")) socket.close();
+    });
+    await new Promise((resolve, reject) => socket.once("close", resolve).once("error", reject));
+    expect(said).toMatch(/^line 1\nline 2\n(.*\n)*line 6\n/);
+    await cluster.kubectl`delete pod talker --now --wait=false`;
   });
 
   test("exec passes input, output and the exit code", async () => {

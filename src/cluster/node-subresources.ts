@@ -73,6 +73,12 @@ function kubeletQuery(query: SubresourceRequest["query"]): string {
 function podLog(kubelets: Kubelets, remote: KubeletClient): StreamSubresource {
   return {
     kind: "stream",
+    /** Browsers, which have no other streams, read logs over WebSocket. */
+    async upgrade(request, incoming, socket, head) {
+      const { streamOverWebSocket } = await import("../apiserver/http/web-socket-stream.ts");
+      const { signal } = request.context;
+      await streamOverWebSocket(incoming, socket, head, signal!, (exchange) => this.respond(request, exchange));
+    },
     async respond(request, exchange) {
       const { container, ...options } = podLogOptionsOf(request.query);
       const pod = await standingObject(request.objects, Pods, request.namespace, request.name);
