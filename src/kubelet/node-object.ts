@@ -79,6 +79,23 @@ export function nodeAllocatable(config: NodeConfig, machine: MachineFacts): Reco
   };
 }
 
+/** Extended resources that somebody has put on the Node, by their capacity: pods may ask for what is there. The kubelet counts none of its own. */
+export function advertisedResources(status: DeepReadonly<NodeStatus> | undefined): Record<string, string> {
+  return Object.fromEntries(Object.entries(status?.capacity ?? {}).filter(([name]) => isExtendedResource(name)));
+}
+
+/** Whether what can be allocated is no longer what is advertised. */
+export function isAdvertisedAnew(status: DeepReadonly<NodeStatus> | undefined): boolean {
+  const { capacity = {}, allocatable = {} } = status ?? {};
+  return [...Object.keys(capacity), ...Object.keys(allocatable)].some(
+    (name) => isExtendedResource(name) && capacity[name] !== allocatable[name],
+  );
+}
+
+function isExtendedResource(name: string): boolean {
+  return name.includes("/") && !/(^|\.)kubernetes\.io\//.test(name);
+}
+
 export interface NodeHealth {
   pressures: ReadonlySet<PressureCondition>;
   isShuttingDown: boolean;
@@ -105,8 +122,8 @@ export function nodeStatus(
       ...config.ips.map((address) => ({ type: "InternalIP", address })),
       { type: "Hostname", address: config.name },
     ],
-    capacity: nodeCapacity(config, machine),
-    allocatable: nodeAllocatable(config, machine),
+    capacity: { ...advertisedResources(previous), ...nodeCapacity(config, machine) },
+    allocatable: { ...advertisedResources(previous), ...nodeAllocatable(config, machine) },
     conditions: conditions(previous, condition, now),
     daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? 10250 } },
     images: [...images]

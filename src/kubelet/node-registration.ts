@@ -11,7 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { MachineFacts } from "./machine-facts.ts";
-import { type NodeConfig, newNode, nodeLabels, nodeStatus } from "./node-object.ts";
+import { isAdvertisedAnew, type NodeConfig, newNode, nodeLabels, nodeStatus } from "./node-object.ts";
 
 export interface NodeRegistrationOptions {
   config: NodeConfig;
@@ -121,8 +121,12 @@ export class NodeRegistration {
   }
 
   async #updateStatus(): Promise<void> {
-    const { clock, images, pressures, isShuttingDown, networkProblem } = this.#options;
+    const { config, client, signal, clock, images, pressures, isShuttingDown, networkProblem } = this.#options;
+    const node = await client.get(Nodes, { name: config.name }, { signal });
+    this.#labels = node.metadata.labels;
+    this.#status = node.status;
     const isDue =
+      isAdvertisedAnew(node.status) ||
       clock.now() - this.#statusAtMs >= statusMs ||
       isShuttingDown() !== this.#wasShuttingDown ||
       networkProblem() !== this.#networkProblemTold;
@@ -149,8 +153,15 @@ export class NodeRegistration {
 
   async #patchStatus(status: NodeStatus): Promise<void> {
     const { config, client, signal } = this.#options;
-    // Conditions of others stay, lists of ours are replaced.
-    const body = { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: "replace" }] } };
+    // Conditions of others stay, lists of ours are replaced, and what is no longer advertised is taken away.
+    const gone = Object.keys(this.#status?.allocatable ?? {}).filter((name) => !(name in (status.allocatable ?? {})));
+    const body = {
+      status: {
+        ...status,
+        addresses: [...(status.addresses ?? []), { $patch: "replace" }],
+        allocatable: { ...status.allocatable, ...Object.fromEntries(gone.map((name) => [name, null])) },
+      },
+    };
     const options = { subresource: "status", signal };
     const node = await client.patch(Nodes, { name: config.name }, { type: "strategic", body }, options);
     this.#labels = node.metadata.labels;

@@ -1,0 +1,50 @@
+/** What a kubelet makes of what others write to its Node. */
+import { tmpdir } from "node:os";
+import { expect, test } from "vitest";
+import { Namespaces, Nodes } from "../api/resources.ts";
+import { silentLogger } from "../base/logger.ts";
+import { systemClock } from "../base/node/system-clock.ts";
+import { startTestApiServer } from "../testing/api-server.ts";
+import { SimulatedImages } from "./images/simulated-images.ts";
+import { machineFacts } from "./machine-facts.ts";
+import { NodeRegistration } from "./node-registration.ts";
+
+test("an extended resource that somebody advertises as capacity can be allocated, and no longer once it is taken back", async () => {
+  await using api = await startTestApiServer({});
+  const { client } = api;
+  await client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
+  const stop = new AbortController();
+  const registration = new NodeRegistration({
+    config: { name: "node", ips: ["10.0.2.4"], podCIDRs: [], kubeletVersion: "v1" },
+    machine: machineFacts("node", tmpdir()),
+    runtimeVersion: "none://0",
+    client,
+    images: new SimulatedImages(),
+    clock: systemClock,
+    log: silentLogger,
+    signal: stop.signal,
+    renewalMs: 20,
+    pressures: () => new Set(),
+    isShuttingDown: () => false,
+    networkProblem: () => undefined,
+    onTick: () => {},
+  });
+  await registration.register();
+  const running = registration.run();
+  const dongles = "example.com/dongle";
+  const advertise = (capacity: Record<string, string | null>) =>
+    client.patch(Nodes, { name: "node" }, { type: "merge", body: { status: { capacity } } }, { subresource: "status" });
+  const allocatable = async () => (await client.get(Nodes, { name: "node" })).status?.allocatable;
+  try {
+    const before = await allocatable();
+    await advertise({ [dongles]: "4" });
+    await expect.poll(allocatable, { timeout: 10_000 }).toEqual({ ...before, [dongles]: "4" });
+    await advertise({ [dongles]: "2" });
+    await expect.poll(allocatable, { timeout: 10_000 }).toEqual({ ...before, [dongles]: "2" });
+    await advertise({ [dongles]: null });
+    await expect.poll(allocatable, { timeout: 10_000 }).toEqual(before);
+  } finally {
+    stop.abort();
+    await running;
+  }
+});
