@@ -229,12 +229,12 @@ const features: Record<string, Feature> = {
   },
   "user namespace": {
     notIn: { containerd: noUserNamespaces },
-    pod: "hostUsers: false, volumes: [{name: v, emptyDir: {}}, {name: c, configMap: {name: settings}}, {name: i, hostPath: {path: /etc, type: Directory}}]",
+    pod: "hostUsers: false, volumes: [{name: v, emptyDir: {}}, {name: c, configMap: {name: settings}}, {name: i, hostPath: {path: /etc, type: Directory}}, {name: m, image: {reference: busybox}}]",
     container:
-      "volumeMounts: [{name: v, mountPath: /v}, {name: c, mountPath: /c}, {name: i, mountPath: /etc-of-machine, readOnly: true}]",
+      "volumeMounts: [{name: v, mountPath: /v}, {name: c, mountPath: /c}, {name: i, mountPath: /etc-of-machine, readOnly: true}, {name: m, mountPath: /image}]",
     script:
-      "set -- $(cat /proc/self/uid_map); echo $1 $(test $2 -ge 65536 && echo shifted) $3; id -u; touch /v/new; stat -c %u /v /v/new /c/colour /etc-of-machine/passwd /bin; cat /c/colour; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; hostname",
-    says: /^0 shifted 65536\n0\n0\n0\n0\n0\n0\nbluedefaultuser-namespace$/m,
+      "set -- $(cat /proc/self/uid_map); echo $1 $(test $2 -ge 65536 && echo shifted) $3; id -u; touch /v/new; stat -c %u /v /v/new /c/colour /etc-of-machine/passwd /bin /image/bin; cat /c/colour; cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; hostname",
+    says: /^0 shifted 65536\n0\n0\n0\n0\n0\n0\n0\nbluedefaultuser-namespace$/m,
   },
   "user namespace: root of the pod is nobody on the machine": {
     notIn: { containerd: noUserNamespaces },

@@ -192,6 +192,8 @@ export interface ContainerConfig {
 
 export interface Mount {
   hostPath: string;
+  /** `hostPath` is an overlay of these folders, topmost first: its owners cannot be shifted for a user namespace, theirs can. */
+  layers?: readonly string[];
   containerPath: string;
   readOnly?: boolean;
   /** What is mounted below it is read-only, too. */

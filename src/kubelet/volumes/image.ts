@@ -14,11 +14,11 @@ export const imageVolume = defineVolumePlugin({
     try {
       const layers = await image(source.reference ?? "", source.pullPolicy);
       if (!isMountPoint(merged)) mountLayers(layers, merged, folder);
+      return { path: merged, readOnly: true, layers };
     } catch (error) {
       if (!(error instanceof ImageVolumeError)) throw error;
       return { path: merged, readOnly: true, imageFailure: error };
     }
-    return { path: merged, readOnly: true };
   },
 });
 

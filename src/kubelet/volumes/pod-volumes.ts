@@ -124,6 +124,7 @@ export function containerMounts(
     const propagation = mount.mountPropagation as Mount["propagation"];
     return {
       hostPath,
+      ...(volume.layers && !subPath ? { layers: volume.layers } : {}),
       containerPath: mount.mountPath.startsWith("/") ? mount.mountPath : `/${mount.mountPath}`,
       ...(mount.readOnly || volume.readOnly ? { readOnly: true } : {}),
       ...(isRecursive(mount, features) ? { recursiveReadOnly: true } : {}),

@@ -61,6 +61,8 @@ export interface PreparedVolume {
   refreshAtMs?: number;
   /** Mounts of it are read-only, whatever they say. */
   readOnly?: boolean;
+  /** The path is an overlay of these folders, topmost first. */
+  layers?: readonly string[];
   /** Its image has not come: it keeps those containers from starting that mount it, and no others. */
   imageFailure?: ImageVolumeError;
   /** fsGroup applies to its content: overrides what the plugin says of all its volumes. */

@@ -29,7 +29,7 @@ import { launch } from "./launch.ts";
 import { unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
 import { signalNumber, signalProcess, startTicks } from "./processes.ts";
-import { mountRootfs } from "./rootfs.ts";
+import { mountLayersShifted, mountRootfs } from "./rootfs.ts";
 import { mountShifted, removePlaces } from "./user-namespaces.ts";
 
 export interface ContainerLivesOptions {
@@ -97,8 +97,11 @@ export class ContainerLives {
     try {
       await this.#fillVolumes(folder, image, config);
       if (users) {
-        for (const [i, { hostPath }] of bindMounts(image, config, folder).entries())
-          mountShifted(hostPath, shiftedPlace(folder, i), users.file);
+        for (const [i, { hostPath, layers }] of bindMounts(image, config, folder).entries()) {
+          const place = shiftedPlace(folder, i);
+          if (layers) mountLayersShifted(layers, place, users.file);
+          else mountShifted(hostPath, place, users.file);
+        }
       }
       const started = await launch({
         machine: this.#machine,

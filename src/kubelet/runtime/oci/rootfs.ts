@@ -3,7 +3,7 @@ import { chownSync, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, koffi, libc } from "../../../base/node/libc.ts";
 import { RuntimeError } from "../container-runtime.ts";
-import { mount, unmount } from "./linux.ts";
+import { mount, msNodev, msNosuid, unmount } from "./linux.ts";
 import { mountShifted } from "./user-namespaces.ts";
 
 export interface RootfsFolders {
@@ -39,6 +39,23 @@ function shiftedLayers(layers: readonly string[], upper: string, users: NonNulla
   });
 }
 
+/** Read-only, as the users of the namespace see them. What is mounted on the way lies beside the target, and is taken away with it. */
+export function mountLayersShifted(layers: readonly string[], target: string, userNamespace: string): void {
+  const places = layers.map((layer, i) => {
+    const place = `${target}-layer-${i}`;
+    mkdirSync(place, { recursive: true, mode: 0o711 });
+    mountShifted(layer, place, userNamespace);
+    return place;
+  });
+  // Without a layer to write to, overlayfs wants at least two.
+  const empty = `${target}-empty`;
+  mkdirSync(empty, { recursive: true, mode: 0o755 });
+  const data = `lowerdir=${[...places, empty].map(escaped).join(":")}`;
+  if (Buffer.byteLength(data) >= pageSize)
+    throw new RuntimeError("Unavailable", `the image has ${layers.length} layers, too many for a volume`);
+  mount({ source: "overlay", target, type: "overlay", data, flags: msReadonly | msNosuid | msNodev });
+}
+
 function mountOverlay(target: string, data: string): void {
   try {
     mount({ source: "overlay", target, type: "overlay", data });
@@ -50,6 +67,7 @@ function mountOverlay(target: string, data: string): void {
 }
 
 const pageSize = 4096;
+const msReadonly = 1;
 
 function escaped(path: string): string {
   return path.replace(/[\\:,]/g, "\\$&");
