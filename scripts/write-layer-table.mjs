@@ -23,7 +23,7 @@ const table = [
 
 const file = "ARCHITECTURE.md";
 const text = await readFile(file, "utf8");
-const next = text.slice(0, text.indexOf(start) + start.length) + `\n${table}\n` + text.slice(text.indexOf(end));
+const next = `${text.slice(0, text.indexOf(start) + start.length)}\n${table}\n${text.slice(text.indexOf(end))}`;
 if (process.argv.includes("--check")) {
   if (next !== text) {
     console.error("ARCHITECTURE.md does not show layers.mjs: run node scripts/write-layer-table.mjs");

@@ -342,7 +342,7 @@ async function isNamedByPod(audience: string, pod: DeepReadonly<Pod>, objects: O
     const claimName = ephemeral ? `${name}-${volume}` : persistentVolumeClaim?.claimName;
     const driverName = claimName ? await driverOfClaim(claimName) : csi?.driver;
     const driver = driverName && (await objects.get(CSIDrivers, "", driverName));
-    if (driver && driver.spec.tokenRequests?.some((asked) => asked.audience === audience)) return true;
+    if (driver?.spec.tokenRequests?.some((asked) => asked.audience === audience)) return true;
   }
   return false;
 }

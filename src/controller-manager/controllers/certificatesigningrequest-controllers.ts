@@ -82,7 +82,7 @@ export const certificateApprovingController = defineController<CertificateSignin
   writes: [CertificateSigningRequests],
   async reconcile({ key, cache, api, clock }) {
     const request = cache.get(CertificateSigningRequests, key);
-    if (!request || request.spec.signerName !== "kubernetes.io/kube-apiserver-client-kubelet") return;
+    if (request?.spec.signerName !== "kubernetes.io/kube-apiserver-client-kubelet") return;
     if (request.status?.certificate || conditionOf(request, "Approved") || conditionOf(request, "Denied")) return;
     const facts = await readCertificateRequest(pemOf(request)).catch(() => undefined);
     if (!facts || !isKubeletClientRequest(facts, request.spec.usages ?? [])) return;
