@@ -162,8 +162,9 @@ describe("an aggregated API", () => {
         caBundle,
       },
     } as never);
-    await vi.waitFor(async () =>
-      expect(await available()).toBe('False ServiceNotFound service/sample in "default" is not present'),
+    await vi.waitFor(
+      async () => expect(await available()).toBe('False ServiceNotFound service/sample in "default" is not present'),
+      { timeout: 10_000 },
     );
     const { status, json } = await requests()("/apis/wardle.example.com/v1alpha1/namespaces/default/flunders");
     expect([status, (json as { message: string }).message]).toEqual([503, "service unavailable"]);
@@ -260,10 +261,12 @@ describe("an aggregated API", () => {
     const touch = async (spec: object) => api.client.patch(APIServices, { name }, { type: "merge", body: { spec } });
     isBroken = true;
     await touch({ versionPriority: 201 });
-    await vi.waitFor(async () =>
-      expect(await available()).toBe(
-        `False FailedDiscoveryCheck ${at}bad status from https://sample.default.svc:443/apis/wardle.example.com/v1alpha1: 500`,
-      ),
+    await vi.waitFor(
+      async () =>
+        expect(await available()).toBe(
+          `False FailedDiscoveryCheck ${at}bad status from https://sample.default.svc:443/apis/wardle.example.com/v1alpha1: 500`,
+        ),
+      { timeout: 10_000 },
     );
     const answer = await requests()(`${path}/namespaces/default/flunders`);
     expect([answer.status, (answer.json as { message: string }).message]).toEqual([503, "service unavailable"]);
@@ -271,9 +274,11 @@ describe("an aggregated API", () => {
     isBroken = false;
     const stranger = await newAuthority();
     await touch({ versionPriority: 202, caBundle: Buffer.from(stranger.certificatePem).toString("base64") });
-    await vi.waitFor(async () => expect(await available()).toMatch(/^False FailedDiscoveryCheck .*certificate/));
+    await vi.waitFor(async () => expect(await available()).toMatch(/^False FailedDiscoveryCheck .*certificate/), {
+      timeout: 10_000,
+    });
     await touch({ versionPriority: 200, caBundle: Buffer.from(api.pki.ca.certificatePem).toString("base64") });
-    await vi.waitFor(async () => expect(await available()).toBe("True Passed all checks passed"));
+    await vi.waitFor(async () => expect(await available()).toBe("True Passed all checks passed"), { timeout: 10_000 });
   });
 
   it("says why it is not there as soon as that is so", async () => {
@@ -283,25 +288,34 @@ describe("an aggregated API", () => {
     await api.client.update(EndpointSlices, { ...standing, endpoints } as never);
     const missing =
       'False MissingEndpoints endpointslices for service/sample in "default" have no addresses with port name ""';
-    await vi.waitFor(async () => expect(await available()).toBe(missing));
+    await vi.waitFor(async () => expect(await available()).toBe(missing), { timeout: 10_000 });
     await api.client.delete(EndpointSlices, slice);
-    await vi.waitFor(async () =>
-      expect(await available()).toBe(
-        'False EndpointsNotFound cannot find endpointslices for service/sample in "default"',
-      ),
+    await vi.waitFor(
+      async () =>
+        expect(await available()).toBe(
+          'False EndpointsNotFound cannot find endpointslices for service/sample in "default"',
+        ),
+      { timeout: 10_000 },
     );
     const service = await api.client.get(Services, slice);
     await api.client.update(Services, { ...service, spec: { ...service.spec, ports: [{ port: 80 }] } } as never);
-    await vi.waitFor(async () =>
-      expect(await available()).toBe('False ServicePortError service/sample in "default" is not listening on port 443'),
+    await vi.waitFor(
+      async () =>
+        expect(await available()).toBe(
+          'False ServicePortError service/sample in "default" is not listening on port 443',
+        ),
+      { timeout: 10_000 },
     );
   });
 
   it("is gone with its APIService", async () => {
     await api.client.delete(APIServices, { name });
-    await vi.waitFor(async () => {
-      const { status } = await requests()("/apis/wardle.example.com/v1alpha1");
-      expect(status).toBe(404);
-    });
+    await vi.waitFor(
+      async () => {
+        const { status } = await requests()("/apis/wardle.example.com/v1alpha1");
+        expect(status).toBe(404);
+      },
+      { timeout: 10_000 },
+    );
   });
 });

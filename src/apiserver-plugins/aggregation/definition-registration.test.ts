@@ -44,7 +44,8 @@ const names = async () =>
   (await api.client.list(APIServices)).items
     .map(({ metadata }) => metadata.name)
     .filter((name) => name.includes("yard"));
-const become = (expected: string[]) => vi.waitFor(async () => expect(await names()).toEqual(expected));
+const become = (expected: string[]) =>
+  vi.waitFor(async () => expect(await names()).toEqual(expected), { timeout: 10_000 });
 
 test("a group-version has an APIService as long as some definition serves it", async () => {
   await api.client.create(CustomResourceDefinitions, definition("ships", "v1", "v2"));

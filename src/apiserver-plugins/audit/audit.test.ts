@@ -111,11 +111,14 @@ it("bodies are recorded as JSON however they came, lists without managed fields,
       asking.once("error", reject).end(body);
     });
   const ended = (verb: string, stage = "ResponseComplete") =>
-    vi.waitFor(() => {
-      const found = recorded.findLast((event) => event.verb === verb && event.stage === stage);
-      expect(found).toBeDefined();
-      return found!;
-    });
+    vi.waitFor(
+      () => {
+        const found = recorded.findLast((event) => event.verb === verb && event.stage === stage);
+        expect(found).toBeDefined();
+        return found!;
+      },
+      { timeout: 10_000 },
+    );
   const message = encodeProtobuf(
     { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "wire" }, data: { a: "1" } },
     schemaForKind("", "v1", "ConfigMap")!,
@@ -182,7 +185,7 @@ it("the log is put aside when it is full, and old ones go", async () => {
   for (let i = 0; i < 8; i++) {
     const line = `${i}${"x".repeat(60)}`;
     log.append(line);
-    await vi.waitFor(() => expect(readFileSync(path, "utf8")).toContain(line));
+    await vi.waitFor(() => expect(readFileSync(path, "utf8")).toContain(line), { timeout: 10_000 });
   }
   expect(readdirSync(folder)).toHaveLength(3);
   log.close();
@@ -212,10 +215,13 @@ it("a full disk loses events and counts them, requests go on, and the log too wh
     expect(lost()).toBeGreaterThan(0);
     truncateSync(path, 0);
     await client.create(ConfigMaps, { metadata: { name: "room", namespace: "default" } });
-    await vi.waitFor(() => {
-      const last = readFileSync(path, "utf8").trim().split("\n").at(-1)!;
-      expect(JSON.parse(last)).toMatchObject({ verb: "create", stage: "ResponseComplete" });
-    });
+    await vi.waitFor(
+      () => {
+        const last = readFileSync(path, "utf8").trim().split("\n").at(-1)!;
+        expect(JSON.parse(last)).toMatchObject({ verb: "create", stage: "ResponseComplete" });
+      },
+      { timeout: 10_000 },
+    );
     client.close();
   } finally {
     log.close();
@@ -239,11 +245,14 @@ it("events go to a webhook many at a time, again when it fails, and nobody waits
   const log = new WebhookLog({ target, caller, clock, log: silentLogger });
   for (let i = 0; i < 450; i++) log.append(JSON.stringify({ auditID: String(i) }));
   // The first attempt fails; the second comes after a pause, which the clock holds until then.
-  await vi.waitFor(() => expect(hook.received).toHaveLength(1));
-  await vi.waitFor(async () => {
-    await clock.advance(10_000);
-    expect(batches.map((batch) => batch.length)).toEqual([400]);
-  });
+  await vi.waitFor(() => expect(hook.received).toHaveLength(1), { timeout: 10_000 });
+  await vi.waitFor(
+    async () => {
+      await clock.advance(10_000);
+      expect(batches.map((batch) => batch.length)).toEqual([400]);
+    },
+    { timeout: 10_000 },
+  );
   await log.close();
   expect(batches.flat()).toEqual(Array.from({ length: 450 }, (_, i) => String(i)));
   caller.close();

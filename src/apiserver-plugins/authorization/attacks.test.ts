@@ -49,7 +49,7 @@ beforeAll(async () => {
       policy: {
         apiVersion: "audit.k8s.io/v1",
         kind: "Policy",
-        omitStages: ["RequestReceived"],
+        omitStages: ["RequestReceived", "ResponseStarted"],
         rules: [{ level: "Metadata" }],
       },
       clock: systemClock,
@@ -123,8 +123,12 @@ beforeAll(async () => {
   });
   for (const name of ["mine", "other"]) await client.create(ConfigMaps, { metadata: { name, namespace: "default" } });
   await client.create(Secrets, { metadata: { name: "s", namespace: "default" } });
-  await vi.waitFor(() => expect([...index.rulesFor({ name: "bob", groups: [] }, "default")]).toHaveLength(3));
-  await vi.waitFor(() => expect([...index.rulesFor({ name: "ada", groups: ["ops"] }, "default")]).toHaveLength(5));
+  await vi.waitFor(() => expect([...index.rulesFor({ name: "bob", groups: [] }, "default")]).toHaveLength(3), {
+    timeout: 10_000,
+  });
+  await vi.waitFor(() => expect([...index.rulesFor({ name: "ada", groups: ["ops"] }, "default")]).toHaveLength(5), {
+    timeout: 10_000,
+  });
 });
 afterAll(async () => {
   stop.abort();
@@ -275,7 +279,7 @@ describe("an attack is refused", () => {
     expect(text).not.toContain('"kind":"Secret"');
     expect(text).not.toContain('"kind":"SecretList"');
     // What the parser does not take for a request never was one.
-    if (method !== "BREW") await vi.waitFor(() => expect(logged.get(what)).toEqual([status]));
+    if (method !== "BREW") await vi.waitFor(() => expect(logged.get(what)).toEqual([status]), { timeout: 10_000 });
   });
 });
 

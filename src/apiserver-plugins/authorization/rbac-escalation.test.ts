@@ -63,7 +63,9 @@ beforeAll(async () => {
     });
   }
   // The index follows a moment later.
-  await vi.waitFor(() => expect([...index.rulesFor({ name: "eve", groups: [] }, "")]).toHaveLength(3));
+  await vi.waitFor(() => expect([...index.rulesFor({ name: "eve", groups: [] }, "")]).toHaveLength(3), {
+    timeout: 10_000,
+  });
 });
 afterAll(async () => {
   stop.abort();
