@@ -341,7 +341,7 @@ async function isNamedByPod(audience: string, pod: DeepReadonly<Pod>, objects: O
     if (tokens.some((token) => (token.audience ?? "") === audience)) return true;
     const claimName = ephemeral ? `${name}-${volume}` : persistentVolumeClaim?.claimName;
     const driverName = claimName ? await driverOfClaim(claimName) : csi?.driver;
-    const driver = driverName && (await objects.get(CSIDrivers, "", driverName));
+    const driver = driverName ? await objects.get(CSIDrivers, "", driverName) : undefined;
     if (driver?.spec.tokenRequests?.some((asked) => asked.audience === audience)) return true;
   }
   return false;

@@ -1,5 +1,6 @@
 /** The real kubectl, over each of its protocols, against a server that has one pod and these streams. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import type { Duplex } from "node:stream";
@@ -7,11 +8,13 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { findProgram } from "../../base/node/find-program.ts";
+import { makeTestFolder } from "../../testing/test-homes.ts";
 import type { TerminalSize } from "../runtime/container-runtime.ts";
 import { servePortForward } from "./port-forward.ts";
 import { type CommandStreams, serveRemoteCommand } from "./remote-command.ts";
 
 let server: Server;
+const cacheFolder = makeTestFolder("streaming");
 let address: string;
 let echo: TcpServer;
 let seenSizes: TerminalSize[] = [];
@@ -35,6 +38,7 @@ afterAll(() => {
   server.closeAllConnections();
   server.close();
   echo.close();
+  rmSync(cacheFolder, { recursive: true, force: true });
 });
 
 /** Commands of the pretended container. */
@@ -125,7 +129,7 @@ function kubectl(
 ): Promise<Outcome> & { child: ChildProcess } {
   const child = spawn(
     "kubectl",
-    ["--kubeconfig=/dev/null", `--server=http://${address}`, "--cache-dir=/tmp/pnt-streaming-kubectl", ...args],
+    ["--kubeconfig=/dev/null", `--server=http://${address}`, `--cache-dir=${cacheFolder}`, ...args],
     {
       env: {
         ...process.env,
