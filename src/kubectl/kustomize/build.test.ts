@@ -172,3 +172,33 @@ test("a patch whose object is not there is an error", () => {
   });
   expect(() => build("patched")).toThrow("no matches for Id Service.v1.[noGrp]/web.[noNs]");
 });
+
+test("what contains itself, or says a thing of the wrong kind, is an error", () => {
+  files({
+    "loop/kustomization.yaml": "resources: [../loop]\n",
+    "labelled/kustomization.yaml": "labels: [{ pairs: { on: yes } }]\n",
+    "other/kustomization.yaml": "kind: ConfigMap\n",
+    "empty/kustomization.yaml": "",
+  });
+  expect(() => build("loop")).toThrow("cycle detected: candidate root");
+  expect(() => build("labelled")).toThrow(
+    "json: cannot unmarshal bool into Go struct field Kustomization.labels.0.pairs.",
+  );
+  expect(() => build("other")).toThrow("kind should be Kustomization or Component");
+  expect(() => build("empty")).toThrow("kustomization.yaml is empty");
+});
+
+test("objects stand in the order that the kustomization asks for", () => {
+  const object = (kind: string, apiVersion = "v1") =>
+    `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: a }\n`;
+  const all = ["Secret", "Namespace", "Service"].map((kind) => object(kind)).join("---\n");
+  const sorted = (options: string) => {
+    files({ "sorted/all.yaml": all, "sorted/kustomization.yaml": `resources: [all.yaml]\n${options}\n` });
+    return build("sorted").map((text) => /^kind: (.*)$/m.exec(text)?.[1]);
+  };
+  expect(sorted("")).toEqual(["Namespace", "Secret", "Service"]);
+  expect(sorted("sortOptions: { order: fifo }")).toEqual(["Secret", "Namespace", "Service"]);
+  expect(
+    sorted("sortOptions: { order: legacy, legacySortOptions: { orderFirst: [Service], orderLast: [Namespace] } }"),
+  ).toEqual(["Service", "Secret", "Namespace"]);
+});

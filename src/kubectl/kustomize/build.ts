@@ -24,6 +24,7 @@ export function buildKustomization(folder: string, warn: (line: string) => void,
       `must build at directory: not a valid directory: evalsymlink failure on '${folder}' : lstat ${folder}: no such file or directory`,
     );
   }
+  const order = readKustomization(path, () => {}).sortOptions;
   const resources = build(path, [], warn, helm);
   for (const resource of resources) {
     if (!resource.needsHash) continue;
@@ -31,18 +32,26 @@ export function buildKustomization(folder: string, warn: (line: string) => void,
     rename(resource, `${object.metadata.name}-${nameSuffix(object)}`);
   }
   fixReferences(resources);
-  return inOrder(resources).map(({ object }) => object);
+  return inOrder(resources, order).map(({ object }) => object);
 }
 
-function build(folder: string, given: readonly Resource[], warn: (line: string) => void, helm: boolean): Resource[] {
+function build(
+  folder: string,
+  given: readonly Resource[],
+  warn: (line: string) => void,
+  helm: boolean,
+  /** The folders that this one is built for. */
+  above: readonly string[] = [],
+): Resource[] {
   const kustomization = readKustomization(folder, warn);
   let resources = [...given];
   for (const entry of [...(kustomization.resources ?? []), ...(kustomization.bases ?? [])]) {
-    resources.push(...accumulate(folder, entry, warn, helm));
+    const found = accumulate(folder, entry, warn, helm, [...above, folder]);
+    refuseTwins(resources, found, folder, entry);
+    resources.push(...found);
   }
-  refuseTwins(resources);
   for (const component of kustomization.components ?? []) {
-    resources = build(join(folder, component), resources, warn, helm);
+    resources = build(join(folder, component), resources, warn, helm, [...above, folder]);
   }
   const [chart] = kustomization.helmCharts ?? [];
   if (chart) refuseChart(chart, helm);
@@ -71,10 +80,13 @@ function transform(kustomization: Kustomization, folder: string, resources: Reso
   for (const { name, count } of kustomization.replicas ?? []) {
     if (setReplicas(left, name, count)) continue;
     throw new CommandError(
-      `resource with name ${name} does not match a config with the following GVK [Deployment.v1.apps, ReplicationController.v1.[noGrp], ReplicaSet.[noVer].[noGrp], StatefulSet.[noVer].[noGrp]]`,
+      `resource with name ${name} does not match a config with the following GVK [Deployment.[noVer].[noGrp] StatefulSet.[noVer].[noGrp] ReplicaSet.[noVer].[noGrp] ReplicationController.[noVer].[noGrp]]`,
     );
   }
   if (images) setImages(left, images);
+  if (kustomization.buildMetadata?.includes("managedByLabel")) {
+    setLabels(left, { pairs: { "app.kubernetes.io/managed-by": "kustomize-(devel)" } });
+  }
   for (const entry of kustomization.replacements ?? []) {
     for (const replacement of replacementsOf(folder, entry)) applyReplacement(left, replacement);
   }
@@ -101,7 +113,9 @@ function readKustomization(folder: string, warn: (line: string) => void): Kustom
   for (const name of fileNames) {
     const file = join(folder, name);
     if (!lstatSync(file, { throwIfNoEntry: false })) continue;
-    const kustomization = checkedKustomization(parseYaml(readFileSync(file, "utf8")).value);
+    const text = readFileSync(file, "utf8");
+    if (text.trim() === "") throw new CommandError(`${name} is empty`);
+    const kustomization = checkedKustomization(parseYaml(text).value, folder);
     for (const [field, successor] of Object.entries(successors)) {
       if (!(field in kustomization)) continue;
       warn(
@@ -123,7 +137,13 @@ const successors: Readonly<Record<string, string>> = {
 };
 
 /** A file of objects, or a folder with a kustomization of its own. */
-function accumulate(folder: string, entry: string, warn: (line: string) => void, helm: boolean): Resource[] {
+function accumulate(
+  folder: string,
+  entry: string,
+  warn: (line: string) => void,
+  helm: boolean,
+  above: readonly string[],
+): Resource[] {
   if (/^(https?:\/\/|git@|github\.com\/)/.test(entry)) {
     throw new CommandError(
       `accumulating resources: ${JSON.stringify(entry)}: resources from elsewhere are not supported by this kubectl yet; download them first`,
@@ -137,7 +157,13 @@ function accumulate(folder: string, entry: string, warn: (line: string) => void,
       `accumulating resources: accumulation err='accumulating resources from '${entry}': ${missing}': must build at directory: not a valid directory: ${missing}`,
     );
   }
-  if (stat.isDirectory()) return build(path, [], warn, helm);
+  const visited = above.find((each) => each === path || each.startsWith(`${path}/`));
+  if (stat.isDirectory() && visited) {
+    throw new CommandError(
+      `accumulating resources: accumulation err='accumulating resources from '${entry}': '${path}' must resolve to a file': cycle detected: candidate root '${path}' contains visited root '${visited}'`,
+    );
+  }
+  if (stat.isDirectory()) return build(path, [], warn, helm, above);
   const objects = documents(readFileSync(path, "utf8")) as Unstructured[];
   return objects.flatMap((object) =>
     object.kind === "List" && Array.isArray(object["items"])
@@ -156,12 +182,15 @@ function refuseChart(chart: object, isEnabled: boolean): never {
   );
 }
 
-function refuseTwins(resources: readonly Resource[]): void {
-  const seen = new Set<string>();
-  for (const { object } of resources) {
+function refuseTwins(present: readonly Resource[], found: readonly Resource[], folder: string, entry: string): void {
+  const seen = new Set(present.map(({ object }) => idOf(object)));
+  for (const { object } of found) {
     const id = idOf(object);
     if (seen.has(id)) {
-      throw new CommandError(`accumulating resources: may not add resource with an already registered id: ${id}`);
+      const merging = `merging resources from '${entry}': may not add resource with an already registered id: ${id}`;
+      throw new CommandError(
+        `accumulating resources: accumulation err='${merging}': must build at directory: '${join(folder, entry)}': file is not directory`,
+      );
     }
     seen.add(id);
   }

@@ -89,6 +89,14 @@ export interface Kustomization {
   generatorOptions?: GeneratorOptions;
   replacements?: Replacement[];
   helmCharts?: object[];
+  buildMetadata?: string[];
+  sortOptions?: SortOptions;
+}
+
+/** How the objects stand in the end: as they came, or by kind, some kinds first and some last. */
+export interface SortOptions {
+  order?: "fifo" | "legacy";
+  legacySortOptions?: { orderFirst?: string[]; orderLast?: string[] };
 }
 
 const understood = new Set([
@@ -115,7 +123,6 @@ const understood = new Set([
   "replacements",
   "helmCharts",
   "helmGlobals",
-  // What it would change is unset by default.
   "buildMetadata",
   "sortOptions",
 ]);
@@ -132,8 +139,17 @@ const notUnderstood = new Set([
 ]);
 
 /** Throws a CommandError for fields that do not exist, and for those that are not understood here. */
-export function checkedKustomization(value: unknown): Kustomization {
+export function checkedKustomization(value: unknown, folder: string): Kustomization {
   const kustomization = (value ?? {}) as Kustomization;
+  if (!["Kustomization", "Component"].includes(kustomization.kind ?? "Kustomization")) {
+    throw new CommandError(
+      `Failed to read kustomization file under ${folder}:\nkind should be Kustomization or Component`,
+    );
+  }
+  const annotations = kustomization.buildMetadata?.find((each) => each !== "managedByLabel");
+  if (annotations) {
+    throw new CommandError(`buildMetadata ${JSON.stringify(annotations)} is not supported by this kubectl yet`);
+  }
   for (const field of Object.keys(kustomization)) {
     if (notUnderstood.has(field)) {
       throw new CommandError(
@@ -143,5 +159,19 @@ export function checkedKustomization(value: unknown): Kustomization {
     if (!understood.has(field))
       throw new CommandError(`invalid Kustomization: json: unknown field ${JSON.stringify(field)}`);
   }
+  expectTexts("commonLabels", kustomization.commonLabels);
+  expectTexts("commonAnnotations", kustomization.commonAnnotations);
+  for (const [i, { pairs }] of (kustomization.labels ?? []).entries()) expectTexts(`labels.${i}.pairs`, pairs);
   return kustomization;
+}
+
+/** `y` and `1` are no texts in YAML unless they stand in quotes. */
+function expectTexts(place: string, map: Readonly<Record<string, unknown>> = {}): void {
+  for (const [key, value] of Object.entries(map ?? {})) {
+    if (typeof value === "string" || value === null) continue;
+    const type = typeof value === "boolean" ? "bool" : typeof value === "object" ? "object" : "number";
+    throw new CommandError(
+      `invalid Kustomization: json: cannot unmarshal ${type} into Go struct field Kustomization.${place}.${key} of type string`,
+    );
+  }
 }

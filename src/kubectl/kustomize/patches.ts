@@ -31,12 +31,16 @@ export function applyPatchEntry(
       const id = idOf(patch);
       throw new CommandError(
         `no resource matches strategic merge patch ${JSON.stringify(id)}: no matches for Id ${id}; failed to find unique target for patch ${id}`,
-        { isVerbatim: true },
       );
     }
     for (const resource of chosen) {
       if ((patch as { $patch?: string }).$patch === "delete") left = left.filter((each) => each !== resource);
-      else resource.object = merged(resource.object, patch, options);
+      else {
+        const former = resource.object.metadata.name;
+        resource.object = merged(resource.object, patch, options);
+        // What names it follows.
+        if (resource.object.metadata.name !== former) resource.formerNames.push(former);
+      }
     }
   }
   return left;

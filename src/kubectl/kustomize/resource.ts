@@ -1,5 +1,6 @@
 /** An object on its way through kustomizations, with the names that it has had: patches and references know it by any of them. */
 import type { Unstructured } from "../api.ts";
+import type { SortOptions } from "./kustomization.ts";
 
 export interface Resource {
   object: Unstructured;
@@ -62,7 +63,7 @@ const clusterScoped = new Set([
 /** Of kinds that are not built in nobody is asked: they count as namespaced, as in kustomize. */
 export const isNamespaced = ({ kind = "" }: Unstructured): boolean => !clusterScoped.has(kind);
 
-const first = [
+const usuallyFirst = [
   "Namespace",
   "ResourceQuota",
   "StorageClass",
@@ -86,16 +87,22 @@ const first = [
   "CronJob",
   "PodDisruptionBudget",
 ];
-const last = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+const usuallyLast = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
-/** What others need comes first. */
-export function inOrder(resources: readonly Resource[]): Resource[] {
+/** What others need comes first, unless the kustomization says otherwise. */
+export function inOrder(
+  resources: readonly Resource[],
+  { order = "legacy", legacySortOptions: { orderFirst, orderLast } = {} }: SortOptions = {},
+): Resource[] {
+  if (order === "fifo") return [...resources];
+  // Who names kinds names them all.
+  const [first, last] = orderFirst || orderLast ? [orderFirst ?? [], orderLast ?? []] : [usuallyFirst, usuallyLast];
   const rank = ({ object: { kind = "" } }: Resource) => {
-    if (last.includes(kind)) return 1;
+    if (last.includes(kind)) return 1 + last.indexOf(kind);
     return first.includes(kind) ? first.indexOf(kind) - first.length : 0;
   };
   const key = ({ object: { apiVersion = "", kind, metadata } }: Resource) => {
-    const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
+    const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["~G", apiVersion];
     return [group, version, kind, metadata.namespace ?? "", metadata.name].join("\u0001");
   };
   return [...resources].sort((a, b) => rank(a) - rank(b) || (key(a) < key(b) ? -1 : 1));
