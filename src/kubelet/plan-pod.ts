@@ -227,11 +227,15 @@ class Plan {
   }
 
   #stopCondemned(name: string): void {
-    const { condemned, run } = this.#container(name);
+    const { condemned, run, started, ready } = this.#container(name);
     if (!condemned || run.kind !== "running") return;
     const graceSeconds = condemned.graceSeconds ?? this.state.pod.spec.terminationGracePeriodSeconds ?? 30;
     const deadlineMs = this.#now + graceSeconds * 1000;
-    this.#update(name, { run: { ...run, stopping: { deadlineMs, restart: condemned.restart } }, ready: false });
+    this.#update(name, {
+      run: { ...run, stopping: { deadlineMs, restart: condemned.restart } },
+      ready: false,
+      ...(condemned.isReplaced ? { replaced: { run, started, ready } } : {}),
+    });
     this.#effects.push({
       kind: "stopContainer",
       container: name,

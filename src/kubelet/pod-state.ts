@@ -95,7 +95,15 @@ export interface ContainerState {
   /** Why it is not running, when not because of its own exit. Cleared by a start. */
   readonly problem?: Problem;
   /** A decision to stop the present run: a failed probe or hook, a changed image. */
-  readonly condemned?: { readonly message: string; readonly graceSeconds?: number; readonly restart: boolean };
+  readonly condemned?: {
+    readonly message: string;
+    readonly graceSeconds?: number;
+    readonly restart: boolean;
+    /** A run as the spec says now takes its place. */
+    readonly isReplaced?: boolean;
+  };
+  /** The run that a changed spec replaces, as it was: told of until its successor runs or cannot, as nothing is told in between. */
+  readonly replaced?: { readonly run: RunningRun; readonly started: boolean; readonly ready: boolean };
   /** The startup probe passed, or there is none and the container runs. */
   readonly started: boolean;
   /** The readiness probe passes, or there is none and the container is started. */

@@ -87,7 +87,14 @@ function phaseBefore(previous: DeepReadonly<PodStatus> | undefined): string {
 function statusesOf(state: PodState, roles: readonly ContainerRole[], node: NodeFacts, now: number): ContainerStatus[] {
   return state.containers
     .filter((container) => roles.includes(container.role))
-    .map((container) => containerStatus(state, container, node, now));
+    .map((container) => containerStatus(state, asTold(state, container), node, now));
+}
+
+/** In the midst of a replacement users are told what was before, as by upstream, which tells nothing until the change is done. */
+function asTold({ stage, sandbox, isRestarting }: PodState, container: ContainerState): ContainerState {
+  const { replaced } = container;
+  if (!replaced || stage.kind !== "active" || sandbox.kind !== "ready" || isRestarting) return container;
+  return { ...container, ...replaced };
 }
 
 function containerStatus(state: PodState, container: ContainerState, node: NodeFacts, now: number): ContainerStatus {

@@ -382,6 +382,62 @@ test("a changed image restarts the container, whatever the policy", () => {
   expect(driver.kinds()).toEqual(["startContainer web"]);
 });
 
+/** A pod whose container is being replaced, and what it says of it: Ready, ContainersReady, how often it restarted, its image, its state. */
+function replacing(spec: Partial<Container> = {}) {
+  const of = pod({ containers: [container("web", spec)] });
+  const driver = new Driver(of).prepared().run("web");
+  driver.tell({ kind: "probed", container: "web", id: "id0" as ContainerId, probe: "readiness", success: true });
+  const changed = { ...of, spec: { ...of.spec, containers: [container("web", { ...spec, image: "web:2" })] } };
+  driver.tell({ kind: "podChanged", pod: changed as PodObject });
+  const told = () => {
+    const { conditions = [], containerStatuses: [web] = [], phase } = driver.status();
+    const ready = ["Ready", "ContainersReady"].map((type) => conditions.find((each) => each.type === type)?.status);
+    const { running, waiting } = web!.state!;
+    return [phase, ...ready, web!.restartCount, running ? "running" : (waiting?.reason ?? "terminated")].join(" ");
+  };
+  return { driver, told };
+}
+
+test("a container that is replaced counts as ready until its successor runs", () => {
+  const { driver, told } = replacing();
+  const before = "Running True True 0 running";
+  expect(told()).toBe(before);
+  driver.exited("web", 143);
+  expect(told()).toBe(before);
+  driver.image("web");
+  expect(told()).toBe(before);
+  driver.started("web");
+  expect(told()).toBe("Running True True 1 running");
+  driver.exited("web", 1);
+  expect(told()).toBe("Running False False 1 CrashLoopBackOff");
+});
+
+test("a replaced container whose successor cannot run is not ready from then on", () => {
+  const { driver, told } = replacing();
+  driver.exited("web", 143);
+  driver.tell({ kind: "imageFailed", container: "web", image: "web:2", reason: "ErrImagePull", message: "not found" });
+  expect(told()).toBe("Running False False 0 ErrImagePull");
+});
+
+test("a replaced container with a readiness probe is not ready once it has ended, and its successor not until it passes", () => {
+  const { driver, told } = replacing({ readinessProbe: { tcpSocket: { port: 80 } } });
+  expect(told()).toBe("Running True True 0 running");
+  driver.exited("web", 143);
+  expect(told()).toBe("Running False False 0 running");
+  driver.image("web").started("web");
+  expect(told()).toBe("Running False False 1 running");
+});
+
+test("the replacement of a container waits for no back-off, and a deletion in its midst shows what is", () => {
+  const { driver, told } = replacing();
+  driver.exited("web", 143).image("web");
+  expect(driver.kinds()).toEqual(["startContainer web"]);
+  const { pod: seen } = driver.state;
+  const deleted = { ...seen, metadata: { ...seen.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  driver.tell({ kind: "podChanged", pod: deleted as PodObject });
+  expect(told()).toContain("False False");
+});
+
 test("a missing reference is retried after ten seconds, or at once when something that the pod refers to changes", () => {
   const driver = new Driver(pod()).prepared().image("web");
   driver.tell({

@@ -71,13 +71,14 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
         const failures = ("failures" in container.image ? (container.image.failures ?? 0) : 0) + 1;
         const retryAtMs = now + backoffDelayMs(imageBackoff, failures);
         return {
-          ...container,
+          ...replacementTold(container),
           image: { kind: "failed", image, reason, message, failures, failedAtMs: now, retryAtMs },
         };
       });
     case "containerStarted": {
       const next = change(event.container, (container) => {
-        const { problem, condemned, ...rest } = container;
+        const isRunning = event.run.hook === undefined;
+        const { problem, condemned, ...rest } = isRunning ? replacementTold(container) : container;
         const last = container.run.kind === "starting" ? container.run.last : undefined;
         return {
           ...rest,
@@ -94,9 +95,10 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
       return change(event.container, (container) => {
         if (container.run.kind !== "running" || container.run.id !== event.id) return container;
         const { hook, ...run } = container.run;
-        if (event.failure === undefined) return { ...container, run, ...readinessAtStart(container.name, false) };
+        const told = replacementTold(container);
+        if (event.failure === undefined) return { ...told, run, ...readinessAtStart(container.name, false) };
         return {
-          ...container,
+          ...told,
           run,
           problem: { reason: "PostStartHookError", message: event.failure },
           condemned: { message: "FailedPostStartHook", restart: false },
@@ -105,9 +107,10 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
     case "containerNotStarted":
       return change(event.container, (container) => {
         const last = container.run.kind === "starting" ? container.run.last : undefined;
+        const told = replacementTold(container);
         if (event.run) {
           return {
-            ...container,
+            ...told,
             image: { kind: "unknown" },
             problem: event.problem,
             run: event.run,
@@ -115,11 +118,11 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
           };
         }
         const problem = { ...event.problem, retryAtMs: now + (event.retryAfterMs ?? startRetryMs) };
-        return { ...container, image: { kind: "unknown" }, problem, run: last ?? { kind: "none" } };
+        return { ...told, image: { kind: "unknown" }, problem, run: last ?? { kind: "none" } };
       });
     case "containerExited":
       return restartingAll(
-        change(event.container, (container) => exited(container, event.run)),
+        change(event.container, (container) => exited(state, container, event.run)),
         event.container,
         event.run,
       );
@@ -219,7 +222,9 @@ function imageChanged(container: ContainerState, image: string): ContainerState 
   const { run } = container;
   if (run.kind === "running" && run.image !== image && !run.stopping && !container.condemned) {
     const message = `Container ${container.name} definition changed, will be restarted`;
-    return { ...container, image: { kind: "unknown" }, condemned: { message, restart: true } };
+    // Another container by its spec: the back-off of the one before is not its own.
+    const { backoff, ...rest } = container;
+    return { ...rest, image: { kind: "unknown" }, condemned: { message, restart: true, isReplaced: true } };
   }
   // A pull under way ends first.
   const known = container.image;
@@ -247,18 +252,27 @@ function vanished(state: PodState, now: number): PodState {
   };
 }
 
-function exited(container: ContainerState, exit: ExitedRun): ContainerState {
+function exited(state: PodState, container: ContainerState, exit: ExitedRun): ContainerState {
   const { run } = container;
   if (run.kind !== "running" || run.id !== exit.id) return container;
-  const { condemned, ...rest } = container;
+  const { condemned, replaced, ...rest } = container;
   const mustRestart = run.stopping?.restart ?? false;
+  // A successor's own exit is told as any other.
+  const isReplaced = replaced?.run.id === exit.id && mustRestart;
+  const ready = replaced?.ready === true && !findContainerSpec(state.pod, container.name)?.readinessProbe;
   return {
     ...rest,
+    ...(isReplaced ? { replaced: { ...replaced, ready } } : {}),
     image: { kind: "unknown" },
     run: { ...exit, ...(mustRestart ? { mustRestart } : {}) },
     started: false,
     ready: false,
   };
+}
+
+/** Of what takes its place there is something to tell now. */
+function replacementTold({ replaced, ...container }: ContainerState): ContainerState {
+  return container;
 }
 
 /** One exit may ask for all containers to start again. An exit that is part of such a restart asks for nothing. */
@@ -273,7 +287,11 @@ function restartingAll(state: PodState, name: string, exit: ExitedRun): PodState
 function probed(state: PodState, container: ContainerState, event: PodEvent & { kind: "probed" }): ContainerState {
   const { run } = container;
   if (run.kind !== "running" || run.id !== event.id) return container;
-  if (event.probe === "readiness") return { ...container, ready: event.success && container.started };
+  if (event.probe === "readiness") {
+    const { replaced, started } = container;
+    const ready = event.success && started;
+    return { ...container, ready, ...(replaced ? { replaced: { ...replaced, ready } } : {}) };
+  }
   if (event.success) {
     if (event.probe === "liveness" || container.started) return container;
     const hasReadiness = findContainerSpec(state.pod, container.name)?.readinessProbe !== undefined;
