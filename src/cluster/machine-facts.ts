@@ -1,7 +1,7 @@
 /** Reads what a plan must respect: ranges and ports that are taken on this machine. */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { missingForContainerd } from "../kubelet/runtime/cri/containerd-daemon.ts";
+import { missingForContainerd } from "../kubelet/runtime/cri/containerd-programs.ts";
 import { readClaims } from "./cluster-lock.ts";
 import type { ClusterConfig } from "./config/cluster-config.ts";
 import type { MachineFacts } from "./config/plan-cluster.ts";

@@ -1,7 +1,6 @@
 /** Reads the cluster configuration file: every mistake is reported with its line and with what would be right. */
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
-import { parseDuration } from "../../apimachinery/cel/time.ts";
 import { FieldPath } from "../../apimachinery/field-error.ts";
 import { admissionSelectionErrors } from "../../apiserver-plugins/admission/catalog.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
@@ -12,7 +11,8 @@ import { featureSwitchMistakes } from "../../resources/feature-switches.ts";
 import { extenderMistakes } from "../../scheduler/extender-mistakes.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
-import type { ClusterConfig, ClusterPlan, LeaderElectionConfig, StoreConfig } from "./cluster-config.ts";
+import type { ClusterConfig, StoreConfig } from "./cluster-config.ts";
+import { lanOfNodes, leaderElectionMs } from "./implied-config.ts";
 import { type Schema, type SchemaError, schemaErrors } from "./schema-errors.ts";
 
 export interface ConfigMistake {
@@ -164,20 +164,6 @@ function runtimeMistakes({ nodes = [], containerRuntime, network }: ClusterConfi
   return mistakes;
 }
 
-/** Upstream's defaults where nothing is said. */
-export function leaderElectionMs({
-  leaseDuration = "15s",
-  renewDeadline = "10s",
-  retryPeriod = "2s",
-}: LeaderElectionConfig): NonNullable<ClusterPlan["leaderElection"]> {
-  const ms = (text: string) => Number(parseDuration(text)! / 1_000_000n);
-  return {
-    leaseDurationMs: ms(leaseDuration),
-    renewDeadlineMs: ms(renewDeadline),
-    retryPeriodMs: ms(retryPeriod),
-  };
-}
-
 /** As client-go's: who leads must have given up before another begins. */
 function leaderElectionMistakes({ leaderElection }: ClusterConfig): { path: Path; message: string }[] {
   if (!leaderElection) return [];
@@ -316,12 +302,6 @@ function portRangeMistakes(config: ClusterConfig): { path: Path; message: string
   if (last > 65535 || first < 1) return [{ path, message: `${text} goes beyond the ports 1 to 65535` }];
   if (first > last) return [{ path, message: `${text} runs backwards; write ${last}-${first}` }];
   return [];
-}
-
-/** Without network.lan, the /24 of the first node that has an address. */
-export function lanOfNodes(config: ClusterConfig): string | undefined {
-  const address = config.nodes?.find((node) => node.address)?.address;
-  return address && `${address.split(".").slice(0, 3).join(".")}.0/24`;
 }
 
 function contains(range: string, address: string): boolean {

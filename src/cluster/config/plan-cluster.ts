@@ -9,7 +9,7 @@ import {
   type NodeConfig,
   type NodePlan,
 } from "./cluster-config.ts";
-import { lanOfNodes, leaderElectionMs } from "./parse-config.ts";
+import { lanOfNodes, leaderElectionMs } from "./implied-config.ts";
 
 /** What the machine already uses. */
 export interface MachineFacts {

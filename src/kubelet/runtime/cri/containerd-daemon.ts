@@ -12,6 +12,7 @@ import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { GrpcChannel } from "../../grpc/channel.ts";
 import { startTicks } from "../oci/processes.ts";
 import { pauseImage } from "./containerd-images.ts";
+import { pluginFolder } from "./containerd-programs.ts";
 import { containerdEvents, cri } from "./cri-api.ts";
 
 export interface ContainerdOptions {
@@ -27,19 +28,9 @@ export interface ContainerdOptions {
   signal: AbortSignal;
 }
 
-/** Programs, and plugins that CNI looks for in its own folders. */
-const programs = ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "tar"];
-const plugins = ["ptp", "host-local", "loopback"];
-const pluginFolders = ["/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"];
 /** The kernel's limit for a socket's path, less what containerd appends to it. */
 const longestSocketPath = 107 - ".ttrpc".length;
 const startPatienceMs = 30_000;
-
-/** What this machine lacks for it; empty when it can run. */
-export function missingForContainerd(): string[] {
-  const lacking = programs.filter((name) => !findProgram(name));
-  return pluginFolder() ? lacking : [...lacking, `the CNI plugins ${plugins.join(", ")}`];
-}
 
 /** Resolves with its socket when it serves. It is started again whenever it ends before the signal. */
 export async function startContainerd(options: ContainerdOptions): Promise<string> {
@@ -131,19 +122,6 @@ function readText(file: string): string {
     return readFileSync(file, "utf8");
   } catch {
     return "";
-  }
-}
-
-function pluginFolder(): string | undefined {
-  return pluginFolders.find((folder) => plugins.every((name) => readsAs(join(folder, name))));
-}
-
-function readsAs(file: string): boolean {
-  try {
-    closeSync(openSync(file, "r"));
-    return true;
-  } catch {
-    return false;
   }
 }
 
