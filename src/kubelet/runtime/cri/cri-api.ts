@@ -5,6 +5,7 @@ import { bytes, flag, int, ints, list, type Message, map, message, part, text, w
 export const podNamespace = { pod: 0, container: 1, node: 2, target: 3 } as const;
 export const sandboxState = { ready: 0, notReady: 1 } as const;
 export const containerState = { created: 0, running: 1, exited: 2, unknown: 3 } as const;
+export const cgroupDriver = { systemd: 0, cgroupfs: 1 } as const;
 export const profileType = { runtimeDefault: 0, unconfined: 1, localhost: 2 } as const;
 export const mountPropagation = { private: 0, hostToContainer: 1, bidirectional: 2 } as const;
 
@@ -209,6 +210,7 @@ export const cri = {
       features: part(4, message({ supplemental_groups_policy: flag(1) })),
     }),
   ),
+  runtimeConfig: runtimeMethod("RuntimeConfig", empty, message({ linux: part(1, message({ cgroup_driver: int(1) })) })),
   updateRuntimeConfig: runtimeMethod(
     "UpdateRuntimeConfig",
     message({ runtime_config: part(1, message({ network_config: part(1, message({ pod_cidr: text(1) })) })) }),

@@ -8,7 +8,7 @@ import type { Duplex } from "node:stream";
 import { type Clock, sleep } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/logger.ts";
 import { connectIn } from "../../../base/node/netns.ts";
-import { type GrpcChannel, GrpcError, grpcCode } from "../../grpc/channel.ts";
+import { type GrpcChannel, GrpcError, grpcCode, isGrpcError } from "../../grpc/channel.ts";
 import type { ImageService } from "../../images/image-service.ts";
 import type { DiskUsage } from "../../stats/disk-usage.ts";
 import {
@@ -35,7 +35,7 @@ import { Cgroups, parseCgroupMounts } from "../oci/cgroups.ts";
 import { LogFollower } from "../oci/log-follower.ts";
 import { signalNumber } from "../oci/processes.ts";
 import { allocateUsers } from "../oci/user-namespaces.ts";
-import { cri, sandboxState } from "./cri-api.ts";
+import { cgroupDriver, cri, sandboxState } from "./cri-api.ts";
 import {
   configOf,
   criContainer,
@@ -124,6 +124,7 @@ export class CriRuntime implements ContainerRuntime {
     const options = { timeoutMs: answerMs, ...(signal ? { signal } : {}) };
     const version = await this.#ask(this.#channel.call(cri.version, { version: "v1" }, options));
     this.#version = { name: version.runtime_name, version: version.runtime_version };
+    await this.#checkCgroupDriver(options);
     this.#features = featuresOf(await this.#ask(this.#channel.call(cri.status, {}, options)));
     const mounts = parseCgroupMounts(readFileSync("/proc/self/mountinfo", "utf8"));
     this.#cgroups = mounts && new Cgroups(mounts, this.#clock);
@@ -140,6 +141,21 @@ export class CriRuntime implements ContainerRuntime {
           this.#logger.warn("asking the container runtime for its containers failed", { error: error.message }),
         ),
     });
+  }
+
+  /** Pods' control groups are made here, as folders: systemd's slices cannot be. Older runtimes do not tell. */
+  async #checkCgroupDriver(options: { timeoutMs: number; signal?: AbortSignal }): Promise<void> {
+    try {
+      const { linux } = await this.#channel.call(cri.runtimeConfig, {}, options);
+      if (linux?.cgroup_driver !== cgroupDriver.systemd) return;
+    } catch (error) {
+      if (isGrpcError(error, grpcCode.unimplemented)) return;
+      return this.#ask(Promise.reject(error));
+    }
+    throw new RuntimeError(
+      "FailedPrecondition",
+      `${this.name} uses the systemd cgroup driver, and this kubelet cgroupfs: configure it so (CRI-O: cgroup_manager = "cgroupfs" and conmon_cgroup = "pod"; containerd: SystemdCgroup = false)`,
+    );
   }
 
   async close(): Promise<void> {
