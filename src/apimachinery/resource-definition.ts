@@ -40,6 +40,8 @@ export interface SubresourceDefinition<T = KubeObject> {
    * with the subresource's name in the context.
    */
   part?(sent: T, previous: T): T;
+  /** Labels, annotations and the rest of the metadata come with it; without this they stay. */
+  takesMetadata?: boolean;
 }
 
 /** One look at metadata: at what an update may not change in it, or at all of it as if the object were new. */

@@ -119,6 +119,21 @@ const read = (name: string) => api.client.get(CertificateSigningRequests, { name
 const conditionsOf = async (name: string) =>
   (await read(name)).status?.conditions?.map(({ type, reason, message }) => `${type} ${reason}: ${message}`);
 
+test("annotations of a verdict come with it, and what was asked for stays", async () => {
+  const name = await ask("system:node:a", "kubelet-serving", {});
+  const { spec } = await read(name);
+  const request = structuredClone(await read(name)) as CertificateSigningRequest;
+  request.metadata.annotations = { why: "known" };
+  request.spec.usages = ["any"];
+  request.status = { conditions: [{ type: "Example", status: "True" }] };
+  await api.client.updateSubresource(CertificateSigningRequests, { name }, "approval", request);
+  expect(await read(name)).toMatchObject({
+    metadata: { annotations: { why: "known" } },
+    spec,
+    status: { conditions: [{ type: "Example" }] },
+  });
+});
+
 async function issued(name: string): Promise<X509Certificate> {
   await expect.poll(async () => (await read(name)).status?.certificate).toBeTruthy();
   return new X509Certificate(Buffer.from((await read(name)).status!.certificate!, "base64"));

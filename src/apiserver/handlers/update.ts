@@ -72,8 +72,10 @@ export function onlyPart(
 ): KubeObject {
   if (subresource === "") return sent;
   if (subresource === "status") return onlyStatus(resource, sent, previous);
-  const next = resource.subresources.get(subresource)?.part?.(sent, previous as KubeObject) ?? sent;
-  const metadata = { ...previous.metadata, resourceVersion: sent.metadata.resourceVersion } as KubeObject["metadata"];
+  const definition = resource.subresources.get(subresource);
+  const next = definition?.part?.(sent, previous as KubeObject) ?? sent;
+  const source = definition?.takesMetadata ? sent : previous;
+  const metadata = { ...source.metadata, resourceVersion: sent.metadata.resourceVersion } as KubeObject["metadata"];
   if (sent.metadata.managedFields) metadata.managedFields = sent.metadata.managedFields;
   return { ...next, metadata };
 }

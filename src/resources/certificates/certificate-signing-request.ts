@@ -40,10 +40,11 @@ const usages = [
 
 const resource = served("certificates.k8s.io/v1", "certificatesigningrequests");
 
-/** `approval` writes the conditions alone; `status` everything but the decision. */
+/** `approval` writes the conditions and metadata; `status` everything but the decision. */
 const subresources: readonly SubresourceDefinition<CertificateSigningRequest>[] = resource.subresources.map(
   (subresource) => ({
     ...subresource,
+    takesMetadata: true,
     part: (sent: CertificateSigningRequest, previous: CertificateSigningRequest) => ({
       ...previous,
       status: { ...previous.status, conditions: sent.status?.conditions ?? [] },
