@@ -134,7 +134,12 @@ function fill(type: TypeSchema, values: Sequence, depth: number): Record<string,
     if (type.gvk && depth === 0 && field.name === "kind") object["kind"] = type.gvk.kind;
     else if (type.gvk && depth === 0 && field.name === "apiVersion") object["apiVersion"] = "x/v1";
     // Items of a list have no apiVersion and kind in protobuf.
-    else if (field.protobuf && values.next(5) !== 0) object[field.name] = valueFor(field.value, values, depth + 1);
+    else if (field.protobuf && values.next(5) !== 0) {
+      const value = valueFor(field.value, values, depth + 1);
+      // What JSON keeps apart, an empty list and none, is one in protobuf.
+      const isLost = field.whenEmpty === "keep" && Array.isArray(value) && value.length === 0;
+      if (!isLost) object[field.name] = value;
+    }
   }
   return object;
 }
