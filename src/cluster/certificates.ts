@@ -7,6 +7,7 @@ import {
   webcrypto,
   X509Certificate,
 } from "node:crypto";
+import type * as X509 from "@peculiar/x509";
 import { x509 } from "../base/node/x509.ts";
 import type { Random } from "../base/random.ts";
 
@@ -267,22 +268,23 @@ async function createAuthority(
     notAfter: new Date(nowMs + caValidityMs),
     signingAlgorithm: algorithm,
     keys: keys,
-    extensions: [
-      new library.BasicConstraintsExtension(true, undefined, true),
-      new library.KeyUsagesExtension(
-        library.KeyUsageFlags.keyCertSign |
-          library.KeyUsageFlags.digitalSignature |
-          library.KeyUsageFlags.keyEncipherment,
-        true,
-      ),
-      await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
+    extensions: await authorityExtensions(keys.publicKey),
   });
   const keyPair = {
     certificatePem: certificate.toString("pem"),
     privateKeyPem: await exportPrivateKey(keys.privateKey),
   };
   return { keyPair, issue: (options) => issueLeaf(keyPair, options, nowMs, random) };
+}
+
+async function authorityExtensions(key: webcrypto.CryptoKey | X509.PublicKey) {
+  const library = await x509();
+  const { keyCertSign, digitalSignature, keyEncipherment } = library.KeyUsageFlags;
+  return [
+    new library.BasicConstraintsExtension(true, undefined, true),
+    new library.KeyUsagesExtension(keyCertSign | digitalSignature | keyEncipherment, true),
+    await library.SubjectKeyIdentifierExtension.create(key),
+  ];
 }
 
 /** A new authority, and its key under the former one's signature. */
@@ -308,14 +310,7 @@ async function createSuccessor(
     publicKey: next.publicKey,
     signingAlgorithm: algorithm,
     extensions: [
-      new library.BasicConstraintsExtension(true, undefined, true),
-      new library.KeyUsagesExtension(
-        library.KeyUsageFlags.keyCertSign |
-          library.KeyUsageFlags.digitalSignature |
-          library.KeyUsageFlags.keyEncipherment,
-        true,
-      ),
-      await library.SubjectKeyIdentifierExtension.create(next.publicKey),
+      ...(await authorityExtensions(next.publicKey)),
       await library.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],
   });

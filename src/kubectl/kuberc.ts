@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, normalize } from "node:path";
 import { CommandError } from "./command-error.ts";
+import { otherWords } from "./other-words.ts";
 import type { Terminal } from "./session.ts";
 
 const group = "kubectl.config.k8s.io";
@@ -206,28 +207,11 @@ export async function warnOfUnknown(
   }
 }
 
-/** Other words that some commands answer to. */
-const otherWords: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  create: {
-    ns: "namespace",
-    deploy: "deployment",
-    cm: "configmap",
-    sa: "serviceaccount",
-    cj: "cronjob",
-    resourcequota: "quota",
-    pc: "priorityclass",
-    pdb: "poddisruptionbudget",
-    ing: "ingress",
-    svc: "service",
-  },
-  config: { use: "use-context", rename: "rename-context" },
-  top: { no: "node", nodes: "node", po: "pod", pods: "pod" },
-};
-
 /** `create cm` → `create configmap` */
 function properName(name: string): string {
   const [verb = "", word = "", ...rest] = name.split(/\s+/);
-  return [verb, otherWords[verb]?.[word] ?? word, ...rest].filter(Boolean).join(" ");
+  const words: Readonly<Record<string, string>> = otherWords[verb as keyof typeof otherWords] ?? {};
+  return [verb, words[word] ?? word, ...rest].filter(Boolean).join(" ");
 }
 
 /** A flag's value that the user did not give, and how a mistake in it is told. */

@@ -4,6 +4,7 @@ import { CommandError, usageError } from "../command-error.ts";
 import { createObject, saveConfigFlag } from "../creating.ts";
 import { windowsLineEndingsFlag } from "../editing.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
+import { otherWords } from "../other-words.ts";
 import { printerOf } from "../printers/printer.ts";
 import { rawFlag, sendRaw } from "../raw-request.ts";
 import { targetsOf } from "../targets.ts";
@@ -31,18 +32,6 @@ const generators: Generators = {
   ...roles,
   ...under("service", services),
   ...under("secret", secrets),
-};
-
-const aliases: Readonly<Record<string, string>> = {
-  ns: "namespace",
-  deploy: "deployment",
-  cm: "configmap",
-  sa: "serviceaccount",
-  cj: "cronjob",
-  resourcequota: "quota",
-  pc: "priorityclass",
-  pdb: "poddisruptionbudget",
-  ing: "ingress",
 };
 
 const fromManifests: Command = {
@@ -96,7 +85,12 @@ export const create: CommandGroup = {
   command: fromManifests,
   subcommands: {
     ...Object.fromEntries(Object.entries(generators).map(([kind, generator]) => [kind, commandOf(kind, generator)])),
-    ...Object.fromEntries(Object.entries(aliases).map(([alias, kind]) => [alias, commandOf(kind, generators[kind]!)])),
+    ...Object.fromEntries(
+      Object.entries(otherWords.create).flatMap(([word, kind]) => {
+        const generator = generators[kind];
+        return generator ? [[word, commandOf(kind, generator)]] : [];
+      }),
+    ),
     ...Object.fromEntries(
       Object.entries(services).map(([type, service]) => [`svc ${type}`, commandOf(`service ${type}`, service)]),
     ),

@@ -13,6 +13,7 @@ import {
   ValidatingAdmissionPolicies,
   ValidatingAdmissionPolicyBindings,
 } from "../../../api/resources.ts";
+import { InProcessClient } from "../../../apiserver/in-process-client.ts";
 import type { TestApiServer } from "../../../testing/api-server.ts";
 import { startPolicyServer } from "../../../testing/policy-server.ts";
 
@@ -64,6 +65,19 @@ const deployment = (name: string, replicas: number, namespace = "default") => ({
 const deploy = (...args: Parameters<typeof deployment>) => api.client.create(Deployments, deployment(...args) as never);
 const configMap = (name: string, data: Record<string, string> = {}) =>
   api.client.create(ConfigMaps, { metadata: { name, namespace: "default" }, data });
+
+/** What a client is warned of when it creates such a Deployment. */
+async function warningsOf(...args: Parameters<typeof deployment>): Promise<string[]> {
+  const warnings: string[] = [];
+  const client = new InProcessClient({
+    pipeline: api.server.pipeline,
+    user: { name: "admin", groups: ["system:masters"] },
+    fieldManager: "test",
+    onWarning: (text) => warnings.push(text),
+  });
+  await client.create(Deployments, deployment(...args) as never);
+  return warnings;
+}
 
 describe("a ValidatingAdmissionPolicy", () => {
   it("refuses what its expression does not hold for, in upstream's words", async () => {
@@ -160,36 +174,18 @@ describe("a ValidatingAdmissionPolicy", () => {
   });
 
   it("may only warn", async () => {
-    const warnings: string[] = [];
     await validating({ validations: [{ expression: "object.spec.replicas <= 1" }] }, { validationActions: ["Warn"] });
-    const { InProcessClient } = await import("../../../apiserver/in-process-client.ts");
-    const client = new InProcessClient({
-      pipeline: api.server.pipeline,
-      user: { name: "admin", groups: ["system:masters"] },
-      fieldManager: "test",
-      onWarning: (text) => warnings.push(text),
-    });
-    await client.create(Deployments, deployment("two", 2) as never);
-    expect(warnings).toEqual([
+    expect(await warningsOf("two", 2)).toEqual([
       "Validation failed for ValidatingAdmissionPolicy 'policy' with binding 'binding': failed expression: object.spec.replicas <= 1",
     ]);
   });
 
   it("that cannot be judged does what its binding says, too", async () => {
-    const warnings: string[] = [];
     await validating(
       { validations: [{ expression: "object.spec.nothing == 1" }] },
       { validationActions: ["Warn", "Audit"] },
     );
-    const { InProcessClient } = await import("../../../apiserver/in-process-client.ts");
-    const client = new InProcessClient({
-      pipeline: api.server.pipeline,
-      user: { name: "admin", groups: ["system:masters"] },
-      fieldManager: "test",
-      onWarning: (text) => warnings.push(text),
-    });
-    await client.create(Deployments, deployment("unjudged", 1) as never);
-    expect(warnings).toEqual([
+    expect(await warningsOf("unjudged", 1)).toEqual([
       expect.stringContaining("expression 'object.spec.nothing == 1' resulted in error: no such key: nothing"),
     ]);
   });
