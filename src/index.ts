@@ -31,7 +31,7 @@ export {
 export type { Logger } from "./base/logger.ts";
 export type * from "./client/client.ts";
 export { refOf } from "./client/client.ts";
+export { ConfigError } from "./cluster/config/checked-document.ts";
 export type { ClusterConfig, NodeConfig } from "./cluster/config/cluster-config.ts";
-export { ConfigError } from "./cluster/config/parse-config.ts";
 export { type EmbeddedCluster, type StartClusterOptions, startCluster } from "./cluster/start-cluster.ts";
 export { kubernetesVersion, pinnaceVersion } from "./cluster/version.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { describeCluster } from "../src/testing/cluster-fixture.ts";
+import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "pnt-options-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -27,21 +27,35 @@ const keys: Record<string, string> = {
   new: randomBytes(32).toString("base64"),
 };
 sealedWith("old");
+const authentication = join(folder, "authentication.yaml");
+const anonymousAt = (...paths: string[]) =>
+  writeFileSync(
+    authentication,
+    `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthenticationConfiguration
+anonymous: { enabled: true, conditions: [${paths.map((path) => `{ path: ${path} }`).join(", ")}] }
+`,
+  );
+anonymousAt("/livez");
+const authorization = join(folder, "authorization.yaml");
+const authorizedBy = (...types: string[]) =>
+  writeFileSync(
+    authorization,
+    `apiVersion: apiserver.config.k8s.io/v1
+kind: AuthorizationConfiguration
+authorizers: [${types.map((type) => `{ type: ${type}, name: ${type.toLowerCase()} }`).join(", ")}]
+`,
+  );
+authorizedBy("Node", "RBAC");
 
 const config = `
 nodes: [{ name: n1, kind: simulated }]
 apiServer:
   admission: { enable: [AlwaysPullImages], disable: [DefaultTolerationSeconds] }
   authentication:
-    configuration:
-      apiVersion: apiserver.config.k8s.io/v1
-      kind: AuthenticationConfiguration
-      anonymous: { enabled: true, conditions: [{ path: /livez }] }
+    configurationFile: ${authentication}
     tokens: [{ token: token-of-the-robot, user: robot, groups: [robots] }]
-  authorization:
-    apiVersion: apiserver.config.k8s.io/v1
-    kind: AuthorizationConfiguration
-    authorizers: [{ type: Node, name: node }, { type: RBAC, name: rbac }]
+  authorizationFile: ${authorization}
   encryption: { configuration: ${seals} }
 `;
 
@@ -65,6 +79,51 @@ describeCluster("an API server as it was configured", { config }, (cluster) => {
     await cluster.kubectl`create clusterrolebinding robots --clusterrole=view --group=robots`;
     expect(await ask("/api/v1/pods", ...proof)).toBe("200");
     expect(await ask("/api/v1/secrets", ...proof)).toBe("403");
+  });
+
+  test("reads its files again when they change, and stays as it was when they make no sense", async () => {
+    const server = await cluster.kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`;
+    const ask = (path: string, ...options: string[]) =>
+      cluster.host("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", ...options, `${server}${path}`);
+    const reloads = async (kind: string, status: string) => {
+      const metrics = await cluster.kubectl`get --raw /metrics`;
+      const [, count] =
+        new RegExp(
+          `^apiserver_${kind}_config_controller_automatic_reloads_total{status="${status}",.*} (\\d+)$`,
+          "m",
+        ).exec(metrics) ?? [];
+      return Number(count ?? 0);
+    };
+    anonymousAt("/livez", "/readyz");
+    await eventually(
+      () => ask("/readyz"),
+      (code) => expect(code).toBe("200"),
+    );
+    expect(await reloads("authentication", "success")).toBe(1);
+    writeFileSync(authentication, "kind: AuthenticationConfiguration\napiVersion: nonsense/v1\n");
+    await eventually(
+      () => reloads("authentication", "failure"),
+      (count) => expect(count).toBeGreaterThan(0),
+    );
+    expect(await ask("/readyz")).toBe("200");
+    expect(await ask("/version")).toBe("401");
+
+    const proof = ["-H", "Authorization: Bearer token-of-the-robot"];
+    authorizedBy("RBAC", "Node", "AlwaysAllow");
+    await eventually(
+      () => reloads("authorization", "failure"),
+      (count) => expect(count).toBeGreaterThan(0),
+    );
+    expect(await ask("/api/v1/secrets", ...proof)).toBe("403");
+    authorizedBy("RBAC", "Node");
+    await eventually(
+      () => reloads("authorization", "success"),
+      (count) => expect(count).toBe(1),
+    );
+    expect(await ask("/api/v1/secrets", ...proof)).toBe("403");
+    expect(await ask("/api/v1/pods", ...proof)).toBe("200");
+    // The server starts with what the files say.
+    anonymousAt("/livez");
   });
 
   test("runs the admission plugins that it was told to, and not the others", async () => {

@@ -39,7 +39,7 @@ export class Pipeline {
   readonly services: Services;
   readonly objects: ObjectWriter;
   readonly authenticators: readonly Authenticator[];
-  readonly authorizers: readonly Authorizer[];
+  #authorizers: readonly Authorizer[];
   /** Looks at what comes through the HTTPS door. */
   readonly auditor: Auditor | undefined;
   readonly flowControl: FlowControl | undefined;
@@ -49,10 +49,19 @@ export class Pipeline {
     this.services = options.services;
     this.objects = new ObjectWriter(options.services);
     this.authenticators = options.authenticators;
-    this.authorizers = options.authorizers;
+    this.#authorizers = options.authorizers;
     this.auditor = options.auditor;
     this.flowControl = options.flowControl;
     this.#allowsAnonymous = options.allowsAnonymous ?? (() => true);
+  }
+
+  get authorizers(): readonly Authorizer[] {
+    return this.#authorizers;
+  }
+
+  /** From now on these decide. What is being decided is decided by those before. */
+  replaceAuthorizers(authorizers: readonly Authorizer[]): void {
+    this.#authorizers = authorizers;
   }
 
   /** Who the credentials prove; the anonymous user when they prove nobody. Throws a 401 when they are wrong. */
@@ -80,9 +89,12 @@ export class Pipeline {
   /** Throws a 403. Returns a promise only when an authorizer has to wait. What was decided, and why, stands on the audit record. */
   authorize(attributes: Attributes, trail?: AuditTrail): void | Promise<void> {
     const reasons: string[] = [];
-    for (let i = 0; i < this.authorizers.length; i++) {
-      const answer = this.authorizers[i]!.authorize(attributes);
-      if (answer instanceof Promise) return this.#authorizeWaiting(attributes, answer, i + 1, reasons, trail);
+    const authorizers = this.#authorizers;
+    for (let i = 0; i < authorizers.length; i++) {
+      const answer = authorizers[i]!.authorize(attributes);
+      if (answer instanceof Promise) {
+        return this.#authorizeWaiting(attributes, answer, authorizers.slice(i + 1), reasons, trail);
+      }
       if (answer.kind === "allow") return trail && noteDecision(trail, "allow", answer.reason);
       if (answer.kind === "deny") throw forbidden(attributes, answer.reason, trail);
       if (answer.reason) reasons.push(answer.reason);
@@ -90,11 +102,11 @@ export class Pipeline {
     throw forbidden(attributes, reasons.join("\n"), trail);
   }
 
-  /** Goes on where an authorizer has to wait: `rest` is the place of the next one. */
+  /** Goes on where an authorizer has to wait: `rest` are those after it. */
   async #authorizeWaiting(
     attributes: Attributes,
     pending: Promise<Decision>,
-    rest: number,
+    rest: readonly Authorizer[],
     reasons: readonly string[],
     trail: AuditTrail | undefined,
   ): Promise<void> {
@@ -102,7 +114,7 @@ export class Pipeline {
     const all = [...reasons];
     if (decision.kind === "no-opinion") {
       if (decision.reason) all.push(decision.reason);
-      decision = await authorizeByAll(this.authorizers.slice(rest), attributes);
+      decision = await authorizeByAll(rest, attributes);
     }
     if (decision.kind === "allow") return trail && noteDecision(trail, "allow", decision.reason);
     if (decision.kind === "no-opinion" && decision.reason) all.push(decision.reason);

@@ -60,6 +60,8 @@ export interface ApiServerOptions {
   /** Shared by all watch caches. */
   encodingBudget?: EncodingBudget;
   metrics?(): string | Promise<string>;
+  /** Beside the server's own. */
+  furtherMetrics?(): readonly MetricFamily[];
 }
 
 /** What plugins may look at: the objects as they stand, without a request. */
@@ -133,7 +135,13 @@ export class ApiServer implements ServerAccess {
         metrics:
           options.metrics ??
           (() =>
-            exposition([buildInfo, ...processMetrics(this.clock), ...this.#door.metrics(), this.#storedObjects()]) +
+            exposition([
+              buildInfo,
+              ...processMetrics(this.clock),
+              ...this.#door.metrics(),
+              this.#storedObjects(),
+              ...(options.furtherMetrics?.() ?? []),
+            ]) +
             (options.flowControl?.metrics() ?? "") +
             (options.auditor?.metrics?.() ?? "")),
         extra: options.paths ?? new Map(),

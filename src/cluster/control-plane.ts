@@ -22,7 +22,6 @@ import { claimsOfAll, followServices, serviceClaims } from "../apiserver-plugins
 import { policyAuditor } from "../apiserver-plugins/audit/policy-auditor.ts";
 import { RotatedLog } from "../apiserver-plugins/audit/rotated-log.ts";
 import { WebhookLog } from "../apiserver-plugins/audit/webhook-log.ts";
-import { anonymousPaths } from "../apiserver-plugins/authentication/anonymous.ts";
 import { bootstrapTokenAuthenticator } from "../apiserver-plugins/authentication/bootstrap-token-authenticator.ts";
 import { clientCertificateAuthenticator } from "../apiserver-plugins/authentication/client-certificate.ts";
 import { openIdDiscovery } from "../apiserver-plugins/authentication/openid-discovery.ts";
@@ -71,9 +70,10 @@ import { definitionsWith } from "../resources/catalog.ts";
 import { serviceAllocation } from "../resources/core/service-allocation.ts";
 import { isFeatureOn } from "../resources/feature-switches.ts";
 import type { Store } from "../storage/store.ts";
-import { configuredAuthenticators, configuredAuthorizers, webhookOf } from "./access-control.ts";
+import { configuredAuthentication, configuredAuthorization, webhookOf } from "./access-control.ts";
 import type { ClusterPki } from "./certificates.ts";
 import type { ClusterPlan } from "./config/cluster-config.ts";
+import type { ConfigurationFile } from "./configuration-file.ts";
 import { ensureObject } from "./ensure-object.ts";
 import type { PkiKeeper } from "./pki-keeper.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -96,6 +96,8 @@ export interface ControlPlaneOptions extends Surroundings {
   plan: ClusterPlan;
   keeper: PkiKeeper;
   store: Store;
+  /** Those that are followed already. */
+  configurationFiles: readonly ConfigurationFile[];
   /** Where pods reach the API server. */
   apiAddress: { address: string; port: number };
   /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
@@ -139,6 +141,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const webhooks = new WebhookCaller({ router, clock });
   const auditLogs = await openAuditLogs(options, webhooks);
   const startUp = new StartUpChecks(startUpHooks);
+  const accessTools = { caller: webhooks, clock, log, signal: options.signal };
+  const configured = await configuredAuthentication(authentication, [issuer], accessTools);
+  const ownAuthorizers = {
+    Node: new NodeAuthorizer(new NodeGraph(() => informers())),
+    RBAC: new RbacAuthorizer(roles),
+  };
+  const authorization = await configuredAuthorization(plan.apiServer, ownAuthorizers, accessTools, (authorizers) =>
+    server.pipeline.replaceAuthorizers([...firstAuthorizers, ...authorizers]),
+  );
+  const configurationFiles = [...options.configurationFiles, ...configured.files, ...authorization.files];
   const server: ApiServer = new ApiServer({
     auditor: plan.apiServer.audit && policyAuditor({ policy: plan.apiServer.audit.policy, logs: auditLogs, clock }),
     definitions: definitionsWith(plan).map((definition) => withAllocation(definition, allocators)),
@@ -158,20 +170,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
         noteUse: (secret, day) => noteTokenUse(control.clientOf("kube-apiserver"), secret, day, log),
       }),
       bootstrapTokenAuthenticator(readers, clock),
-      ...(await configuredAuthenticators(authentication, { caller: webhooks, clock, log })),
+      ...configured.authenticators,
     ],
     flowControl,
     healthChecks: startUp.checks,
-    allowsAnonymous: anonymousPaths(authentication.configuration),
-    authorizers: [
-      alwaysAllowPathsAuthorizer,
-      mastersAuthorizer,
-      ...(await configuredAuthorizers(
-        plan.apiServer.authorization,
-        { Node: new NodeAuthorizer(new NodeGraph(() => informers())), RBAC: new RbacAuthorizer(roles) },
-        { caller: webhooks, clock, log },
-      )),
-    ],
+    allowsAnonymous: configured.allowsAnonymous,
+    authorizers: [...firstAuthorizers, ...authorization.authorizers],
+    furtherMetrics: () => configurationFiles.flatMap((file) => file.metrics()),
     admission: (access) => {
       reader = new RegistryReader(access.registry);
       const { registry } = access;
@@ -308,6 +313,8 @@ function noteTokenUse(client: Client, { metadata }: DeepReadonly<Secret>, day: s
     if (!isNotFound(error)) log.warn("noting the use of a token Secret failed", { name, namespace, error });
   });
 }
+
+const firstAuthorizers = [alwaysAllowPathsAuthorizer, mastersAuthorizer];
 
 const claimed = Buffer.from("claimed");
 

@@ -12,12 +12,28 @@ export class EncryptionConfigurationError extends Error {
   override name = "EncryptionConfigurationError";
 }
 
+/** Finds the sealing of a store's key; undefined: it is not sealed. */
+export type SealingOf = (key: string) => Sealing | undefined;
+
 /** Finds the sealing of a store's key. Throws an EncryptionConfigurationError that names every mistake. */
-export async function readEncryption(file: string): Promise<(key: string) => Sealing | undefined> {
+export async function readEncryption(file: string): Promise<SealingOf> {
+  return parseEncryption(await encryptionText(file), file);
+}
+
+export async function encryptionText(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new EncryptionConfigurationError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** As `readEncryption`, of a text that was read from `file`. */
+export async function parseEncryption(text: string, file: string): Promise<SealingOf> {
   const { parse } = await import("yaml");
   let configuration: EncryptionConfiguration | null;
   try {
-    configuration = parse(await readFile(file, "utf8")) as EncryptionConfiguration | null;
+    configuration = parse(text) as EncryptionConfiguration | null;
   } catch (cause) {
     throw new EncryptionConfigurationError(`${file} cannot be read: ${(cause as Error).message}`, { cause });
   }

@@ -7,21 +7,43 @@ import { LmdbStore } from "../storage/lmdb/lmdb-store.ts";
 import { MemoryStore } from "../storage/memory.ts";
 import type { Store } from "../storage/store.ts";
 import type { ClusterPlan, StoreConfig } from "./config/cluster-config.ts";
+import { type ConfigurationFile, followConfigurationFile } from "./configuration-file.ts";
 import type { ClusterPaths } from "./state-folder.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export interface OpenedStore {
+  store: Store;
+  /** Of how it is sealed, when that is read again. */
+  configurationFile?: ConfigurationFile;
+}
 
 /** `given` takes the engine's place. Rejects when the store cannot be had, and says why. */
 export async function openStore(
   plan: ClusterPlan,
   paths: ClusterPaths,
-  clock: Clock,
   given: Store | undefined,
-): Promise<Store> {
+  { clock, log, signal }: Pick<Surroundings, "clock" | "log" | "signal">,
+): Promise<OpenedStore> {
   const { encryption } = plan.apiServer;
-  if (!encryption) return given ?? openEngine(plan, paths, clock);
-  const { readEncryption } = await import("./encryption.ts");
+  if (!encryption) return { store: given ?? (await openEngine(plan, paths, clock)) };
+  const { encryptionText, parseEncryption } = await import("./encryption.ts");
   const { EncryptedStore } = await import("../storage/encryption/encrypted-store.ts");
-  const sealing = await readEncryption(encryption.configuration);
-  return new EncryptedStore(given ?? (await openEngine(plan, paths, clock)), sealing);
+  const { configuration: path, automaticReload = false } = encryption;
+  const text = await encryptionText(path);
+  let sealing = await parseEncryption(text, path);
+  const store = new EncryptedStore(given ?? (await openEngine(plan, paths, clock)), (key) => sealing(key));
+  if (!automaticReload) return { store };
+  const configurationFile = followConfigurationFile({
+    path,
+    kind: "encryption",
+    text,
+    apply: async (next) => void (sealing = await parseEncryption(next, path)),
+    watchesFolder: false,
+    clock,
+    log,
+    signal,
+  });
+  return { store, configurationFile };
 }
 
 function openEngine({ store }: ClusterPlan, paths: ClusterPaths, clock: Clock): Promise<Store> {

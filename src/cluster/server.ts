@@ -104,7 +104,8 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
     // Awaited below; a failure before that must not count as nobody's.
     lan.catch(() => {});
     machine.catch(() => {});
-    const store = await watch.until("the store", openStore(plan, paths, clock, options.store));
+    const opening = openStore(plan, paths, options.store, surroundings);
+    const { store, configurationFile } = await watch.until("the store", opening);
     owner.own(() => store.close());
     const controlNode = plan.nodes.find((node) => node.role === "control-plane" && node.kind === "local");
     const apiAddress = controlNode
@@ -115,6 +116,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       ...options,
       keeper,
       store,
+      configurationFiles: configurationFile ? [configurationFile] : [],
       apiAddress,
       auditFolder: paths.root,
       nodeSubresources: nodeSubresources(kubelets, new KubeletClient(() => keeper.current.apiServer)),

@@ -41,11 +41,19 @@ class Refusal extends Error {
   override name = "Refusal";
 }
 
-export function jwtAuthenticator({ issuers, clock, log }: JwtAuthenticatorOptions): Authenticator {
+export interface JwtAuthenticator extends Authenticator {
+  /** Asks every issuer for its keys. Rejects when one does not give them; they are asked for again when a token comes. */
+  fetchKeys(): Promise<void>;
+}
+
+export function jwtAuthenticator({ issuers, clock, log }: JwtAuthenticatorOptions): JwtAuthenticator {
   const byUrl = new Map(issuers.map((one) => [one.issuer.url, new Issuer(one, clock)]));
   const cache = new TokenCache(clock, cacheTtlMs);
   return {
     name: "jwt",
+    async fetchKeys() {
+      await Promise.all([...byUrl.values()].map((issuer) => issuer.keys()));
+    },
     async authenticate({ headers }) {
       const token = bearerToken(headers["authorization"]);
       const issuer = token ? byUrl.get(issuerOf(token) ?? "") : undefined;
@@ -83,9 +91,7 @@ class Issuer {
   }
 
   async userOf(token: string): Promise<UserInfo> {
-    this.#keys ??= this.#discover();
-    this.#keys.catch(() => (this.#keys = undefined));
-    const { payload } = await jwtVerify(token, await this.#keys, {
+    const { payload } = await jwtVerify(token, await this.keys(), {
       issuer: this.url,
       audience: this.#configuration.issuer.audiences,
       algorithms,
@@ -93,6 +99,14 @@ class Issuer {
       requiredClaims: ["exp"],
     });
     return this.#user(complete(payload));
+  }
+
+  keys(): Promise<JWTVerifyGetKey> {
+    if (!this.#keys) {
+      this.#keys = this.#discover();
+      this.#keys.catch(() => (this.#keys = undefined));
+    }
+    return this.#keys;
   }
 
   /** Where the keys are, by OpenID Connect Discovery; jose fetches them anew when a token names one that it does not know. */

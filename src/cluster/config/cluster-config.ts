@@ -91,11 +91,15 @@ export interface ApiServerConfig {
   authentication?: AuthenticationConfig;
   /** Upstream's AuthorizationConfiguration. Default: Node, then RBAC. */
   authorization?: AuthorizationConfiguration;
+  /** In its place: a file with one, read again when it changes. */
+  authorizationFile?: string;
   /** Which admission plugins are on, beside and instead of those by default. */
   admission?: AdmissionSelection;
   encryption?: {
     /** The path of a file with upstream's EncryptionConfiguration; its keys are kept nowhere else. */
     configuration: string;
+    /** Looks at the file again once a minute. Default: false. */
+    automaticReload?: boolean;
   };
 }
 
@@ -104,6 +108,8 @@ export interface AuthenticationConfig {
   requestHeader?: RequestHeaderConfig;
   /** Upstream's AuthenticationConfiguration. */
   configuration?: AuthenticationConfiguration;
+  /** In its place: a file with one, read again when it changes. */
+  configurationFile?: string;
   tokens?: StaticToken[];
   webhook?: {
     /** A file's path. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { ConfigError, parseConfig } from "./parse-config.ts";
+import { ConfigError } from "./checked-document.ts";
+import { parseConfig } from "./parse-config.ts";
 
 const head = "apiVersion: pinnace.local/v1alpha1\nkind: Cluster\n";
 

@@ -1,107 +1,27 @@
 /** Reads the cluster configuration file: every mistake is reported with its line and with what would be right. */
-import { type Document, LineCounter, type Node, parseDocument } from "yaml";
 import schema from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
 import { FieldPath } from "../../apimachinery/field-error.ts";
 import { admissionSelectionErrors } from "../../apiserver-plugins/admission/catalog.ts";
 import { authenticationConfigurationErrors } from "../../apiserver-plugins/authentication/authentication-configuration.ts";
 import { authorizationConfigurationErrors } from "../../apiserver-plugins/authorization/authorization-configuration.ts";
-import { cidr, cidrContains, cidrsOverlap, ip, parseCidr, parseIp } from "../../base/ip.ts";
+import { cidr, cidrContains, cidrsOverlap, ip } from "../../base/ip.ts";
 import { validAffinity } from "../../resources/core/pod-spec/scheduling.ts";
 import { featureSwitchMistakes } from "../../resources/feature-switches.ts";
 import { extenderMistakes } from "../../scheduler/extender-mistakes.ts";
 import type { NodeAffinityArgs } from "../../scheduler/plugins/node-affinity.ts";
 import { profileMistakes } from "../../scheduler/profile-mistakes.ts";
+import { checkedDocument, type Path, pathOf } from "./checked-document.ts";
 import type { ClusterConfig, StoreConfig } from "./cluster-config.ts";
 import { lanOfNodes, leaderElectionMs } from "./implied-config.ts";
-import { type Schema, type SchemaError, schemaErrors } from "./schema-errors.ts";
-
-export interface ConfigMistake {
-  /** Counted from 1; undefined when the mistake concerns the file as a whole. */
-  line: number | undefined;
-  /** Dotted, as a user would write it: `nodes[1].address`. Empty for the file as a whole. */
-  path: string;
-  message: string;
-}
-
-/** Thrown with every mistake of the file at once. Its message is ready to be shown. */
-export class ConfigError extends Error {
-  readonly mistakes: readonly ConfigMistake[];
-  constructor(fileName: string, mistakes: readonly ConfigMistake[]) {
-    const lines = mistakes.map(({ line, path, message }) => {
-      const place = line === undefined ? fileName : `${fileName}:${line}`;
-      return `${place}: ${path ? `${path}: ` : ""}${message}`;
-    });
-    super(lines.join("\n"));
-    this.name = "ConfigError";
-    this.mistakes = mistakes;
-  }
-}
-
-type Path = readonly (string | number)[];
+import type { Schema } from "./schema-errors.ts";
 
 /** The text's configuration. Throws ConfigError. Names in messages are those of `fileName`. */
 export async function parseConfig(text: string, fileName: string): Promise<ClusterConfig> {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const lineOf = (path: Path) => lineAt(document, lines, path);
-
-  if (document.errors.length > 0) {
-    const mistakes = document.errors.map((error) => ({
-      line: lines.linePos(error.pos[0]).line,
-      path: "",
-      message: error.message,
-    }));
-    throw new ConfigError(fileName, mistakes);
-  }
-  const config: unknown = document.toJS();
-  if (typeof config !== "object" || config === null || Array.isArray(config)) {
-    const message = 'expected a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"';
-    throw new ConfigError(fileName, [{ line: 1, path: "", message }]);
-  }
-  const shapeErrors = schemaErrors(schema as Schema, config, configFormats).map(explain);
-  if (shapeErrors.length > 0) {
-    throw new ConfigError(
-      fileName,
-      shapeErrors.map(({ path, message }) => ({ line: lineOf(path), path: pathText(path), message })),
-    );
-  }
-  // Sound by the schema check above.
-  const checked = config as ClusterConfig;
-  const mistakes = planMistakes(checked);
-  if (mistakes.length > 0) {
-    throw new ConfigError(
-      fileName,
-      mistakes.map(({ path, message }) => ({ line: lineOf(path), path: pathText(path), message })),
-    );
-  }
-  return checked;
-}
-
-/** Of the texts that the schema names a format for. */
-export const configFormats = {
-  ipv4: (text: string) => parseIp(text)?.length === 4,
-  cidr4: (text: string) => parseCidr(text)?.address.length === 4,
-  cidr6: (text: string) => parseCidr(text)?.address.length === 16,
-};
-
-function explain({ path, keyword, value, schema, message, field }: SchemaError): { path: Path; message: string } {
-  const text = JSON.stringify(value);
-  switch (keyword) {
-    case "additionalProperties": {
-      const known = Object.keys(schema.properties ?? {});
-      const near = nearest(field!, known);
-      const instead = near ? `did you mean "${near}"?` : `known fields: ${known.join(", ")}`;
-      return { path: [...path, field!], message: `unknown field; ${instead}` };
-    }
-    case "required":
-      return { path, message: `"${field}" is missing` };
-    case "enum":
-      return { path, message: `${text} is not one of ${schema.enum!.join(", ")}` };
-    case "const":
-      return { path, message: `${text} is not known; write ${JSON.stringify(schema.const)}` };
-    default:
-      return { path, message: `${text} ${schema.errorMessage ? `is not valid: ${schema.errorMessage}` : message}` };
-  }
+  return checkedDocument<ClusterConfig>(text, fileName, {
+    schema: schema as Schema,
+    expected: 'a mapping that begins with "apiVersion: pinnace.local/v1alpha1" and "kind: Cluster"',
+    mistakesOf: planMistakes,
+  });
 }
 
 /** What a schema cannot say: names used twice, ranges that overlap, addresses outside their LAN. */
@@ -194,16 +114,19 @@ export function storeMistakes(store: StoreConfig | undefined): { path: Path; mes
 /** In upstream's documents: expressions that do not compile, and fields that do not go together. */
 function apiServerMistakes({ apiServer = {}, network }: ClusterConfig): { path: Path; message: string }[] {
   const at = FieldPath.root.child("apiServer");
-  const { configuration } = apiServer.authentication ?? {};
+  const { configuration, configurationFile } = apiServer.authentication ?? {};
   const errors = configuration
     ? authenticationConfigurationErrors(configuration, at.child("authentication", "configuration"), [
         `https://kubernetes.default.svc.${network?.dnsDomain ?? "cluster.local"}`,
       ])
     : [];
-  const { authorization } = apiServer;
+  const { authorization, authorizationFile } = apiServer;
+  const twice = (path: Path) => ({ path: ["apiServer", ...path], message: "goes with no file beside it: keep one" });
   if (authorization) errors.push(...authorizationConfigurationErrors(authorization, at.child("authorization")));
   const selection = admissionSelectionErrors(apiServer.admission ?? {});
   return [
+    ...(configuration && configurationFile ? [twice(["authentication", "configuration"])] : []),
+    ...(authorization && authorizationFile ? [twice(["authorization"])] : []),
     ...errors.map(({ field, message }) => ({ path: pathOf(field), message })),
     ...selection.map((message) => ({ path: ["apiServer", "admission"], message })),
   ];
@@ -242,11 +165,6 @@ function schedulerMistakes({ scheduler }: ClusterConfig): { path: Path; message:
       }));
     }),
   );
-}
-
-/** `a.b[1].c` as steps. */
-function pathOf(field: string): Path {
-  return [...field.matchAll(/[^.[\]]+/g)].map(([step]) => (/^\d+$/.test(step) ? Number(step) : step));
 }
 
 const defaultRanges = { podCIDR: "10.244.0.0/16", serviceCIDR: "10.96.0.0/16" };
@@ -310,49 +228,4 @@ function contains(range: string, address: string): boolean {
 
 function overlap(a: string, b: string): boolean {
   return cidrsOverlap(cidr(a), cidr(b));
-}
-
-function lineAt(document: Document, lines: LineCounter, path: Path): number | undefined {
-  // A missing or unknown field has no node of its own: then the nearest one above it has.
-  for (let length = path.length; length >= 0; length--) {
-    const pair = length > 0 ? pairAt(document, path.slice(0, length)) : undefined;
-    const node = pair ?? (document.getIn(path.slice(0, length), true) as Node | undefined);
-    if (node?.range) return lines.linePos(node.range[0]).line;
-  }
-  return undefined;
-}
-
-/** The key of a mapping's entry, so that the reported line is the field's own and not its value's. */
-function pairAt(document: Document, path: Path): Node | undefined {
-  const parent = document.getIn(path.slice(0, -1), true) as
-    | { items?: { key?: Node & { value?: unknown } }[] }
-    | undefined;
-  return parent?.items?.find((item) => item.key?.value === path.at(-1))?.key;
-}
-
-function pathText(path: Path): string {
-  return path.map((step, i) => (typeof step === "number" ? `[${step}]` : i === 0 ? step : `.${step}`)).join("");
-}
-
-/** The known word within two edits of `word`. */
-function nearest(word: string, known: readonly string[]): string | undefined {
-  const ranked = known.map((candidate) => ({
-    candidate,
-    distance: editDistance(word.toLowerCase(), candidate.toLowerCase()),
-  }));
-  ranked.sort((a, b) => a.distance - b.distance);
-  return ranked[0] && ranked[0].distance <= 2 ? ranked[0].candidate : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitution));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -3,7 +3,7 @@ import { Ajv } from "ajv";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import schemaFile from "../../../schema/cluster-v1alpha1.schema.json" with { type: "json" };
-import { configFormats } from "./parse-config.ts";
+import { documentFormats } from "./checked-document.ts";
 import { type Schema, schemaErrors } from "./schema-errors.ts";
 
 const schema = schemaFile as Schema;
@@ -50,7 +50,7 @@ function sound(part: Schema): fc.Arbitrary<unknown> {
 }
 
 test("the check finds what ajv finds", () => {
-  const ajv = new Ajv({ allErrors: true, strict: false, formats: configFormats });
+  const ajv = new Ajv({ allErrors: true, strict: false, formats: documentFormats });
   const validate = ajv.compile(schemaFile);
   fc.assert(
     fc.property(documents(schema), (document) => {
@@ -58,7 +58,7 @@ test("the check finds what ajv finds", () => {
       const theirs = (validate.errors ?? []).map(({ instancePath, keyword, params }) =>
         [instancePath, keyword, params["additionalProperty"] ?? params["missingProperty"]].join(" "),
       );
-      const ours = schemaErrors(schema, document, configFormats).map(({ path, keyword, field }) =>
+      const ours = schemaErrors(schema, document, documentFormats).map(({ path, keyword, field }) =>
         [path.map((step) => `/${`${step}`.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""), keyword, field].join(
           " ",
         ),

@@ -43,9 +43,9 @@ export interface SchemaError {
 
 type Formats = Readonly<Record<string, (text: string) => boolean>>;
 
-/** All that is wrong, from the top down. */
-export function schemaErrors(root: Schema, document: unknown, formats: Formats): SchemaError[] {
-  return [...check(document, root, [], { root, formats })];
+/** All that is wrong, from the top down. `root` holds the definitions that `schema` refers to. */
+export function schemaErrors(schema: Schema, document: unknown, formats: Formats, root = schema): SchemaError[] {
+  return [...check(document, schema, [], { root, formats })];
 }
 
 interface Rules {
