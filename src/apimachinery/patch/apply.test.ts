@@ -98,6 +98,14 @@ const message = (act: () => unknown): string => {
 };
 
 describe("managers of updates", () => {
+  it("are written down in one order, so that a client that decodes them into maps writes the same bytes", () => {
+    const cluster = new Cluster().update("kate", configMap({ b: "1" }, { labels: { z: "1" } }));
+    cluster.update("kate", configMap({ b: "1", a: "1" }, { labels: { z: "1", c: "1" } }));
+    cluster.update("tom", configMap({ b: "1", a: "2" }, { labels: { z: "1" } }));
+    const text = JSON.stringify(cluster.owners()["kate Update"]);
+    expect(text).toBe('{"f:data":{".":{},"f:b":{}},"f:metadata":{"f:labels":{".":{},"f:z":{}}}}');
+  });
+
   it("own what they created, as upstream writes it down", () => {
     const pod = {
       apiVersion: "v1",

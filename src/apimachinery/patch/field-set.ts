@@ -25,6 +25,25 @@ function node(isMember: boolean, children: Record<string, FieldSet> | undefined)
   return children;
 }
 
+/**
+ * The same set with every node's elements in the order of their text, which is how upstream stores it: a client that decodes an object
+ * into maps and writes it again gets the same bytes. The set itself when it is in that order already.
+ */
+export function inOrder(set: FieldSet): FieldSet {
+  const elements = Object.keys(set);
+  let same = true;
+  for (let i = 1; i < elements.length; i++) if (elements[i - 1]! > elements[i]!) same = false;
+  if (!same) elements.sort();
+  const ordered: Record<string, FieldSet> = {};
+  for (const element of elements) {
+    const child = set[element]!;
+    const node = child === member ? member : inOrder(child);
+    ordered[element] = node;
+    if (node !== child) same = false;
+  }
+  return same ? set : ordered;
+}
+
 /** The set of both. Undefined stands for the empty set throughout. */
 export function union(a: FieldSet | undefined, b: FieldSet | undefined): FieldSet | undefined {
   if (!a || a === b) return b;

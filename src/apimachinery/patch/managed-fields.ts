@@ -1,7 +1,7 @@
 /** Keeps metadata.managedFields: who set which field, through which version, with apply or otherwise, and when. */
 import type { ManagedFieldsEntry } from "../../api/meta/v1.ts";
 import type { TypeSchema } from "../../api/schema.ts";
-import { difference, differenceBelow, type FieldSet, isEmptySet, union } from "./field-set.ts";
+import { difference, differenceBelow, type FieldSet, inOrder, isEmptySet, union } from "./field-set.ts";
 import { type Comparison, compareObjects } from "./typed-compare.ts";
 
 export type ManagedFields = readonly ManagedFieldsEntry[];
@@ -127,7 +127,7 @@ export function withoutFields(
     const before = entry.fieldsV1 as FieldSet;
     const after = difference(before, fieldsFor(entry));
     if (after === before) left.push(entry);
-    else if (after && !isEmptySet(after)) left.push({ ...entry, fieldsV1: after });
+    else if (after && !isEmptySet(after)) left.push({ ...entry, fieldsV1: inOrder(after) });
   }
   return left;
 }
@@ -149,7 +149,7 @@ export function makeEntry(writer: Writer, fields: FieldSet): ManagedFieldsEntry 
     apiVersion: writer.apiVersion,
     time: writer.time,
     fieldsType: "FieldsV1",
-    fieldsV1: fields,
+    fieldsV1: inOrder(fields),
     ...(writer.subresource ? { subresource: writer.subresource } : {}),
   };
 }
@@ -192,7 +192,7 @@ function capUpdaters(entries: ManagedFieldsEntry[]): ManagedFieldsEntry[] {
     buckets.set(version, {
       ...rest,
       manager: oldUpdaters,
-      fieldsV1: union((buckets.get(version) ?? oldest).fieldsV1 as FieldSet, entry.fieldsV1 as FieldSet)!,
+      fieldsV1: inOrder(union((buckets.get(version) ?? oldest).fieldsV1 as FieldSet, entry.fieldsV1 as FieldSet)!),
     });
     left--;
   }
