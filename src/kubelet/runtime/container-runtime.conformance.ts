@@ -470,6 +470,19 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         expect(await exitOf(id)).toMatchObject({ exitCode: 0 });
       });
 
+      test.concurrent("without stdinOnce a client whose input ends is let go, and the container goes on reading", async () => {
+        const id = await run("cat; echo the end", { stdin: true });
+        for (const line of ["one", "two"]) {
+          const { streams } = pipes();
+          const attached = runtime.attach(id, streams);
+          streams.stdin.end(`${line}\n`);
+          await attached;
+          await until(() => logOf(id).join("").includes(line));
+        }
+        expect(logOf(id).join("")).not.toContain("the end");
+        expect(runtime.containerStatus(id)?.state).toMatchObject({ kind: "running" });
+      });
+
       test.concurrent("a terminal is shared: echo, size, and what was printed before the client came", async () => {
         const id = await run("echo welcome; sh", { stdin: true, stdinOnce: true, tty: true });
         await until(() => logOf(id).join("").includes("welcome"));

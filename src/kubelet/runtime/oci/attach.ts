@@ -19,6 +19,8 @@ export interface AttachTarget {
   /** Whether the container was made with stdin and a terminal. */
   stdin: boolean;
   tty: boolean;
+  /** Whether its stdin stays open when a client's input ends. */
+  keepsStdinOpen: boolean;
   /** Resolves when the container has exited and its log is complete. */
   exited: Promise<unknown>;
 }
@@ -35,9 +37,12 @@ export async function attach(target: AttachTarget, request: AttachRequest): Prom
   });
   const input = request.stdin && target.stdin ? attachedInput(target) : undefined;
   try {
-    if (input) void input.feed(request.stdin!, over.signal);
+    const ends = [target.exited, aborted(over.signal)];
+    const fed = input?.feed(request.stdin!, over.signal);
+    // A client that has said all it will, to a container that is not to know of it, is let go, as by upstream's runtimes.
+    if (fed && target.keepsStdinOpen) ends.push(fed.then((isWhole) => (isWhole ? undefined : aborted(over.signal))));
     if (request.resize && target.tty) void follow(request.resize, (size) => resizeTerminal(target.folder, size));
-    await Promise.race([target.exited, aborted(over.signal)]);
+    await Promise.race(ends);
     if (!request.signal?.aborted) await output.drain();
   } finally {
     over.abort();
@@ -102,11 +107,13 @@ class AttachedInput {
     }
   }
 
-  async feed(from: Readable, signal: AbortSignal): Promise<void> {
+  /** Resolves to true at the input's end, to false when the client or the container went before. */
+  async feed(from: Readable, signal: AbortSignal): Promise<boolean> {
     try {
       for await (const chunk of from) await this.#send(chunk as Buffer, signal);
+      return true;
     } catch {
-      // The client or the container went.
+      return false;
     } finally {
       // conmon closes the container's stdin now, unless it was told to leave it open.
       this.close();

@@ -305,6 +305,7 @@ export class OciRuntime implements ContainerRuntime {
         logPath: logPath(container),
         stdin: config.stdin ?? false,
         tty: config.tty ?? false,
+        keepsStdinOpen: config.tty === true || config.stdinOnce !== true,
         exited: this.#lives.exitOf(container),
       },
       { ...request, fromStart },
