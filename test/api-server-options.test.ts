@@ -126,6 +126,32 @@ describeCluster("an API server as it was configured", { config }, (cluster) => {
     anonymousAt("/livez");
   });
 
+  test("keeps the flows that it must have, as far as nobody says otherwise, and tells operators of them", async () => {
+    const precedenceOf = (schema: string) =>
+      cluster.kubectl`get flowschema ${schema} -o jsonpath={.spec.matchingPrecedence}`.catch(() => "");
+    const become = (schema: string, precedence: string) =>
+      eventually(
+        () => precedenceOf(schema),
+        (value) => expect(value).toBe(precedence),
+      );
+    await cluster.kubectl`delete flowschema service-accounts`;
+    await become("service-accounts", "9000");
+    await cluster.kubectl`annotate flowschema global-default apf.kubernetes.io/autoupdate-spec=false --overwrite`;
+    for (const schema of ["catch-all", "probes", "global-default"])
+      await cluster.kubectl`patch flowschema ${schema} --type merge -p ${'{"spec":{"matchingPrecedence":7}}'}`.catch(
+        // Whose precedence is not to be changed at all.
+        () => {},
+      );
+    await become("probes", "2");
+    await become("catch-all", "10000");
+    expect(await precedenceOf("global-default")).toBe("7");
+    const levels = await cluster.kubectl`get --raw /debug/api_priority_and_fairness/dump_priority_levels`;
+    expect(levels).toMatch(/^exempt, +0, +false, +false, +0, +1, /m);
+    expect(await cluster.kubectl`get --raw /metrics`).toMatch(
+      /^apiserver_flowcontrol_dispatched_requests_total\{priority_level="exempt",flow_schema="exempt"\} \d+$/m,
+    );
+  });
+
   test("runs the admission plugins that it was told to, and not the others", async () => {
     await cluster.kubectl`run pulled --image=nowhere.invalid/any:1`;
     const columns = "{.spec.containers[0].imagePullPolicy} {.spec.tolerations}";

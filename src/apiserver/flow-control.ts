@@ -1,4 +1,5 @@
 /** Who waits when there is more to do than can be done at once: the contract of API Priority and Fairness (KEP-1040). */
+import type { MetricFamily } from "../base/exposition.ts";
 import type { Attributes } from "./authorization.ts";
 
 export interface FlowControl {
@@ -7,13 +8,16 @@ export interface FlowControl {
    * with a TooManyRequestsError when it may not even wait, or waited in vain.
    */
   admit(attributes: Attributes, asking: Asking): Room | undefined | Promise<Room>;
-  /** In Prometheus' form. */
-  metrics(): string;
+  /** A watch begins: whatever is written of what it watches costs more from now on. Returns what to call at its end. */
+  beginWatch(attributes: Attributes): () => void;
+  metrics(): MetricFamily[];
 }
 
 export interface Asking {
   /** A whole collection is read for it: a list, or a watch that begins with one. */
   readonly readsCollection: boolean;
+  /** How many objects of it at most; 0: all. */
+  readonly limit: number;
   /** Calls back when the client is gone. */
   onGone(callback: () => void): void;
   /** Told at once, before any waiting: headers that name the request's flow, for whatever it is answered. */
@@ -29,9 +33,10 @@ export interface Room {
 /** The 429 of a request for which there is no room. */
 export class TooManyRequestsError extends Error {
   override name = "TooManyRequestsError";
-  readonly retryAfterSeconds = 1;
-  constructor() {
-    super("Too many requests, please try again later.");
+  readonly retryAfterSeconds: number;
+  constructor(retryAfterSeconds: number, options?: ErrorOptions) {
+    super("Too many requests, please try again later.", options);
+    this.retryAfterSeconds = retryAfterSeconds;
   }
 }
 

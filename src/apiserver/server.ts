@@ -140,10 +140,9 @@ export class ApiServer implements ServerAccess {
               ...processMetrics(this.clock),
               ...this.#door.metrics(),
               this.#storedObjects(),
+              ...(options.flowControl?.metrics() ?? []),
               ...(options.furtherMetrics?.() ?? []),
-            ]) +
-            (options.flowControl?.metrics() ?? "") +
-            (options.auditor?.metrics?.() ?? "")),
+            ]) + (options.auditor?.metrics?.() ?? "")),
         extra: options.paths ?? new Map(),
         clock: options.clock,
       }),

@@ -45,9 +45,12 @@ import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalat
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
 import type { BootstrapObject } from "../apiserver-plugins/bootstrap/bootstrap-object.ts";
 import { bootstrapObjects } from "../apiserver-plugins/bootstrap/catalog.ts";
+import { defaultFlowControl } from "../apiserver-plugins/bootstrap/flow-control.ts";
 import { tokenTracking } from "../apiserver-plugins/bootstrap/token-tracking.ts";
 import { CustomResources } from "../apiserver-plugins/custom-resources/custom-resources.ts";
 import { followFlowControl } from "../apiserver-plugins/flow-control/flow-control-source.ts";
+import { flowDumps } from "../apiserver-plugins/flow-control/flow-dumps.ts";
+import { keepDefaults } from "../apiserver-plugins/flow-control/keep-defaults.ts";
 import { PriorityAndFairness } from "../apiserver-plugins/flow-control/priority-and-fairness.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { accessReviews } from "../apiserver-plugins/reviews/access-reviews.ts";
@@ -136,7 +139,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const flowControl = new PriorityAndFairness({
     clock,
     defer: setImmediate,
-    countObjects: ({ group, version, resource }) => server.registry.find(group, version, resource)?.cache.size ?? 0,
+    stockOf: ({ group, version, resource }) => {
+      const served = server.registry.find(group, version, resource);
+      return served && !served.virtual
+        ? { objects: served.cache.size, averageBytes: served.cache.averageBytes }
+        : undefined;
+    },
   });
   const webhooks = new WebhookCaller({ router, clock });
   const auditLogs = await openAuditLogs(options, webhooks);
@@ -213,7 +221,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ...accessReviews(() => access.pipeline.authorizers),
       selfSubjectRulesReview((user, namespace) => [...roles.rulesFor(user, namespace)].map(({ rule }) => rule)),
     ],
-    paths: openIdDiscovery(tokens),
+    paths: new Map([...openIdDiscovery(tokens), ...flowDumps(() => flowControl.levels())]),
     subresources: new Map<string, SubresourceHandler>([
       ["namespaces/finalize", namespaceFinalize],
       ["pods/binding", podBinding],
@@ -264,6 +272,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const serving = customResources.start();
   await writeBootstrapObjects(control.clientOf("kube-apiserver"), options, trust, server.registry.groupVersions());
   startUp.pass(...bootstrapHooks);
+  keepDefaults({
+    defaults: defaultFlowControl,
+    cache: informers(),
+    client: control.clientOf("kube-apiserver"),
+    log,
+    signal: options.signal,
+  });
   await Promise.all([following, serving]);
   startUp.pass(...extensionHooks);
   startAggregator({

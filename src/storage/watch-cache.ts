@@ -70,6 +70,7 @@ export class WatchCache<T extends Versioned> {
   #failure: Error | undefined;
   #storeWatch: Watch | undefined;
   #map = OrderedMap.empty<CachedEntry<T>>();
+  #bytes = 0;
   #window: EventWindow<T>;
   #revision: Revision = 0;
   /** The newest decided but not yet committed state of keys. */
@@ -122,6 +123,11 @@ export class WatchCache<T extends Versioned> {
   /** How many objects there are. */
   get size(): number {
     return this.#map.size;
+  }
+
+  /** Of the objects' stored bytes; 0 without objects. */
+  get averageBytes(): number {
+    return this.#map.size === 0 ? 0 : this.#bytes / this.#map.size;
   }
 
   /** Resolves when the cache shows `revision` or a later one (at once, as a rule). Rejects with the signal's reason. */
@@ -350,6 +356,7 @@ export class WatchCache<T extends Versioned> {
       if (page.remaining === 0 || page.values.length === 0) break;
     }
     this.#map = OrderedMap.fromSorted(values);
+    this.#bytes = values.reduce((sum, { weight }) => sum + weight, 0);
     for (const entry of values) this.#indices.update(entry.key, undefined, entry);
     this.#revision = revision!;
     this.#window = this.#windowFrom(this.#revision);
@@ -409,6 +416,7 @@ export class WatchCache<T extends Versioned> {
         current = this.#entries.arrived(event.current);
         objects.set(current);
       } else objects.delete(key);
+      this.#bytes += (current?.weight ?? 0) - (previous?.weight ?? 0);
       if (this.#decided.get(key)?.modRevision === event.revision) this.#decided.delete(key);
       this.#indices.update(key, previous, current);
       const record: ChangeRecord<T> = { revision: event.revision, key, current, previous, departed: undefined };

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { FlowSchema, PriorityLevelConfiguration } from "../../api/flowcontrol/v1.ts";
 import type { Attributes } from "../../apiserver/authorization.ts";
-import type { Room } from "../../apiserver/flow-control.ts";
+import type { Room, TooManyRequestsError } from "../../apiserver/flow-control.ts";
+import { exposition } from "../../base/exposition.ts";
 import { SteppedClock } from "../../base/stepped-clock.ts";
 import { defaultFlowControl } from "../bootstrap/flow-control.ts";
+import { flowDumps } from "./flow-dumps.ts";
 import { flowOf, orderedSchemas } from "./flow-schemas.ts";
 import { PriorityAndFairness } from "./priority-and-fairness.ts";
 import { dealHand } from "./shuffle-sharding.ts";
@@ -87,7 +89,7 @@ interface LevelOptions {
 }
 
 /** Levels by name, each the level of the users whose names begin with it; seats are given back when `turn` runs. */
-function flowControlOf(levels: Record<string, LevelOptions>, seats: number, objects = 0) {
+function flowControlOf(levels: Record<string, LevelOptions>, seats: number, objects = 0, averageBytes = 1000) {
   const due: (() => void)[] = [];
   const clock = new SteppedClock();
   const control = new PriorityAndFairness({
@@ -95,7 +97,7 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number, obje
     seats,
     maximumWaitMs: 1000,
     defer: (run) => due.push(run),
-    countObjects: () => objects,
+    stockOf: () => ({ objects, averageBytes }),
   });
   for (const [name, { shares, queueLengthLimit = 50, ...rest }] of Object.entries(levels)) {
     control.setLevel({
@@ -129,9 +131,10 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number, obje
   const gone: (() => void)[] = [];
   const failures: Error[] = [];
   const told: object[] = [];
-  const ask = (level: string, user: string, verb = "get") => {
+  const ask = (level: string, user: string, verb = "get", limit = 0) => {
     const room = control.admit(asked(user, [level], { verb }), {
       readsCollection: verb === "list",
+      limit,
       onGone: (callback) => gone.push(callback),
       tellFlow: (headers) => told.push(headers),
     });
@@ -147,6 +150,12 @@ function flowControlOf(levels: Record<string, LevelOptions>, seats: number, obje
     for (let i = 0; i < 5; i++) await Promise.resolve();
   };
   return { control, ask, turn, running, gone, failures, told, clock };
+}
+
+/** Of those that are being answered. */
+function seatsIn(control: PriorityAndFairness): number {
+  const [, seats] = /current_executing_seats\{.*\} (\d+)/.exec(exposition(control.metrics())) ?? [];
+  return Number(seats);
 }
 
 describe("a priority level", () => {
@@ -187,13 +196,17 @@ describe("a priority level", () => {
     gone[0]!();
     await turn();
     expect(failures).toHaveLength(1);
-    expect(control.metrics()).toContain('apiserver_flowcontrol_current_inqueue_requests{priority_level="a"} 1');
+    expect(exposition(control.metrics())).toContain(
+      'apiserver_flowcontrol_current_inqueue_requests{priority_level="a",flow_schema="a"} 1',
+    );
     await clock.advance(1001);
     await turn();
     expect(failures).toHaveLength(2);
     running[0]!.room.release();
     await turn();
-    expect(control.metrics()).toContain('apiserver_flowcontrol_current_executing_seats{priority_level="a"} 0');
+    expect(exposition(control.metrics())).toContain(
+      'apiserver_flowcontrol_current_executing_seats{priority_level="a",flow_schema="a"} 0',
+    );
   });
 
   it("borrows what another lends, and no more than it may", () => {
@@ -216,13 +229,15 @@ describe("a priority level", () => {
     expect(running.filter(({ user }) => user === "y")).toHaveLength(5);
   });
 
-  it("gives a list as many seats as its kind has hundreds of objects, up to ten and a seventh of the level", async () => {
+  it("gives a list a seat for each 100 KB that it takes from memory, up to ten and a seventh of the level", async () => {
     const few = flowControlOf({ a: { shares: 1 } }, 100, 250);
     for (const verb of ["list", "get"]) few.ask("a", "x", verb);
-    expect(few.control.metrics()).toContain('current_executing_seats{priority_level="a"} 4');
+    expect(seatsIn(few.control)).toBe(4);
+    few.ask("a", "x", "list", 100);
+    expect(seatsIn(few.control)).toBe(5);
     for (const { room } of few.running) room.release();
     await few.turn();
-    expect(few.control.metrics()).toContain('current_executing_seats{priority_level="a"} 0');
+    expect(seatsIn(few.control)).toBe(0);
     const many = flowControlOf({ a: { shares: 1 } }, 100, 50_000);
     for (let i = 0; i < 15; i++) many.ask("a", "x", "list");
     expect(many.running).toHaveLength(10);
@@ -232,6 +247,69 @@ describe("a priority level", () => {
     const small = flowControlOf({ a: { shares: 1 } }, 4, 50_000);
     for (let i = 0; i < 15; i++) small.ask("a", "x", "list");
     expect(small.running).toHaveLength(4);
+  });
+
+  it("counts a write for as much as those who watch what it changes, after it was answered too", async () => {
+    const { control, ask, running, turn, clock } = flowControlOf({ a: { shares: 1 } }, 100);
+    const watching = (change: Partial<Attributes>) => control.beginWatch(asked("w", [], { verb: "watch", ...change }));
+    const ends = Array.from({ length: 9 }, () => watching({ namespace: "" }));
+    // Of those who watch one node's Pods, another namespace or another resource none is told.
+    watching({ fieldSelector: "spec.nodeName=n1" });
+    watching({ namespace: "other" });
+    watching({ resource: "services" });
+    ask("a", "x", "create");
+    expect(seatsIn(control)).toBe(1);
+    ends.push(...Array.from({ length: 16 }, () => watching({})));
+    ask("a", "x", "update");
+    expect(seatsIn(control)).toBe(1 + 3);
+    for (const { room } of running) room.release();
+    await turn();
+    expect(control.levels()[0]!.inUse).toBe(3);
+    await clock.advance(5);
+    await turn();
+    expect(control.levels()[0]!.inUse).toBe(0);
+    for (const end of ends) end();
+    ask("a", "x", "delete");
+    expect(seatsIn(control)).toBe(1);
+  });
+
+  it("sends those away for longer who come too often", async () => {
+    const { ask, failures, turn, clock } = flowControlOf({ a: { shares: 1, queueLengthLimit: 0 } }, 1);
+    ask("a", "x");
+    const waits: number[] = [];
+    for (let second = 0; second < 12; second++) {
+      for (let i = 0; i < 10; i++) ask("a", "x");
+      await turn();
+      waits.push((failures.at(-1) as TooManyRequestsError).retryAfterSeconds);
+      await clock.advance(1000);
+    }
+    expect(waits).toEqual([1, 2, 2, 4, 4, 4, 4, 8, 8, 8, 8, 8]);
+  });
+
+  it("tells operators what it does in upstream's columns", async () => {
+    const { control, ask } = flowControlOf({ a: { shares: 1 } }, 1);
+    for (let i = 0; i < 3; i++) ask("a", "x");
+    const dumps = flowDumps(() => control.levels());
+    const dump = (what: string, query = {}) => {
+      let text = "";
+      const exchange = { respond: (_status: number, _headers: object, body: string) => void (text = body) };
+      const handler = dumps.get(`/debug/api_priority_and_fairness/dump_${what}`)!;
+      void handler(exchange as never, { query } as never, { name: "", groups: [] }, "");
+      return text.trimEnd().split("\n");
+    };
+    expect(dump("priority_levels")).toEqual([
+      "PriorityLevelName, ActiveQueues, IsIdle, IsQuiescing, WaitingRequests, ExecutingRequests, DispatchedRequests, RejectedRequests, TimedoutRequests, CancelledRequests",
+      "a,                 2,            false,  false,       2,               1,                 1,                  0,                0,                0",
+    ]);
+    expect(dump("queues").filter((line) => /^a, +\d+, +1, +0, /.test(line))).toHaveLength(2);
+    expect(dump("queues")).toHaveLength(65);
+    const requests = dump("requests", { includeRequestDetails: "1" }).map((line) => line.split(/, */));
+    expect(requests).toHaveLength(4);
+    expect(requests[3]).toEqual(
+      "a a -1 -1 x 2026-01-01T00:00:00.000Z 1 0 0s 2026-01-01T00:00:00.000Z x get /api/v1/namespaces/default/pods default  v1 pods ".split(
+        " ",
+      ),
+    );
   });
 
   it("is named, with the schema, to whoever asks, also when they have to wait or are refused", () => {
@@ -244,7 +322,7 @@ describe("a priority level", () => {
 
   it("turns nobody away before there is a configuration", () => {
     const control = new PriorityAndFairness({ clock: new SteppedClock(), defer: () => {} });
-    const asking = { readsCollection: false, onGone() {}, tellFlow() {} };
+    const asking = { readsCollection: false, limit: 0, onGone() {}, tellFlow() {} };
     expect(control.admit(asked("x", []), asking)).toBeUndefined();
   });
 });

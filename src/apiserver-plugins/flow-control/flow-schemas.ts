@@ -17,6 +17,8 @@ export interface Flow {
   priorityLevel: string;
   /** Tells apart those that are to be treated equally: the schema, and a user or a namespace of it. */
   key: string;
+  /** That user or namespace; empty when the schema tells nobody apart. */
+  distinguisher: string;
 }
 
 /** In the order in which they are asked. */
@@ -37,6 +39,7 @@ export function flowOf(attributes: Attributes, ordered: readonly DeepReadonly<Fl
       uid: metadata.uid,
       priorityLevel: spec.priorityLevelConfiguration.name,
       key: `${schema}\0${distinguisher}`,
+      distinguisher,
     };
   }
   return undefined;

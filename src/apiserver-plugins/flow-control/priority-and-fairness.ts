@@ -2,10 +2,15 @@
 import type { FlowSchema, PriorityLevelConfiguration } from "../../api/flowcontrol/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { Attributes } from "../../apiserver/authorization.ts";
-import type { Asking, FlowControl, Room } from "../../apiserver/flow-control.ts";
+import { type Asking, type FlowControl, type Room, TooManyRequestsError } from "../../apiserver/flow-control.ts";
 import type { Clock } from "../../base/clock.ts";
+import type { MetricFamily } from "../../base/exposition.ts";
+import { flowMetrics } from "./flow-metrics.ts";
 import { type Flow, flowOf, orderedSchemas } from "./flow-schemas.ts";
-import { PriorityLevel, type PriorityLevelLimits, type SeatPool } from "./priority-level.ts";
+import { type LevelRequest, PriorityLevel, type PriorityLevelLimits, type SeatPool } from "./priority-level.ts";
+import { RetryAfter } from "./retry-after.ts";
+import { WatchTracker } from "./watch-tracker.ts";
+import { readWork, type Stock, tellsWatchers, type Work, writeWork } from "./work-estimate.ts";
 
 export interface PriorityAndFairnessOptions {
   clock: Clock;
@@ -13,26 +18,23 @@ export interface PriorityAndFairnessOptions {
   defer(run: () => void): void;
   /** Seats of all levels together. Default 600, as upstream's `--max-requests-inflight` and its mutating twin. */
   seats?: number;
-  /** How many objects there are of the resource that a request is about. Default: so few that nothing takes more than one seat. */
-  countObjects?(attributes: Attributes): number;
+  /** What there is of the resource that a request is about. Default: nothing is known of any, and nothing takes more than one seat. */
+  stockOf?(attributes: Attributes): Stock | undefined;
   /** How long a request may wait. Default 15 s, a quarter of what a request may take. */
   maximumWaitMs?: number;
 }
 
 const defaultShares = 30;
 
-/** What reads a collection takes a seat for each of so many objects in it, up to a number of seats and a part of its level's. */
-const objectsPerSeat = 100;
-const mostSeats = 10;
-const mostOfLevel = 0.15;
-
 export class PriorityAndFairness implements FlowControl {
   readonly #clock: Clock;
   readonly #defer: (run: () => void) => void;
   readonly #seats: number;
   readonly #maximumWaitMs: number;
-  readonly #countObjects: (attributes: Attributes) => number;
-  readonly #levels = new Map<string, PriorityLevel | "exempt">();
+  readonly #stockOf: (attributes: Attributes) => Stock | undefined;
+  readonly #watches = new WatchTracker();
+  readonly #levels = new Map<string, PriorityLevel>();
+  readonly #retryAfter = new Map<string, RetryAfter>();
   readonly #schemas = new Map<string, DeepReadonly<FlowSchema>>();
   readonly #configurations = new Map<string, DeepReadonly<PriorityLevelConfiguration>>();
   #ordered: readonly DeepReadonly<FlowSchema>[] = [];
@@ -47,14 +49,15 @@ export class PriorityAndFairness implements FlowControl {
     defer,
     seats = 600,
     maximumWaitMs = 15_000,
-    countObjects = () => 0,
+    stockOf = () => undefined,
   }: PriorityAndFairnessOptions) {
     this.#clock = clock;
     this.#defer = defer;
     this.#seats = seats;
     this.#maximumWaitMs = maximumWaitMs;
-    this.#countObjects = countObjects;
+    this.#stockOf = stockOf;
     this.#pool = {
+      clock,
       mayGrow: (level, more) => this.#mayGrow(level, more),
       released: (giveBack) => this.#released(giveBack),
     };
@@ -90,16 +93,18 @@ export class PriorityAndFairness implements FlowControl {
     // Without a level there is no configuration yet, or one that dangles: nobody is turned away for that.
     if (!level) return undefined;
     asking.tellFlow(this.#headersOf(flow));
-    if (level === "exempt") return undefined;
-    const seats = asking.readsCollection ? this.#seatsFor(attributes, level) : 1;
-    return level.take(seats) ?? this.#wait(level, flow.key, seats, asking);
+    const work = level.isExempt ? exemptWork : this.#workOf(attributes, level, asking);
+    const request: LevelRequest = { flow, work, attributes, arrivedMs: this.#clock.now() };
+    return level.take(request) ?? this.#wait(level, request, asking);
   }
 
-  /** As upstream estimates the work of a list that the watch cache answers: by all objects of the kind, whichever are wanted. */
-  #seatsFor(attributes: Attributes, { limits }: PriorityLevel): number {
-    if (attributes.name !== "") return 1;
-    const most = Math.min(mostSeats, Math.max(1, Math.ceil(limits.nominal * mostOfLevel)));
-    return most === 1 ? 1 : Math.min(most, Math.max(1, Math.ceil(this.#countObjects(attributes) / objectsPerSeat)));
+  beginWatch(attributes: Attributes): () => void {
+    return this.#watches.begin(attributes);
+  }
+
+  #workOf(attributes: Attributes, { limits }: PriorityLevel, asking: Asking): Work {
+    if (tellsWatchers(attributes)) return writeWork(this.#watches.interested(attributes), limits.nominal);
+    return readWork(asking, attributes.name, limits.nominal, () => this.#stockOf(attributes));
   }
 
   #headersOf({ uid, priorityLevel }: Flow): Readonly<Record<string, string>> {
@@ -114,51 +119,55 @@ export class PriorityAndFairness implements FlowControl {
     return headers;
   }
 
-  async #wait(level: PriorityLevel, flow: string, seats: number, { onGone }: Asking): Promise<Room> {
+  async #wait(level: PriorityLevel, request: LevelRequest, { onGone }: Asking): Promise<Room> {
     const gaveUp = new AbortController();
     const giveUp = () => gaveUp.abort();
     const timer = this.#clock.setTimer(this.#maximumWaitMs, giveUp, { background: true });
     onGone(giveUp);
     try {
-      return await level.wait(flow, seats, gaveUp.signal);
+      return await level.wait(request, gaveUp.signal);
+    } catch (cause) {
+      let retryAfter = this.#retryAfter.get(level.name);
+      if (!retryAfter) {
+        retryAfter = new RetryAfter();
+        this.#retryAfter.set(level.name, retryAfter);
+      }
+      throw new TooManyRequestsError(retryAfter.rejected(this.#clock.now()), { cause });
     } finally {
       timer[Symbol.dispose]();
     }
   }
 
-  /** In Prometheus' form. */
-  metrics(): string {
-    const lines: string[] = [];
-    const gauge = (name: string, help: string, value: (level: PriorityLevel) => number) => {
-      lines.push(`# HELP apiserver_flowcontrol_${name} ${help}`, `# TYPE apiserver_flowcontrol_${name} gauge`);
-      for (const level of this.#limited()) {
-        lines.push(`apiserver_flowcontrol_${name}{priority_level=${JSON.stringify(level.name)}} ${value(level)}`);
-      }
-    };
-    gauge("current_executing_seats", "Seats in use.", (level) => level.inUse);
-    gauge("current_inqueue_requests", "Requests that wait.", (level) => level.waiting);
-    gauge(
-      "nominal_limit_seats",
-      "Seats that are the level's when all levels are busy.",
-      (level) => level.limits.nominal,
+  metrics(): MetricFamily[] {
+    return flowMetrics(
+      [...this.#levels.values()].map((level) => ({
+        level,
+        current: level.isExempt ? level.limits.nominal : level.inUse + this.#roomOf(level),
+      })),
     );
-    return `${lines.join("\n")}\n`;
+  }
+
+  levels(): readonly PriorityLevel[] {
+    return [...this.#levels.values()];
   }
 
   *#limited(): Generator<PriorityLevel> {
-    for (const level of this.#levels.values()) if (level !== "exempt") yield level;
+    for (const level of this.#levels.values()) if (!level.isExempt) yield level;
   }
 
-  /** Within what it keeps for itself always; beyond that, of what others have no claim to. */
   #mayGrow(level: PriorityLevel, more: number): boolean {
-    const next = level.inUse + more;
-    if (next <= level.limits.kept) return true;
-    if (next > level.limits.maximum) return false;
+    // Most often it is within its own, and nobody else need be looked at.
+    return level.inUse + more <= level.limits.kept || more <= this.#roomOf(level);
+  }
+
+  /** Seats that it could have beside those it has: what it keeps for itself always; beyond that, what others have no claim to. */
+  #roomOf(level: PriorityLevel): number {
+    const { kept, maximum } = level.limits;
     let free = this.#seats;
     for (const other of this.#limited()) {
       free -= other === level ? level.inUse : Math.max(other.inUse, other.limits.kept);
     }
-    return free >= more;
+    return Math.max(kept - level.inUse, Math.min(free, maximum - level.inUse), 0);
   }
 
   /**
@@ -181,17 +190,16 @@ export class PriorityAndFairness implements FlowControl {
     let total = 0;
     for (const { spec } of this.#configurations.values()) total += sharesOf(spec);
     for (const { metadata, spec } of this.#configurations.values()) {
-      if (spec.type === "Exempt") {
-        this.#levels.set(metadata.name, "exempt");
-        continue;
-      }
+      const isExempt = spec.type === "Exempt";
       const limits = limitsOf(spec, Math.ceil((this.#seats * sharesOf(spec)) / Math.max(1, total)), this.#seats);
       const known = this.#levels.get(metadata.name);
-      if (known && known !== "exempt") known.limits = limits;
-      else this.#levels.set(metadata.name, new PriorityLevel(metadata.name, limits, this.#pool));
+      if (known?.isExempt === isExempt) known.limits = limits;
+      else this.#levels.set(metadata.name, new PriorityLevel(metadata.name, limits, this.#pool, isExempt));
     }
   }
 }
+
+const exemptWork: Work = { seats: 1, lingerMs: 0 };
 
 type LevelSpec = DeepReadonly<PriorityLevelConfiguration>["spec"];
 
@@ -201,8 +209,8 @@ function sharesOf({ type, limited, exempt }: LevelSpec): number {
     : (limited?.nominalConcurrencyShares ?? defaultShares);
 }
 
-function limitsOf({ limited }: LevelSpec, nominal: number, seats: number): PriorityLevelLimits {
-  const { lendablePercent = 0, borrowingLimitPercent, limitResponse } = limited ?? {};
+function limitsOf({ limited, exempt }: LevelSpec, nominal: number, seats: number): PriorityLevelLimits {
+  const { lendablePercent = 0, borrowingLimitPercent, limitResponse } = limited ?? { ...exempt };
   const borrowed = borrowingLimitPercent ?? undefined;
   const { queues = 64, handSize = 8, queueLengthLimit = 50 } = limitResponse?.queuing ?? {};
   return {

@@ -3,8 +3,13 @@
  * and queues take turns by how much each was served (start-time fair queuing): a flow that floods fills its own hand of queues, and
  * others pass it by.
  */
-import { type Room, TooManyRequestsError } from "../../apiserver/flow-control.ts";
+import type { Attributes } from "../../apiserver/authorization.ts";
+import type { Room } from "../../apiserver/flow-control.ts";
+import type { Clock } from "../../base/clock.ts";
+import { FlowCounts, type RejectionReason } from "./flow-counts.ts";
+import type { Flow } from "./flow-schemas.ts";
 import { dealHand } from "./shuffle-sharding.ts";
+import type { Work } from "./work-estimate.ts";
 
 export interface PriorityLevelLimits {
   /** Seats that are this level's when all levels are busy. */
@@ -19,38 +24,61 @@ export interface PriorityLevelLimits {
 
 /** The seats of all levels together. */
 export interface SeatPool {
+  readonly clock: Clock;
   /** Whether `level` may take so many seats more than it has. */
   mayGrow(level: PriorityLevel, seats: number): boolean;
   /** A seat is to be given back: soon, for whoever waits then. */
   released(giveBack: () => void): void;
 }
 
+/** One request at a level. */
+export interface LevelRequest {
+  readonly flow: Flow;
+  readonly work: Work;
+  readonly attributes: Attributes;
+  readonly arrivedMs: number;
+  /** Undefined while it waits. */
+  begunMs?: number;
+}
+
+/** There is no place for a request, not even to wait at. */
+export class RejectedError extends Error {
+  override name = "RejectedError";
+}
+
 interface Waiting {
-  /** How many seats it takes. */
-  seats: number;
+  readonly request: LevelRequest;
   /** The virtual time at which its turn begins. */
   start: number;
   seat(room: Room): void;
 }
 
-interface Queue {
+export interface Queue {
   waiting: Waiting[];
   /** The virtual time at which the last of its requests will have been served. */
   finish: number;
+  /** That came out of it and are being answered. */
+  executing: number;
+  seatsInUse: number;
 }
 
 export class PriorityLevel {
   readonly name: string;
+  readonly isExempt: boolean;
   limits: PriorityLevelLimits;
+  /** By FlowSchema; kept for as long as the level is. */
+  readonly counts = new Map<string, FlowCounts>();
   readonly #pool: SeatPool;
+  readonly #executing = new Map<LevelRequest, Queue | undefined>();
   #inUse = 0;
   #waiting = 0;
   #virtualTime = 0;
   #queues: Queue[] = [];
 
-  constructor(name: string, limits: PriorityLevelLimits, pool: SeatPool) {
+  constructor(name: string, limits: PriorityLevelLimits, pool: SeatPool, isExempt = false) {
     this.name = name;
     this.limits = limits;
+    this.isExempt = isExempt;
     this.#pool = pool;
   }
 
@@ -62,23 +90,46 @@ export class PriorityLevel {
     return this.#waiting;
   }
 
-  /** So many seats, if they are there and nobody waits for them. */
-  take(seats: number): Room | undefined {
-    return this.#waiting === 0 && this.#fits(seats) ? this.#seat(seats) : undefined;
+  get virtualTime(): number {
+    return this.#virtualTime;
   }
 
-  /**
-   * Waits for so many seats. `flow` tells apart those that are to be treated equally. Throws a TooManyRequestsError when there is no place to
-   * wait at, and rejects with one when `signal` aborts.
-   */
-  wait(flow: string, seats: number, signal: AbortSignal): Promise<Room> {
+  /** As many as the configuration says, and those of an earlier one that are not empty yet; none before somebody had to wait. */
+  get queues(): readonly Queue[] {
+    return this.#queues;
+  }
+
+  /** Each with the queue that it came out of. */
+  get executing(): ReadonlyMap<LevelRequest, Queue | undefined> {
+    return this.#executing;
+  }
+
+  countsOf(flow: Flow): FlowCounts {
+    let counts = this.counts.get(flow.schema);
+    if (!counts) {
+      counts = new FlowCounts();
+      this.counts.set(flow.schema, counts);
+    }
+    return counts;
+  }
+
+  /** Its seats, if they are there and nobody waits for them; always, where nobody is limited. */
+  take(request: LevelRequest): Room | undefined {
+    if (!this.isExempt && (this.#waiting > 0 || !this.#fits(request.work.seats))) return undefined;
+    if (this.limits.queuing) this.countsOf(request.flow).waited.observe(0);
+    return this.#seat(request, undefined);
+  }
+
+  /** Waits for its seats. Throws a RejectedError when there is no place to wait at, and rejects with one when `signal` aborts. */
+  wait(request: LevelRequest, signal: AbortSignal): Promise<Room> {
     const { queuing } = this.limits;
-    if (!queuing) throw new TooManyRequestsError();
-    const queue = this.#shortestOf(flow, queuing);
-    if (queue.waiting.length >= queuing.queueLengthLimit) throw new TooManyRequestsError();
+    const { flow, work } = request;
+    if (!queuing) throw this.#rejected(flow, "concurrency-limit");
+    const queue = this.#shortestOf(flow.key, queuing);
+    if (queue.waiting.length >= queuing.queueLengthLimit) throw this.#rejected(flow, "queue-full");
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { seats, start: Math.max(this.#virtualTime, queue.finish), seat: resolve };
-      queue.finish = waiting.start + seats;
+      const waiting: Waiting = { request, start: Math.max(this.#virtualTime, queue.finish), seat: resolve };
+      queue.finish = waiting.start + work.seats;
       queue.waiting.push(waiting);
       this.#waiting++;
       signal.addEventListener("abort", () => {
@@ -86,7 +137,8 @@ export class PriorityLevel {
         if (place < 0) return;
         queue.waiting.splice(place, 1);
         this.#waiting--;
-        reject(new TooManyRequestsError());
+        this.countsOf(flow).waitedInVain.observe((this.#pool.clock.now() - request.arrivedMs) / 1000);
+        reject(this.#rejected(flow, "time-out"));
       });
     });
   }
@@ -96,13 +148,21 @@ export class PriorityLevel {
     while (this.#waiting > 0) {
       const queue = this.#next();
       const [waiting] = queue.waiting as [Waiting];
+      const { request } = waiting;
       // Whoever needs many seats is waited for: smaller ones that came later would keep them from it for ever.
-      if (!this.#fits(waiting.seats)) return;
+      if (!this.#fits(request.work.seats)) return;
       queue.waiting.shift();
       this.#waiting--;
       this.#virtualTime = waiting.start;
-      waiting.seat(this.#seat(waiting.seats));
+      this.countsOf(request.flow).waited.observe((this.#pool.clock.now() - request.arrivedMs) / 1000);
+      waiting.seat(this.#seat(request, queue));
     }
+  }
+
+  #rejected(flow: Flow, reason: RejectionReason): RejectedError {
+    const { rejected } = this.countsOf(flow);
+    rejected.set(reason, (rejected.get(reason) ?? 0) + 1);
+    return new RejectedError(reason);
   }
 
   /** Where nobody is, also one who needs more than there is gets in. */
@@ -110,18 +170,35 @@ export class PriorityLevel {
     return this.#pool.mayGrow(this, this.#inUse === 0 ? 1 : seats);
   }
 
-  #seat(seats: number): Room {
+  #seat(request: LevelRequest, queue: Queue | undefined): Room {
+    const { clock } = this.#pool;
+    const { seats, lingerMs } = request.work;
+    const counts = this.countsOf(request.flow);
+    request.begunMs = clock.now();
     this.#inUse += seats;
+    this.#executing.set(request, queue);
+    counts.dispatched++;
+    if (queue) {
+      queue.executing++;
+      queue.seatsInUse += seats;
+    }
     let isHeld = true;
     const giveBack = () => {
       this.#inUse -= seats;
+      if (queue) queue.seatsInUse -= seats;
     };
-    return {
-      release: () => {
-        if (isHeld) this.#pool.released(giveBack);
-        isHeld = false;
-      },
+    const release = () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#executing.delete(request);
+      if (queue) queue.executing--;
+      counts.executed.observe((clock.now() - request.begunMs!) / 1000);
+      if (this.isExempt) giveBack();
+      else if (lingerMs === 0) this.#pool.released(giveBack);
+      // Its watchers are told of it when it is answered already.
+      else clock.setTimer(lingerMs, () => this.#pool.released(giveBack), { background: true });
     };
+    return { release };
   }
 
   /** Of the queues that wait, the one whose head is to begin first. */
@@ -136,7 +213,7 @@ export class PriorityLevel {
 
   #shortestOf(flow: string, { queues, handSize }: NonNullable<PriorityLevelLimits["queuing"]>): Queue {
     // Queues are made when they are needed; those of an earlier configuration empty themselves.
-    while (this.#queues.length < queues) this.#queues.push({ waiting: [], finish: 0 });
+    while (this.#queues.length < queues) this.#queues.push({ waiting: [], finish: 0, executing: 0, seatsInUse: 0 });
     let shortest: Queue | undefined;
     for (const index of dealHand(flow, queues, handSize)) {
       const queue = this.#queues[index]!;

@@ -138,17 +138,21 @@ export class HttpDoor {
     if (!flowControl || isLongRunning(attributes)) return undefined;
     const isWatch = attributes.verb === "watch";
     const room = flowControl.admit(attributes, {
-      readsCollection: attributes.verb === "list" || (isWatch && query["sendInitialEvents"] === "true"),
+      readsCollection: attributes.verb === "list" || (isWatch && beginsWithList(query)),
+      limit: Number(query["limit"]) || 0,
       onGone: (callback) => exchange.onClose(callback),
       tellFlow(headers) {
         exchange.commonHeaders = headers;
       },
     });
-    if (!isWatch || !room) return room;
+    if (!isWatch) return room;
     // A watch has its place until it has begun, not for as long as it lasts.
-    if (room instanceof Promise) return room.then((held) => void held.release());
-    room.release();
-    return undefined;
+    const begin = (held: Room | undefined) => {
+      exchange.onClose(flowControl.beginWatch(attributes));
+      held?.release();
+      return undefined;
+    };
+    return room instanceof Promise ? room.then(begin) : begin(room);
   }
 
   async #userOf(exchange: Exchange): Promise<UserInfo> {
@@ -505,6 +509,11 @@ function hasTarget({ verb, name }: RequestInfo): boolean {
   if (verb === "create") return name === "";
   if (verb === "update" || verb === "patch" || verb === "delete" || verb === "get") return name !== "";
   return true;
+}
+
+/** Whether a watch tells first what there is. */
+function beginsWithList({ sendInitialEvents, resourceVersion }: RequestInfo["query"]): boolean {
+  return sendInitialEvents === "true" || !resourceVersion || resourceVersion === "0";
 }
 
 function hasImpersonation(headers: Exchange["headers"]): boolean {
