@@ -18,7 +18,7 @@ export async function bundledParts(exports) {
     bundle: true,
     platform: "node",
     format: "esm",
-    external: ["koffi", "lmdb", "undici", "reflect-metadata", "@peculiar/x509", "yaml", "ws"],
+    external: ["koffi", "lmdb", "undici", "yaml", "ws"],
     outfile,
     logLevel: "error",
   });

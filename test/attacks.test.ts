@@ -575,8 +575,8 @@ describeCluster("an attack on a cluster is refused and logged", { config }, (clu
       privateKeyPem: readFileSync(home("pki", "ca.key"), "utf8"),
     };
     const known = {
-      node: await clientCertificate(ca, "system:node:n1", "system:nodes"),
-      master: await clientCertificate(ca, "master", "system:masters"),
+      node: clientCertificate(ca, "system:node:n1", "system:nodes"),
+      master: clientCertificate(ca, "master", "system:masters"),
     };
     const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const foreign = await selfSigned(home("foreign"), privateKey.export({ type: "pkcs8", format: "pem" }).toString());

@@ -8,9 +8,9 @@ import { BlockList } from "node:net";
 import { join } from "node:path";
 import { type ConnectionOptions, connect } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
-import { x509 } from "../src/base/node/x509.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { clientCertificate } from "../src/testing/webhook-server.ts";
+import { x509 } from "../src/testing/x509.ts";
 
 const config = `
 nodes: [{ name: n1, kind: local }]
@@ -241,7 +241,7 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
 
   test("lets nobody in whom its former authority vouched for", async () => {
     const { ca } = stored();
-    const eve = await clientCertificate(ca, "eve", "system:masters");
+    const eve = clientCertificate(ca, "eve", "system:masters");
     writeFileSync(home("eve.crt"), eve.certificatePem);
     writeFileSync(home("eve.key"), eve.privateKeyPem, { mode: 0o600 });
     const asEve = (path: string) =>
@@ -279,7 +279,7 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
 
   test("has its authority itself replaced before its end, and who was let in stays so until the former one is forgotten", async () => {
     const old = stored();
-    const dave = await clientCertificate(old.ca, "dave", "system:masters");
+    const dave = clientCertificate(old.ca, "dave", "system:masters");
     writeFileSync(home("dave.crt"), dave.certificatePem);
     writeFileSync(home("dave.key"), dave.privateKeyPem, { mode: 0o600 });
     // Whoever knows the former authority alone, as programs that read their kubeconfig once.

@@ -116,7 +116,7 @@ describeCluster("servers in pods", { config: "nodes: [{ name: n1, kind: local }]
     server = await kubectl`config view --raw -o jsonpath={.clusters[0].cluster.server}`;
     pki = JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki", "pki.json"), "utf8"));
     caBundle = Buffer.from(pki.ca.certificatePem).toString("base64");
-    const leaf = await serverCertificate(
+    const leaf = serverCertificate(
       pki.ca,
       ["hooks", "wardle", ...Object.keys(sets).map((name) => sets[name]!.service)].map((name) => `${name}.ext.svc`),
     );

@@ -21,7 +21,7 @@ const authority = join(folder, "ca.pem");
 const plugin = join(folder, "bin", "kubectl-trust");
 
 beforeAll(async () => {
-  const pki = await createPki({
+  const pki = createPki({
     clusterName: "pnt",
     dnsNames: ["localhost"],
     ipAddresses: ["127.0.0.1"],

@@ -162,7 +162,7 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     const subject = { commonName: "system:node:elsewhere", organizations: ["system:nodes"] };
     // Its time: from an hour ago until two minutes from now.
     const since = Date.now() - 3_600_000;
-    const old = await issueLeaf(ca, { subject, usage: "client", validityMs: 3_720_000 }, since, systemRandom);
+    const old = issueLeaf(ca, { subject, usage: "client", validityMs: 3_720_000 }, since, systemRandom);
     writeFileSync(file, `${old.certificatePem.trimEnd()}\n${old.privateKeyPem.trimEnd()}\n`, { mode: 0o600 });
     node = await startNode(netns, home(), ["--node-name", "elsewhere", "--node-ip", `${network.prefix}.201`]);
     const ends = () => Date.parse(new X509Certificate(readFileSync(file)).validTo);

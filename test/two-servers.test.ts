@@ -24,7 +24,7 @@ let etcd: ChildProcess;
 
 beforeAll(async () => {
   if (!etcdProgram) return;
-  const pki = await createPki({
+  const pki = createPki({
     clusterName: "etcd",
     dnsNames: ["localhost"],
     ipAddresses: ["127.0.0.1"],

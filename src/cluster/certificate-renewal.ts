@@ -82,10 +82,10 @@ async function renewDue(options: RenewalOptions): Promise<void> {
   let pki = keeper.current;
   for (const name of authoritiesOfOwn(options)) {
     if (renewalDueMs(authority(pki, name)) > clock.now()) continue;
-    pki = await (name === "ca" ? succeedAuthority : succeedFrontProxy)(pki, request);
+    pki = (name === "ca" ? succeedAuthority : succeedFrontProxy)(pki, request);
     log.info("an authority was replaced before its end", { which: name });
   }
-  if (due.length > 0) pki = await renewPki(pki, { ...request, leaves: due });
+  if (due.length > 0) pki = renewPki(pki, { ...request, leaves: due });
   if (pki === keeper.current) return;
   writePki(paths, pki);
   keeper.replace(pki);

@@ -6,7 +6,7 @@ import { createPki, issueLeaf } from "./certificates.ts";
 const nowMs = Date.UTC(2026, 0, 1);
 
 test("every leaf is signed by the cluster's authority and names what it serves", async () => {
-  const pki = await createPki({
+  const pki = createPki({
     clusterName: "demo",
     dnsNames: ["kubernetes.default.svc"],
     ipAddresses: ["10.96.0.1", "127.0.0.1"],
@@ -26,8 +26,8 @@ test("every leaf is signed by the cluster's authority and names what it serves",
 });
 
 test("an authority read back from PEM can sign another leaf", async () => {
-  const pki = await createPki({ clusterName: "demo", dnsNames: [], ipAddresses: [], nowMs, random: systemRandom });
-  const leaf = await issueLeaf(
+  const pki = createPki({ clusterName: "demo", dnsNames: [], ipAddresses: [], nowMs, random: systemRandom });
+  const leaf = issueLeaf(
     pki.ca,
     { subject: { commonName: "system:node:worker-1", organizations: ["system:nodes"] }, usage: "client" },
     nowMs,

@@ -11,7 +11,7 @@ import { createPki } from "./certificates.ts";
 
 test("registries are believed whom the machine's variables vouch for, though Node itself was not told of them", async () => {
   const folder = mkdtempSync(join(tmpdir(), "pnt-trust-"));
-  const pki = await createPki({
+  const pki = createPki({
     clusterName: "pnt",
     dnsNames: [],
     ipAddresses: ["127.0.0.2"],

@@ -43,7 +43,7 @@ export function startIngress(options: IngressOptions): void {
     user: nobody(),
     async defaultCertificate() {
       const subject = { commonName: "Kubernetes Ingress Controller Fake Certificate", organizations: ["Acme Co"] };
-      const leaf = await issueLeaf(
+      const leaf = issueLeaf(
         keeper.current.ca,
         { subject, usage: "server", dnsNames: ["ingress.local"], validityMs: validityMsOf(plan) },
         clock.now(),

@@ -136,7 +136,7 @@ async function openDoor({ plan, node, keeper, clientOf, clock, random, log, sign
       const subject = { commonName: `system:node:${node.name}`, organizations: ["system:nodes"] };
       const names = { dnsNames: [node.name], ipAddresses: addressesOf(node) };
       const leafOptions = { subject, usage: "server", ...names, validityMs: validityMsOf(plan) } as const;
-      const leaf = await issueLeaf(keeper.current.ca, leafOptions, clock.now(), random);
+      const leaf = issueLeaf(keeper.current.ca, leafOptions, clock.now(), random);
       return { cert: leaf.certificatePem, key: leaf.privateKeyPem, renewAtMs: renewalDueMs(leaf) };
     },
   });

@@ -126,7 +126,7 @@ async function startAt(
   let server: RunningCluster;
   try {
     if (!plan) ({ plan, claimed } = await planHere(place, config));
-    const pki = readPki(paths) ?? (await makePki(paths, plan));
+    const pki = readPki(paths) ?? makePki(paths, plan);
     writeClusterKubeconfig(plan, pki, paths.kubeconfig);
     const isInMemory = (options.store ?? (isTemporary && !plan.store ? "memory" : undefined)) === "memory";
     server = await startServer({

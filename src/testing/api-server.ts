@@ -59,7 +59,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
     clock,
     random,
   });
-  const pki = await createPki({
+  const pki = createPki({
     clusterName: "test",
     dnsNames: ["localhost"],
     ipAddresses: ["127.0.0.1"],

@@ -31,11 +31,11 @@ const stop = new AbortController();
 const signerOfOne = { name: "signer", groups: ["system:authenticated"] };
 
 beforeAll(async () => {
-  const [first, second] = [await newAuthority(), await newAuthority()];
+  const [first, second] = [newAuthority(), newAuthority()];
   one = `${first.certificatePem.trim()}\n`;
   two = `${second.certificatePem.trim()}\n`;
   published = one;
-  leaf = (await clientCertificate(first, "someone")).certificatePem;
+  leaf = clientCertificate(first, "someone").certificatePem;
   api = await startTestApiServer({
     switches,
     authorizers: [

@@ -8,11 +8,11 @@ import { silentLogger } from "../base/logger.ts";
 import { signCertificateRequest } from "../base/node/certificate-request.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { systemRandom } from "../base/node/system-random.ts";
-import { x509 } from "../base/node/x509.ts";
 import { controllerCatalog } from "../controller-manager/catalog.ts";
 import { runControllers } from "../controller-runtime/run-controllers.ts";
 import { startTestApiServer, type TestApiServer } from "./api-server.ts";
 import { newAuthority } from "./webhook-server.ts";
+import { x509 } from "./x509.ts";
 
 let api: TestApiServer;
 const stop = new AbortController();
@@ -47,7 +47,7 @@ beforeAll(async () => {
       },
     ],
   });
-  const ca = await newAuthority();
+  const ca = newAuthority();
   const controllers = controllerCatalog({
     discover: async () => ({ resources: [], failures: [] }),
     signCertificate: (request) =>

@@ -27,14 +27,14 @@ export interface WebhookServerOptions {
 }
 
 /** An authority that no cluster knows. */
-export async function newAuthority(): Promise<KeyPair> {
+export function newAuthority(): KeyPair {
   const nowMs = systemClock.now();
-  const pki = await createPki({ clusterName: "other", dnsNames: [], ipAddresses: [], nowMs, random: systemRandom });
+  const pki = createPki({ clusterName: "other", dnsNames: [], ipAddresses: [], nowMs, random: systemRandom });
   return pki.ca;
 }
 
 /** A server's certificate for these names, signed by `ca`. */
-export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): Promise<KeyPair> {
+export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): KeyPair {
   return issueLeaf(
     ca,
     { subject: { commonName: "server" }, usage: "server", dnsNames },
@@ -44,7 +44,7 @@ export function serverCertificate(ca: KeyPair, dnsNames: readonly string[]): Pro
 }
 
 /** A user's certificate, signed by `ca`. */
-export function clientCertificate(ca: KeyPair, commonName: string, ...organizations: string[]): Promise<KeyPair> {
+export function clientCertificate(ca: KeyPair, commonName: string, ...organizations: string[]): KeyPair {
   return issueLeaf(ca, { subject: { commonName, organizations }, usage: "client" }, systemClock.now(), systemRandom);
 }
 
@@ -54,8 +54,8 @@ export async function startWebhookServer(
 ): Promise<WebhookServer> {
   const nowMs = systemClock.now();
   const names = { dnsNames: ["localhost", ...dnsNames], ipAddresses: [host] };
-  const pki = await createPki({ clusterName: "webhook", ...names, nowMs, random: systemRandom });
-  const leaf = await issueLeaf(
+  const pki = createPki({ clusterName: "webhook", ...names, nowMs, random: systemRandom });
+  const leaf = issueLeaf(
     { certificatePem: pki.ca.certificatePem, privateKeyPem: pki.ca.privateKeyPem },
     { subject: { commonName: "webhook" }, usage: "server", ...names },
     nowMs,

@@ -23,7 +23,7 @@ beforeAll(async () => {
       },
     ],
   });
-  const { requestPem } = await createCertificateRequest({ commonName: "jane" });
+  const { requestPem } = createCertificateRequest({ commonName: "jane" });
   request = Buffer.from(requestPem).toString("base64");
 });
 afterAll(() => api.close());

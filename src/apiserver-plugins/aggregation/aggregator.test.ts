@@ -53,7 +53,7 @@ const openApi2 = {
 beforeAll(async () => {
   api = await startTestApiServer();
   const { pki } = api;
-  const leaf = await serverCertificate(pki.ca, ["sample.default.svc"]);
+  const leaf = serverCertificate(pki.ca, ["sample.default.svc"]);
   const tls = {
     key: leaf.privateKeyPem,
     cert: leaf.certificatePem,
@@ -272,7 +272,7 @@ describe("an aggregated API", () => {
     expect([answer.status, (answer.json as { message: string }).message]).toEqual([503, "service unavailable"]);
     expect((await requests()("/api/v1/namespaces/default")).status).toBe(200);
     isBroken = false;
-    const stranger = await newAuthority();
+    const stranger = newAuthority();
     await touch({ versionPriority: 202, caBundle: Buffer.from(stranger.certificatePem).toString("base64") });
     await vi.waitFor(async () => expect(await available()).toMatch(/^False FailedDiscoveryCheck .*certificate/), {
       timeout: 10_000,

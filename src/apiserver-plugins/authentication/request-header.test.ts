@@ -26,17 +26,17 @@ beforeAll(async () => {
     authorizers: [{ name: "all", authorize: () => ({ kind: "allow" }) }],
     virtualResources: [selfSubjectReview(systemClock)],
   });
-  const proxyCa = await newAuthority();
+  const proxyCa = newAuthority();
   clients.replace(api.pki.ca.certificatePem);
   proxies.replace(proxyCa.certificatePem);
   const { key, cert } = { key: api.pki.apiServer.privateKeyPem, cert: api.pki.apiServer.certificatePem };
   const clientCa = [api.pki.ca.certificatePem, proxyCa.certificatePem];
   const { port } = await api.server.listen({ key, cert, clientCa, host: "127.0.0.1" });
   url = `https://127.0.0.1:${port}`;
-  people["proxy"] = await clientCertificate(proxyCa, "front");
-  people["otherProxy"] = await clientCertificate(proxyCa, "somebody");
-  people["user"] = await clientCertificate(api.pki.ca, "front", "devs");
-  people["server"] = await serverCertificate(proxyCa, ["front"]);
+  people["proxy"] = clientCertificate(proxyCa, "front");
+  people["otherProxy"] = clientCertificate(proxyCa, "somebody");
+  people["user"] = clientCertificate(api.pki.ca, "front", "devs");
+  people["server"] = serverCertificate(proxyCa, ["front"]);
 });
 afterAll(() => {
   agent.destroy();
@@ -106,7 +106,7 @@ test("a certificate of another name, of users' authority, for serving, or none d
 });
 
 test("an authority that was replaced lets nobody in, and cuts who is connected", async () => {
-  const other = await newAuthority();
+  const other = newAuthority();
   expect((await whoAmI("user", {})).username).toBe("front");
   clients.replace(other.certificatePem);
   api.server.renewCertificates(
@@ -120,6 +120,6 @@ test("an authority that was replaced lets nobody in, and cuts who is connected",
   agent.destroy();
   agent = new Agent({ keepAlive: true });
   expect((await whoAmI("user", {})).username).toBe("system:anonymous");
-  people["newcomer"] = await clientCertificate(other, "newcomer");
+  people["newcomer"] = clientCertificate(other, "newcomer");
   expect((await whoAmI("newcomer", {})).username).toBe("newcomer");
 });

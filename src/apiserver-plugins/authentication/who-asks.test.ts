@@ -42,7 +42,7 @@ beforeAll(async () => {
     },
     virtualResources: () => [selfSubjectReview(systemClock)],
   });
-  helper = await clientCertificate(api.pki.ca, "helper", "support");
+  helper = clientCertificate(api.pki.ca, "helper", "support");
 });
 afterAll(async () => {
   agent.destroy();

@@ -72,10 +72,10 @@ beforeAll(async () => {
   });
   const { client, pki } = api;
   await followRoles(index, cache());
-  people["bob"] = await clientCertificate(pki.ca, "bob", "dev");
-  people["ada"] = await clientCertificate(pki.ca, "ada", "ops");
-  people["nobody"] = await clientCertificate(pki.ca, "nobody");
-  people["node"] = await clientCertificate(pki.ca, "system:node:one", "system:nodes");
+  people["bob"] = clientCertificate(pki.ca, "bob", "dev");
+  people["ada"] = clientCertificate(pki.ca, "ada", "ops");
+  people["nobody"] = clientCertificate(pki.ca, "nobody");
+  people["node"] = clientCertificate(pki.ca, "system:node:one", "system:nodes");
   people["anonymous"] = undefined;
   const binding = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole" };
   const user = { apiGroup: "rbac.authorization.k8s.io", kind: "User", name: "bob" };

@@ -279,7 +279,7 @@ describe("a kubelet", () => {
 
   it("asks for certificates in its own name, and joins without labels that are not its to give", async () => {
     const ask = async (commonName: string) => {
-      const { requestPem } = await createCertificateRequest({ commonName, organizations: ["system:nodes"] });
+      const { requestPem } = createCertificateRequest({ commonName, organizations: ["system:nodes"] });
       return kubelet("one").create(CertificateSigningRequests, {
         metadata: { generateName: "csr-" },
         spec: {

@@ -1,8 +1,36 @@
 /** Certificate requests (PKCS #10): what they ask for, and the certificates that answer them. */
-import { createPublicKey, verify, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, verify } from "node:crypto";
+import { formatIp } from "../ip.ts";
 import type { Random } from "../random.ts";
-import { pemBlocks } from "./pem.ts";
-import { x509 } from "./x509.ts";
+import {
+  attributeIds,
+  authorityKeyIdentifier,
+  basicConstraints,
+  type Extension,
+  extendedKeyUsage,
+  extensionIds,
+  extensionsOf,
+  generalNames,
+  isKeyUsage,
+  isPurpose,
+  keyUsage,
+  readCertificate,
+  type Subject,
+  signCertificate,
+  signed,
+  subjectName,
+} from "./certificate.ts";
+import {
+  type DerValue,
+  der,
+  derValues,
+  explicitTag,
+  objectIdentifier,
+  sequence,
+  stringOf,
+  unsignedInteger,
+} from "./der.ts";
+import { pemBlock, pemBlocks } from "./pem.ts";
 
 export interface CertificateRequestFacts {
   commonName: string;
@@ -25,56 +53,87 @@ export interface SignOptions {
 }
 
 /** A new key (P-256), and the request for a certificate of it. */
-export async function createCertificateRequest({
-  commonName,
-  organizations = [],
-}: {
-  commonName: string;
-  organizations?: readonly string[];
-}): Promise<{ requestPem: string; privateKeyPem: string }> {
-  const library = await x509();
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
-  const name = [...organizations.map((organization) => `O=${organization}`), `CN=${commonName}`].join(", ");
-  const request = await library.Pkcs10CertificateRequestGenerator.create({ name, keys, signingAlgorithm: algorithm });
-  const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-  const body = der.replace(/.{64}/g, "$&\n").trimEnd();
+export function createCertificateRequest(subject: Subject): { requestPem: string; privateKeyPem: string } {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const body = sequence(
+    unsignedInteger(Buffer.from([0])),
+    subjectName(subject),
+    publicKey.export({ type: "spki", format: "der" }),
+    der(explicitTag(0)),
+  );
   return {
-    requestPem: `${request.toString("pem")}\n`,
-    privateKeyPem: `-----BEGIN PRIVATE KEY-----\n${body}\n-----END PRIVATE KEY-----\n`,
+    requestPem: pemBlock("CERTIFICATE REQUEST", signed(body, privateKey)),
+    privateKeyPem: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
   };
 }
 
 /** Rejects when the text is no certificate request. */
 export async function readCertificateRequest(pem: string): Promise<CertificateRequestFacts> {
-  const library = await x509();
-  const request = new library.Pkcs10CertificateRequest(pem);
-  const names = request.extensions.flatMap((extension) =>
-    extension instanceof library.SubjectAlternativeNameExtension ? extension.names.items : [],
-  );
-  const of = (type: string) => names.flatMap((name) => (name.type === type ? [name.value] : []));
+  const { subject, extensions } = partsOf(pem);
+  const names = alternativeNamesIn(extensions).flatMap(({ value }) => derValues(value.content));
+  const of = (tag: number) => names.filter((name) => name.tag === tag).map(({ content }) => content);
+  const texts = (tag: number) => of(tag).map((content) => content.toString());
+  const [commonName = ""] = attributesOf(subject, attributeIds.commonName);
   return {
-    commonName: request.subjectName.getField("CN")[0] ?? "",
-    organizations: request.subjectName.getField("O"),
-    dnsNames: of("dns"),
-    ipAddresses: of("ip"),
-    emails: of("email"),
-    uris: of("url"),
+    commonName,
+    organizations: attributesOf(subject, attributeIds.organization),
+    dnsNames: texts(generalNames.dns),
+    ipAddresses: of(generalNames.ip).map(formatIp),
+    emails: texts(generalNames.email),
+    uris: texts(generalNames.uri),
   };
+}
+
+interface RequestParts {
+  subject: DerValue;
+  /** SubjectPublicKeyInfo. */
+  publicKey: DerValue;
+  extensions: Extension[];
+  /** What the signature is over, and by which algorithm. */
+  signed: DerValue;
+  algorithm: DerValue;
+  signature: Buffer;
+}
+
+function partsOf(pem: string): RequestParts {
+  const block = pemBlocks(pem)[0];
+  if (!block) throw new Error("there is no PEM block");
+  const [asked, algorithm, signature] = derValues(derValues(block.der)[0]!.content);
+  const [, subject, publicKey, attributes] = derValues(asked!.content);
+  const parts = (attributes ? derValues(attributes.content) : []).map(({ content }) => derValues(content));
+  return {
+    subject: subject!,
+    publicKey: publicKey!,
+    extensions: parts.flatMap(([id, values]) => (id!.whole.equals(extensionRequest) ? extensionsOf(values) : [])),
+    signed: asked!,
+    algorithm: algorithm!,
+    // A bit string begins with the number of bits that its last byte leaves unused.
+    signature: signature!.content.subarray(1),
+  };
+}
+
+const extensionRequest = objectIdentifier("1.2.840.113549.1.9.14");
+
+const alternativeNamesIn = (extensions: readonly Extension[]): Extension[] =>
+  extensions.filter(({ id }) => id.equals(extensionIds.subjectAltName));
+
+function attributesOf(name: DerValue, wanted: Buffer): string[] {
+  const attributes = derValues(name.content).flatMap(({ content }) => derValues(content));
+  return attributes.flatMap(({ content }) => {
+    const [id, value] = derValues(content);
+    return id!.whole.equals(wanted) ? [stringOf(value!)] : [];
+  });
 }
 
 /** Why nobody could sign this: undefined when it is a request, signed by the key that it names. */
 export function certificateRequestProblem(pem: string): string | undefined {
-  const block = pemBlocks(pem)[0];
-  if (block?.type !== "CERTIFICATE REQUEST") return "PEM block type must be CERTIFICATE REQUEST";
+  if (pemBlocks(pem)[0]?.type !== "CERTIFICATE REQUEST") return "PEM block type must be CERTIFICATE REQUEST";
   try {
-    const [asked, algorithm, signature] = derParts(derParts(block.der)[0]!.content);
-    const [, , publicKey] = derParts(asked!.content);
-    const hash = signatureHashes[derParts(algorithm!.content)[0]!.content.toString("hex")];
+    const { signed, algorithm, signature, publicKey } = partsOf(pem);
+    const hash = signatureHashes[derValues(algorithm.content)[0]!.content.toString("hex")];
     if (hash === undefined) return "x509: cannot verify signature: algorithm unimplemented";
-    const key = createPublicKey({ key: publicKey!.whole, format: "der", type: "spki" });
-    // A bit string begins with the number of bits that its last byte leaves unused.
-    if (verify(hash, asked!.whole, key, signature!.content.subarray(1))) return undefined;
+    const key = createPublicKey({ key: publicKey.whole, format: "der", type: "spki" });
+    if (verify(hash, signed.whole, key, signature)) return undefined;
     return key.asymmetricKeyType === "rsa"
       ? "crypto/rsa: verification error"
       : `x509: ${verificationNames[key.asymmetricKeyType ?? ""] ?? ""} verification failure`;
@@ -96,73 +155,30 @@ const signatureHashes: Readonly<Record<string, string | null>> = {
   "2b6570": null,
 };
 
-/** The values that stand one after another. Throws when a length leads beyond the end. */
-function derParts(bytes: Buffer): { whole: Buffer; content: Buffer }[] {
-  const parts: { whole: Buffer; content: Buffer }[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const first = bytes.readUInt8(at + 1);
-    const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
-    const length = lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes);
-    const begin = at + 2 + lengthBytes;
-    if (begin + length > bytes.length) throw new RangeError("a value ends beyond its surroundings");
-    parts.push({ whole: bytes.subarray(at, begin + length), content: bytes.subarray(begin, begin + length) });
-    at = begin + length;
-  }
-  return parts;
+/** A certificate for the request's key, subject and alternative names. Throws when the request is not signed by its own key. */
+export function signCertificateRequest(options: SignOptions): string {
+  const { caCertificatePem, caPrivateKeyPem, requestPem, usages, notBeforeMs, notAfterMs, random } = options;
+  if (certificateRequestProblem(requestPem)) throw new Error("the certificate request's signature does not verify");
+  const { subject, publicKey, extensions } = partsOf(requestPem);
+  const issuer = readCertificate(caCertificatePem);
+  const keyUsages = usages.map(keyUsageCalled).filter(isKeyUsage);
+  const purposes = usages.filter(isPurpose);
+  const asked = {
+    subject: subject.whole,
+    publicKey: publicKey.whole,
+    notBeforeMs,
+    // Nothing outlives its authority.
+    notAfterMs: Math.min(notAfterMs, issuer.notAfterMs),
+    extensions: [
+      basicConstraints(false),
+      ...(keyUsages.length > 0 ? [keyUsage(keyUsages)] : []),
+      ...(purposes.length > 0 ? [extendedKeyUsage(purposes)] : []),
+      authorityKeyIdentifier(issuer.keyId),
+      ...alternativeNamesIn(extensions).map(({ whole }) => whole),
+    ],
+  };
+  return signCertificate(asked, { subject: issuer.subject, privateKey: createPrivateKey(caPrivateKeyPem) }, random);
 }
 
-/** A certificate for the request's key, subject and alternative names. Rejects when the request is not signed by its own key. */
-export async function signCertificateRequest(options: SignOptions): Promise<string> {
-  const library = await x509();
-  const request = new library.Pkcs10CertificateRequest(options.requestPem);
-  if (!(await request.verify())) throw new Error("the certificate request's signature does not verify");
-  const issuer = new library.X509Certificate(options.caCertificatePem);
-  const { KeyUsageFlags, ExtendedKeyUsage } = library;
-  const flags: Readonly<Record<string, number>> = {
-    "digital signature": KeyUsageFlags.digitalSignature,
-    signing: KeyUsageFlags.digitalSignature,
-    "content commitment": KeyUsageFlags.nonRepudiation,
-    "key encipherment": KeyUsageFlags.keyEncipherment,
-    "data encipherment": KeyUsageFlags.dataEncipherment,
-    "key agreement": KeyUsageFlags.keyAgreement,
-    "cert sign": KeyUsageFlags.keyCertSign,
-    "crl sign": KeyUsageFlags.cRLSign,
-    "encipher only": KeyUsageFlags.encipherOnly,
-    "decipher only": KeyUsageFlags.decipherOnly,
-  };
-  const extended: Readonly<Record<string, string>> = {
-    "client auth": ExtendedKeyUsage.clientAuth,
-    "server auth": ExtendedKeyUsage.serverAuth,
-    "code signing": ExtendedKeyUsage.codeSigning,
-    "email protection": ExtendedKeyUsage.emailProtection,
-    "s/mime": ExtendedKeyUsage.emailProtection,
-    timestamping: ExtendedKeyUsage.timeStamping,
-    "ocsp signing": ExtendedKeyUsage.ocspSigning,
-    any: "2.5.29.37.0",
-  };
-  const keyUsage = options.usages.reduce((sum, usage) => sum | (flags[usage] ?? 0), 0);
-  const purposes = options.usages.flatMap((usage) => extended[usage] ?? []);
-  const names = request.extensions.filter((extension) => extension instanceof library.SubjectAlternativeNameExtension);
-  const der = Buffer.from(options.caPrivateKeyPem.replace(/-----[^-]+-----/g, ""), "base64");
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-  const certificate = await library.X509CertificateGenerator.create({
-    // Positive and at most 20 bytes, as RFC 5280 wants it.
-    serialNumber: `4${options.random.uuid().replaceAll("-", "").slice(1)}`,
-    subject: request.subject,
-    issuer: issuer.subject,
-    notBefore: new Date(options.notBeforeMs),
-    // Nothing outlives its authority.
-    notAfter: new Date(Math.min(options.notAfterMs, issuer.notAfter.getTime())),
-    signingKey: await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]),
-    publicKey: request.publicKey,
-    signingAlgorithm: algorithm,
-    extensions: [
-      new library.BasicConstraintsExtension(false, undefined, true),
-      ...(keyUsage ? [new library.KeyUsagesExtension(keyUsage, true)] : []),
-      ...(purposes.length > 0 ? [new library.ExtendedKeyUsageExtension(purposes)] : []),
-      await library.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
-      ...names,
-    ],
-  });
-  return `${certificate.toString("pem")}\n`;
-}
+/** `signing` is another word for it. */
+const keyUsageCalled = (usage: string): string => (usage === "signing" ? "digital signature" : usage);

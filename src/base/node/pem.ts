@@ -21,10 +21,13 @@ export function pemBlocks(text: string): PemBlock[] {
 }
 
 /** One certificate as PEM, in lines of 64 characters. */
-export function certificatePem(der: Uint8Array): string {
+export const certificatePem = (der: Uint8Array): string => pemBlock("CERTIFICATE", der);
+
+/** In lines of 64 characters. */
+export function pemBlock(type: string, der: Uint8Array): string {
   const lines =
     Buffer.from(der)
       .toString("base64")
       .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`;
+  return `-----BEGIN ${type}-----\n${lines.join("\n")}\n-----END ${type}-----\n`;
 }

@@ -78,7 +78,7 @@ export async function forgetFormer(options: WhichCluster): Promise<void> {
 
 /** A new key for the tokens of ServiceAccounts. `revoke`: those of former keys are refused from then on. */
 export async function rotateTokenKey({ revoke, ...options }: WhichCluster & { revoke: boolean }): Promise<void> {
-  await exchange(options, async (pki) => replaceTokenKey(pki, { revoke }));
+  await exchange(options, (pki) => replaceTokenKey(pki, { revoke }));
   options.print(
     revoke
       ? "ServiceAccounts' tokens are signed with a new key; all that were given out before are refused. Pods get new ones when they are restarted."
@@ -88,13 +88,13 @@ export async function rotateTokenKey({ revoke, ...options }: WhichCluster & { re
 
 async function exchange(
   options: WhichCluster,
-  make: (pki: ClusterPki, request: Parameters<typeof replaceAuthority>[1]) => Promise<ClusterPki>,
+  make: (pki: ClusterPki, request: Parameters<typeof replaceAuthority>[1]) => ClusterPki,
 ): Promise<void> {
   const paths = clusterPaths(options.name ?? defaultClusterName);
   const turn = await lock(paths, "command");
   try {
     const { plan, pki } = standing(options);
-    const next = await make(pki, {
+    const next = make(pki, {
       ...pkiRequestOf(plan),
       nowMs: systemClock.now(),
       random: systemRandom,

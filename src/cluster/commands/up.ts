@@ -117,7 +117,7 @@ async function upAlone(
   let planned: Planned | undefined;
   try {
     planned = await planOf(name, paths, config, options);
-    const pki = readPki(paths) ?? (await makePki(paths, planned.plan));
+    const pki = readPki(paths) ?? makePki(paths, planned.plan);
     const timeoutSeconds = options.timeoutSeconds ?? defaultTimeoutSeconds;
     if (server.connected) server.send({ kind: "start", pki, timeoutSeconds } satisfies StartMessage);
     await usable;
@@ -261,7 +261,7 @@ async function prepareAlone(
   if (running) throw inUse(running);
   // The claim lasts as long as this process, which is the cluster's own.
   const { plan } = await planOf(name, paths, config, options);
-  const pki = readPki(paths) ?? (await makePki(paths, plan));
+  const pki = readPki(paths) ?? makePki(paths, plan);
   writeClusterKubeconfig(plan, pki, paths.kubeconfig);
   return { plan, pki };
 }
@@ -446,9 +446,9 @@ async function endServer(server: ChildProcess): Promise<void> {
 const closingPatienceMs = 5000;
 
 /** Makes the cluster's certificates and writes them into its folder. */
-export async function makePki(paths: ClusterPaths, plan: ClusterPlan): Promise<ClusterPki> {
+export function makePki(paths: ClusterPaths, plan: ClusterPlan): ClusterPki {
   const shared = plan.certificates === undefined ? undefined : sharedAuthorities(plan.certificates);
-  const pki = await createPki({
+  const pki = createPki({
     ...(shared ? { shared } : {}),
     ...pkiRequestOf(plan),
     nowMs: systemClock.now(),

@@ -173,7 +173,7 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     log: log.with({ component: "kubelet" }),
     // Signed by itself, as kubeadm's kubelets have it: the API server does not ask by whom.
     async certificate() {
-      const pair = await createServingPair({ dnsNames: [name], ipAddresses: [address] }, clock.now(), random);
+      const pair = createServingPair({ dnsNames: [name], ipAddresses: [address] }, clock.now(), random);
       return { cert: pair.certificatePem, key: pair.privateKeyPem, renewAtMs: renewalDueMs(pair) };
     },
   });

@@ -55,7 +55,7 @@ export async function requestCredentials(
   nodeName: string,
   { clock, signal }: { clock: Clock; signal: AbortSignal },
 ): Promise<NodeCredentials> {
-  const { requestPem, privateKeyPem } = await createCertificateRequest({
+  const { requestPem, privateKeyPem } = createCertificateRequest({
     commonName: `system:node:${nodeName}`,
     organizations: ["system:nodes"],
   });

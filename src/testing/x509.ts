@@ -1,4 +1,4 @@
-/** The library for certificates, loaded on demand: a cluster that already has its certificates never pays for it. */
+/** Another implementation of certificates and requests for them, which ours is held against. */
 import { webcrypto } from "node:crypto";
 
 export async function x509() {
