@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const command = resolve("dist/bin/pinnace.mjs");
+const command = resolve("dist/bin/pinnace.cjs");
 
 // A port of its own: on 6443 another cluster may answer.
 const apiPort = Number(process.env.PINNACE_BENCH_PORT ?? 17443);
@@ -30,7 +30,7 @@ export class BenchCluster {
   /** Resolves with the milliseconds until the API answered and until the cluster was usable. */
   async up(...args) {
     const started = performance.now();
-    const child = spawn(process.execPath, [command, "up", "--name", this.name, "--config", this.config, ...args], {
+    const child = spawn(command, ["up", "--name", this.name, "--config", this.config, ...args], {
       env: this.environment,
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -46,13 +46,12 @@ export class BenchCluster {
   }
 
   async down() {
-    await run(process.execPath, [command, "down", "--name", this.name], { env: this.environment });
+    await run(command, ["down", "--name", this.name], { env: this.environment });
   }
 
   async status() {
     return JSON.parse(
-      (await run(process.execPath, [command, "status", "--name", this.name, "-o", "json"], { env: this.environment }))
-        .stdout,
+      (await run(command, ["status", "--name", this.name, "-o", "json"], { env: this.environment })).stdout,
     );
   }
 

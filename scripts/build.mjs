@@ -1,5 +1,6 @@
 // Bundles src/ into dist/: the command (one script, which its loader compiles from V8's cache), and the library that programs embed.
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { build } from "esbuild";
 
 const common = {
@@ -23,6 +24,20 @@ const script = {
 };
 
 /**
+ * What must be there at once has a bundle of its own, which loads in a fraction of the time. The loader goes by the verb: what
+ * another bundle holds is never asked for in this one.
+ */
+const withVerbs = (isWanted) => ({
+  name: "with-verbs",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/commands\/[\w-]+\.ts$/ }, ({ path, kind, importer }) =>
+      kind === "dynamic-import" && importer.endsWith("/cluster/cli.ts") && !isWanted(basename(path, ".ts"))
+        ? { path: "another bundle", external: true }
+        : undefined,
+    ),
+});
+
+/**
  * The entry file is a shell's script as well, of which Node sees nothing but comments. Node 20 reads every authority that the machine
  * trusts when it is told of one more, before it runs a line; what needs them asks for them itself. kubectl, which must be there at
  * once, makes Node read none of its own either, unless it is given options. $PINNACE_NODE is another Node than the one on the PATH.
@@ -39,11 +54,17 @@ await Promise.all([
     ...common,
     ...script,
     entryPoints: { server: "src/cluster/cli.ts" },
+    plugins: [withVerbs((verb) => verb === "server" || verb === "up")],
   }),
   build({
     ...common,
     ...script,
-    // What must be there at once has a bundle of its own, which loads in a fraction of the time.
+    entryPoints: { up: "src/cluster/cli.ts" },
+    plugins: [withVerbs((verb) => verb === "up" || verb === "welcome")],
+  }),
+  build({
+    ...common,
+    ...script,
     entryPoints: { kubectl: "src/cluster/commands/kubectl.ts" },
     minifyWhitespace: true,
     minifySyntax: true,
@@ -52,14 +73,7 @@ await Promise.all([
     ...common,
     ...script,
     entryPoints: { command: "src/cluster/cli.ts" },
-    // Every verb but this one, which the loader takes from the server's bundle.
-    plugins: [
-      {
-        name: "without-server",
-        setup: ({ onResolve }) =>
-          onResolve({ filter: /\/commands\/server\.ts$/ }, () => ({ path: "./server.cjs", external: true })),
-      },
-    ],
+    plugins: [withVerbs((verb) => verb !== "server")],
   }),
   build({
     ...common,
@@ -85,7 +99,7 @@ await writeFile("dist/bin/pinnace.mjs", 'import "./pinnace.cjs";\n');
 
 // The loader calls the scripts as functions, and reads them as Latin-1, which need not be decoded. What esbuild leaves as it is stands in regular expressions
 // and comments, where an escape is as good.
-for (const file of ["dist/command.cjs", "dist/server.cjs", "dist/kubectl.cjs"]) {
+for (const file of ["dist/command.cjs", "dist/server.cjs", "dist/up.cjs", "dist/kubectl.cjs"]) {
   const text = await readFile(file, "utf8");
   const escaped = text.replace(
     /[^\x00-\x7f]/g,

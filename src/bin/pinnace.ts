@@ -15,7 +15,8 @@ interface Bundle {
 const verb = process.argv[2] ?? "";
 const isKubectl = verb === "kubectl";
 restoreEnvironment();
-const bundle = join(dirname(__filename), "..", isKubectl || verb === "server" ? `${verb}.cjs` : "command.cjs");
+const hasOwnBundle = isKubectl || verb === "server" || verb === "up";
+const bundle = join(dirname(__filename), "..", `${hasOwnBundle ? verb : "command"}.cjs`);
 // Code is only good for the V8 that made it, run with the same flags. Each verb of kubectl has its own: no more of it is read than it runs.
 const part = isKubectl ? `.${/^\w[\w-]*$/.exec(process.argv[3] ?? "")?.[0] ?? ""}` : "";
 const flags = process.execArgv.map((flag) => flag.replace(/[^\w=-]/g, "_")).join("");

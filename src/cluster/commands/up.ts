@@ -402,6 +402,7 @@ function startServer(name: string, paths: ClusterPaths, options: UpOptions): Chi
       process.execPath,
       [
         roomForTheYoung,
+        ...(readsNoAuthorities() ? ["--use-openssl-ca"] : []),
         options.entry,
         "server",
         "--name",
@@ -420,9 +421,17 @@ function startServer(name: string, paths: ClusterPaths, options: UpOptions): Chi
   }
 }
 
-/** As the launcher does: Node 20 would read them before it runs a line, and who needs them reads them when it does. */
-function withoutAuthorities({ NODE_EXTRA_CA_CERTS: extra, ...others }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return { ...others, ...(extra ? { PINNACE_NODE_EXTRA_CA_CERTS: extra } : {}) };
+/**
+ * As the launcher does for kubectl: Node would read every authority that the machine trusts before it listens, a tenth of the start.
+ * What connects to others asks for them itself, where it does.
+ */
+const readsNoAuthorities = (): boolean => !process.env["NODE_OPTIONS"];
+
+function withoutAuthorities(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NODE_EXTRA_CA_CERTS: extra, ...others } = environment;
+  const hidden = extra ? { ...others, PINNACE_NODE_EXTRA_CA_CERTS: extra } : others;
+  if (!readsNoAuthorities()) return hidden;
+  return { ...hidden, PINNACE_SSL_CERT_FILE: environment["SSL_CERT_FILE"] ?? "", SSL_CERT_FILE: "/dev/null" };
 }
 
 /** All that there is of a cluster before its plan. */
