@@ -821,7 +821,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   });
 
   test.concurrent("a pod sees the authorities of a bundle, and of a signer's, each once, as they come and change", async () => {
-    const authorities = await Promise.all([1, 2, 3].map(async () => (newAuthority()).certificatePem.trim()));
+    const authorities = [1, 2, 3].map(() => newAuthority().certificatePem.trim());
     const [a = "", b = "", c = ""] = authorities;
     const { client } = api;
     const write = (name: string, trustBundle: string, labels: Record<string, string> = {}) => {
