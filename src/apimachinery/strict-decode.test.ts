@@ -2,7 +2,10 @@ import { describe, expect, it } from "vitest";
 import type { FieldSchema, TypeSchema, ValueSchema } from "../api/schema.ts";
 import { typeSchema } from "../api/schema.ts";
 import { compareObjects } from "./patch/typed-compare.ts";
-import { decodeJson } from "./serializer/json.ts";
+import { stringifyExactly } from "./serializer/big-integers.ts";
+import { decodeJson, decodeValue } from "./serializer/json.ts";
+import { decodeProtobuf, encodeProtobuf } from "./serializer/protobuf.ts";
+import { decodeYaml } from "./serializer/yaml.ts";
 import { conform } from "./strict-decode.ts";
 
 /** A custom resource's type, as a CustomResourceDefinition gives it. */
@@ -154,6 +157,31 @@ describe("numbers and wrong types", () => {
       "json: cannot unmarshal number 9223372036854775808 into Go struct field ObjectMeta.metadata.generation of type int64",
     );
     expect(refusal('{"metadata":{"annotations":{"a":"[1.0, 1e3]"},"generation":1}}')).toBe("taken");
+  });
+
+  it("of 64 bits keep their last digit in integer fields and in free-form ones", () => {
+    const type = typeSchema("io.k8s.api.apps.v1.ControllerRevision")!;
+    const text = (revision: string) => `{"data":{"x":9007199254740993},"metadata":{"name":"a"},"revision":${revision}}`;
+    for (const revision of ["9223372036854775807", "-9223372036854775808", "9007199254740993", "9007199254740992"]) {
+      const { object } = decodeJson<object>(text(revision), type);
+      expect(stringifyExactly(object)).toContain(`"data":{"x":9007199254740993},"revision":${revision}`);
+      expect(stringifyExactly(decodeYaml<object>(text(revision).replaceAll(":", ": "), type).object)).toBe(
+        stringifyExactly(object),
+      );
+      expect(stringifyExactly(decodeProtobuf(encodeProtobuf(object, type), type))).toBe(stringifyExactly(object));
+    }
+    const beyond =
+      "json: cannot unmarshal number 9223372036854775808 into Go struct field ControllerRevision.revision of type int64";
+    expect(() => decodeJson(text("9223372036854775808"), type)).toThrow(beyond);
+  });
+
+  it("are converted where the object never was text: whole ones fit, their upper bits or not", () => {
+    const type = typeSchema("io.k8s.api.apps.v1.DeploymentSpec")!;
+    const replicas = (value: unknown) =>
+      decodeValue<{ replicas: unknown }>({ replicas: value }, type, { isConverted: true }).object.replicas;
+    expect([3, 4294967297, 2 ** 63, 2147483648].map(replicas)).toEqual([3, 1, 0, -2147483648]);
+    expect(() => replicas(1.5)).toThrow();
+    expect(() => replicas("3")).toThrow();
   });
 
   it("are named in the document's order, a malformed quantity or time before all others", () => {

@@ -8,7 +8,7 @@ import { canonicalQuantity } from "./quantity.ts";
 import { normalizeBase64 } from "./serializer/base64.ts";
 import { DecodeError, MismatchError } from "./serializer/decode-error.ts";
 import { countKeys, maximumDepth } from "./serializer/json-scan.ts";
-import { mayHoldLiterals, NumberLiteral, parseWithLiterals } from "./serializer/number-literals.ts";
+import { NumberLiteral } from "./serializer/number-literals.ts";
 import { normalizeMicroTime, normalizeTime } from "./serializer/time.ts";
 
 export interface Conformed<T> {
@@ -17,14 +17,27 @@ export interface Conformed<T> {
   hasUnknown: boolean;
   /** How many keys all objects of the input held together: fewer than the text has means that some were given twice. */
   keys: number;
+  /** There may be whole numbers that no double holds: text must be read again with care for them (see big-integers.ts). */
+  mayBeWide: boolean;
 }
 
-/**
- * `text` is where the value was parsed from, if known: then integers must be spelled as such, and errors quote numbers from it. Throws
- * DecodeError for what stands first in the document.
- */
-export function conform<T>(value: unknown, type: TypeSchema, text?: string): Conformed<T> {
-  const context = new Context(false);
+export interface ConformOptions {
+  /**
+   * The value with its numbers as they are spelled (see number-literals.ts), or undefined when that tells nothing new: then integers must
+   * be spelled as such, and errors quote numbers so.
+   */
+  asWritten?: (() => unknown) | undefined;
+  /** The value never was text of this type: numbers are converted, not read, so that what an int32 cannot hold loses its upper bits. */
+  isConverted?: boolean;
+}
+
+/** Throws DecodeError for what stands first in the document. */
+export function conform<T>(
+  value: unknown,
+  type: TypeSchema,
+  { asWritten, isConverted = false }: ConformOptions = {},
+): Conformed<T> {
+  const context = new Context(false, isConverted);
   let object: T | undefined;
   let error: unknown;
   try {
@@ -33,18 +46,21 @@ export function conform<T>(value: unknown, type: TypeSchema, text?: string): Con
   } catch (thrown) {
     error = thrown;
   }
-  if (error || (context.hasIntegers && text !== undefined && mayHoldLiterals(text))) {
-    const again = new Context(true);
-    structWalk(type)((text === undefined ? value : parseWithLiterals(text)) ?? {}, again);
+  const written = error || context.hasIntegers ? asWritten?.() : undefined;
+  if (error || written !== undefined) {
+    const again = new Context(true, isConverted);
+    structWalk(type)(written ?? value ?? {}, again);
     error = again.error ?? error;
   }
   if (error) throw error;
-  return { object: object as T, hasUnknown: context.hasUnknown, keys: context.keys };
+  return { object: object as T, hasUnknown: context.hasUnknown, keys: context.keys, mayBeWide: context.mayBeWide };
 }
 
 class Context {
   /** Structs are read in the order of the document, and only for what is wrong with them. */
   readonly inDocumentOrder: boolean;
+  readonly isConverted: boolean;
+  mayBeWide = false;
   hasIntegers = false;
   hasUnknown = false;
   keys = 0;
@@ -54,8 +70,9 @@ class Context {
   /** JSON names from the root to the struct being read, without indices, as Go's errors have it. */
   readonly path: string[] = [];
 
-  constructor(inDocumentOrder: boolean) {
+  constructor(inDocumentOrder: boolean, isConverted = false) {
     this.inDocumentOrder = inDocumentOrder;
+    this.isConverted = isConverted;
   }
 
   enter(): void {
@@ -72,7 +89,8 @@ class Context {
 
   #describe(value: unknown, goType: string): string {
     if (Array.isArray(value)) return "array";
-    const literal = value instanceof NumberLiteral ? value.text : typeof value === "number" ? String(value) : undefined;
+    const isNumber = typeof value === "number" || typeof value === "bigint";
+    const literal = value instanceof NumberLiteral ? value.text : isNumber ? String(value) : undefined;
     if (literal === undefined) return typeof value === "boolean" ? "bool" : typeof value;
     return goType.startsWith("int") || goType.startsWith("float") ? `number ${literal}` : "number";
   }
@@ -206,11 +224,14 @@ function compileValue(value: ValueSchema, place: Place, goType: string): Walk {
         return map;
       };
     }
-    case "any":
+    case "any": {
+      const hasNumbers = !value.fullName.endsWith(".FieldsV1");
       return (input, context) => {
+        if (hasNumbers) context.mayBeWide = true;
         context.keys += countKeys(input, context.depth);
         return input;
       };
+    }
     case "either": {
       const struct = compileValue(value.struct, place, goType);
       const or = compileValue(value.or, place, goTypeOf(value.or));
@@ -239,12 +260,17 @@ function compileScalar(scalar: Scalar, place: Place, goType: string): Walk {
     case "int32":
       return (input, context) => {
         context.hasIntegers = true;
-        return isInt32(input) ? input : context.mismatch(input, place, goType);
+        if (isInt32(input)) return input;
+        if (context.isConverted && isInt64(input)) return Number(BigInt.asIntN(32, BigInt(input as number | bigint)));
+        return context.mismatch(input, place, goType);
       };
     case "int64":
       return (input, context) => {
         context.hasIntegers = true;
-        return isInt64(input) ? input : context.mismatch(input, place, goType);
+        if (Number.isSafeInteger(input)) return input;
+        context.mayBeWide = true;
+        if (!isInt64(input)) return context.mismatch(input, place, goType);
+        return typeof input === "number" ? BigInt.asIntN(64, BigInt(input)) : input;
       };
     case "bytes":
       return (input, context) =>
@@ -277,12 +303,17 @@ function isInt32(input: unknown): boolean {
 }
 
 function isInt64(input: unknown): boolean {
-  if (!(input instanceof NumberLiteral)) return Number.isInteger(input) && Math.abs(input as number) <= 2 ** 63;
+  if (typeof input === "bigint") return BigInt.asIntN(64, input) === input;
+  if (!(input instanceof NumberLiteral)) return isWhole(input) && Math.abs(input) <= 2 ** 63;
   return /^-?\d+$/.test(input.text) && BigInt.asIntN(64, BigInt(input.text)) === BigInt(input.text);
 }
 
+function isWhole(input: unknown): input is number {
+  return Number.isInteger(input);
+}
+
 function numberOf(input: unknown): unknown {
-  return input instanceof NumberLiteral ? Number(input.text) : input;
+  return input instanceof NumberLiteral || typeof input === "bigint" ? Number(String(input)) : input;
 }
 
 /** The few amounts that every manifest repeats, and what they become. */

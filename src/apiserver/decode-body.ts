@@ -85,7 +85,7 @@ export async function decodeBody(
       if (schema.custom) value = parseExactly(text, value);
     } else if (format === "yaml") {
       const { parseYaml } = await import("../apimachinery/serializer/yaml.ts");
-      const parsed = parseYaml(textOf(bytes), schema.custom);
+      const parsed = parseYaml(textOf(bytes), true);
       value = parsed.value;
       duplicates = parsed.problems;
     } else {

@@ -569,8 +569,8 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
   }
   const changed = !sameSet(finalizers, meta.finalizers ?? []);
   if (grace !== undefined) {
-    const from = started ? Date.parse(meta.deletionTimestamp!) - (meta.deletionGracePeriodSeconds ?? 0) * 1000 : now;
-    const ending = marked(object, finalizers, from + grace * 1000, grace, !started);
+    const from = started ? Date.parse(meta.deletionTimestamp!) - durationMs(meta.deletionGracePeriodSeconds ?? 0) : now;
+    const ending = marked(object, finalizers, from + durationMs(grace), grace, !started);
     if (grace > 0 || finalizers.length > 0) return { kind: "mark", first: !started, object: ending };
     // Its grace period was cut short: that is how it is seen for the last time.
     return started ? { kind: "remove", last: ending } : { kind: "remove" };
@@ -579,6 +579,12 @@ function planDeletion(resource: ServedResource, object: Shared, options: DeleteO
   if (started && !changed) return { kind: "nothing" };
   const at = started ? Math.min(Date.parse(meta.deletionTimestamp!), now) : now;
   return { kind: "mark", first: !started, object: marked(object, finalizers, at, 0, !started) };
+}
+
+/** A client's seconds in milliseconds; what the 64 bits of Go's nanoseconds do not hold wraps around, as upstream. */
+function durationMs(seconds: number): number {
+  if (seconds <= 9e9) return Number(seconds) * 1000;
+  return Number(BigInt.asIntN(64, BigInt(seconds) * 1_000_000_000n) / 1_000_000n);
 }
 
 /** The grace period that begins (or is shortened to), `pending` when one runs already, undefined when there is none to give. */
@@ -595,7 +601,7 @@ function gracefulStep(
     const running = meta.deletionGracePeriodSeconds;
     if (running === undefined) return undefined;
     if (requested === undefined || requested >= running) return "pending";
-    return Math.max(requested, 0);
+    return requested < 0 ? 0 : requested;
   }
   return definition.gracePeriodSeconds(object as KubeObject, requested);
 }

@@ -1,4 +1,5 @@
 /** The options of each verb: read from the query (or DeleteOptions), checked, with upstream's complaints. */
+
 import {
   type FieldError,
   FieldPath,
@@ -8,6 +9,7 @@ import {
   required,
   tooLong,
 } from "../apimachinery/field-error.ts";
+import { exactNumber } from "../apimachinery/serializer/number-literals.ts";
 import { badRequestError, invalidError, StatusError } from "../apimachinery/status-error.ts";
 import { booleanParameter, parameter, parameters, type Query } from "./request-info.ts";
 
@@ -278,11 +280,11 @@ function integerParameter(query: Query, name: string): number | undefined {
   if (!/^[+-]?\d+$/.test(text)) {
     throw badRequestError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
   }
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) {
+  const value = exactNumber(text.replace(/^\+/, ""), Number(text));
+  if (typeof value === "number" && !Number.isSafeInteger(value)) {
     throw badRequestError(`strconv.ParseInt: parsing ${JSON.stringify(text)}: value out of range`);
   }
-  return value;
+  return value as number;
 }
 
 /** The revision a resourceVersion names, `unset` when it is empty. Throws upstream's parse error under `status`. */

@@ -316,7 +316,7 @@ export class ResourceRegistry {
     const cache = new WatchCache<KubeObject>({
       store: this.#options.store,
       prefix,
-      codec: storedJsonCodec(apiVersionOf(stored), definition.kind, definition.type?.custom),
+      codec: storedJsonCodec(apiVersionOf(stored), definition.kind),
       clock: this.#options.clock,
       budget: this.#budget,
       indices: indicesOf(definition),

@@ -2,6 +2,7 @@
 import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
 import { apiVersionOf, groupVersionPath } from "../apimachinery/group-version.ts";
+import { parseExactly, stringifyExactly } from "../apimachinery/serializer/big-integers.ts";
 import { StatusError } from "../apimachinery/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import type {
@@ -131,7 +132,7 @@ export class HttpsClient implements Client {
         const events: WatchEvent<T>[] = [];
         let failure: StatusError | undefined;
         for (const line of lines.split(chunk as Buffer)) {
-          const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR"; object: object };
+          const event = parseExactly(line) as WatchEvent<T> | { type: "ERROR"; object: object };
           if (event.type === "ERROR") failure = StatusError.fromStatus(event.object);
           else events.push(event);
         }
@@ -249,14 +250,14 @@ export class HttpsClient implements Client {
     signal: AbortSignal | undefined,
     type = "application/json",
   ): Promise<A> {
-    return this.#json({ method, path, body: JSON.stringify(body), headers: { "content-type": type }, signal });
+    return this.#json({ method, path, body: stringifyExactly(body), headers: { "content-type": type }, signal });
   }
 
   async #json<A>(request: HttpRequest): Promise<A> {
     const { status, headers, body } = await this.#http.request(request);
     if (this.#onWarning) for (const warning of warningsOf(headers["warning"])) this.#onWarning(warning);
     if (status >= 400) throw statusErrorOf(status, body);
-    return JSON.parse(body.toString()) as A;
+    return parseExactly(body.toString()) as A;
   }
 }
 

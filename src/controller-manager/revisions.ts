@@ -14,7 +14,10 @@ export const revisionHashLabel = "controller-revision-hash";
 export type ReadRevision = DeepReadonly<ControllerRevision>;
 
 export function byRevision(revisions: readonly ReadRevision[]): ReadRevision[] {
-  return revisions.toSorted((a, b) => a.revision - b.revision || (a.metadata.name < b.metadata.name ? -1 : 1));
+  return revisions.toSorted((a, b) => {
+    if (a.revision !== b.revision) return a.revision < b.revision ? -1 : 1;
+    return a.metadata.name < b.metadata.name ? -1 : 1;
+  });
 }
 
 /** What a revision keeps of its owner's spec: a strategic patch that replaces the template. */
@@ -48,7 +51,7 @@ export async function syncRevision(
   const latest = sorted.at(-1);
   const equal = sorted.findLast((revision) => semanticEqual(revision.data, data));
   if (equal && equal === latest) return equal;
-  const revision = (latest?.revision ?? 0) + 1;
+  const revision = Number(latest?.revision ?? 0) + 1;
   if (equal) return await api.update(ControllerRevisions, { ...equal, revision });
 
   const hash = templateHash(template, collisionCount);

@@ -466,7 +466,7 @@ class RunningKubelet {
       log.info("the node shuts down: ending pods", { pods: pods.map(({ executor }) => executor.name), seconds });
       const deadlineMs = clock.now() + seconds * 1000;
       for (const { executor, pod } of pods) {
-        const graceSeconds = Math.min(pod.spec.terminationGracePeriodSeconds ?? 30, seconds);
+        const graceSeconds = Math.min(Number(pod.spec.terminationGracePeriodSeconds ?? 30), seconds);
         executor.dispatch({ kind: "evicted", verdict, graceSeconds });
       }
       const isOver = () => pods.every(({ executor }) => !["active", "stopping"].includes(executor.state.stage.kind));

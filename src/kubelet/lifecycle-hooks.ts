@@ -13,7 +13,7 @@ export async function runHook(
 ): Promise<string | undefined> {
   if (handler.sleep) {
     try {
-      await sleep(target.clock, handler.sleep.seconds * 1000, signal);
+      await sleep(target.clock, Number(handler.sleep.seconds) * 1000, signal);
       return undefined;
     } catch {
       return "container terminated before sleep hook finished";

@@ -229,7 +229,7 @@ class Plan {
   #stopCondemned(name: string): void {
     const { condemned, run, started, ready } = this.#container(name);
     if (!condemned || run.kind !== "running") return;
-    const graceSeconds = condemned.graceSeconds ?? this.state.pod.spec.terminationGracePeriodSeconds ?? 30;
+    const graceSeconds = condemned.graceSeconds ?? Number(this.state.pod.spec.terminationGracePeriodSeconds ?? 30);
     const deadlineMs = this.#now + graceSeconds * 1000;
     this.#update(name, {
       run: { ...run, stopping: { deadlineMs, restart: condemned.restart } },
@@ -302,7 +302,7 @@ export function isAlive(container: ContainerState): boolean {
 
 /** The grace period that the deleter asked for, else the pod's own. */
 export function graceSecondsOf({ pod }: PodState): number {
-  return pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+  return Number(pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
 }
 
 /** What `waiting` says while an image has failed to come. */

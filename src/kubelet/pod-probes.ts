@@ -61,7 +61,8 @@ export class PodProbes {
         }
       },
       onVerdict: (success) => {
-        const graceSeconds = probe.terminationGracePeriodSeconds;
+        const grace = probe.terminationGracePeriodSeconds;
+        const graceSeconds = grace === undefined ? undefined : Number(grace);
         this.#pod.dispatch({
           kind: "probed",
           container: name,

@@ -208,7 +208,7 @@ function withPod(state: PodState, pod: PodObject, now: number): PodState {
   const { stage } = state;
   if (stage.kind === "stopping" && pod.metadata.deletionTimestamp && stage.cause !== "vanished") {
     // A deletion may shorten the wait, and makes the records go too.
-    const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? stage.graceSeconds;
+    const graceSeconds = Number(pod.metadata.deletionGracePeriodSeconds ?? stage.graceSeconds);
     const deadlineMs = Math.min(stage.deadlineMs, now + graceSeconds * 1000);
     next = {
       ...next,
@@ -237,8 +237,8 @@ function imageChanged(container: ContainerState, image: string): ContainerState 
 function vanished(state: PodState, now: number): PodState {
   const { stage } = state;
   if (stage.kind === "removing" || stage.kind === "gone") return state;
-  const graceSeconds =
-    state.pod.metadata.deletionGracePeriodSeconds ?? state.pod.spec.terminationGracePeriodSeconds ?? 30;
+  const { metadata, spec } = state.pod;
+  const graceSeconds = Number(metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30);
   const deadlineMs = now + graceSeconds * 1000;
   const current = stage.kind === "stopping" ? stage : undefined;
   return {

@@ -1,4 +1,5 @@
 /** The difference of two values as upstream shows it in messages: a unified diff of their indented JSON. */
+import { stringifyExactly } from "../apimachinery/serializer/big-integers.ts";
 
 const contextLines = 3;
 
@@ -8,7 +9,7 @@ export function jsonDiff(before: unknown, after: unknown): string {
 }
 
 function lines(value: unknown): string[] {
-  return JSON.stringify(value, null, 1).split("\n");
+  return stringifyExactly(value, 1).split("\n");
 }
 
 interface Edit {

@@ -1,10 +1,12 @@
 /** A program beside the scheduler that has a say in where Pods go (upstream's HTTPExtender): asked over HTTP, verb by verb. */
+
 import { readFile } from "node:fs/promises";
 import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { parseDuration } from "../apimachinery/cel/time.ts";
+import { stringifyExactly } from "../apimachinery/serializer/big-integers.ts";
 import type { Clock } from "../base/clock.ts";
 import { systemAuthorities } from "../client/authorities.ts";
 import { type Refusal, refusal } from "./framework.ts";
@@ -203,7 +205,7 @@ export class Extender {
     const ended = new AbortController();
     const timer = this.#clock.setTimer(this.#timeoutMs, () => ended.abort(), { background: true });
     try {
-      const { status, text } = await post(url, agent, JSON.stringify(body), ended.signal);
+      const { status, text } = await post(url, agent, stringifyExactly(body), ended.signal);
       if (status !== 200) throw new Error(`failed ${verb} with extender at URL ${url}, code ${status}`);
       return JSON.parse(text);
     } catch (error) {

@@ -1,8 +1,10 @@
 /** What the scheduler reads of a Pod, worked out once per object. */
+
 import type { Container, Pod, PodAffinityTerm } from "../api/core/v1.ts";
 import type { LabelSelector } from "../api/meta/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
+import { stringifyExactly } from "../apimachinery/serializer/big-integers.ts";
 import { type CompiledSelector, selectorOf } from "../controller-runtime/compiled-selector.ts";
 
 /** Amounts: CPU in thousandths, the rest in whole units. */
@@ -65,7 +67,7 @@ export function shapeOf(info: PodInfo): string | undefined {
     const { nodeName, nodeSelector, affinity, tolerations } = pod.spec;
     info.shape = requests.scalar
       ? null
-      : JSON.stringify([requests, nonZero, ports, nodeName, nodeSelector, affinity?.nodeAffinity, tolerations]);
+      : stringifyExactly([requests, nonZero, ports, nodeName, nodeSelector, affinity?.nodeAffinity, tolerations]);
   }
   return info.shape ?? undefined;
 }

@@ -5,6 +5,7 @@ import type { DeepReadonly } from "../../api/object.ts";
 import type { TypeSchema, ValueSchema } from "../../api/schema.ts";
 import { parseApiVersion } from "../group-version.ts";
 import { stringifyExactly } from "../serializer/big-integers.ts";
+import { DecodeError, MismatchError } from "../serializer/decode-error.ts";
 import { badRequestError, StatusError } from "../status-error.ts";
 import { conform } from "../strict-decode.ts";
 import { deepEqual } from "./deep-equal.ts";
@@ -82,9 +83,9 @@ export function applyPatch(input: ApplyInput): Applied {
   const compared = compareObjects(live, object, type);
   // An empty map has no place in what is stored: claiming one that is not there changes nothing, and nobody can mind.
   const isUnchanged =
-    live !== undefined && compared.changed !== undefined && sameObject(conform<typeof live>(object, type).object, live);
+    live !== undefined && compared.changed !== undefined && sameObject(converted(object, input) as typeof live, live);
   const comparison = isUnchanged ? { ...compared, changed: undefined, removed: undefined } : compared;
-  const compareFor = comparisonsElsewhere(live, () => conform<object>(object, type).object, comparison, input);
+  const compareFor = comparisonsElsewhere(live, () => converted(object, input), comparison, input);
   // What this request cannot set it takes from nobody.
   const comparisonFor: ComparisonFor = (entry) => {
     const { changed, removed } = compareFor(entry);
@@ -105,7 +106,7 @@ export function applyPatch(input: ApplyInput): Applied {
   if (claimed) entries.push(makeEntry(writer, claimed));
   if (input.manager === "kubectl") object = refreshLastApplied(object, input.applied);
 
-  const result = conform<{ metadata: { managedFields?: ManagedFields } }>(object, type).object;
+  const result = converted(object, input) as { metadata: { managedFields?: ManagedFields } };
   if (live && sameEntries(entries, live.metadata.managedFields ?? []) && sameObject(result, live)) {
     return { object: live, managedFields: live.metadata.managedFields };
   }
@@ -138,17 +139,36 @@ function namedFields({ type }: ApplyInput, applied: object): FieldSet | undefine
     return appliedFields(applied, type);
   } catch (cause) {
     if (!(cause instanceof TypedError)) throw cause;
-    const {
-      apiVersion = "",
-      kind = "",
-      metadata,
-    } = applied as { apiVersion?: string; kind?: string; metadata?: { name?: string; namespace?: string } };
-    const { group, version } = parseApiVersion(apiVersion) ?? { group: "", version: apiVersion };
-    const place = `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}; ${group}/${version}, Kind=${kind}`;
+    const { place } = whereabouts(applied);
     throw new StatusError(500, "", `failed to create typed patch object (${place}): ${cause.message}`, undefined, {
       cause,
     });
   }
+}
+
+/** The merged object in canonical form. */
+function converted(object: object, { type, applied }: ApplyInput): object {
+  try {
+    return conform<object>(object, type, { isConverted: true }).object;
+  } catch (cause) {
+    if (!(cause instanceof DecodeError)) throw cause;
+    const { place, kind } = whereabouts(applied);
+    const why = cause instanceof MismatchError ? cause.conversionProblem : cause.message;
+    const problem = `failed to convert new object (${place}) to proper version: unable to convert unstructured object to ${kind}: ${why}`;
+    throw new StatusError(500, "", problem, undefined, { cause });
+  }
+}
+
+/** What upstream's messages call a configuration: `namespace/name; apps/v1, Kind=Deployment`. */
+function whereabouts(applied: object): { place: string; kind: string } {
+  const {
+    apiVersion = "",
+    kind = "",
+    metadata,
+  } = applied as { apiVersion?: string; kind?: string; metadata?: { name?: string; namespace?: string } };
+  const { group, version } = parseApiVersion(apiVersion) ?? { group: "", version: apiVersion };
+  const found = `${group}/${version}, Kind=${kind}`;
+  return { place: `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}; ${found}`, kind: found };
 }
 
 interface Conflict {

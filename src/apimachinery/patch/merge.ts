@@ -1,4 +1,5 @@
 /** JSON Merge Patch (RFC 7386). */
+import { NumberLiteral } from "../serializer/number-literals.ts";
 
 /** `target` with the patch laid over it: null removes, lists are replaced. Neither is changed; the result shares parts with both. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
@@ -16,7 +17,7 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof NumberLiteral);
 }
 
 /** Objects inside lists lose their nulls too, as upstream's library has it; a list's own nulls stay. */

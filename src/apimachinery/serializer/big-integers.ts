@@ -1,18 +1,18 @@
 /**
- * Integers of custom resources that no double holds exactly (ids, times in nanoseconds, the largest int64) are bigints in memory and
- * digits in JSON, so that they come back as they were sent. What is beyond 64 bits is a double, as in Go.
+ * Integers that no double holds exactly (ids, times in nanoseconds, the largest int64) are bigints in memory and digits in JSON, so that
+ * they come back as they were sent. What is beyond 64 bits is a double, as in Go. The types of built-in kinds say number all the same:
+ * whoever calculates with a client's int64 takes `Number(...)` of it first.
  */
-import { parseWithLiterals } from "./number-literals.ts";
+import { exactNumber, parseWithLiterals } from "./number-literals.ts";
 
 /** As JSON.parse, but with such bigints. `text` is JSON; `value` is what JSON.parse makes of it, where that is known already. */
 export function parseExactly(text: string, value: unknown = JSON.parse(text)): unknown {
-  return /[:[,]\s*-?\d{16}/.test(text) ? parseWithLiterals(text, exactNumber) : value;
+  return holdsBigIntegers(text) ? parseWithLiterals(text, exactNumber) : value;
 }
 
-function exactNumber(spelled: string, value: number): number | bigint {
-  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(spelled)) return value;
-  const whole = BigInt(spelled);
-  return BigInt.asIntN(64, whole) === whole ? whole : value;
+/** Whether valid JSON text may hold such an integer. It may say so of a string, too. */
+export function holdsBigIntegers(text: string): boolean {
+  return /[:[,]\s*-?\d{16}/.test(text);
 }
 
 /** As JSON.stringify, and takes bigints. */

@@ -1,8 +1,10 @@
 /** JSON in and out, with what `fieldValidation` wants to know of the input. */
 import type { TypeSchema } from "../../api/schema.ts";
-import { conform } from "../strict-decode.ts";
+import { type ConformOptions, conform } from "../strict-decode.ts";
+import { holdsBigIntegers, parseExactly, stringifyExactly } from "./big-integers.ts";
 import { type Decoded, DecodeError } from "./decode-error.ts";
 import { countTextKeys, strictProblems, syntaxProblem } from "./json-scan.ts";
+import { literalsOf } from "./number-literals.ts";
 
 /** Any JSON. Throws DecodeError with Go's message: `unexpected end of JSON input`. */
 export function parseJson(text: string): unknown {
@@ -18,15 +20,19 @@ export function parseJson(text: string): unknown {
  * Throws DecodeError; unknown and duplicate fields are no errors here but problems in the result.
  */
 export function decodeJson<T>(text: string, type: TypeSchema, value: unknown = parseJson(text)): Decoded<T> {
-  const { object, hasUnknown, keys } = conform<T>(value, type, text);
+  const asWritten = () => literalsOf(text);
+  let conformed = conform<T>(value, type, { asWritten });
+  if (conformed.mayBeWide && holdsBigIntegers(text))
+    conformed = conform<T>(parseExactly(text, value), type, { asWritten });
+  const { object, hasUnknown, keys } = conformed;
   const suspicious = hasUnknown || keys !== countTextKeys(text);
   return { object, problems: suspicious ? strictProblems(text, type) : [] };
 }
 
 /** The same for an object that never was text, such as a patch's result: it has no duplicates. */
-export function decodeValue<T>(value: unknown, type: TypeSchema): Decoded<T> {
-  const { object, hasUnknown } = conform<T>(value, type);
-  return { object, problems: hasUnknown ? strictProblems(JSON.stringify(value), type) : [] };
+export function decodeValue<T>(value: unknown, type: TypeSchema, options?: ConformOptions): Decoded<T> {
+  const { object, hasUnknown } = conform<T>(value, type, options);
+  return { object, problems: hasUnknown ? strictProblems(stringifyExactly(value), type) : [] };
 }
 
 /** What upstream says when it cannot even read apiVersion and kind. `null` counts as an empty object. */

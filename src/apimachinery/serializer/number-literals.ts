@@ -3,7 +3,7 @@
 import { DecodeError } from "./decode-error.ts";
 import { maximumDepth } from "./json-scan.ts";
 
-/** A number that JSON.parse would not tell from another one: spelled with a fraction or an exponent, or not exact as a double. */
+/** A number that JSON.parse would not tell from an integer of 64 bits: spelled with a fraction or an exponent, or beyond that. */
 export class NumberLiteral {
   readonly text: string;
 
@@ -12,16 +12,27 @@ export class NumberLiteral {
   }
 }
 
-/** Whether valid JSON text may hold such a number. It may say so of a string, too. */
-export function mayHoldLiterals(text: string): boolean {
-  return /[:[,]\s*-?(?:\d+[.eE]|\d{16})/.test(text);
+/** The text's value with its numbers as they are spelled; undefined when JSON.parse tells as much. `text` is valid JSON. */
+export function literalsOf(text: string): unknown {
+  return /[:[,]\s*-?(?:\d+[.eE]|\d{16})/.test(text) ? parseWithLiterals(text) : undefined;
+}
+
+function asSpelled(spelled: string, value: number): unknown {
+  const exact = exactNumber(spelled, value);
+  return String(exact) === spelled || spelled === "-0" ? exact : new NumberLiteral(spelled);
+}
+
+/** A bigint of what no double holds, if 64 bits do. */
+export function exactNumber(spelled: string, value: number): number | bigint {
+  if (Number.isSafeInteger(value) || !/^-?\d+$/.test(spelled)) return value;
+  const whole = BigInt(spelled);
+  return BigInt.asIntN(64, whole) === whole ? whole : value;
 }
 
 /** What JSON.parse gives, except for numbers (`ofNumber`). `text` is valid JSON. Throws DecodeError when it is nested too deeply. */
 export function parseWithLiterals(
   text: string,
-  ofNumber: (spelled: string, value: number) => unknown = (spelled, value) =>
-    String(value) === spelled ? value : new NumberLiteral(spelled),
+  ofNumber: (spelled: string, value: number) => unknown = asSpelled,
 ): unknown {
   let at = 0;
   const token = /[\s,:]*(?:("(?:[^"\\]|\\.)*")|([[{}\]])|([^\s,:[\]{}]+))/gy;

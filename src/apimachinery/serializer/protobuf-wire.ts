@@ -50,16 +50,16 @@ export class ReverseWriter {
   }
 
   /** int32 and int64: a negative number is sign-extended to ten bytes. */
-  int(value: number): void {
-    if (value >= 0) {
+  int(value: number | bigint): void {
+    if (typeof value === "number" && value >= 0) {
       this.uint(value);
       return;
     }
-    let rest = BigInt.asUintN(64, BigInt(Math.trunc(value)));
-    this.#reserve(10);
-    this.#at -= 10;
-    for (let i = 0; i < 9; i++, rest >>= 7n) this.#buffer[this.#at + i] = Number(rest & 0x7fn) | 0x80;
-    this.#buffer[this.#at + 9] = Number(rest);
+    let rest = BigInt.asUintN(64, typeof value === "bigint" ? value : BigInt(Math.trunc(value)));
+    const bytes: number[] = [];
+    for (; rest >= 0x80n; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
+    bytes.push(Number(rest));
+    this.raw(Uint8Array.from(bytes));
   }
 
   double(value: number): void {
@@ -122,6 +122,20 @@ export class Reader {
 
   /** A varint as JavaScript has it: exact up to 2^53, two's complement for negative numbers. */
   int(): number {
+    return this.#varint();
+  }
+
+  /** The same, to the last digit. */
+  int64(): number | bigint {
+    const start = this.#at;
+    const value = this.#varint();
+    if (Number.isSafeInteger(value)) return value;
+    let exact = 0n;
+    for (let at = this.#at - 1; at >= start; at--) exact = (exact << 7n) | BigInt(this.#buffer[at]! & 0x7f);
+    return BigInt.asIntN(64, exact);
+  }
+
+  #varint(): number {
     let low = 0;
     let high = 0;
     for (let shift = 0; shift < 70; shift += 7) {

@@ -17,7 +17,11 @@ const pod = schemaForKind("", "v1", "Pod")!;
 
 /** Protobuf does not tell an empty list from none. */
 function emptyListsAsNull(object: object): object {
-  return JSON.parse(JSON.stringify(object, (_, value) => (Array.isArray(value) && value.length === 0 ? null : value)));
+  const withNull = (_: string, value: unknown) => {
+    if (typeof value === "bigint") return `${value}n`;
+    return Array.isArray(value) && value.length === 0 ? null : value;
+  };
+  return JSON.parse(JSON.stringify(object, withNull));
 }
 
 describe("protobuf", () => {
@@ -165,7 +169,7 @@ function valueFor(value: ValueSchema, values: Sequence, depth: number): unknown 
         string: () => ["", "text", "Grüße, 世界", "x".repeat(200)][values.next(4)],
         boolean: () => values.next(2) === 1,
         int32: () => [0, 1, -1, 2 ** 31 - 1, -(2 ** 31), 300][values.next(6)],
-        int64: () => [0, -1, 2 ** 40, -(2 ** 53), 2 ** 53, 5][values.next(6)],
+        int64: () => [0, -1, 2 ** 40, -(2n ** 63n), 2n ** 53n + 1n, 5][values.next(6)],
         double: () => [0.5, -1e100, 3][values.next(3)],
         bytes: () => Buffer.alloc(values.next(40), values.next(256)).toString("base64"),
         time: () => ["2024-01-02T03:04:05Z", "1969-12-31T23:59:58Z", null][values.next(3)],

@@ -6,6 +6,7 @@
  */
 import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../../api/schema.ts";
 import { conform } from "../strict-decode.ts";
+import { parseExactly, stringifyExactly } from "./big-integers.ts";
 import { DecodeError } from "./decode-error.ts";
 import { maximumDepth } from "./json-scan.ts";
 import { Reader, ReverseWriter, wireBytes, wireFixed64, wireVarint } from "./protobuf-wire.ts";
@@ -179,7 +180,7 @@ export function decodeProtobuf<T>(bytes: Uint8Array, type: TypeSchema): T {
 
 function parse(bytes: Buffer): unknown {
   try {
-    return JSON.parse(bytes.toString());
+    return parseExactly(bytes.toString());
   } catch (cause) {
     throw new DecodeError((cause as Error).message, { cause });
   }
@@ -402,7 +403,7 @@ const freeForm: ValueCodec = {
   write: (writer, value) =>
     delimited(writer, () => {
       if (value === null) return;
-      writer.string(JSON.stringify(value));
+      writer.string(stringifyExactly(value));
       writer.tag(1, wireBytes);
     }),
   read(reader) {
@@ -459,14 +460,14 @@ const text: ValueCodec = {
 };
 const int: ValueCodec = {
   wire: wireVarint,
-  write: (writer, value) => writer.int(value as number),
+  write: (writer, value) => writer.int(value as number | bigint),
   read: (reader) => reader.int(),
 };
 
 const scalars: Record<Scalar, ValueCodec> = {
   string: text,
   int32: { ...int, read: (reader) => reader.int() | 0 },
-  int64: int,
+  int64: { ...int, read: (reader) => reader.int64() },
   boolean: {
     wire: wireVarint,
     write: (writer, value) => writer.uint(value ? 1 : 0),

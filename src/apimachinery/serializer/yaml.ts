@@ -56,8 +56,8 @@ const readOptions = {
 } as const;
 
 /**
- * The first document; with `isExact`, as `parseExactly` reads numbers. Nothing at all is null. Text that is JSON, as `kubectl apply --server-side` sends it, is read as JSON, which is far
- * faster. Throws DecodeError with upstream's words for what is most often wrong: `yaml: line 2: ...`.
+ * The first document; with `isExact`, numbers as `parseExactly` reads them. Nothing at all is null. Text that is JSON, as
+ * `kubectl apply --server-side` sends it, is read as JSON, which is far faster. Throws DecodeError with upstream's words for what is most often wrong: `yaml: line 2: ...`.
  */
 export function parseYaml(text: string, isExact = false): ParsedYaml {
   const json = asJson(text);
@@ -101,7 +101,7 @@ function withSmallNumbers(_: unknown, value: unknown): unknown {
 
 /** An object of a known type. */
 export function decodeYaml<T>(text: string, type: TypeSchema): Decoded<T> {
-  const { value, problems } = parseYaml(text);
+  const { value, problems } = parseYaml(text, true);
   const decoded = decodeValue<T>(value, type);
   return { object: decoded.object, problems: [...problems, ...decoded.problems] };
 }

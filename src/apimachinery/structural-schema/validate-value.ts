@@ -200,7 +200,7 @@ function isMultiple(value: number | bigint, of: number): boolean {
 
 function compileEnum({ enum: values }: JSONSchemaProps): Check | undefined {
   if (!values?.length) return undefined;
-  const supported = values.map((value) => (typeof value === "string" ? value : JSON.stringify(value)));
+  const supported = values.map((value) => (typeof value === "string" ? value : stringifyExactly(value)));
   const strings = new Set(values.filter((value) => typeof value === "string"));
   return (value, walk) => {
     const fits = typeof value === "string" ? strings.has(value) : values.some((one) => deepEqual(one, value));

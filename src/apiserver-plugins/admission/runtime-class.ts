@@ -1,9 +1,11 @@
 /** RuntimeClass: a pod's overhead and placement follow from the class that it names. */
+
 import type { Pod, PodSpec } from "../../api/core/v1.ts";
 import type { RuntimeClass } from "../../api/node/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { RuntimeClasses } from "../../api/resources.ts";
 import { compareQuantities } from "../../apimachinery/quantity.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../../apiserver/admission.ts";
 import type { ObjectReader } from "../object-reader.ts";
 import { refuse, writes } from "./refusal.ts";
@@ -52,8 +54,8 @@ function applyScheduling(
     selector[key] = value;
   }
   if (Object.keys(selector).length > 0) spec.nodeSelector = selector;
-  const given = (spec.tolerations ?? []).map((toleration) => JSON.stringify(toleration));
-  const added = (scheduling.tolerations ?? []).filter((toleration) => !given.includes(JSON.stringify(toleration)));
+  const given = (spec.tolerations ?? []).map((toleration) => stringifyExactly(toleration));
+  const added = (scheduling.tolerations ?? []).filter((toleration) => !given.includes(stringifyExactly(toleration)));
   if (added.length > 0) spec.tolerations = [...(spec.tolerations ?? []), ...added.map((one) => ({ ...one }))];
 }
 

@@ -1,5 +1,7 @@
 /** Records requests as the audit policy asks, as events of audit.k8s.io/v1. */
+
 import { isIP } from "node:net";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { FailureStatus } from "../../apimachinery/status-error.ts";
 import type { Auditor, AuditTrail } from "../../apiserver/audit.ts";
 import type { UserInfo } from "../../apiserver/authentication.ts";
@@ -220,7 +222,7 @@ class Trail implements AuditTrail {
     if (this.#decision.omitStages.has(stage)) return;
     const annotations = Object.keys(this.#annotations).length > 0 ? { annotations: this.#annotations } : {};
     this.#write(
-      JSON.stringify({
+      stringifyExactly({
         ...this.#base,
         stage,
         ...more,

@@ -1,7 +1,7 @@
 /** Calls webhooks of every sort (admission, conversion, authorization, token review): HTTPS by URL or by Service, over connections that are kept. */
 import type { IncomingMessage } from "node:http";
 import { type Agent, request as httpsRequest } from "node:https";
-import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
+import { parseExactly, stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { ServiceRouter } from "./service-route.ts";
 import { describeFailure, tlsAgent } from "./tls-agent.ts";
@@ -71,7 +71,7 @@ export class WebhookCaller {
       if (status < 200 || status > 299) throw new WebhookCallError(statusText(status, text), false);
       if (ignoreAnswer) return undefined;
       try {
-        return JSON.parse(text);
+        return parseExactly(text);
       } catch (error) {
         throw new WebhookCallError(`couldn't get version/kind; json parse error: ${jsonProblem(text)}`, false, {
           cause: error,

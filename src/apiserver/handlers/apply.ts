@@ -34,7 +34,7 @@ export async function apply(
 ): Promise<Answer> {
   const { definition } = resource;
   const { options } = request;
-  const applied = await configurationOf(context, request, resource.definition.type?.custom);
+  const applied = await configurationOf(context, request);
   checkConfiguration(applied, resource, name);
   const type = schemaOfResource(resource);
   const time = rfc3339(objects.services.clock.now());
@@ -93,7 +93,7 @@ function copyOf(object: DeepReadonly<KubeObject>): KubeObject {
 
 function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]): KubeObject {
   try {
-    return decodeValue<KubeObject>(object, type).object;
+    return decodeValue<KubeObject>(object, type, { isConverted: true }).object;
   } catch (error) {
     if (error instanceof DecodeError) throw badRequestError(error.message);
     throw error;
@@ -101,20 +101,15 @@ function canonicalised(object: object, type: Parameters<typeof decodeValue>[1]):
 }
 
 /** What was sent, parsed but not looked into. Keys given twice are warned of, or refused when asked to be strict. Throws upstream's 400. */
-export async function configurationOf(
-  context: RequestContext,
-  request: PatchRequest,
-  isCustom = false,
-): Promise<Configuration> {
+export async function configurationOf(context: RequestContext, request: PatchRequest): Promise<Configuration> {
   const { body } = request;
   if (body.kind === "object") return body.object as Configuration;
   const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
   const json = asJson(text);
-  if (json !== undefined && countKeys(json) === countTextKeys(text))
-    return asConfiguration(isCustom ? parseExactly(text, json) : json);
+  if (json !== undefined && countKeys(json) === countTextKeys(text)) return asConfiguration(parseExactly(text, json));
   try {
     const { parseYaml } = await import("../../apimachinery/serializer/yaml.ts");
-    const { value, problems } = parseYaml(text, isCustom);
+    const { value, problems } = parseYaml(text, true);
     if (problems.length > 0 && request.options.fieldValidation === "Strict") {
       throw badRequestError(
         `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${problems.join("\n  ")}`,

@@ -3,6 +3,7 @@ import { schemaForKind } from "../../api/schema.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
+import { literalsOf } from "../../apimachinery/serializer/number-literals.ts";
 import { badRequestError, isNotFound } from "../../apimachinery/status-error.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
 import { type Body, bodyFormatOf } from "../decode-body.ts";
@@ -35,7 +36,8 @@ export async function readDeleteOptions(query: Query, body: Body): Promise<Delet
         `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "")} in scheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"`,
       );
     }
-    return deleteOptionsOf(query, decodeValue<Record<string, unknown>>(value ?? {}, schema).object);
+    const asWritten = format === "json" ? () => literalsOf(text) : undefined;
+    return deleteOptionsOf(query, decodeValue<Record<string, unknown>>(value ?? {}, schema, { asWritten }).object);
   } catch (error) {
     if (error instanceof DecodeError) throw badRequestError(error.message);
     throw error;

@@ -17,6 +17,7 @@ import { parseExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { DecodeError, MismatchError } from "../../apimachinery/serializer/decode-error.ts";
 import { decodeValue, parseJson, readTypeMeta } from "../../apimachinery/serializer/json.ts";
 import { countKeys, countTextKeys, duplicateFields } from "../../apimachinery/serializer/json-scan.ts";
+import { literalsOf } from "../../apimachinery/serializer/number-literals.ts";
 import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
 import { type Body, checkCustomKind, type ExpectedKind } from "../decode-body.ts";
@@ -87,13 +88,20 @@ export async function patch(
   });
 }
 
+interface Document {
+  value: unknown;
+  /** The value with its numbers as they are spelled, where that matters. */
+  literals?: unknown;
+  problems: readonly string[];
+}
+
 /** One patch: read when first needed, then applied to whatever stands, as often as writes collide. */
 export class Patcher {
   readonly #context: RequestContext;
   readonly #request: PatchRequest;
   readonly #expected: ExpectedKind;
   readonly #schema: TypeSchema;
-  #document: { value: unknown; problems: readonly string[] } | undefined;
+  #document: Document | undefined;
 
   constructor(context: RequestContext, request: PatchRequest, expected: ExpectedKind) {
     const schema = schemaOfDefinition(expected);
@@ -108,14 +116,17 @@ export class Patcher {
   /** The object that the patch makes of `standing`: fresh, decoded, not defaulted. */
   apply(standing: DeepReadonly<KubeObject>): KubeObject {
     this.#document ??= this.#read();
-    const { value, problems } = this.#document;
+    const { value, literals, problems } = this.#document;
     const patched = this.#patched(standing, value);
+    // Numbers reach the object as the patch spells them; a strategic merge patch converts them.
+    const asWritten = literals === undefined ? undefined : () => this.#patched(standing, literals);
+    const isConverted = this.#request.type === "strategic";
     const { fieldValidation } = this.#request.options;
     const refuse = (why: string) => this.#refusal(patched, value, why);
     try {
       // A strategic merge patch ends in an object of the kind that is due, whatever it writes there.
       if (this.#request.type !== "strategic") this.#checkKind(patched);
-      const decoded = decodeValue<KubeObject>(patched, this.#schema);
+      const decoded = decodeValue<KubeObject>(patched, this.#schema, { asWritten, isConverted });
       const found = [...problems, ...decoded.problems];
       if (found.length > 0 && fieldValidation === "Strict") {
         throw refuse(`strict decoding error: ${found.join(", ")}`);
@@ -125,8 +136,7 @@ export class Patcher {
       return decoded.object;
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      const isConverted = this.#request.type === "strategic" && error instanceof MismatchError;
-      throw refuse(isConverted ? error.conversionProblem : error.message);
+      throw refuse(isConverted && error instanceof MismatchError ? error.conversionProblem : error.message);
     }
   }
 
@@ -147,22 +157,22 @@ export class Patcher {
     }
   }
 
-  #read(): { value: unknown; problems: readonly string[] } {
+  #read(): Document {
     const { body, type } = this.#request;
     if (body.kind === "object") return { value: this.#checkShape(body.object), problems: [] };
     const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
     let value: unknown;
     try {
-      value = parseJson(text);
-      if (this.#schema.custom) value = parseExactly(text, value);
+      value = parseExactly(text, parseJson(text));
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       throw this.#unreadable(error);
     }
     const shaped = this.#checkShape(value);
-    if (!this.#isChecked) return { value: shaped, problems: [] };
-    if (type === "json") return { value: shaped, problems: jsonPatchProblems(text) };
-    return { value: shaped, problems: countKeys(value) === countTextKeys(text) ? [] : duplicateFields(text) };
+    const literals = this.#schema.custom || type === "strategic" ? undefined : literalsOf(text);
+    if (!this.#isChecked) return { value: shaped, literals, problems: [] };
+    if (type === "json") return { value: shaped, literals, problems: jsonPatchProblems(text) };
+    return { value: shaped, literals, problems: countKeys(value) === countTextKeys(text) ? [] : duplicateFields(text) };
   }
 
   /** Whether anybody hears of unknown and duplicate fields, and the patch is read with care for it. */

@@ -49,13 +49,13 @@ export function jsonEncoder(
 }
 
 /** What stands in the store: this version's JSON, written by the same encoder that answers clients. */
-export function storedJsonCodec(apiVersion: string, kind: string, isCustom = false): Codec<KubeObject> {
+export function storedJsonCodec(apiVersion: string, kind: string): Codec<KubeObject> {
   return {
     encoder: jsonEncoder(apiVersion, kind),
     decode: (bytes, key) => {
       try {
         const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
-        return (isCustom ? parseExactly(text) : JSON.parse(text)) as KubeObject;
+        return parseExactly(text) as KubeObject;
       } catch (cause) {
         throw new Error(`the store's value of ${key} cannot be read`, { cause });
       }

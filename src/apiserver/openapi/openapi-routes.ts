@@ -1,7 +1,9 @@
 /** /openapi/v2 and /openapi/v3: documents made when first asked for and kept until what is served changes. */
+
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { apiVersionOf, type GroupVersion, parseApiVersion } from "../../apimachinery/group-version.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import type { Clock } from "../../base/clock.ts";
 import { servedGroups } from "../discovery/discovery.ts";
 import type { ForeignApi, OpenApiV2Part } from "../foreign-api.ts";
@@ -107,7 +109,7 @@ export class OpenApiRoutes {
     let document = this.#documents.get(name);
     if (!document) {
       const made = make();
-      const bytes = Buffer.isBuffer(made) ? made : Buffer.from(JSON.stringify(made));
+      const bytes = Buffer.isBuffer(made) ? made : Buffer.from(stringifyExactly(made));
       const known = hash ?? createHash("sha512").update(bytes).digest("hex").toUpperCase();
       document = { bytes, etag: `"${known}"` };
       this.#documents.set(name, document);
@@ -138,10 +140,10 @@ const aggregator = { name: "system:aggregator", groups: ["system:authenticated"]
 function withForeign(document: DocumentV2, foreign: Iterable<ForeignApi>): DocumentV2 {
   for (const { openApi } of foreign) {
     if (!openApi.v2) continue;
-    let text = JSON.stringify(openApi.v2);
+    let text = stringifyExactly(openApi.v2);
     for (const [name, definition] of Object.entries(openApi.v2.definitions)) {
       const own = document.definitions[name];
-      if (!own || JSON.stringify(own) === JSON.stringify(definition)) continue;
+      if (!own || stringifyExactly(own) === stringifyExactly(definition)) continue;
       let free = 2;
       while (document.definitions[`${name}_v${free}`]) free++;
       text = text
@@ -173,7 +175,7 @@ function hashOf(groupVersion: GroupVersion, registry: ResourceRegistry): string 
     if (schema?.custom) {
       const collector = new SchemaCollector(3);
       collector.ref(schema);
-      hash.update(JSON.stringify(collector.schemas));
+      hash.update(stringifyExactly(collector.schemas));
     }
   }
   return hash.digest("hex").toUpperCase();

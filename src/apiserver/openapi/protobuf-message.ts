@@ -1,4 +1,5 @@
 /** OpenAPI documents as gnostic's protobuf messages: what the two versions' writers share. JSON members become fields by name. */
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { type ReverseWriter, wireBytes, wireFixed64, wireVarint } from "../../apimachinery/serializer/protobuf-wire.ts";
 
 export type Json = Record<string, unknown>;
@@ -117,6 +118,6 @@ export function named(
 
 /** Anything else travels as YAML text, which JSON is. */
 function anyValue(writer: ReverseWriter, value: unknown): void {
-  writer.string(typeof value === "string" ? value : JSON.stringify(value));
+  writer.string(typeof value === "string" ? value : stringifyExactly(value));
   writer.tag(2, wireBytes);
 }

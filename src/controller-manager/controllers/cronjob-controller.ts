@@ -139,7 +139,8 @@ export function planRun(
   nowMs: number,
 ): { dueMs?: number; tooManyMissed: boolean } {
   const sinceMs = Date.parse(status?.lastScheduleTime ?? metadata.creationTimestamp);
-  const deadlineMs = spec.startingDeadlineSeconds === undefined ? undefined : spec.startingDeadlineSeconds * 1000;
+  const { startingDeadlineSeconds } = spec;
+  const deadlineMs = startingDeadlineSeconds === undefined ? undefined : Number(startingDeadlineSeconds) * 1000;
   const fromMs = deadlineMs === undefined ? sinceMs : Math.max(sinceMs, nowMs - deadlineMs);
   const { latestMs, count } = latestDue(schedule, fromMs, nowMs, spec.timeZone);
   const tooManyMissed = count > 100;

@@ -125,7 +125,7 @@ function taintsIn({ spec }: DeepReadonly<ResourceSlice>): unknown {
 /** What the newest generation of the device's pool says of it. */
 function taintsOf({ driver, pool, device }: Given, cache: ReadCache): readonly ReadTaint[] {
   const slices = cache.byIndex(ResourceSlices, poolIndex, poolName(driver, pool));
-  const newest = Math.max(...slices.map(({ spec }) => spec.pool.generation));
+  const newest = slices.reduce((most, { spec }) => (spec.pool.generation > most ? spec.pool.generation : most), 0);
   for (const { spec } of slices) {
     if (spec.pool.generation !== newest) continue;
     const found = spec.devices?.find(({ name }) => name === device);
@@ -145,7 +145,9 @@ export function evictionTime(
     if (taint.effect !== "NoExecute") continue;
     const tolerating = tolerations.filter((toleration) => toleratesDeviceTaint(toleration, taint));
     if (tolerating.length === 0) return 0;
-    const seconds = tolerating.flatMap(({ tolerationSeconds }) => tolerationSeconds ?? []);
+    const seconds = tolerating.flatMap(({ tolerationSeconds }) =>
+      tolerationSeconds === undefined ? [] : Number(tolerationSeconds),
+    );
     if (seconds.length === 0) continue;
     const at = since(taint) + Math.max(0, Math.min(...seconds)) * 1000;
     due = due === undefined ? at : Math.min(due, at);

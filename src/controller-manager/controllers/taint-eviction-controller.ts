@@ -104,7 +104,7 @@ export function evictionTime(
     if (!tolerating) return 0;
     const { tolerationSeconds } = tolerating;
     if (tolerationSeconds === undefined) continue;
-    const at = since(taint) + Math.max(0, tolerationSeconds) * 1000;
+    const at = since(taint) + Math.max(0, Number(tolerationSeconds)) * 1000;
     due = due === undefined ? at : Math.min(due, at);
   }
   return due;

@@ -1,4 +1,5 @@
 /** Finds devices for the claims of one Pod on one Node (upstream: dynamic-resource-allocation/structured). Pure but for the dice of share ids. */
+
 import type { NodeSelector, NodeSelectorRequirement } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type {
@@ -8,6 +9,7 @@ import type {
   DeviceSubRequest,
   ExactDeviceRequest,
 } from "../../api/resource/v1.ts";
+import { stringifyExactly } from "../../apimachinery/serializer/big-integers.ts";
 import { keyOf } from "../../controller-runtime/cache.ts";
 import type { NodeIdentity } from "../../controller-runtime/node-matching.ts";
 import { toleratesDeviceTaint } from "../../controller-runtime/pod-resource-claims.ts";
@@ -180,7 +182,7 @@ class Search {
       subRequest,
       wanted,
       deviceClass,
-      count: wanted.count ?? 1,
+      count: Number(wanted.count ?? 1),
       all: undefined,
     };
     if (wanted.allocationMode !== "All") return option;
@@ -376,8 +378,8 @@ function nodeSelectorOf(given: readonly Given[], node: NodeIdentity): NodeSelect
     from: readonly DeepReadonly<NodeSelectorRequirement>[] | undefined,
   ): void => {
     for (const requirement of from ?? []) {
-      const text = JSON.stringify(requirement);
-      if (!to.some((known) => JSON.stringify(known) === text)) to.push(structuredClone(requirement) as never);
+      const text = stringifyExactly(requirement);
+      if (!to.some((known) => stringifyExactly(known) === text)) to.push(structuredClone(requirement) as never);
     }
   };
   for (const { candidate } of given) {

@@ -1,6 +1,8 @@
 /** AdmissionReview, there and back: what a webhook is told, and what may be believed of its answer. */
+
 import type { AdmissionResponse } from "../../../api/admission/v1.ts";
 import type { Status } from "../../../api/meta/v1.ts";
+import { parseExactly } from "../../../apimachinery/serializer/big-integers.ts";
 import { StatusError } from "../../../apimachinery/status-error.ts";
 
 export interface VerifiedResponse {
@@ -59,7 +61,7 @@ export class PatchProblem extends Error {}
 function operationsOf(patch: string, type: string | undefined): unknown {
   let operations: unknown;
   try {
-    operations = JSON.parse(Buffer.from(patch, "base64").toString());
+    operations = parseExactly(Buffer.from(patch, "base64").toString());
   } catch (error) {
     throw new PatchProblem(`received undecodable patch in webhook response: ${(error as Error).message}`);
   }

@@ -121,7 +121,7 @@ function restartsExceed(job: ReadJob, active: readonly ReadPod[], backoffLimit: 
 
 function deadlineInMs({ spec, status }: ReadJob, nowMs: number): number | undefined {
   if (spec.activeDeadlineSeconds === undefined || !status?.startTime) return undefined;
-  return Math.max(0, Date.parse(status.startTime) + spec.activeDeadlineSeconds * 1000 - nowMs);
+  return Math.max(0, Date.parse(status.startTime) + Number(spec.activeDeadlineSeconds) * 1000 - nowMs);
 }
 
 /** Pods that are on their way out take a place when only failed ones are replaced. */
