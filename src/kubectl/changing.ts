@@ -2,7 +2,7 @@
 import { deepEqual } from "../apimachinery/patch/deep-equal.ts";
 import type { Unstructured } from "./api.ts";
 import type { Invocation } from "./command.ts";
-import { CommandError } from "./command-error.ts";
+import { CommandError, nameless } from "./command-error.ts";
 import { pathOf } from "./resource-catalog.ts";
 import { fetchTargets, type Target } from "./targets.ts";
 import { dryRunOf, reportWritten, writeQuery } from "./writing.ts";
@@ -33,19 +33,20 @@ export async function changeObjects(
 ): Promise<void> {
   const { session, flags } = invocation;
   const found = local ?? (await fetchTargets(session, flags, targets));
-  if (found.length === 0) session.printError("No resources found\n");
-  for (const { target, object } of found) {
+  if (found.length === 0 && session.failures.length === 0) session.printError("No resources found\n");
+  const changeOne = async ({ target, object }: { target: Target; object: Unstructured }): Promise<void> => {
     const patch = change(object, target);
     const { resource, namespace, name } = target;
     if (!patch || isWithin(patch, object)) {
       if (!isSilentWhenUnchanged || flags.string("output"))
         await reportWritten(session, flags, resource, object, unchanged, { hidesDryRun });
-      continue;
+      return;
     }
     if (local || dryRunOf(flags) === "client") {
       await reportWritten(session, flags, resource, merged(object, patch) as Unstructured, done, { hidesDryRun });
-      continue;
+      return;
     }
+    if (name === "") throw nameless();
     const changed = await (await session.api()).call(
       "PATCH",
       pathOf(resource, namespace, name, subresource) + writeQuery(flags),
@@ -55,7 +56,8 @@ export async function changeObjects(
       },
     );
     await reportWritten(session, flags, resource, changed, done, { hidesDryRun });
-  }
+  };
+  for (const each of found) await session.attempt(() => changeOne(each));
 }
 
 /** Whether the object is already what the patch makes of it. */

@@ -12,6 +12,9 @@ export class CommandError extends Error {
   }
 }
 
+/** An object has no name, and cannot be asked for. */
+export const nameless = (): CommandError => new CommandError("resource name may not be empty");
+
 /** Wrong usage: the sentence, and where the right usage is told. */
 export function usageError(command: string, message: string): CommandError {
   return new CommandError(`${message}\nSee 'kubectl ${command} -h' for help and examples`);

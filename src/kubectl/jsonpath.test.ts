@@ -35,7 +35,7 @@ test.each([
   ["{.users[0].name}", "myself"],
   ["{.users[-1].name}", "e2e"],
   ["{.items[0:1].metadata.name}", "127.0.0.1"],
-  ["{.users[*]['name','user']}", 'myself {} e2e {"password":"secret","username":"admin"}'],
+  ["{.users[*]['name','user']}", 'myself e2e {} {"password":"secret","username":"admin"}'],
   ['{.users[?(@.name=="e2e")].user.password}', "secret"],
   ['{.items[?(@.metadata.name!="127.0.0.1")].status.capacity.cpu}', "8"],
   [
@@ -55,7 +55,7 @@ test("an index beyond the end says how long the list is", () => {
 
 test("a template that is not one says where it breaks", () => {
   expect(() => parseJsonPath("{.users")).toThrow("unclosed action");
-  expect(() => parseJsonPath("{end}")).toThrow("not in range, nothing to end");
+  expect(() => parseJsonPath("{end}")({})).toThrow("not in range, nothing to end");
 });
 
 test("a bare path is read with and without its dot and braces", () => {

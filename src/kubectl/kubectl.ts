@@ -11,6 +11,7 @@ import { type Flag, flagProblem, parseFlags } from "./flags.ts";
 import { globalFlags } from "./global-flags.ts";
 import type { Preference, PreferredValue } from "./kuberc.ts";
 import { Session, type Terminal } from "./session.ts";
+import { together } from "./while-doing.ts";
 
 /** Verbs that an interrupt ends as a failure of theirs; the others end as the signal has it. */
 export const endedByInterrupt: ReadonlySet<string> = new Set(["get", "wait", "rollout", "events", "delete"]);
@@ -178,12 +179,14 @@ async function runCommand(
     if (globals.string("profile") !== "none") throw new CommandError(`unknown profile '${globals.string("profile")}'`);
     if (globals.bool("match-server-version")) await matchVersions(session);
     const exitCode = await command.run({ session, flags, args, dashAt });
+    if (session.failures.length > 0) throw together(session.failures);
     if (session.warnings > 0 && globals.bool("warnings-as-errors")) {
       throw new CommandError(`${session.warnings} warning${session.warnings === 1 ? "" : "s"} received`);
     }
     return exitCode;
   } catch (error) {
-    const exitCode = reportFailure(error, terminal);
+    const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+    const exitCode = reportFailure(together([...new Set([...session.failures, ...failures])]), terminal);
     return command.failureExitCode ?? exitCode;
   } finally {
     session.close();
@@ -226,7 +229,9 @@ function splitVerb(argv: readonly string[]): { verb: string | undefined; rest: r
 function reportFailure(error: unknown, terminal: Terminal): number {
   const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
   for (const failure of failures) {
-    const text = describe(failure, terminal);
+    // Of several each is told without a word before it.
+    const isPlain = failures.length > 1 && failure instanceof CommandError;
+    const text = isPlain ? failure.message : describe(failure, terminal);
     if (text) terminal.stderr.write(`${text}\n`);
   }
   return error instanceof CommandError ? error.exitCode : 1;

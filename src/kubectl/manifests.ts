@@ -1,10 +1,12 @@
 /** Objects from `-f`: files, folders, URLs and standard input, in YAML or JSON, one or many to a document. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { Flag, FlagValues } from "./flags.ts";
+import { compactGoJson } from "./printers/printable.ts";
 import type { Session } from "./session.ts";
 
 export interface ManifestObject {
@@ -26,6 +28,7 @@ export function namesManifests(flags: FlagValues): boolean {
   return flags.has("filename") || flags.has("kustomize");
 }
 
+/** What cannot be read is kept in `session.failures`, beside those objects that can. */
 export async function readManifests(session: Session, flags: FlagValues): Promise<ManifestObject[]> {
   if (flags.has("kustomize")) {
     if (flags.has("filename")) throw new CommandError("only one of -f or -k can be specified");
@@ -34,50 +37,75 @@ export async function readManifests(session: Session, flags: FlagValues): Promis
     const built = buildKustomization(folder, (line) => session.printError(line));
     return built.map((object) => ({ source: folder, object }));
   }
+  const isRecursive = flags.knows("recursive") && flags.bool("recursive");
+  const sources: ManifestSource[] = [];
+  for (const name of flags.commaList("filename")) sources.push(...(await sourcesOf(session, name, isRecursive)));
+  const check = flags.knows("validate") && isChecking(flags.string("validate")) ? complain : undefined;
   const objects: ManifestObject[] = [];
-  for (const name of flags.commaList("filename")) {
-    for (const { source, content } of await contentsOf(
-      session,
-      name,
-      flags.knows("recursive") && flags.bool("recursive"),
-    )) {
-      objects.push(...(await parseManifests(content, source)));
-    }
+  for (const { source, read } of sources) {
+    await session.attempt(async () => {
+      for (const value of await documentsOf(await read(), source)) {
+        await session.attempt(() => {
+          for (const each of flatten(value, source, check)) objects.push(each);
+        });
+      }
+    });
   }
   return objects;
 }
 
 /** One entry an object; the members of Lists are entries of their own. Throws a CommandError for what is no object. */
 export async function parseManifests(content: string, source: string): Promise<ManifestObject[]> {
-  const objects: ManifestObject[] = [];
-  for (const value of await documentsOf(content, source)) {
-    if (value === null || value === undefined) continue;
-    objects.push(...flatten(value as Unstructured, source));
-  }
-  return objects;
+  return (await documentsOf(content, source)).flatMap((value) => flatten(value, source, complain));
 }
 
-function flatten(value: Unstructured, source: string): ManifestObject[] {
-  const lacking = [...(value?.apiVersion ? [] : ["apiVersion not set"]), ...(value?.kind ? [] : ["kind not set"])];
-  if (lacking.length > 0) {
-    const problem = lacking.length > 1 ? `[${lacking.join(", ")}]` : lacking[0];
+/** A document that holds nothing stands for nothing. */
+function flatten(value: unknown, source: string, check?: typeof complain): ManifestObject[] {
+  if (value === null || value === undefined) return [];
+  check?.(value, source);
+  const doing = `unable to decode ${JSON.stringify(source)}`;
+  if (typeof value !== "object" || Array.isArray(value)) {
     throw new CommandError(
-      `error validating ${JSON.stringify(source)}: error validating data: ${problem}; if you choose to ignore these errors, turn validation off with --validate=false`,
+      `${doing}: json: cannot unmarshal ${jsonKindOf(value)} into Go value of type unstructured.detector`,
     );
   }
-  if (value.kind === "List" && Array.isArray(value["items"])) {
-    return (value["items"] as Unstructured[]).flatMap((item) => flatten(item, source));
+  const object = value as Unstructured;
+  if (!object.kind) throw new CommandError(`${doing}: Object 'Kind' is missing in '${compactGoJson(object)}'`);
+  if (object.kind.endsWith("List") && Array.isArray(object["items"])) {
+    return (object["items"] as unknown[]).flatMap((item) => flatten(item, source));
   }
-  value.metadata ??= { name: "" };
-  return [{ source, object: value }];
+  object.metadata ??= { name: "" };
+  return [{ source, object }];
+}
+
+const isChecking = (validate: string): boolean => !/^(?:false|ignore)$/i.test(validate);
+
+/** What is wrong without knowing any kind. */
+function complain(value: unknown, source: string): void {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  const { apiVersion, kind } = (isObject ? value : {}) as Partial<Unstructured>;
+  const lacking = [...(apiVersion ? [] : ["apiVersion not set"]), ...(kind ? [] : ["kind not set"])];
+  const problem = lacking.length > 1 ? `[${lacking.join(", ")}]` : lacking[0];
+  if (isObject && !problem) return;
+  throw new CommandError(
+    `error validating ${JSON.stringify(source)}: error validating data: ${isObject ? problem : "invalid object to validate"}; if you choose to ignore these errors, turn validation off with --validate=false`,
+  );
+}
+
+function jsonKindOf(value: unknown): string {
+  if (typeof value === "boolean") return "bool";
+  return Array.isArray(value) ? "array" : typeof value;
 }
 
 async function documentsOf(content: string, source: string): Promise<unknown[]> {
   if (/^\s*[{[]/.test(content)) {
     try {
       return [JSON.parse(content)];
-    } catch {
-      // Perhaps several, or YAML in flow style.
+    } catch (error) {
+      // Perhaps several, or YAML in flow style; what only breaks off is neither.
+      if (/Unexpected end of JSON input|Unterminated string/.test((error as Error).message)) {
+        throw new CommandError(`error parsing ${source}: unexpected EOF`);
+      }
     }
   }
   const { parseYamlStream } = await import("../apimachinery/serializer/yaml.ts");
@@ -90,17 +118,19 @@ async function documentsOf(content: string, source: string): Promise<unknown[]> 
   }
 }
 
-async function contentsOf(
-  session: Session,
-  name: string,
-  isRecursive: boolean,
-): Promise<{ source: string; content: string }[]> {
-  if (name === "-") return [{ source: "STDIN", content: await text(session.terminal.stdin) }];
+interface ManifestSource {
+  source: string;
+  read(): Promise<string>;
+}
+
+/** Throws a CommandError for a file that is not there; what it holds is read later. */
+async function sourcesOf(session: Session, name: string, isRecursive: boolean): Promise<ManifestSource[]> {
+  if (name === "-") return [{ source: "STDIN", read: () => text(session.terminal.stdin) }];
   if (/^https?:\/\//.test(name)) {
     const { download } = await import("./download.ts");
-    return [{ source: name, content: await download(name, session.terminal) }];
+    return [{ source: name, read: () => download(name, session.terminal) }];
   }
-  return filesOf(name, isRecursive).map((file) => ({ source: file, content: readFileSync(file, "utf8") }));
+  return filesOf(name, isRecursive).map((source) => ({ source, read: () => readFile(source, "utf8") }));
 }
 
 function filesOf(path: string, isRecursive: boolean): string[] {

@@ -7,6 +7,12 @@ import type { Flag } from "./flags.ts";
 
 export const rawFlag: Flag = { name: "raw", kind: "string", help: "send what -f names to this path" };
 
+/** Throws a CommandError for what cannot stand in a request. */
+export function checkRawPath(path: string): void {
+  if (path.startsWith("/") || /^[a-z][a-z\d+.-]*:/i.test(path)) return;
+  throw new CommandError(`--raw must be a valid URL path: parse ${JSON.stringify(path)}: invalid URI for request`);
+}
+
 /** Prints what the server answers. */
 export async function sendRaw({ session, flags }: Invocation, method: "POST" | "PUT"): Promise<number> {
   const files = flags.commaList("filename");
@@ -14,7 +20,7 @@ export async function sendRaw({ session, flags }: Invocation, method: "POST" | "
     throw new CommandError("--raw can only use a single local file or stdin");
   }
   const path = flags.string("raw");
-  if (!path.startsWith("/")) throw new CommandError(`--raw must be a valid URL path: ${path}`);
+  checkRawPath(path);
   const [file] = files;
   const body = file === "-" ? await text(session.terminal.stdin) : readFileSync(file!, "utf8");
   const api = await session.api();

@@ -45,7 +45,7 @@ export class ResourceCatalog {
   find(word: string): ApiResource {
     const found = this.lookUp(word);
     if (found) return found;
-    throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(word)}`);
+    throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(word.split(".")[0])}`);
   }
 
   /** The resource that an object in a manifest is of. */
@@ -58,16 +58,20 @@ export class ResourceCatalog {
 
   /** The same, undefined when the server has no such one. */
   lookUp(word: string): ApiResource | undefined {
-    const [name = "", ...rest] = word.toLowerCase().split(".");
+    // Short names are known as they are written, the others however they are.
+    const [asWritten = "", ...rest] = word.split(".");
+    const name = asWritten.toLowerCase();
     const candidates = this.resources.filter(
       ({ plural, singular, shortNames, kind }) =>
-        plural === name || singular === name || kind.toLowerCase() === name || shortNames.includes(name),
+        plural === name || singular === name || kind.toLowerCase() === name || shortNames.includes(asWritten),
     );
     if (rest.length === 0) return candidates[0];
     const [first, ...others] = rest;
     const group = rest.join(".");
     return (
-      candidates.find((each) => each.version === first && each.group === others.join(".")) ??
+      (others.length > 0
+        ? candidates.find((each) => each.version === first && each.group === others.join("."))
+        : undefined) ??
       candidates.find((each) => each.group === group) ??
       candidates.find((each) => each.group.startsWith(group))
     );

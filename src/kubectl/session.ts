@@ -3,12 +3,13 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { StatusError } from "../apimachinery/status-error.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { type Connection, connectionOf, type Kubeconfig, loadKubeconfig } from "../client/kubeconfig.ts";
 import type { Api } from "./api.ts";
 import { CommandError } from "./command-error.ts";
-import { cut, type FlagValues } from "./flags.ts";
+import { cut, type FlagValues, parseDurationMs } from "./flags.ts";
 import type { Preference } from "./kuberc.ts";
 import { RequestTrace, requestsLevel } from "./request-trace.ts";
 import type { ApiResource, ResourceCatalog } from "./resource-catalog.ts";
@@ -34,6 +35,8 @@ export class Session {
   #api: Promise<Api> | undefined;
   #catalog: Promise<ResourceCatalog> | undefined;
   #warnings = 0;
+  /** What failed while the command went on with the rest: reported at its end, and then it has failed. */
+  readonly failures: unknown[] = [];
 
   constructor(terminal: Terminal, flags: FlagValues, preference?: Preference) {
     this.terminal = terminal;
@@ -47,6 +50,24 @@ export class Session {
 
   printError(text: string): void {
     this.terminal.stderr.write(text);
+  }
+
+  /** Undefined where the work failed as works may: that is kept for the command's end. */
+  async attempt<T>(work: () => T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
+      this.failures.push(error);
+      return undefined;
+    }
+  }
+
+  /** What went wrong with files so far is told without a word before it. */
+  tellBarely(): void {
+    for (const [i, failure] of this.failures.entries()) {
+      if (failure instanceof CommandError) this.failures[i] = new CommandError(failure.message, { isVerbatim: true });
+    }
   }
 
   /** How many warnings the server sent. */
@@ -159,6 +180,12 @@ export class Session {
 
   async #connect(): Promise<Connection> {
     const flags = this.#flags;
+    const timeout = flags.string("request-timeout");
+    if (parseDurationMs(timeout || "0") === undefined) {
+      throw new CommandError(
+        "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)",
+      );
+    }
     const config = await this.config();
     const context = flags.string("context") || config.currentContext;
     const chosen = flags.string("context");

@@ -1,23 +1,48 @@
 /** The order that `--sort-by` asks for. */
 import { Quantity } from "../apimachinery/quantity.ts";
-import { parseJsonPathExpression } from "./jsonpath.ts";
+import { CommandError } from "./command-error.ts";
+import { goType } from "./go-format.ts";
+import { parseJsonPathExpression, wholeJsonPath } from "./jsonpath.ts";
+import { sortUnstably } from "./unstable-sort.ts";
 
-/** Numbers and quantities by value, everything else as text; what lacks the field comes first. */
-export function compareByPath(path: string): (a: unknown, b: unknown) => number {
+/**
+ * Sorts in place by what the path finds in each item's object; what lacks it comes first.
+ * Throws a CommandError where no item has it, or where it is nothing that has an order.
+ */
+export function sortByPath<T>(items: T[], path: string, objectOf: (item: T) => unknown): void {
   const read = parseJsonPathExpression(path);
-  return (a, b) => compare(read(a)[0], read(b)[0]);
+  const keys = new Map(items.map((item) => [item, read(objectOf(item))]));
+  if (![...keys.values()].some((found) => found.length > 0)) {
+    throw new CommandError(
+      `couldn't find any field with path ${JSON.stringify(wholeJsonPath(path))} in the list of objects`,
+    );
+  }
+  sortUnstably(items, (a, b) => {
+    const [x, y] = [keys.get(a)!, keys.get(b)!];
+    if (x.length === 0 || y.length === 0) return x.length === 0;
+    return isLess(x[0], y[0], path);
+  });
 }
 
-function compare(a: unknown, b: unknown): number {
-  if (a === undefined || b === undefined) return a === b ? 0 : a === undefined ? -1 : 1;
-  if (typeof a === "number" && typeof b === "number") return a - b;
-  const [x, y] = [quantity(a), quantity(b)];
-  if (x !== undefined && y !== undefined) return x.compare(y);
-  return String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
+/** Numbers and quantities by value, all else as text. */
+function isLess(a: unknown, b: unknown, path: string): boolean {
+  if (a === null || b === null) return a === null && b !== null;
+  if (typeof a === "number" && typeof b === "number") return a < b;
+  if (typeof a === "string" && typeof b === "string") {
+    const [x, y] = [quantity(a), quantity(b)];
+    return x && y ? x.compare(y) < 0 : a < b;
+  }
+  const problem =
+    typeof a === "number" || typeof a === "string"
+      ? "unsortable interface: interface"
+      : `unsortable type: ${goType(a, true)}`;
+  throw new CommandError(`Field ${wholeJsonPath(path)} is an unsortable type: interface, err: ${problem}`, {
+    exitCode: 255,
+  });
 }
 
-function quantity(value: unknown): Quantity | undefined {
-  if (typeof value !== "string" || !/^[\d.]/.test(value)) return undefined;
+function quantity(value: string): Quantity | undefined {
+  if (!/^[+\-.\d]/.test(value)) return undefined;
   try {
     return Quantity.parse(value);
   } catch {

@@ -1,10 +1,11 @@
 /** Which objects a command line means: `pods`, `pods,services`, `pod web`, `pod/web svc/web`, `-f web.yaml`, `-l app=web`, `--all`. */
 import { parseLabelSelector } from "../apimachinery/selectors.ts";
-import type { Unstructured } from "./api.ts";
+import { StatusError } from "../apimachinery/status-error.ts";
+import type { Api, Unstructured } from "./api.ts";
 import { CommandError } from "./command-error.ts";
 import type { Flag, FlagValues } from "./flags.ts";
-import { namesManifests, readManifests } from "./manifests.ts";
-import { type ApiResource, apiVersionOf, pathOf, splitApiVersion } from "./resource-catalog.ts";
+import { type ManifestObject, namesManifests, readManifests } from "./manifests.ts";
+import { type ApiResource, apiVersionOf, pathOf, type ResourceCatalog, splitApiVersion } from "./resource-catalog.ts";
 import type { Session } from "./session.ts";
 import { wellKnownResource } from "./well-known-resources.ts";
 
@@ -136,14 +137,12 @@ function assumedResource({ apiVersion = "", kind = "" }: Unstructured): ApiResou
 async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {
   // The question to the server is under way while the files are read.
   const [objects] = await Promise.all([readManifests(session, flags), session.catalog()]);
-  const catalog = await session.catalogWith((known) =>
-    objects.every(({ object }) => known.ofKind(object.apiVersion!, object.kind!)),
-  );
+  const catalog = await session.catalogWith((known) => objects.every(({ object }) => resourceOf(known, object)));
   const { name: namespace, isChosen } = await session.namespace();
   const selector = parseLabelSelector(stringOf(flags, "selector"));
   const chosen = objects.filter(({ object }) => selector.matches(object.metadata.labels ?? {}));
-  return chosen.map(({ object, source }) => {
-    const resource = catalog.ofKind(object.apiVersion!, object.kind!);
+  const target = ({ object, source }: ManifestObject): Target => {
+    const resource = resourceOf(catalog, object);
     if (!resource) throw unknownKind(object, source);
     const own = object.metadata.namespace;
     if (resource.isNamespaced && own && isChosen && own !== namespace) {
@@ -153,8 +152,21 @@ async function manifestTargets(session: Session, flags: FlagValues): Promise<Tar
     }
     if (resource.isNamespaced) object.metadata.namespace ??= namespace;
     const place = resource.isNamespaced ? object.metadata.namespace : undefined;
-    return { resource, namespace: place, name: object.metadata.name, local: object, source };
-  });
+    // Without a name it is not the whole collection.
+    return { resource, namespace: place, name: object.metadata.name ?? "", local: object, source };
+  };
+  const targets: Target[] = [];
+  for (const each of chosen) {
+    await session.attempt(() => {
+      targets.push(target(each));
+    });
+  }
+  return targets;
+}
+
+/** An object that does not say its version is of the kind's preferred one. */
+function resourceOf(catalog: ResourceCatalog, { apiVersion, kind }: Unstructured): ApiResource | undefined {
+  return apiVersion ? catalog.ofKind(apiVersion, kind!) : catalog.preferred().find((each) => each.kind === kind);
 }
 
 function unknownKind({ apiVersion, kind, metadata }: Unstructured, source: string): CommandError {
@@ -175,7 +187,7 @@ export function targetPath(target: Target, flags?: FlagValues, more: Record<stri
   return query.size > 0 ? `${path}?${query}` : path;
 }
 
-/** Every object that the targets stand for, as the server has it now. */
+/** Every object that the targets stand for, as the server has it now. What cannot be read is kept in `session.failures`. */
 export async function fetchTargets(
   session: Session,
   flags: FlagValues,
@@ -184,16 +196,57 @@ export async function fetchTargets(
   const api = await session.api();
   const found: { target: Target; object: Unstructured }[] = [];
   for (const target of targets) {
-    if (target.name !== undefined) {
-      found.push({ target, object: await api.get(targetPath(target)) });
-      continue;
-    }
-    for (const object of await listAll(session, target, flags)) {
-      const { name, namespace } = object.metadata;
-      found.push({ target: { ...target, name, namespace: namespace ?? undefined }, object });
-    }
+    await session.attempt(async () => {
+      if (target.name !== undefined) {
+        found.push({ target, object: await readOne(api, target) });
+        return;
+      }
+      for (const object of await listAll(session, target, flags)) {
+        const { name, namespace } = object.metadata;
+        found.push({ target: { ...target, name, namespace: namespace ?? undefined }, object });
+      }
+    });
   }
   return found;
+}
+
+/** The same, and what cannot be read is an error at once. */
+export async function fetchNamed(
+  session: Session,
+  flags: FlagValues,
+  args: readonly string[],
+): Promise<{ target: Target; object: Unstructured }[]> {
+  const found = await fetchTargets(session, flags, await targetsOf(session, flags, args));
+  const failure = session.failures.pop();
+  if (failure !== undefined) throw failure;
+  return found;
+}
+
+/** An object that has no name is as its file has it. */
+export async function readOne(
+  api: Api,
+  target: Target,
+  path = targetPath(target),
+  accept?: string,
+): Promise<Unstructured> {
+  return target.name === "" && target.local ? target.local : api.get(path, accept);
+}
+
+/** The work of asking for a collection, whose failure says what was sought. */
+export async function whileListing<T>({ resource }: Target, flags: FlagValues, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof StatusError) || !["BadRequest", "NotFound"].includes(error.reason)) throw error;
+    const [labels, fields] = [stringOf(flags, "selector"), stringOf(flags, "field-selector")];
+    const what = JSON.stringify(`${resource.group}/${resource.version}, Resource=${resource.plural}`);
+    const sought =
+      labels || fields
+        ? `find ${what} that match label selector ${JSON.stringify(labels)}, field selector ${JSON.stringify(fields)}`
+        : `list ${what}`;
+    const { code, reason, message, details } = error;
+    throw new StatusError(code, reason, `Unable to ${sought}: ${message}`, details);
+  }
 }
 
 /** A whole collection, page by page; its items carry their kind. */
@@ -205,8 +258,11 @@ export async function listAll(session: Session, target: Target, flags: FlagValue
   const page: Record<string, string> = limit > 0 ? { limit: String(limit) } : {};
   let token: string | undefined;
   do {
-    const list = await api.get<{ items?: Unstructured[] | null; metadata?: { continue?: string } }>(
-      targetPath(target, flags, { ...page, ...(token ? { continue: token } : {}) }),
+    const path = targetPath(target, flags, { ...page, ...(token ? { continue: token } : {}) });
+    const list = await whileListing(
+      target,
+      flags,
+      api.get<{ items?: Unstructured[] | null; metadata?: { continue?: string } }>(path),
     );
     for (const item of list.items ?? []) {
       items.push({ ...item, apiVersion: apiVersionOf(resource), kind: resource.kind });

@@ -36,7 +36,7 @@ export function wellKnownKind(apiVersion: string, kind: string): ApiResource | u
 function find(group: string, entries: readonly Entry[], word: string): ApiResource | undefined {
   const wanted = word.toLowerCase();
   const entry = entries.find(
-    ([plural, kind, short]) => wanted === plural || wanted === kind.toLowerCase() || (short !== "" && wanted === short),
+    ([plural, kind, short]) => wanted === plural || wanted === kind.toLowerCase() || (short !== "" && word === short),
   );
   if (!entry) return undefined;
   const [plural, kind, shortNames, isNamespaced] = entry;

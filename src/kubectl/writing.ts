@@ -77,5 +77,5 @@ export async function reportWritten(
   if (printer) return session.print(await printer(object));
   const dryRun = hidesDryRun ? "none" : dryRunOf(flags);
   const suffix = dryRun === "client" ? " (dry run)" : dryRun === "server" ? " (server dry run)" : "";
-  session.print(`${kindText(resource)}/${object.metadata.name} ${operation}${suffix}\n`);
+  session.print(`${kindText(resource)}/${object.metadata.name || "<unknown>"} ${operation}${suffix}\n`);
 }

@@ -141,7 +141,9 @@ function yamlProblem(error: YAMLParseError, text: string, lineCounter: LineCount
   const unclosed = /^Flow (map|sequence)/.exec(error.message);
   if (unclosed) {
     const wanted = /[[{:,]\s*$/.test(text) ? "node content" : unclosed[1] === "map" ? "',' or '}'" : "',' or ']'";
-    return `yaml: line ${line}: did not find expected ${wanted}`;
+    // The end of a text with a line break at its end is no line of its own.
+    const isAtEnd = error.pos[0] >= text.length && text.endsWith("\n");
+    return `yaml: line ${isAtEnd ? Math.max(1, line - 1) : line}: did not find expected ${wanted}`;
   }
   // Go counts a mistake on the first line as no line at all.
   const at = (problem: string) => `yaml: ${line > 1 ? `line ${line}: ` : ""}${problem}`;

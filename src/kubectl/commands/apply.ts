@@ -79,7 +79,7 @@ const applyCommand: Command = {
     const pruned =
       flags.bool("prune") && !applySet ? await prunedResources(session, flags.commaList("prune-allowlist")) : [];
     const targets = await targetsOf(session, flags, invocation.args);
-    if (targets.length === 0) throw new CommandError("no objects passed to apply");
+    if (targets.length === 0 && session.failures.length === 0) throw new CommandError("no objects passed to apply");
     if (applySet) await beginApplySet(invocation, applySet, targets);
     const failures: unknown[] = [];
     const applied: Unstructured[] = [];

@@ -74,7 +74,7 @@ const fromManifests: Command = {
         failures.push(whileDoing(`error when creating ${JSON.stringify(source)}`, error));
       }
     }
-    if (targets.length === 0) throw new CommandError("no objects passed to create");
+    if (targets.length === 0 && session.failures.length === 0) throw new CommandError("no objects passed to create");
     if (failures.length > 0) throw together(failures);
     return 0;
   },

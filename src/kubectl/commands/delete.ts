@@ -3,7 +3,7 @@ import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
 import { jsonLines, type Unstructured } from "../api.ts";
 import { readAnswer } from "../ask.ts";
 import type { Command } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, nameless } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { kindText, pathOf } from "../resource-catalog.ts";
@@ -95,14 +95,14 @@ export const deleteCommand: Command = {
     const failures: unknown[] = [];
     const gone: Promise<void>[] = [];
     const named = isCollection ? (await fetchTargets(session, flags, targets)).map(({ target }) => target) : targets;
-    if (named.length === 0) session.print("No resources found\n");
+    if (named.length === 0 && session.failures.length === 0) session.print("No resources found\n");
     else if (flags.bool("interactive") && !(await isWanted(session, named))) {
       session.print("deletion is cancelled\n");
       return 0;
     }
     for (const target of named) {
       try {
-        if (target.name === "") throw new CommandError("resource name may not be empty");
+        if (target.name === "") throw nameless();
         const wasThere = dryRunOf(flags) === "client" ? undefined : await requestDeletion(session, target, options);
         session.print(reportOf(target, flags.string("output"), gracePeriod === 0, dryRunOf(flags)));
         if (wasThere && flags.bool("wait") && dryRunOf(flags) === "none") {

@@ -2,7 +2,7 @@
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, nameless } from "../command-error.ts";
 import { describerOf, withoutEvents } from "../describe/catalog.ts";
 import { eventsOf, writeEvents } from "../describe/events.ts";
 import { Outline } from "../describe/outline.ts";
@@ -42,20 +42,23 @@ export const describe: Command = {
       );
     }
     const targets = await targetsOf(session, flags, args);
+    session.tellBarely();
     const found: { target: Target; object: Unstructured }[] = [];
     let isPrefix = false;
     for (const target of targets) {
-      try {
-        found.push(...(await fetchTargets(session, flags, [target])));
-      } catch (error) {
-        const near =
-          error instanceof StatusError && error.reason === "NotFound" ? await withPrefix(invocation, target) : [];
-        if (near.length === 0) throw error;
-        found.push(...near);
-        isPrefix = true;
-      }
+      const before = session.failures.length;
+      if (target.name === "") session.failures.push(nameless());
+      else found.push(...(await fetchTargets(session, flags, [target])));
+      const [failure] = session.failures.slice(before);
+      if (!(failure instanceof StatusError && failure.reason === "NotFound")) continue;
+      const near = (await session.attempt(() => withPrefix(invocation, target))) ?? [];
+      if (near.length === 0) continue;
+      session.failures.length = before;
+      found.push(...near);
+      isPrefix = true;
     }
     if (found.length === 0) {
+      if (session.failures.length > 0) return 1;
       const { name: namespace } = await session.namespace();
       const isEverywhere = flags.bool("all-namespaces");
       session.printError(`No resources found${isEverywhere ? "" : ` in ${namespace} namespace.`}\n`);

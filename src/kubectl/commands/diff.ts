@@ -7,7 +7,7 @@ import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import { applyPatch, clientSideManager } from "../client-side-apply.ts";
 import type { Command, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, nameless } from "../command-error.ts";
 import { withoutLastApplied } from "../last-applied.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { withoutManagedFields } from "../printers/printable.ts";
@@ -69,7 +69,7 @@ async function writeVersions(
   const isSecret = target.resource.kind === "Secret" && target.resource.group === "";
   if (isSecret && !invocation.flags.bool("show-secrets")) maskData(before, after);
   const name = fileNameOf(target);
-  if (before) writeFileSync(join(folders.live, name), encodeYaml(before));
+  writeFileSync(join(folders.live, name), before ? encodeYaml(before) : "");
   writeFileSync(join(folders.merged, name), encodeYaml(after));
 }
 
@@ -92,6 +92,7 @@ function fileNameOf({ resource: { group, version, kind }, namespace, name }: Tar
 }
 
 async function liveVersion({ session }: Invocation, { resource, namespace, name }: Target) {
+  if (name === "") throw nameless();
   const api = await session.api();
   try {
     return await api.get(pathOf(resource, namespace, name));

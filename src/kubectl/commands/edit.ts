@@ -31,6 +31,7 @@ export const edit: Command = {
     const subresource = flags.string("subresource");
     const targets = await targetsOf(session, flags, args);
     const found = await fetchTargets(session, flags, targets);
+    if (session.failures.length > 0) return 1;
     if (found.length === 0) throw new CommandError("edit cancelled, no objects found");
     const targetOf = new Map<Edited, Target>();
     for (const { target, object } of found) {

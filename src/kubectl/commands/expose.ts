@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { createObject } from "../creating.ts";
 import { parseLabels } from "../generators.ts";
-import { manifestFlags } from "../manifests.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
 import { overrideFlags, withOverrides } from "../overrides.ts";
 import { fetchTargets, targetsOf } from "../targets.ts";
 import { writeFlags } from "../writing.ts";
@@ -39,7 +39,8 @@ export const expose: Command = {
   async run(invocation) {
     const { session, flags, args } = invocation;
     const targets = await targetsOf(session, flags, args);
-    for (const { object } of await fetchTargets(session, flags, targets)) {
+    const exposeOne = async (object: Unstructured): Promise<void> => {
+      checkExposable(object);
       const selector = flags.string("selector") ? parseLabels(flags.string("selector")) : selectorOf(object);
       const ports = portsOf(object, flags.string("port"), flags.string("protocol"));
       const targetPort = flags.string("target-port");
@@ -67,7 +68,12 @@ export const expose: Command = {
         },
       };
       await createObject(invocation, await withOverrides(flags, service), { done: "exposed", isTyped: true });
-    }
+    };
+    // What a file has is taken as it stands there.
+    const objects = namesManifests(flags)
+      ? targets.map(({ local }) => local!)
+      : (await fetchTargets(session, flags, targets)).map(({ object }) => object);
+    for (const object of objects) await session.attempt(() => exposeOne(object));
     return 0;
   },
 };
@@ -75,6 +81,11 @@ export const expose: Command = {
 function labelsOf(wanted: string, { metadata }: Unstructured): { labels?: Record<string, string> } {
   const labels = wanted ? parseLabels(wanted) : metadata.labels;
   return labels ? { labels } : {};
+}
+
+function checkExposable({ kind = "" }: Unstructured): void {
+  const known = ["Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet"];
+  if (!known.includes(kind)) throw new CommandError(`cannot expose a ${kind}`);
 }
 
 /** Throws a CommandError in kubectl's words for what has no labels to select by. */
@@ -89,6 +100,12 @@ function selectorOf({ kind, metadata, ...object }: Unstructured): Record<string,
       }
       return metadata.labels;
     case "Service":
+      if (!spec.selector) {
+        throw new CommandError(
+          "couldn't retrieve selectors via --selector flag or introspection: the service has no pod selector set",
+        );
+      }
+      return spec.selector as Record<string, string>;
     case "ReplicationController":
       return (spec.selector ?? {}) as Record<string, string>;
     case "Deployment":

@@ -1,22 +1,26 @@
 /** `kubectl get`: objects as the server's tables, or as data; and as they change. */
-import { StatusError } from "../../apimachinery/status-error.ts";
-import { jsonLines, type Unstructured } from "../api.ts";
+import { isNotFound, StatusError } from "../../apimachinery/status-error.ts";
+import { type Api, jsonLines, type Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
 import { CommandError, usageError } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
+import { JsonPathError } from "../jsonpath.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
 import { listOf } from "../printers/printable.ts";
-import { outputFlags, type Printer, printerOf, together } from "../printers/printer.ts";
-import { mergeTables, type Table, TablePrinter, tableAccept } from "../printers/table.ts";
+import { together as oneOrList, outputFlags, type Printer, printerOf } from "../printers/printer.ts";
+import { asTable, mergeTables, type Table, TablePrinter, tableAccept } from "../printers/table.ts";
+import { checkRawPath } from "../raw-request.ts";
 import type { ApiResource } from "../resource-catalog.ts";
 import {
   allNamespacesFlag,
   chunkSizeFlag,
   listAll,
+  readOne,
   selectorFlags,
   type Target,
   targetPath,
   targetsOf,
+  whileListing,
 } from "../targets.ts";
 
 export const get: Command = {
@@ -44,11 +48,7 @@ export const get: Command = {
   ],
   async run(invocation) {
     const { session, flags, args } = invocation;
-    if (flags.has("raw")) {
-      const api = await session.api();
-      session.print(await api.text("GET", flags.string("raw"), { accept: "application/json, */*" }));
-      return 0;
-    }
+    if (flags.string("raw")) return readRaw(invocation);
     if (args.length === 0 && !namesManifests(flags)) {
       session.printError(
         `You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of supported resources.\n\n`,
@@ -63,136 +63,157 @@ export const get: Command = {
       throw new CommandError(`--show-labels option cannot be used with ${flags.string("output")} printer`);
     }
     const targets = await targetsOf(session, flags, args);
+    if (!printer) session.tellBarely();
+    if (flags.has("subresource") && targets.some(({ name }) => name === undefined)) {
+      throw new CommandError("subresource cannot be used when bulk resources are specified");
+    }
     if (flags.bool("watch") || flags.bool("watch-only")) return watch(invocation, targets, printer);
     return printer ? printData(invocation, targets, printer) : printTables(invocation, targets);
   },
 };
 
-/** What could not be read is reported after what could. */
-class Failures {
-  readonly #ignoresNotFound: boolean;
-  readonly all: unknown[] = [];
-
-  constructor(flags: FlagValues) {
-    this.#ignoresNotFound = flags.bool("ignore-not-found");
+async function readRaw({ session, flags, args }: Invocation): Promise<number> {
+  const path = flags.string("raw");
+  const selects = ["watch", "watch-only"].some((name) => flags.bool(name)) || flags.string("selector") !== "";
+  if (selects || args.length > 0 || namesManifests(flags)) {
+    throw new CommandError("arguments may not be passed when --raw is specified");
   }
-
-  async collect<T>(work: Promise<T>): Promise<T | undefined> {
-    try {
-      return await work;
-    } catch (error) {
-      if (!(error instanceof StatusError)) throw error;
-      if (!(this.#ignoresNotFound && error.reason === "NotFound")) this.all.push(error);
-      return undefined;
-    }
-  }
+  if (flags.string("output")) throw new CommandError("--raw and --output are mutually exclusive");
+  checkRawPath(path);
+  const api = await session.api();
+  session.print(await api.text("GET", path, { accept: "application/json, */*" }));
+  return 0;
 }
 
-async function printData({ session, flags }: Invocation, targets: readonly Target[], print: Printer): Promise<number> {
+/** What is not there is no failure where the user says so. */
+async function read<T>({ session, flags }: Invocation, work: () => Promise<T>): Promise<T | undefined> {
+  return session.attempt(async () => {
+    try {
+      return await work();
+    } catch (error) {
+      if (flags.bool("ignore-not-found") && isNotFound(error)) return undefined;
+      throw error;
+    }
+  });
+}
+
+async function printData(invocation: Invocation, targets: readonly Target[], print: Printer): Promise<number> {
+  const { session, flags } = invocation;
   const api = await session.api();
-  const failures = new Failures(flags);
   const isOne = targets.length === 1 && targets[0]!.name !== undefined;
   const objects: Unstructured[] = [];
   for (const target of targets) {
-    if (target.name === undefined) objects.push(...((await failures.collect(listAll(session, target, flags))) ?? []));
+    if (target.name === undefined)
+      objects.push(...((await read(invocation, () => listAll(session, target, flags))) ?? []));
     else {
-      const object = await failures.collect(api.get(withSubresource(targetPath(target), flags)));
+      const object = await read(invocation, () => readOne(api, target, withSubresource(targetPath(target), flags)));
       if (object) objects.push(object);
     }
   }
-  await sortObjects(objects, flags);
-  if (isOne && objects.length === 0) return report(failures);
-  if (objects.length > 0 || failures.all.length === 0) {
+  if (flags.string("sort-by") && objects.length > 0 && !isOne) {
+    const { sortByPath } = await import("../sort-by.ts");
+    sortByPath(objects, flags.string("sort-by"), (object) => object);
+  }
+  if (isOne && objects.length === 0) return 0;
+  if (objects.length > 0 || session.failures.length === 0) {
     session.print(await print(isOne ? objects[0]! : (listOf(objects) as unknown as Unstructured)));
   }
-  return report(failures);
-}
-
-function report({ all }: Failures): number {
-  if (all.length === 1) throw all[0];
-  if (all.length > 1) throw new AggregateError(all);
   return 0;
 }
 
 const withSubresource = (path: string, flags: FlagValues): string =>
   flags.has("subresource") ? `${path}/${flags.string("subresource")}` : path;
 
+interface Found {
+  target: Target;
+  table: Table;
+}
+
 async function printTables(invocation: Invocation, targets: readonly Target[]): Promise<number> {
   const { session, flags } = invocation;
   const api = await session.api();
-  const failures = new Failures(flags);
   const kinds = new Set(targets.map(({ resource }) => `${resource.plural}.${resource.group}`));
   const everywhere = flags.bool("all-namespaces");
-  const showsKind = flags.bool("show-kind") || kinds.size > 1;
-  // Objects of one kind share a table, however they were named.
-  const groups = new Map<ApiResource, Target[]>();
+  const found: Found[] = [];
   for (const target of targets) {
-    const group = groups.get(target.resource);
-    if (group) group.push(target);
-    else groups.set(target.resource, [target]);
+    const table = await read(invocation, () => readTable(invocation, api, target));
+    if (table) found.push({ target, table });
   }
-  let isFirst = true;
+  await sortTables(found, flags.string("sort-by"));
+  const isHeadless = flags.bool("no-headers");
   let count = 0;
-  for (const [resource, group] of groups) {
-    const tables: Table[] = [];
-    for (const target of group) {
-      const table = await failures.collect(readTable(api, target, flags));
-      if (table) tables.push(table);
-    }
+  for (const { resource, tables } of together(found)) {
     const table = mergeTables(tables);
     if (!table || table.rows.length === 0) continue;
+    if (count > 0 && !isHeadless) session.print("\n");
     count += table.rows.length;
-    await sortRows(table, flags);
-    if (!isFirst) session.print("\n");
-    isFirst = false;
     const printer = new TablePrinter(flags, {
-      kind: showsKind ? resource : undefined,
+      kind: flags.bool("show-kind") || kinds.size > 1 ? resource : undefined,
       namespace: everywhere && (resource.isNamespaced || kinds.size > 1),
     });
     session.print(printer.format(table));
   }
-  if (count === 0 && failures.all.length === 0 && !flags.bool("ignore-not-found")) {
-    const [target] = targets;
-    session.printError(`No resources found${target?.namespace ? ` in ${target.namespace} namespace.` : ""}\n`);
+  if (count === 0 && session.failures.length === 0 && !flags.bool("ignore-not-found")) {
+    const isInNamespace = !everywhere && found.every(({ target }) => target.resource.isNamespaced);
+    const { name: namespace } = await session.namespace();
+    session.printError(`No resources found${isInNamespace ? ` in ${namespace} namespace.` : ""}\n`);
   }
-  return report(failures);
+  return 0;
 }
 
-async function readTable(
-  api: Awaited<ReturnType<Invocation["session"]["api"]>>,
-  target: Target,
-  flags: FlagValues,
-): Promise<Table> {
-  const needsObjects = flags.has("sort-by");
-  const query: Record<string, string> = needsObjects ? { includeObject: "Object" } : {};
-  if (target.name !== undefined)
-    return api.get<Table>(withSubresource(targetPath(target, undefined, query), flags), tableAccept);
-  const limit = flags.number("chunk-size");
+/** Neighbours of one kind share a table. */
+function together(found: readonly Found[]): { resource: ApiResource; tables: Table[] }[] {
+  const groups: { resource: ApiResource; tables: Table[] }[] = [];
+  for (const { target, table } of found) {
+    const last = groups.at(-1);
+    if (last?.resource.plural === target.resource.plural && last.resource.group === target.resource.group)
+      last.tables.push(table);
+    else groups.push({ resource: target.resource, tables: [table] });
+  }
+  return groups;
+}
+
+/**
+ * As the real one: the rows of each table, and, where there are several tables, those by what the path finds in themselves,
+ * which is an error where it finds nothing. A table that cannot be sorted is not shown.
+ */
+async function sortTables(found: Found[], path: string): Promise<void> {
+  if (!path) return;
+  const { sortByPath } = await import("../sort-by.ts");
+  if (found.length > 1) sortByPath(found, path, ({ table }) => table);
+  for (const { table } of found) {
+    if (table.rows.length < 2) continue;
+    try {
+      sortByPath(table.rows, path, ({ object }) => object);
+    } catch (error) {
+      if (!(error instanceof JsonPathError || error instanceof CommandError) || exitCodeOf(error) !== 1) throw error;
+      table.rows = [];
+    }
+  }
+}
+
+const exitCodeOf = (error: Error): number => (error instanceof CommandError ? error.exitCode : 1);
+
+async function readTable({ session, flags }: Invocation, api: Api, target: Target): Promise<Table> {
+  const nowMs = session.terminal.clock.now();
+  const sorts = flags.string("sort-by") !== "";
+  const query: Record<string, string> = sorts ? { includeObject: "Object" } : {};
+  const accept = flags.bool("server-print") ? tableAccept : undefined;
+  if (target.name !== undefined) {
+    const path = withSubresource(targetPath(target, undefined, query), flags);
+    return asTable(await readOne(api, target, path, accept), nowMs);
+  }
+  const limit = sorts ? 0 : flags.number("chunk-size");
   let whole: Table | undefined;
   let token: string | undefined;
   do {
     const page = { ...query, ...(limit > 0 ? { limit: String(limit) } : {}), ...(token ? { continue: token } : {}) };
-    const table = await api.get<Table>(targetPath(target, flags, page), tableAccept);
-    whole = whole ? { ...whole, rows: [...whole.rows, ...table.rows] } : { ...table, rows: table.rows ?? [] };
+    const part = await whileListing(target, flags, api.get<Unstructured>(targetPath(target, flags, page), accept));
+    const table = asTable(part, nowMs);
+    whole = whole ? { ...whole, rows: [...whole.rows, ...table.rows] } : table;
     token = table.metadata?.continue;
   } while (token);
   return whole;
-}
-
-async function sortRows(table: Table, flags: FlagValues): Promise<void> {
-  const order = await orderBy(flags);
-  if (order) table.rows.sort((a, b) => order(a.object, b.object));
-}
-
-async function sortObjects(objects: Unstructured[], flags: FlagValues): Promise<void> {
-  const order = await orderBy(flags);
-  if (order) objects.sort(order);
-}
-
-async function orderBy(flags: FlagValues): Promise<((a: unknown, b: unknown) => number) | undefined> {
-  if (!flags.string("sort-by")) return undefined;
-  const { compareByPath } = await import("../sort-by.ts");
-  return compareByPath(flags.string("sort-by"));
 }
 
 async function watch(
@@ -223,9 +244,12 @@ async function watch(
     accept,
   );
   if (name !== undefined && (first.rows ?? first.items)?.length === 0) await api.get(targetPath(target));
+  if (flags.string("sort-by")) {
+    session.printError("warning: --watch requested, --sort-by will be ignored for watch events received\n");
+  }
   if (!flags.bool("watch-only")) {
     if (table) {
-      await sortRows(first, flags);
+      await sortTables([{ target, table: first }], flags.string("sort-by"));
       if ((first.rows ?? []).length > 0) session.print(table.format(first, { event: "ADDED" }));
     } else
       for (const item of first.items ?? []) {
@@ -247,5 +271,5 @@ const groupVersionText = ({ resource }: Target): string =>
   resource.group ? `${resource.group}/${resource.version}` : resource.version;
 
 async function printEvent(print: Printer, type: string, object: Unstructured, showsEvent: boolean): Promise<string> {
-  return print(showsEvent ? ({ type, object } as unknown as Unstructured) : together([object]));
+  return print(showsEvent ? ({ type, object } as unknown as Unstructured) : oneOrList([object]));
 }

@@ -5,7 +5,7 @@ import { deepEqual } from "../../apimachinery/patch/deep-equal.ts";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, nameless } from "../command-error.ts";
 import type { FlagValues } from "../flags.ts";
 import { lastAppliedOf, withLastApplied } from "../last-applied.ts";
 import { type PatchType, patchLocally } from "../local-patch.ts";
@@ -62,8 +62,9 @@ export const patch: Command = {
     const found = isLocal
       ? await localTargets(session, flags, args)
       : await fetchTargets(session, flags, await targetsOf(session, flags, args));
-    for (const { target, object } of found) {
+    const patchOne = async ({ target, object }: (typeof found)[number]): Promise<void> => {
       const { resource, namespace, name } = target;
+      if (name === "" && !isLocal) throw nameless();
       const hasSchema = schemaForKind(resource.group, resource.version, resource.kind) !== undefined;
       const type = flags.has("type") || hasSchema ? contentType : contentTypes["merge"]!;
       const changed =
@@ -81,7 +82,8 @@ export const patch: Command = {
       const printer = await printerOf(flags);
       if (printer) session.print(await printer(changed));
       else session.print(`${kindText(resource)}/${name} ${isSame ? "patched (no change)" : "patched"}\n`);
-    }
+    };
+    for (const each of found) await session.attempt(() => patchOne(each));
     return 0;
   },
 };
@@ -137,7 +139,7 @@ export const replace: Command = {
 async function replaceOne({ session, flags }: Invocation, target: Target): Promise<void> {
   const api = await session.api();
   const { resource, namespace, name, local } = target;
-  if (!name) throw new CommandError("resource name may not be empty");
+  if (!name) throw nameless();
   if (flags.bool("force")) {
     const grace = flags.number("grace-period");
     const before = await api.get(pathOf(resource, namespace, name)).catch((error: unknown) => {

@@ -30,7 +30,13 @@ const status: Command = {
   async run(invocation) {
     const { session, flags } = invocation;
     const targets = await fetchTargets(session, flags, await rolloutTargets(invocation));
-    for (const { target } of targets) await followRollout(invocation, target);
+    for (const { target } of targets) {
+      const { kind } = target.resource;
+      if (!["Deployment", "DaemonSet", "StatefulSet"].includes(kind)) {
+        throw new CommandError(`no status viewer has been implemented for ${kind}`);
+      }
+      await followRollout(invocation, target);
+    }
     return 0;
   },
 };

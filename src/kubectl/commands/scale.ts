@@ -4,11 +4,13 @@ import { canonicalQuantity, quantityProblem } from "../../apimachinery/quantity.
 import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, nameless } from "../command-error.ts";
 import { createObject, saveConfigFlag } from "../creating.ts";
-import { manifestFlags } from "../manifests.ts";
+import type { FlagValues } from "../flags.ts";
+import { manifestFlags, namesManifests } from "../manifests.ts";
 import { type ApiResource, apiVersionOf, pathOf, type ResourceCatalog } from "../resource-catalog.ts";
-import { fetchTargets, selectorFlags, targetsOf } from "../targets.ts";
+import type { Session } from "../session.ts";
+import { fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
 import { dryRunOf, reportWritten, writeFlags, writeQuery } from "../writing.ts";
 
 interface Scale {
@@ -37,8 +39,9 @@ export const scale: Command = {
       throw new CommandError("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
     const api = await session.api();
     const targets = await targetsOf(session, flags, args);
-    for (const { target, object } of await fetchTargets(session, flags, targets)) {
+    const scaleOne = async ({ target, object }: Scaled): Promise<void> => {
       const { resource, namespace, name } = target;
+      if (name === "") throw nameless();
       if (!resource.subresources.includes("scale")) {
         throw new StatusError(404, "NotFound", "the server could not find the requested resource");
       }
@@ -59,7 +62,8 @@ export const scale: Command = {
         });
       }
       await reportWritten(session, flags, resource, object, "scaled");
-    }
+    };
+    for (const each of await objectsOf(session, flags, targets)) await session.attempt(() => scaleOne(each));
     return 0;
   },
 };
@@ -104,7 +108,7 @@ export const autoscale: Command = {
       (metric) => metric !== undefined,
     );
     const targets = await targetsOf(session, flags, args);
-    for (const { target } of await fetchTargets(session, flags, targets)) {
+    const scaleItself = async ({ target }: Scaled): Promise<void> => {
       const { resource } = target;
       const catalog = await session.catalogWith((known) => scalable(known, resource));
       if (!scalable(catalog, resource)) {
@@ -124,10 +128,22 @@ export const autoscale: Command = {
         },
       };
       await createObject(invocation, autoscaler, { done: "autoscaled", isTyped: true, remembersShown: false });
-    }
+    };
+    for (const each of await objectsOf(session, flags, targets)) await session.attempt(() => scaleItself(each));
     return 0;
   },
 };
+
+interface Scaled {
+  target: Target;
+  object: Unstructured;
+}
+
+/** What a file has is taken as it stands there. */
+async function objectsOf(session: Session, flags: FlagValues, targets: readonly Target[]): Promise<Scaled[]> {
+  if (!namesManifests(flags)) return fetchTargets(session, flags, targets);
+  return targets.map((target) => ({ target, object: target.local! }));
+}
 
 const scalable = (catalog: ResourceCatalog, { group, version, plural }: ApiResource): boolean =>
   catalog.resources.some(

@@ -64,7 +64,9 @@ export const wait: Command = {
       if (target.name !== undefined) named.push(target);
       else named.push(...(await fetchTargets(session, flags, [target])).map((found) => found.target));
     }
+    if (named.some(({ name }) => name === "")) throw new CommandError("resource name must be provided");
     if (named.length === 0) {
+      if (session.failures.length > 0) return 1;
       if (wanted === "delete") return 0;
       throw new CommandError("no matching resources found");
     }

@@ -2,6 +2,7 @@
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
 import { cut, type Flag, type FlagValues } from "../flags.ts";
+import { goQuote, goSyntax } from "../go-format.ts";
 import { JsonPathError, parseJsonPath, parseJsonPathAsJson } from "../jsonpath.ts";
 import { goJson, goJsonInOrder, listOf, sortKeys, withoutManagedFields } from "./printable.ts";
 
@@ -80,9 +81,16 @@ async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean
     case "jsonpath-file":
     case "jsonpath-as-json": {
       const template = await templateOf(format, argument ?? flags.string("template"));
+      const options = { allowsMissing: flags.bool("allow-missing-template-keys"), isWhole: !isTyped };
       try {
-        const fill = (format === "jsonpath-as-json" ? parseJsonPathAsJson : parseJsonPath)(template);
-        return (object) => failing(template, () => fill(object));
+        const fill = (format === "jsonpath-as-json" ? parseJsonPathAsJson : parseJsonPath)(template, options);
+        return (object) => {
+          try {
+            return fill(object);
+          } catch (error) {
+            throw error instanceof JsonPathError ? whileFilling(template, object, error, !isTyped) : error;
+          }
+        };
       } catch (error) {
         throw error instanceof JsonPathError
           ? new CommandError(`error parsing jsonpath ${template}, ${error.message}`)
@@ -92,7 +100,7 @@ async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean
     case "custom-columns":
     case "custom-columns-file": {
       const { customColumns } = await import("./custom-columns.ts");
-      return customColumns(await templateOf(format, argument ?? ""), flags);
+      return customColumns(await templateOf(format, argument ?? ""), format.endsWith("file"), flags);
     }
     case "go-template":
     case "template":
@@ -122,19 +130,20 @@ export function nameOf({ apiVersion = "", kind = "", metadata }: Unstructured): 
   return `${kind.toLowerCase()}${group ? `.${group}` : ""}/${metadata?.name || "<unknown>"}`;
 }
 
-function failing(template: string, work: () => string): string {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof JsonPathError)) throw error;
-    throw new CommandError(
-      `error executing jsonpath ${JSON.stringify(template)}: Error executing template: ${error.message}`,
-    );
-  }
+/** With all that could explain it, as kubectl tells it. */
+function whileFilling(template: string, object: Unstructured, { message }: Error, isWhole: boolean): CommandError {
+  return new CommandError(
+    `error executing jsonpath ${goQuote(template)}: Error executing template: ${message}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t${template}\n\tobject given to jsonpath engine was:\n\t\t${goSyntax(object, isWhole)}\n\n`,
+  );
 }
 
 async function templateOf(format: string, argument: string): Promise<string> {
-  if (argument === "") throw new CommandError(`template format specified but no template given`);
+  if (argument === "") {
+    const isColumns = format.startsWith("custom-columns");
+    throw new CommandError(
+      `${isColumns ? "custom-columns" : "template"} format specified but no ${isColumns ? "custom columns" : "template"} given`,
+    );
+  }
   if (!format.endsWith("file")) return argument;
   const { readFileSync } = await import("node:fs");
   try {

@@ -1,4 +1,6 @@
 /** The server's tables (meta.k8s.io/v1 Table) on the terminal. */
+import { age } from "../ages.ts";
+import type { Unstructured } from "../api.ts";
 import type { FlagValues } from "../flags.ts";
 import { type ApiResource, kindText } from "../resource-catalog.ts";
 import { TabWriter } from "../tab-writer.ts";
@@ -16,6 +18,19 @@ interface TableRow {
 
 export const tableAccept =
   "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+
+/** What is no table, of a server that makes none of it or was not asked to, by its names and ages. */
+export function asTable(answer: Unstructured, nowMs: number): Table {
+  if (answer.kind === "Table")
+    return { ...(answer as unknown as Table), rows: (answer as unknown as Table).rows ?? [] };
+  const objects = Array.isArray(answer["items"]) ? (answer["items"] as Unstructured[]) : [answer];
+  const columns = ["Name", "Age"].map((name) => ({ name, type: "string", priority: 0 }));
+  const rows = objects.map((object) => {
+    const { name, creationTimestamp } = object.metadata;
+    return { cells: [name, age(creationTimestamp as string | undefined, nowMs)], object };
+  });
+  return { metadata: answer.metadata as NonNullable<Table["metadata"]>, columnDefinitions: columns, rows };
+}
 
 /** Tables of one kind as one. */
 export function mergeTables([first, ...others]: readonly Table[]): Table | undefined {

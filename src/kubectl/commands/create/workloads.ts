@@ -4,7 +4,7 @@ import type { Invocation } from "../../command.ts";
 import { CommandError } from "../../command-error.ts";
 import type { Flag } from "../../flags.ts";
 import { containerNameOf, objectOf, podTemplate } from "../../generators.ts";
-import { fetchTargets, targetsOf } from "../../targets.ts";
+import { fetchNamed } from "../../targets.ts";
 import type { Generators } from "./generator.ts";
 
 const imageFlag: Flag = { name: "image", kind: "string", help: "the image to run" };
@@ -92,7 +92,7 @@ function containerOf(image: string, name: string, command: readonly string[]) {
 
 /** The job that the CronJob would make, now. */
 async function jobFromCronJob({ session, flags }: Invocation, name: string, from: string): Promise<Unstructured> {
-  const found = await fetchTargets(session, flags, await targetsOf(session, flags, [from]));
+  const found = await fetchNamed(session, flags, [from]);
   const [{ object } = { object: undefined }] = found;
   if (found.length !== 1 || object?.kind !== "CronJob") throw new CommandError("from must be an existing cronjob");
   const { jobTemplate } = object["spec"] as { jobTemplate: { metadata?: Record<string, unknown>; spec: unknown } };

@@ -3,7 +3,7 @@ import { StatusError } from "../../../apimachinery/status-error.ts";
 import type { Unstructured } from "../../api.ts";
 import type { Command, Invocation } from "../../command.ts";
 import { CommandError } from "../../command-error.ts";
-import { fetchTargets, targetsOf } from "../../targets.ts";
+import { fetchNamed } from "../../targets.ts";
 import { dryRunOf } from "../../writing.ts";
 import {
   type Container,
@@ -119,9 +119,7 @@ function assignmentsIn(words: readonly string[]): { added: Variable[]; removed: 
 async function variablesFrom({ session, flags }: Invocation): Promise<Variable[]> {
   const from = flags.string("from");
   const prefix = flags.string("prefix");
-  const sources = flags.bool("local")
-    ? []
-    : await fetchTargets(session, flags, await targetsOf(session, flags, [from]));
+  const sources = flags.bool("local") ? [] : await fetchNamed(session, flags, [from]);
   const [source] = sources;
   const field = { ConfigMap: "configMapKeyRef", Secret: "secretKeyRef" }[source?.target.resource.kind ?? ""];
   if (!source || !field) throw new CommandError("unsupported resource specified in --from");

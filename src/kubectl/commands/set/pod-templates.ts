@@ -124,7 +124,7 @@ function templateOf(object: Unstructured): object {
 export function podSpecOf(object: Unstructured): PodSpec | undefined {
   const spec = object["spec"] as (PodSpec & WithTemplate) | undefined;
   const found = spec?.jobTemplate?.spec.template.spec ?? spec?.template?.spec;
-  return found ?? (object.kind === "Pod" ? spec : undefined);
+  return found ?? (object.kind === "Pod" ? (spec ?? ({ containers: [] } as PodSpec)) : undefined);
 }
 
 export function splitArguments({ flags, args }: Invocation): [objects: string[], words: string[]] {
