@@ -197,6 +197,28 @@ test("a client's certificate lives as long as was asked for, and never longer th
     .toContain("Failed SignerValidationFailure: invalid usage for client certificate: code signing");
 });
 
+test("a signer of somebody else's says what came of a request; the verdict stands however it is repeated", async () => {
+  const name = await ask("jane", "kube-apiserver-client", {});
+  const other = await api.client.create(CertificateSigningRequests, {
+    metadata: { name: `${name}-other` },
+    spec: {
+      ...(structuredClone(await read(name)) as CertificateSigningRequest).spec,
+      signerName: "example.com/signer",
+    },
+  });
+  await approve(other.metadata.name);
+  const request = structuredClone(await read(other.metadata.name)) as CertificateSigningRequest;
+  const [approved] = structuredClone(request.status!.conditions!);
+  request.status!.conditions = [
+    { type: "Approved", status: "True", message: "told otherwise" },
+    { type: "Failed", status: "True", reason: "Mood" },
+  ];
+  await api.client.updateStatus(CertificateSigningRequests, request);
+  const [kept, failed] = (await read(other.metadata.name)).status!.conditions!;
+  expect(kept).toEqual(approved);
+  expect(failed).toMatchObject({ lastUpdateTime: expect.any(String), lastTransitionTime: expect.any(String) });
+});
+
 test("requests that nobody could sign are refused as they come", async () => {
   const refused = (signer: string, pem?: string) =>
     ask("jane", signer, {}, pem).then(

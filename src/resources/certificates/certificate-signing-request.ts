@@ -3,12 +3,11 @@ import type { CertificateSigningRequest } from "../../api/certificates/v1.ts";
 import { duplicate, type FieldError, invalid, required, spec as specPath } from "../../apimachinery/field-error.ts";
 import { humanDuration } from "../../apimachinery/human-duration.ts";
 import { defineResource, type SubresourceDefinition } from "../../apimachinery/resource-definition.ts";
-import { rfc3339 } from "../../base/clock.ts";
 import { certificateRequestProblem } from "../../base/node/certificate-request.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { each, oneOf } from "../validation/rules.ts";
-import { validDecision } from "./decision.ts";
+import { date, keepVerdicts, validDecision } from "./decision.ts";
 import { validSignerName } from "./signer-name.ts";
 
 const shortestSeconds = 600;
@@ -63,12 +62,11 @@ export const certificateSigningRequests = defineResource<CertificateSigningReque
   beforeUpdate(next, previous, { now, subresource }) {
     // What was asked for stands, whatever a writer says.
     next.spec = previous.spec;
-    if (subresource !== "approval") return;
-    for (const condition of next.status?.conditions ?? []) {
-      condition.lastUpdateTime ??= rfc3339(now);
-      const before = previous.status?.conditions?.find(({ type }) => type === condition.type);
-      condition.lastTransitionTime ??= before?.lastTransitionTime ?? rfc3339(now);
-    }
+    if (subresource === "approval") date(next.status, previous.status, now);
+  },
+  beforeStatusUpdate(next, previous, { now }) {
+    keepVerdicts(next.status, previous.status);
+    date(next.status, previous.status, now);
   },
   validate: (next, previous, { subresource }) => [
     ...validRequest(next, previous),

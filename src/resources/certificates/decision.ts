@@ -10,6 +10,7 @@ import {
   required,
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
+import { rfc3339 } from "../../base/clock.ts";
 import { each } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
@@ -28,6 +29,28 @@ export function validDecision(next: Status, previous: Status, subresource: strin
     ...(next?.certificate === previous?.certificate ? [] : validCertificate(next?.certificate)),
     ...validChange(next, previous, subresource),
   ];
+}
+
+/** A verdict that a writer of the status repeats is the one that stands, however it is repeated. */
+export function keepVerdicts(next: Status, previous: Status): void {
+  const conditions = next?.conditions ?? [];
+  for (const verdict of verdicts) {
+    const standing = (previous?.conditions ?? []).filter(({ type }) => type === verdict);
+    const places = conditions.flatMap(({ type }, i) => (type === verdict ? [i] : []));
+    if (places.length !== standing.length) continue;
+    for (const [i, place] of places.entries()) conditions[place] = standing[i]!;
+  }
+}
+
+/** Conditions that say no time get this one, or the time since when they stand. */
+export function date(next: Status, previous: Status, nowMs: number): void {
+  for (const condition of next?.conditions ?? []) {
+    const before = previous?.conditions?.find(
+      ({ type, status }) => type === condition.type && status === condition.status,
+    );
+    condition.lastUpdateTime ??= rfc3339(nowMs);
+    condition.lastTransitionTime ??= before?.lastTransitionTime ?? rfc3339(nowMs);
+  }
 }
 
 function validConditions(next: Status, previous: Status): FieldError[] {
