@@ -4,9 +4,9 @@
  */
 import { webcrypto, X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { BlockList } from "node:net";
+import { type AddressInfo, BlockList } from "node:net";
 import { join } from "node:path";
-import { type ConnectionOptions, connect } from "node:tls";
+import { type ConnectionOptions, connect, createServer } from "node:tls";
 import { beforeAll, expect, test } from "vitest";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 import { clientCertificate } from "../src/testing/webhook-server.ts";
@@ -60,8 +60,28 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     JSON.parse(readFileSync(home("pki", "pki.json"), "utf8")) as {
       ca: { certificatePem: string; privateKeyPem: string };
       admin: { certificatePem: string };
-      frontProxy: { client: { certificatePem: string } };
+      apiServer: { certificatePem: string; privateKeyPem: string };
+      frontProxy: {
+        caCertificatePem: string;
+        caPrivateKeyPem: string;
+        client: { certificatePem: string; privateKeyPem: string };
+      };
     };
+  /** Whether a server that knows this authority alone takes a client for who it says it is. */
+  const believes = (authority: string, client: { certificatePem: string; privateKeyPem: string }) =>
+    new Promise<boolean>((resolve, reject) => {
+      const { certificatePem: cert, privateKeyPem: key } = stored().apiServer;
+      const own = createServer({ cert, key, ca: authority, requestCert: true, rejectUnauthorized: false }, (socket) => {
+        resolve(socket.authorized);
+        socket.destroy();
+        own.close();
+      });
+      own.once("error", reject).listen(0, "127.0.0.1", () => {
+        const { port } = own.address() as AddressInfo;
+        const identity = { cert: client.certificatePem, key: client.privateKeyPem };
+        connect({ host: "127.0.0.1", port, rejectUnauthorized: false, ...identity }).on("error", () => {});
+      });
+    });
   const endOf = (pem: string) => Date.parse(new X509Certificate(pem).validTo);
 
   let before: Awaited<ReturnType<typeof now>>;
@@ -295,10 +315,15 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     expect(await asDave()).toBe("200");
     // The same authority and key, nine tenths of whose time are over.
     const ca = { ...old.ca, certificatePem: await agedAuthority(old.ca, 9 * 3_600_000, 3_600_000) };
-    writeFileSync(home("pki", "pki.json"), JSON.stringify({ ...old, ca }), { mode: 0o600 });
+    const proxyCa = { certificatePem: old.frontProxy.caCertificatePem, privateKeyPem: old.frontProxy.caPrivateKeyPem };
+    const aged = await agedAuthority(proxyCa, 9 * 3_600_000, 3_600_000);
+    const frontProxy = { ...old.frontProxy, caCertificatePem: aged };
+    writeFileSync(home("pki", "pki.json"), JSON.stringify({ ...old, ca, frontProxy }), { mode: 0o600 });
     await eventually(
-      async () => new X509Certificate(stored().ca.certificatePem).subject,
-      (subject) => expect(subject).toMatch(/^CN=pinnace-.*@\d+$/),
+      async () => [stored().ca.certificatePem, stored().frontProxy.caCertificatePem],
+      (authorities) => {
+        for (const pem of authorities) expect(new X509Certificate(pem).subject).toMatch(/^CN=pinnace-.*@\d+$/);
+      },
       60_000,
     );
     const published = () => kubectl`get configmap kube-root-ca.crt -o jsonpath={.data}`;
@@ -310,11 +335,27 @@ describeCluster("a cluster whose certificates end soon", { config }, (cluster) =
     const issuer = async () => (await served(server.hostname, Number(server.port))).issuer;
     await eventually(issuer, (text) => expect(text).toMatch(/@\d+$/));
     expect(await asDave()).toBe("200");
+    // Aggregated servers are told of both, and one that has not looked since believes what the new one signed.
+    const proxyAuthorities = async () => {
+      const told = await kubectl`get configmap extension-apiserver-authentication -n kube-system -o jsonpath={.data}`;
+      return JSON.parse(told)["requestheader-client-ca-file"] as string;
+    };
+    const renewed = stored().frontProxy;
+    await eventually(proxyAuthorities, (bundle) => {
+      expect(bundle.match(/BEGIN/g)).toHaveLength(2);
+      expect(bundle.startsWith(renewed.caCertificatePem.trim())).toBe(true);
+    });
+    expect(new X509Certificate(renewed.client.certificatePem).issuer).toMatch(/front-proxy@\d+$/);
+    for (const authority of [renewed.caCertificatePem, aged, proxyCa.certificatePem])
+      expect(await believes(authority, renewed.client)).toBe(true);
+    expect(await believes(stored().ca.certificatePem, renewed.client)).toBe(false);
     expect(await kubectl`get --raw /api/v1/nodes/n1/proxy/healthz`).toBe("ok");
     expect(await cluster.pinnace("certs", "check-expiration")).toMatch(/^former ca +\d{4}-/m);
     await cluster.pinnace("certs", "forget-former-ca");
     await eventually(asDave, (code) => expect(code).not.toBe("200"));
     await eventually(published, (text) => expect(JSON.parse(text)["ca.crt"].match(/BEGIN/g)).toHaveLength(1));
+    await eventually(proxyAuthorities, (bundle) => expect(bundle.match(/BEGIN/g)).toHaveLength(1));
+    expect(await believes(proxyCa.certificatePem, stored().frontProxy.client)).toBe(false);
     expect(await kubectl`get nodes -o name`).toBe("node/n1\n");
     expect(await pid()).toBe(startedBy);
   }, 120_000);

@@ -146,16 +146,9 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     expect(await cluster.kubectl`get --raw /api/v1/nodes/elsewhere/proxy/healthz`).toBe("ok");
   });
 
-  test("killed and started again it needs no token, and its containers have run on", async () => {
+  test("killed and started again it needs no token, its containers have run on, and its certificate is renewed with the old one when most of its time is over", async () => {
     const id = () => cluster.kubectl`get pod there -o ${"jsonpath={.status.containerStatuses[0].containerID}"}`;
     const before = await id();
-    await end(node, "SIGKILL");
-    node = await startNode(netns, home(), ["--node-name", "elsewhere", "--node-ip", `${network.prefix}.201`]);
-    expect(await id()).toBe(before);
-    expect((await cluster.kubectlRaw(["exec", "there", "--", "hostname"])).stdout).toBe("there\n");
-  });
-
-  test("its certificate is renewed with the old one when most of its time is over", async () => {
     await end(node, "SIGKILL");
     const { ca } = JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki/pki.json"), "utf8"));
     const file = join(home(), "joined/elsewhere/kubelet-client.pem");
@@ -171,6 +164,7 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
       (end) => expect(end).toBeGreaterThan(Date.now() + 86_400_000),
     );
     expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(await id()).toBe(before);
     expect(
       await cluster.kubectl`get csr -o ${"jsonpath={range .items[*]}{.spec.username} {.status.conditions[0].type}{'\\n'}{end}"}`,
     ).toContain("system:node:elsewhere Approved\n");
@@ -203,6 +197,29 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     await ready("later");
     expect((await cluster.kubectlRaw(["exec", "later", "--", "hostname"])).stdout).toBe("later\n");
     await cluster.kubectl`delete pod later --wait=false`;
+  }, 60_000);
+
+  test("it comes back after it was away while the authority changed; once that is over, with a token", async () => {
+    const pki = () => JSON.parse(readFileSync(join(cluster.home, "clusters", cluster.name, "pki/pki.json"), "utf8"));
+    const isOfNow = () => {
+      const own = new X509Certificate(readFileSync(join(home(), "joined/elsewhere/kubelet-client.pem")));
+      return own.verify(new X509Certificate(pki().ca.certificatePem).publicKey);
+    };
+    const again = ["--node-name", "elsewhere", "--node-ip", `${network.prefix}.201`];
+    await end(node, "SIGKILL");
+    await cluster.pinnace("certs", "rotate-ca");
+    expect(isOfNow()).toBe(false);
+    node = await startNode(netns, home(), again);
+    await eventually(
+      async () => isOfNow(),
+      (isRenewed) => expect(isRenewed).toBe(true),
+    );
+    await end(node, "SIGKILL");
+    await cluster.pinnace("certs", "rotate-ca", "--revoke");
+    await expect(startNode(netns, home(), again)).rejects.toThrow("join again with what");
+    node = await startNode(netns, home(), [...(await joinArguments()), ...again]);
+    expect(isOfNow()).toBe(true);
+    expect((await cluster.kubectlRaw(["exec", "there", "--", "hostname"])).stdout).toBe("there\n");
   }, 60_000);
 
   test("a wrong token, a wrong hash and no hash are refused, and nothing is left of the attempt", async () => {
