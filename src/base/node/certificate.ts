@@ -200,6 +200,11 @@ const purposes = {
   timestamping: "1.3.6.1.5.5.7.3.8",
   "ocsp signing": "1.3.6.1.5.5.7.3.9",
   any: "2.5.29.37.0",
+  "ipsec end system": "1.3.6.1.5.5.7.3.5",
+  "ipsec tunnel": "1.3.6.1.5.5.7.3.6",
+  "ipsec user": "1.3.6.1.5.5.7.3.7",
+  "microsoft sgc": "1.3.6.1.4.1.311.10.3.3",
+  "netscape sgc": "2.16.840.1.113730.4.1",
 } as const;
 
 export type Purpose = keyof typeof purposes;

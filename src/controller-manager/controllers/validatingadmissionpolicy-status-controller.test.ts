@@ -19,14 +19,14 @@ it("a policy's expressions are checked against the kinds that its rules name", (
   };
   expect(typeWarnings(spec)).toEqual([
     {
-      fieldRef: "spec.validations[1].messageExpression",
-      warning:
-        "apps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'foo'\n | object.spec.foo\n | ...........^\napps/v1, Kind=DaemonSet: ERROR: <input>:1:12: undefined field 'foo'\n | object.spec.foo\n | ...........^",
-    },
-    {
       fieldRef: "spec.validations[0].expression",
       warning:
-        "apps/v1, Kind=DaemonSet: ERROR: <input>:1:12: undefined field 'replicas'\n | object.spec.replicas > 1\n | ...........^",
+        "apps/v1, Kind=DaemonSet: ERROR: <input>:1:12: undefined field 'replicas'\n | object.spec.replicas > 1\n | ...........^\n",
+    },
+    {
+      fieldRef: "spec.validations[1].messageExpression",
+      warning:
+        "apps/v1, Kind=DaemonSet: ERROR: <input>:1:12: undefined field 'foo'\n | object.spec.foo\n | ...........^\n\napps/v1, Kind=Deployment: ERROR: <input>:1:12: undefined field 'foo'\n | object.spec.foo\n | ...........^\n",
     },
   ]);
   expect(typeWarnings({ ...spec, matchConstraints: { resourceRules: [rule("*")] } })).toEqual([]);

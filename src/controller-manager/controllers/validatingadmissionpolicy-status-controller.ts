@@ -75,6 +75,7 @@ export function typeWarnings(
   const kinds = [...namedResources(matchConstraints?.resourceRules)].flatMap(
     (named) => builtInKindOf(named) ?? customKindOf(named, custom) ?? [],
   );
+  kinds.sort((a, b) => (a.text < b.text ? -1 : 1));
   const found = new Map<string, string[]>();
   for (const kind of kinds.slice(0, maximumKinds)) {
     const expressions = new PolicyExpressions({
@@ -82,7 +83,8 @@ export function typeWarnings(
       ...(paramKind ? { paramsType: paramsType(paramKind.apiVersion ?? "", paramKind.kind ?? "", custom) } : {}),
     });
     const note = (field: string, problem: string | undefined) => {
-      if (problem) found.set(field, [...(found.get(field) ?? []), `${kind.text}: ${problem}`]);
+      // As upstream writes them: a paragraph ends with a line of its own.
+      if (problem) found.set(field, [...(found.get(field) ?? []), `${kind.text}: ${problem}\n`]);
     };
     for (const { name, expression } of variables) expressions.addVariable(name, expression);
     for (const [i, { expression, messageExpression }] of validations.entries()) {
@@ -92,7 +94,13 @@ export function typeWarnings(
       }
     }
   }
-  return [...found].map(([fieldRef, texts]) => ({ fieldRef, warning: texts.join("\n") }));
+  const inOrder = validations.flatMap((_, i) =>
+    ["expression", "messageExpression"].map((field) => `spec.validations[${i}].${field}`),
+  );
+  return inOrder.flatMap((fieldRef) => {
+    const texts = found.get(fieldRef);
+    return texts ? [{ fieldRef, warning: texts.join("\n") }] : [];
+  });
 }
 
 function problemOf(compiled: Compiled): string | undefined {

@@ -68,15 +68,17 @@ export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin
       course.begin(request);
       const problems: Problem[] = [];
       let hasMutated = false;
-      for await (const { policy, compiled, binding, as } of source.matching(request)) {
+      for await (const { policy, compiled, binding, as, problem } of source.matching(request)) {
         const { name } = policy.metadata;
         const failed = (error: unknown) => {
           if (!(error instanceof Error) || error instanceof TypeError || error instanceof StatusError) throw error;
           if (policy.spec.failurePolicy === "Ignore") return;
-          const message = `policy '${name}' with binding '${binding.metadata.name}' denied request: ${error.message}`;
+          const which = binding ? `'${name}' with binding '${binding.metadata.name}'` : JSON.stringify(name);
+          const message = `policy ${which} denied request: ${error.message}`;
           problems.push({ message, reason: error instanceof ConfigurationProblem ? "Forbidden" : "Invalid" });
         };
         try {
+          if (problem) throw problem;
           for await (const evaluation of source.evaluations(policy, compiled, binding, as, request)) {
             const id = `${name}/${binding.metadata.name}/${evaluation.param}`;
             if (!course.takesPart(id, request)) continue;

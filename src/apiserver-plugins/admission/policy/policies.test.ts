@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type {
   MutatingAdmissionPolicySpec,
+  ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBindingSpec,
   ValidatingAdmissionPolicySpec,
 } from "../../../api/admissionregistration/v1.ts";
@@ -171,6 +172,39 @@ describe("a ValidatingAdmissionPolicy", () => {
       ],
     });
     await expect(deploy("a", 1)).rejects.toThrow("operation cancelled: actual cost limit exceeded");
+  });
+
+  it("that spends all it may is judged by that alone, and not at all when failures are ignored", async () => {
+    const dear = Array(9).fill("!object.data.big.contains('zz')").join(" && ");
+    const spec = {
+      matchConstraints: onConfigMaps,
+      validations: [
+        { expression: "false" },
+        ...Array.from({ length: 13 }, (_, i) => ({ expression: `${dear} || ${i} > 0` })),
+      ],
+    };
+    await validating(spec);
+    const big = { big: "a".repeat(900_000) };
+    await expect(configMap("a", big)).rejects.toThrow(
+      "denied request: validation failed due to running out of cost budget, no further validation rules will be run",
+    );
+    await expect(configMap("b", { big: "a" })).rejects.toThrow("denied request: failed expression: false");
+    const policy = await api.client.get(ValidatingAdmissionPolicies, { name: "policy" });
+    await api.client.update(ValidatingAdmissionPolicies, {
+      ...(policy as ValidatingAdmissionPolicy),
+      spec: { ...spec, failurePolicy: "Ignore" },
+    });
+    await configMap("a", big);
+  });
+
+  it("whose kind of parameters does not exist is nobody's to pass, whatever its bindings are about", async () => {
+    await validating(
+      { paramKind: { apiVersion: "nowhere.io/v1", kind: "None" }, validations: [{ expression: "true" }] },
+      { matchResources: { namespaceSelector: { matchLabels: { not: "this" } } } },
+    );
+    await expect(deploy("a", 1)).rejects.toThrow(
+      "ValidatingAdmissionPolicy 'policy' denied request: failed to configure policy: failed to find resource referenced by paramKind: 'nowhere.io/v1, Kind=None'",
+    );
   });
 
   it("may only warn", async () => {

@@ -150,12 +150,13 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
   }
 
   /** Policies by name with their bindings, as far as they are about this request. */
-  async *matching(request: AdmissionRequest): AsyncGenerator<{
-    policy: DeepReadonly<P>;
-    compiled: CompiledPolicy<Parts>;
-    binding: DeepReadonly<B>;
-    as: MatchedAs;
-  }> {
+  async *matching(request: AdmissionRequest): AsyncGenerator<
+    { policy: DeepReadonly<P>; compiled: CompiledPolicy<Parts>; as: MatchedAs } & (
+      | { binding: DeepReadonly<B>; problem?: undefined }
+      // A policy that is set up so that it cannot be judged, whatever binds it.
+      | { binding: undefined; problem: ConfigurationProblem }
+    )
+  > {
     const bindings = await this.#options.objects.list(this.#bindings, "");
     for (const policy of await this.#options.objects.list(this.#policies, "")) {
       const own = bindings.filter((binding) => specOf(binding).policyName === policy.metadata.name);
@@ -163,6 +164,11 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
       const compiled = this.#compiledOf(policy);
       const as = await this.#matcher.match(compiled.criteria, request);
       if (!as) continue;
+      const problem = this.#problemOf(policy.spec as PolicySpec);
+      if (problem) {
+        yield { policy, compiled, binding: undefined, as, problem };
+        continue;
+      }
       for (const binding of own) {
         const criteria = this.#criteriaOf(binding);
         if (!criteria || (await this.#matcher.match(criteria, request))) yield { policy, compiled, binding, as };
@@ -210,6 +216,14 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
     }
   }
 
+  #problemOf({ paramKind }: PolicySpec): ConfigurationProblem | undefined {
+    if (!paramKind || this.#options.registry.findKind(paramKind.apiVersion ?? "", paramKind.kind ?? ""))
+      return undefined;
+    return new ConfigurationProblem(
+      `failed to configure policy: failed to find resource referenced by paramKind: '${paramKind.apiVersion}, Kind=${paramKind.kind}'`,
+    );
+  }
+
   #compiledOf(policy: DeepReadonly<P>): CompiledPolicy<Parts> {
     let compiled = this.#compiled.get(policy);
     if (!compiled) {
@@ -236,11 +250,8 @@ export class PolicySource<P extends Policy, B extends Binding, Parts> {
   async #params(kind: ParamKind | undefined, ref: ParamRef | undefined, request: AdmissionRequest): Promise<unknown[]> {
     if (!kind || !ref) return [null];
     const served = this.#options.registry.findKind(kind.apiVersion ?? "", kind.kind ?? "");
-    if (!served) {
-      throw new ConfigurationProblem(
-        `failed to configure policy: failed to find resource referenced by paramKind: '${kind.apiVersion}, Kind=${kind.kind}'`,
-      );
-    }
+    // Looked for above; it may have gone since.
+    if (!served) return [];
     const resource: Resource = {
       group: served.group,
       version: served.version,

@@ -28,7 +28,8 @@ interface Parts {
 /** A validation that does not hold, or could not be judged. */
 interface Failure {
   policy: DeepReadonly<ValidatingAdmissionPolicy>;
-  binding: DeepReadonly<ValidatingAdmissionPolicyBinding>;
+  /** Absent: it is the policy that cannot be judged, whatever binds it. */
+  binding: DeepReadonly<ValidatingAdmissionPolicyBinding> | undefined;
   message: string;
   reason: string | undefined;
   expressionIndex: number;
@@ -52,7 +53,7 @@ export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlug
     async validate(request) {
       const failures: Failure[] = [];
       const annotations = new Map<string, Set<string>>();
-      for await (const { policy, compiled, binding, as } of source.matching(request)) {
+      for await (const { policy, compiled, binding, as, problem } of source.matching(request)) {
         const fail = (message: string, more: Partial<Failure> = {}) => {
           failures.push({
             policy,
@@ -66,9 +67,15 @@ export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlug
         };
         const ignores = policy.spec.failurePolicy === "Ignore";
         try {
+          if (problem) throw problem;
           for await (const evaluation of source.evaluations(policy, compiled, binding, as, request)) {
-            judge(compiled, evaluation, ignores, fail);
-            annotate(policy, compiled, evaluation, annotations, ignores, fail);
+            const judged = judge(compiled, evaluation, ignores);
+            const noted = await annotate(compiled, evaluation, ignores);
+            for (const { message, ...more } of [...judged, ...noted.findings]) fail(message, more);
+            for (const [key, value] of noted.values) {
+              const name = `${policy.metadata.name}/${key}`;
+              annotations.set(name, (annotations.get(name) ?? new Set()).add(value));
+            }
           }
         } catch (error) {
           if (!(error instanceof Error) || error instanceof TypeError) throw error;
@@ -98,55 +105,72 @@ function compileValidating(policy: DeepReadonly<ValidatingAdmissionPolicy>): Com
   }));
 }
 
-type Fail = (message: string, more?: Partial<Failure>) => void;
+type Finding = Pick<Failure, "message"> & Partial<Failure>;
 
-function judge({ parts }: CompiledPolicy<Parts>, evaluation: Evaluation, ignores: boolean, fail: Fail): void {
+/** Whoever spends all that one look may cost is judged by that alone. */
+class OutOfBudget extends Error {}
+
+/** Throws OutOfBudget. */
+function judge({ parts }: CompiledPolicy<Parts>, evaluation: Evaluation, ignores: boolean): Finding[] {
+  const findings: Finding[] = [];
   for (const [expressionIndex, { validation, expression, message }] of parts.validations.entries()) {
     const outcome = evaluation.run(expression);
     if (outcome.kind === "error") {
-      if (!ignores) fail(outcome.message, { expressionIndex });
-      if (outcome.final) return;
+      if (outcome.final) throw new OutOfBudget(outcome.message);
+      if (!ignores) findings.push({ message: outcome.message, expressionIndex });
     } else if (outcome.value !== true) {
-      const text = messageOf(message, evaluation) ?? validation.message?.trim() ?? "";
-      fail(text || `failed expression: ${validation.expression.trim()}`, {
+      const made = messageOf(message, evaluation);
+      if (made.kind === "error") {
+        if (!ignores) findings.push({ message: `failed messageExpression: ${made.message}`, expressionIndex });
+        continue;
+      }
+      const text = made.text || (validation.message?.trim() ?? "");
+      findings.push({
+        message: text || `failed expression: ${validation.expression.trim()}`,
         reason: validation.reason,
         expressionIndex,
       });
     }
   }
+  return findings;
 }
 
-/** Undefined when there is none, or when what it makes is no message. */
-function messageOf(expression: Expression | undefined, evaluation: Evaluation): string | undefined {
-  if (!expression) return undefined;
-  const outcome = evaluation.run(expression);
-  if (outcome.kind === "error" || typeof outcome.value !== "string") return undefined;
-  const text = outcome.value.trim();
-  if (text === "" || text.includes("\n") || Buffer.byteLength(text) > maximumMessageBytes) return undefined;
-  return text;
-}
-
-function annotate(
-  policy: DeepReadonly<ValidatingAdmissionPolicy>,
-  { parts }: CompiledPolicy<Parts>,
+/** Empty when there is none, or when what it makes is no message; an error when there was nothing left to spend on it. */
+function messageOf(
+  expression: Expression | undefined,
   evaluation: Evaluation,
-  annotations: Map<string, Set<string>>,
+): { kind: "text"; text: string } | { kind: "error"; message: string } {
+  const none = { kind: "text", text: "" } as const;
+  if (!expression) return none;
+  const outcome = evaluation.run(expression);
+  if (outcome.kind === "error") return outcome.final ? outcome : none;
+  if (typeof outcome.value !== "string") return none;
+  const text = outcome.value.trim();
+  return text.includes("\n") || Buffer.byteLength(text) > maximumMessageBytes ? none : { kind: "text", text };
+}
+
+/** With a budget of its own. Throws OutOfBudget. */
+async function annotate(
+  { parts }: CompiledPolicy<Parts>,
+  judged: Evaluation,
   ignores: boolean,
-  fail: Fail,
-): void {
+): Promise<{ findings: Finding[]; values: [key: string, value: string][] }> {
+  const findings: Finding[] = [];
+  const values: [string, string][] = [];
+  if (parts.annotations.length === 0) return { findings, values };
+  const evaluation = await judged.again();
   for (const { key, expression } of parts.annotations) {
     const outcome = evaluation.run(expression);
     if (outcome.kind === "error") {
-      if (!ignores) fail(outcome.message, { isConfiguration: true });
+      if (outcome.final) throw new OutOfBudget(outcome.message);
+      if (!ignores) findings.push({ message: outcome.message, isConfiguration: true });
       continue;
     }
     if (typeof outcome.value !== "string") continue;
-    const value = outcome.value.trim().slice(0, maximumAnnotationBytes);
-    if (!value) continue;
-    const name = `${policy.metadata.name}/${key}`;
-    const values = annotations.get(name) ?? new Set();
-    annotations.set(name, values.add(value));
+    const value = outcome.value.trim();
+    if (value) values.push([key, Buffer.from(value).subarray(0, maximumAnnotationBytes).toString()]);
   }
+  return { findings, values };
 }
 
 const codes: Readonly<Record<string, number>> = { Unauthorized: 401, Forbidden: 403, RequestEntityTooLarge: 413 };
@@ -157,8 +181,9 @@ function report(failures: readonly Failure[], request: AdmissionRequest): void {
   let audited: object | undefined;
   for (const failure of failures) {
     const { policy, binding, message, expressionIndex, isConfiguration } = failure;
-    const actions = isConfiguration ? ["Deny"] : binding.spec.validationActions;
+    const actions = isConfiguration || !binding ? ["Deny"] : binding.spec.validationActions;
     if (actions.includes("Deny")) denied ??= failure;
+    if (!binding) continue;
     if (actions.includes("Warn")) {
       request.warn(
         `Validation failed for ValidatingAdmissionPolicy '${policy.metadata.name}' with binding '${binding.metadata.name}': ${message}`,
@@ -177,7 +202,8 @@ function report(failures: readonly Failure[], request: AdmissionRequest): void {
   }
   if (audited) request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify([audited]));
   if (!denied) return;
-  const message = `ValidatingAdmissionPolicy '${denied.policy.metadata.name}' with binding '${denied.binding.metadata.name}' denied request: ${denied.message}`;
+  const by = denied.binding ? ` with binding '${denied.binding.metadata.name}'` : "";
+  const message = `ValidatingAdmissionPolicy '${denied.policy.metadata.name}'${by} denied request: ${denied.message}`;
   const forbidden = refuse(request, message);
   const reason = denied.reason || "Invalid";
   throw new StatusError(codes[reason] ?? 422, reason, forbidden.message, {
