@@ -608,6 +608,18 @@ export function describeContainerRuntime(name: string, makeFixture: () => Promis
         expect(readFileSync(join(folder, "new"), "utf8")).toBe("");
       });
 
+      test.concurrent("where one container has a folder mounted, another of the same image can have a file", async () => {
+        const folder = join(fixture.folder, `volume-${++counter}`);
+        mkdirSync(folder);
+        writeFileSync(join(folder, "file"), "content\n");
+        const at = (hostPath: string) => ({ mounts: [{ hostPath, containerPath: "/place" }] });
+        const ids = [await run("cat /place/file", at(folder)), await run("cat /place", at(join(folder, "file")))];
+        for (const id of ids) {
+          await exitOf(id);
+          expect(wordsOf(id)).toEqual(["content"]);
+        }
+      });
+
       test.concurrent("containers of a pod share /dev/shm and network, not processes; other pods share nothing", async () => {
         const pod = await sandbox({ ...networkOf(fixture) });
         const first = await run("echo shared > /dev/shm/note; sleep 1000", {}, pod);

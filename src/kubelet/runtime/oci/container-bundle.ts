@@ -8,7 +8,7 @@ import { editsOf } from "./cdi.ts";
 import { deviceAt, machineDevices } from "./devices.ts";
 import type { ContainerFolder, SandboxRecord } from "./folders.ts";
 import type { OciMachine } from "./machine.ts";
-import { mountPointLayer } from "./mount-points.ts";
+import { isFolder, mountPointLayer } from "./mount-points.ts";
 import { startTicks } from "./processes.ts";
 import { readImageFile } from "./rootfs.ts";
 import type { Sandbox } from "./sandboxes.ts";
@@ -83,7 +83,7 @@ export class ContainerBundles {
 
   /** The layer in which the bundle's mounts have their places. */
   mountPoints(folder: string, bundle: Bundle, imageId: string, layers: readonly string[]): string {
-    const key = JSON.stringify([imageId, ...bundle.mounts.map((mount) => [mount.destination, mount.type])]);
+    const key = JSON.stringify([imageId, ...bundle.mounts.map((mount) => [mount.destination, isFolder(mount)])]);
     let layer = this.#mountPointLayers.get(key);
     if (layer === undefined || !existsSync(layer)) {
       layer = mountPointLayer(folder, bundle.mounts, layers);

@@ -41,7 +41,8 @@ function outermost(mounts: readonly MountPlace[]): MountPlace[] {
   return mounts.filter((mount) => !mounts.some((other) => isInside(mount.destination, other.destination)));
 }
 
-function isFolder({ type, source }: MountPlace): boolean {
+/** Whether a folder is what a mount needs for its place; else it is a file. */
+export function isFolder({ type, source }: MountPlace): boolean {
   return type !== "bind" || (statSync(source, { throwIfNoEntry: false })?.isDirectory() ?? true);
 }
 
