@@ -300,9 +300,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   });
   void informers()
     .synced()
-    .then(() =>
-      startUp.pass("informer-sync", "poststarthook/priority-and-fairness-config-consumer", ...aggregatorHooks),
-    );
+    .then(() => startUp.pass(...informerHooks, ...aggregatorHooks));
   keeper.follow((pki, before) => {
     server.renewCertificates(
       tlsOf(pki, trust),
@@ -343,6 +341,15 @@ const bootstrapHooks = [
   "poststarthook/bootstrap-controller",
   "poststarthook/start-kubernetes-service-cidr-controller",
 ];
+/** Done when the server knows what it admits, classifies and counts by. */
+const informerHooks = [
+  "informer-sync",
+  "poststarthook/start-apiserver-admission-initializer",
+  "poststarthook/generic-apiserver-start-informers",
+  "poststarthook/priority-and-fairness-config-consumer",
+  "poststarthook/priority-and-fairness-filter",
+  "poststarthook/storage-object-count-tracker-hook",
+];
 /** Done when what CustomResourceDefinitions define is served. */
 const extensionHooks = [
   "poststarthook/start-apiextensions-informers",
@@ -352,14 +359,18 @@ const extensionHooks = [
 /** Done when the APIServices there are have been looked at. */
 const aggregatorHooks = [
   "poststarthook/start-kube-aggregator-informers",
+  "poststarthook/apiservice-status-local-available-controller",
+  "poststarthook/apiservice-status-remote-available-controller",
   "poststarthook/apiservice-registration-controller",
+  "poststarthook/apiservice-discovery-controller",
   "poststarthook/kube-apiserver-autoregistration",
   "autoregister-completion",
+  "poststarthook/apiservice-openapi-controller",
+  "poststarthook/apiservice-openapiv3-controller",
 ];
 /** In the order of upstream's report; those of its hooks that have a counterpart here. */
 const startUpHooks = [
-  "informer-sync",
-  "poststarthook/priority-and-fairness-config-consumer",
+  ...informerHooks,
   ...extensionHooks,
   "poststarthook/start-service-ip-repair-controllers",
   ...bootstrapHooks,

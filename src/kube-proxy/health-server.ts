@@ -1,6 +1,6 @@
 /**
  * What a node's proxy answers to those who ask how it fares: load balancers on health-check node ports, everybody on
- * 10256, metrics readers on 10249 of the node's loopback.
+ * 10256 of its addresses and its loopback, metrics readers on 10249 of its loopback.
  */
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { Service } from "../api/core/v1.ts";
@@ -48,7 +48,7 @@ export async function serveHealth(options: HealthServerOptions): Promise<void> {
     }
   };
   const fixed = [
-    ...open(healthz(options), node.addresses, healthzPort),
+    ...open(healthz(options), [...node.addresses, "127.0.0.1"], healthzPort),
     ...open(metrics(options), ["127.0.0.1"], metricsPort),
   ];
   signal.addEventListener(
