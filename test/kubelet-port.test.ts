@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { PodList } from "../src/api/core/v1.ts";
 import { describeCluster, eventually } from "../src/testing/cluster-fixture.ts";
 
 interface Summary {
@@ -35,6 +36,19 @@ describeCluster("a node's own words", { nodes: 1 }, (cluster) => {
     expect(metrics).toMatch(
       /^container_cpu_usage_seconds_total\{container="busy",namespace="default",pod="busy"\} [\d.]+ \d+$/m,
     );
+  });
+
+  test("a node is asked at its kubelet's port, and at any other of its ports, by way of the API server", async () => {
+    const node = await nodeName();
+    const at = (id: string, path: string) => cluster.kubectl`get --raw /api/v1/nodes/${id}/proxy/${path}`;
+    const { items } = JSON.parse(await at(`https:${node}:10250`, "runningpods")) as PodList;
+    expect(items.map(({ metadata, spec }) => [metadata.name, spec.containers[0]?.name])).toContainEqual([
+      "busy",
+      "busy",
+    ]);
+    expect(JSON.parse(await at(`${node}:10256`, "healthz"))).toMatchObject({ nodeEligible: true });
+    await expect(at(`${node}:1`, "")).rejects.toThrow("connection refused");
+    await expect(at(`${node}:x`, "")).rejects.toThrow(`invalid node request "${node}:x"`);
   });
 
   test("the node's port answers those who may ask, and nobody else", async () => {

@@ -104,7 +104,8 @@ export interface ControlPlaneOptions extends Surroundings {
   /** Where pods reach the API server. */
   apiAddress: { address: string; port: number };
   /** `pods/log`, `pods/exec` and the like: whoever runs the nodes answers them. */
-  nodeSubresources: ReadonlyMap<string, SubresourceHandler>;
+  /** `dial` reaches addresses of the cluster's network. */
+  nodeSubresources(dial: Dial): ReadonlyMap<string, SubresourceHandler>;
   /** What a node's pods use: the metrics API's source. Undefined: without nodes there is no metrics API. */
   readUsage: ReadUsage | undefined;
   /** Where the audit log is, unless the plan names another place. */
@@ -229,7 +230,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       ["services/proxy", serviceProxy({ objects: readers, random, dial: router.dial })],
       ["pods/eviction", podEviction],
       ["serviceaccounts/token", serviceAccountToken(tokens, [issuer])],
-      ...options.nodeSubresources,
+      ...options.nodeSubresources(router.dial),
     ]),
   });
   openRanges(allocators, await reader!.list(ServiceCIDRs, ""));

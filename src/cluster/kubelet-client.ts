@@ -6,6 +6,7 @@ import { connect as tlsConnect } from "node:tls";
 import type { Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { badRequestError, StatusError } from "../apimachinery/status-error.ts";
+import { kubeletPort } from "../kubelet/node-object.ts";
 import type { KeyPair } from "./certificates.ts";
 
 export interface KubeletAddress {
@@ -16,7 +17,7 @@ export interface KubeletAddress {
 /** Undefined while the Node names no address. */
 export function kubeletAddress(node: DeepReadonly<Node>): KubeletAddress | undefined {
   const host = node.status?.addresses?.find(({ type }) => type === "InternalIP")?.address;
-  return host ? { host, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250 } : undefined;
+  return host ? { host, port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? kubeletPort } : undefined;
 }
 
 /** The container that is meant when none is named: the only one, or the one that the pod says. */

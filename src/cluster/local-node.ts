@@ -25,6 +25,7 @@ import { BridgePodNetwork, type PodNetwork } from "../kubelet/network/pod-networ
 import { parseResolvConf, resolvConfOf } from "../kubelet/network/resolv-conf.ts";
 import { RuntimeNetwork } from "../kubelet/network/runtime-network.ts";
 import { SimulatedPodNetwork } from "../kubelet/network/simulated-pod-network.ts";
+import { kubeletPort } from "../kubelet/node-object.ts";
 import type { NodeFolders } from "../kubelet/paths.ts";
 import type { PodObject } from "../kubelet/pod-state.ts";
 import { simulatedAction } from "../kubelet/probes/action.ts";
@@ -143,8 +144,6 @@ async function openDoor({ plan, node, keeper, clientOf, clock, random, log, sign
   await listenOn(door, boundSocketIn(nodeNetnsPath(plan.name, node.name), "tcp", node.address, kubeletPort));
   signal.addEventListener("abort", () => door.close(), { once: true });
 }
-
-const kubeletPort = 10250;
 
 /** One a family, the first family's first. */
 function addressesOf({ address, ipv6 }: NodePlan): string[] {

@@ -8,9 +8,12 @@ import { Nodes, Pods } from "../api/resources.ts";
 import { badRequestError, notFoundError, StatusError } from "../apimachinery/status-error.ts";
 import { booleanParameter, parameter, parameters } from "../apiserver/request-info.ts";
 import type { StreamSubresource, SubresourceHandler, SubresourceRequest } from "../apiserver/subresource-handler.ts";
+import { nameParts, nodePortProxy } from "../apiserver-plugins/subresources/endpoint-proxy.ts";
 import { standingObject } from "../apiserver-plugins/subresources/standing-object.ts";
+import type { Dial } from "../apiserver-plugins/webhooks/service-route.ts";
 import { type ObjectRef, refOf } from "../client/client.ts";
 import type { Kubelet } from "../kubelet/kubelet.ts";
+import { kubeletPort } from "../kubelet/node-object.ts";
 import type { PodApi } from "../kubelet/pod-api.ts";
 import { defaultContainer, type KubeletAddress, type KubeletClient, kubeletAddress } from "./kubelet-client.ts";
 import { podLogOptionsOf } from "./pod-log-options.ts";
@@ -18,10 +21,14 @@ import { podLogOptionsOf } from "./pod-log-options.ts";
 /** Running nodes by name; grows as they start. */
 export type Kubelets = ReadonlyMap<string, Pick<Kubelet, "pods" | "routes" | "stats">>;
 
-/** `remote` asks the nodes that run elsewhere. */
-export function nodeSubresources(kubelets: Kubelets, remote: KubeletClient): Map<string, SubresourceHandler> {
+/** `remote` asks the nodes that run elsewhere; `dial` reaches any port of a node. */
+export function nodeSubresources(
+  kubelets: Kubelets,
+  remote: KubeletClient,
+  dial: Dial,
+): Map<string, SubresourceHandler> {
   return new Map<string, SubresourceHandler>([
-    ["nodes/proxy", nodeProxy(kubelets, remote)],
+    ["nodes/proxy", nodeProxy(kubelets, remote, nodePortProxy(dial))],
     ["pods/log", podLog(kubelets, remote)],
     ["pods/exec", upgraded(kubelets, remote, "exec", serveExec)],
     ["pods/attach", upgraded(kubelets, remote, "attach", serveAttach)],
@@ -101,12 +108,14 @@ function podLog(kubelets: Kubelets, remote: KubeletClient): StreamSubresource {
   };
 }
 
-/** What the node's own port answers, without the way there: `kubectl get --raw /api/v1/nodes/<name>/proxy/stats/summary`. */
-function nodeProxy(kubelets: Kubelets, remote: KubeletClient): StreamSubresource {
+/** What the kubelet answers, without the way there: `kubectl get --raw /api/v1/nodes/<name>/proxy/stats/summary`. Its `others` are asked the other ports. */
+function nodeProxy(kubelets: Kubelets, remote: KubeletClient, others: StreamSubresource): StreamSubresource {
   return {
     kind: "stream",
     async respond(request, exchange) {
-      const { name, method, rest, query } = request;
+      const { name, port } = nameParts(request.name, "node");
+      if (!isKubelets(port)) return others.respond(request, exchange);
+      const { method, rest, query } = request;
       const at = await elsewhere(name, kubelets, request);
       if (at) {
         const asked = searchParams(query);
@@ -126,7 +135,16 @@ function nodeProxy(kubelets: Kubelets, remote: KubeletClient): StreamSubresource
       else for await (const chunk of answer.body) await exchange.write(chunk);
       await exchange.end();
     },
+    async upgrade(request, incoming, socket, head) {
+      if (isKubelets(nameParts(request.name, "node").port))
+        throw badRequestError("the kubelet's streams are subresources of pods");
+      await others.upgrade!(request, incoming, socket, head);
+    },
   };
+}
+
+function isKubelets(port: string): boolean {
+  return port === "" || Number(port) === kubeletPort;
 }
 
 interface PodStreamRequest {

@@ -119,7 +119,7 @@ export async function startServer(options: ServerOptions): Promise<RunningCluste
       configurationFiles: configurationFile ? [configurationFile] : [],
       apiAddress,
       auditFolder: paths.root,
-      nodeSubresources: nodeSubresources(kubelets, new KubeletClient(() => keeper.current.apiServer)),
+      nodeSubresources: (dial) => nodeSubresources(kubelets, new KubeletClient(() => keeper.current.apiServer), dial),
       readUsage: roles.has("kubelet") && plan.nodes.length > 0 ? usageReader(kubelets, () => clock.now()) : undefined,
       dialService: controlNode && dialFrom(nodeNetnsPath(plan.name, controlNode.name)),
     });

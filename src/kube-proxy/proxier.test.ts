@@ -678,6 +678,7 @@ test("the proxy answers on 10256 whether it is healthy, and whether its node may
     "200",
     { lastUpdated: expect.any(String), currentTime: expect.any(String), nodeEligible: true },
   ]);
+  expect((await get("n1", "127.0.0.1", 10256, "/healthz"))[0]).toBe("200");
   isEligible = false;
   expect((await get("client", addresses.n1, 10256, "/healthz"))[0]).toBe("503");
   expect((await get("client", addresses.n1, 10256, "/livez"))[0]).toBe("200");

@@ -30,7 +30,7 @@ import { defaultLogLimits, type LogLimits } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
-import { maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
+import { kubeletPort, maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import { planShutdown, type ShutdownSettings } from "./node-shutdown.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
@@ -570,7 +570,7 @@ function kubeletConfiguration({
     containerLogMaxFiles: logLimits.maximumFiles,
     maxPods: maximumPods,
     podPidsLimit,
-    port: node.kubeletPort ?? 10250,
+    port: node.kubeletPort ?? kubeletPort,
   };
 }
 

@@ -18,12 +18,16 @@ export interface NodeConfig {
   taints?: readonly DeepReadonly<Taint>[];
   /** `v1.36.2`. */
   kubeletVersion: string;
+  /** Default: 10250. */
   kubeletPort?: number;
   /** What its container runtime can. */
   features?: RuntimeFeatures;
   /** Overrides what the machine has: cpu, memory, ephemeral-storage, pods. */
   capacity?: Readonly<Record<string, string>>;
 }
+
+/** Where kubelets listen, unless they are told otherwise. */
+export const kubeletPort = 10250;
 
 /** Upstream's default: no more pods than this on a node. */
 export const maximumPods = 110;
@@ -125,7 +129,7 @@ export function nodeStatus(
     capacity: { ...advertisedResources(previous), ...nodeCapacity(config, machine) },
     allocatable: { ...advertisedResources(previous), ...nodeAllocatable(config, machine) },
     conditions: conditions(previous, condition, now),
-    daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? 10250 } },
+    daemonEndpoints: { kubeletEndpoint: { Port: config.kubeletPort ?? kubeletPort } },
     images: [...images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, imagesTold)

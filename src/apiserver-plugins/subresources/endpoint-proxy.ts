@@ -1,4 +1,4 @@
-/** `services/proxy` and `pods/proxy`: HTTP and upgrades to what runs in the cluster, by way of the API server. */
+/** `services/proxy`, `pods/proxy` and, for ports other than the kubelet's, `nodes/proxy`: HTTP and upgrades to what runs in the cluster, by way of the API server. */
 import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest, Agent as TlsAgent } from "node:https";
 import { BlockList, isIP } from "node:net";
@@ -7,7 +7,7 @@ import { connect as tlsConnect } from "node:tls";
 import type { Pod } from "../../api/core/v1.ts";
 import type { EndpointSlice } from "../../api/discovery/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
-import { EndpointSlices, Pods, Services } from "../../api/resources.ts";
+import { EndpointSlices, Nodes, Pods, Services } from "../../api/resources.ts";
 import { badRequestError, StatusError } from "../../apimachinery/status-error.ts";
 import type { HttpExchange, StreamSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
 import type { Random } from "../../base/random.ts";
@@ -63,6 +63,17 @@ export function podProxy(dial: Dial): StreamSubresource {
   });
 }
 
+/** To a port of the node itself. */
+export function nodePortProxy(dial: Dial): StreamSubresource {
+  return endpointProxy(dial, async (request) => {
+    const { scheme, name, port } = nameParts(request.name, "node");
+    const node = await standingObject(request.objects, Nodes, "", name);
+    const host = node.status?.addresses?.find(({ type }) => type === "InternalIP")?.address ?? "";
+    if (!isProxyable(host)) throw badRequestError("address not allowed");
+    return { host, port: Number(port), scheme };
+  });
+}
+
 /** `name`, `name:port` or `scheme:name:port`. */
 export function nameParts(id: string, what: string): { scheme: "http" | "https"; name: string; port: string } {
   const parts = id.split(":");
@@ -75,7 +86,7 @@ export function nameParts(id: string, what: string): { scheme: "http" | "https";
     !name ||
     !isKnown ||
     !isPort ||
-    (what === "pod" && /\D/.test(port!)) ||
+    (what !== "service" && /\D/.test(port!)) ||
     Number(port) > 65535
   ) {
     throw badRequestError(`invalid ${what} request ${JSON.stringify(id)}`);
@@ -257,7 +268,8 @@ function hostOf({ host, port }: Route): string {
 
 /** What stands before the proxied path in the address that the client used. */
 function prefixOf({ namespace, resource, name }: SubresourceRequest): string {
-  return `/api/v1/namespaces/${namespace}/${resource.definition.plural}/${name}/proxy`;
+  const place = namespace ? `namespaces/${namespace}/` : "";
+  return `/api/v1/${place}${resource.definition.plural}/${name}/proxy`;
 }
 
 function targetPath(request: SubresourceRequest): string {

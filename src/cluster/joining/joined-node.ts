@@ -23,6 +23,7 @@ import { HostPorts } from "../../kubelet/network/host-ports.ts";
 import { BridgePodNetwork, type PodNetwork } from "../../kubelet/network/pod-network.ts";
 import { parseResolvConf, resolvConfOf } from "../../kubelet/network/resolv-conf.ts";
 import { RuntimeNetwork } from "../../kubelet/network/runtime-network.ts";
+import { kubeletPort } from "../../kubelet/node-object.ts";
 import type { ContainerRuntime } from "../../kubelet/runtime/container-runtime.ts";
 import { CriImages } from "../../kubelet/runtime/cri/cri-images.ts";
 import { CriRuntime } from "../../kubelet/runtime/cri/cri-runtime.ts";
@@ -61,8 +62,6 @@ export interface JoinedNodeOptions extends Surroundings {
   runtimeEndpoint?: string | undefined;
   labels?: Readonly<Record<string, string>>;
 }
-
-export const kubeletPort = 10250;
 
 /** Names what belongs to it on the machine: its cgroups and its network namespace. */
 export function joinedName(node: string): string {

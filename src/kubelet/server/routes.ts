@@ -41,20 +41,18 @@ export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
   return async (request) => {
     const { path, query, method } = request;
     if (method !== "GET" && method !== "HEAD") return plain(405, "Method Not Allowed\n");
-    switch (path) {
+    switch (path === "/" ? path : path.replace(/\/$/, "")) {
       case "/healthz":
       case "/healthz/ping":
       case "/healthz/log":
       case "/healthz/syncloop":
         return plain(200, "ok");
       case "/pods":
-      case "/runningpods/":
-        return json({
-          kind: "PodList",
-          apiVersion: "v1",
-          metadata: {},
-          items: [...options.states()].map(({ pod }) => ({ ...pod, kind: undefined, apiVersion: undefined })),
-        });
+        return json(
+          podList([...options.states()].map(({ pod }) => ({ ...pod, kind: undefined, apiVersion: undefined }))),
+        );
+      case "/runningpods":
+        return json(podList([...options.states()].filter(isRunning).map(asTheRuntimeKnowsIt)));
       case "/configz":
         return json({ kubeletconfig: options.config });
       case "/stats/summary":
@@ -78,6 +76,24 @@ export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
   function metrics(families: Parameters<typeof exposition>[0]): KubeletAnswer {
     return { status: 200, contentType: expositionContentType, body: exposition(families) };
   }
+}
+
+function podList(items: object[]): object {
+  return { kind: "PodList", apiVersion: "v1", metadata: {}, items };
+}
+
+function isRunning({ sandbox, containers }: PodState): boolean {
+  return sandbox.kind === "ready" || containers.some(({ run }) => run.kind === "running");
+}
+
+/** A pod's name and what runs in it: all that upstream's runtimes can tell of it. */
+function asTheRuntimeKnowsIt({ pod: { metadata, spec }, containers }: PodState): object {
+  const { name, namespace, uid } = metadata;
+  const running = new Set(containers.flatMap((each) => (each.run.kind === "running" ? [each.name] : [])));
+  const shown = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]
+    .filter((each) => running.has(each.name))
+    .map((each) => ({ name: each.name, image: each.image, resources: {} }));
+  return { metadata: { name, namespace, uid, creationTimestamp: null }, spec: { containers: shown }, status: {} };
 }
 
 export function podOfPath(path: string): { verb: string; namespace: string; name: string; container?: string } {
