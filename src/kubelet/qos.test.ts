@@ -41,3 +41,26 @@ test("a pod's cgroup is limited when every container is", () => {
   });
   expect(podResources(pod(both("1", "1Gi"), {}))).not.toHaveProperty("memoryLimitBytes");
 });
+
+test("a container without limits of its own has the pod's", () => {
+  const of = pod({}, { requests: { cpu: "20m" }, limits: { cpu: "50m" } });
+  const whole = { requests: { cpu: "50m", memory: "50Mi" }, limits: { cpu: "100m", memory: "100Mi" } };
+  const spec = { ...of.spec, resources: whole };
+  const [first, second] = spec.containers.map((one) => containerResources({ ...of, spec }, one, 2 ** 30));
+  expect(first).toMatchObject({ cpuShares: 102, cpuQuotaMicroseconds: 10_000, memoryLimitBytes: 100 * 1024 ** 2 });
+  expect(second).toMatchObject({ cpuShares: 20, cpuQuotaMicroseconds: 5_000, memoryLimitBytes: 100 * 1024 ** 2 });
+});
+
+test("what a pod asked for as a whole counts for each of its containers when memory is short, and sidecars go last", () => {
+  const score = (of: PodObject, name: string) => {
+    const found = [...of.spec.containers, ...(of.spec.initContainers ?? [])].find((one) => one.name === name)!;
+    return containerResources(of, found, 1000 * 2 ** 20).oomScoreAdj;
+  };
+  const asked = (memory: string) => ({ requests: { memory } });
+  const shared = pod(asked("100Mi"), {});
+  expect(score({ ...shared, spec: { ...shared.spec, resources: asked("300Mi") } }, "c0")).toBe(800);
+  expect(score({ ...shared, spec: { ...shared.spec, resources: asked("300Mi") } }, "c1")).toBe(900);
+  const served = pod(asked("200Mi"), asked("100Mi"));
+  const sidecar = { name: "s", restartPolicy: "Always", resources: asked("10Mi") };
+  expect(score({ ...served, spec: { ...served.spec, initContainers: [sidecar] } } as PodObject, "s")).toBe(900);
+});

@@ -36,10 +36,12 @@ export function podCgroup(root: string, pod: PodObject): string {
 
 export function containerResources(pod: PodObject, container: ContainerSpec, nodeMemoryBytes: number): Resources {
   const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
-  const cpuLimitMilli = quantityMilliValue(limits?.["cpu"]);
-  const memoryLimit = quantityValue(limits?.["memory"]);
+  // A container without a limit of its own has the pod's, so that what reads its cgroup (a JVM, a Go program) sees a true one.
+  const shared = pod.spec.resources?.limits;
+  const cpuLimitMilli = quantityMilliValue(limits?.["cpu"]) || quantityMilliValue(shared?.["cpu"]);
+  const memoryLimit = quantityValue(limits?.["memory"]) || quantityValue(shared?.["memory"]);
   return {
-    cpuShares: cpuShares(quantityMilliValue(requests?.["cpu"] ?? limits?.["cpu"])),
+    cpuShares: cpuShares(requests?.["cpu"] === undefined ? cpuLimitMilli : quantityMilliValue(requests["cpu"])),
     ...(cpuLimitMilli > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimitMilli), cpuPeriodMicroseconds: cpuPeriod } : {}),
     ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
     ...hugePageLimits(limits),
@@ -109,9 +111,38 @@ function oomScoreAdj(pod: PodObject, container: ContainerSpec, nodeMemoryBytes: 
   const qos = podQosClass(pod);
   if (qos === "Guaranteed") return -997;
   if (qos === "BestEffort") return 1000;
-  const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
-  const request = quantityValue(requests?.["memory"] ?? limits?.["memory"]);
-  const adjustment = 1000 - Math.floor((1000 * request) / nodeMemoryBytes);
+  // A sidecar outlives the containers that it serves: it is never killed before them.
+  const request = isSidecar(pod, container)
+    ? Math.max(memoryRequest(container), Math.min(...pod.spec.containers.map(memoryRequest)))
+    : memoryRequest(container);
+  const adjustment = 1000 - Math.floor((1000 * (request + shareOfPodRequest(pod))) / nodeMemoryBytes);
   return Math.min(Math.max(adjustment, 3), 999);
 }
 const systemCriticalPriority = 2_000_000_000;
+
+function isSidecar({ spec }: PodObject, { name }: ContainerSpec): boolean {
+  return spec.initContainers?.some((init) => init.name === name && init.restartPolicy === "Always") ?? false;
+}
+
+/** Bytes that the pod as a whole asked for beyond its containers, divided among them. */
+function shareOfPodRequest({ spec }: PodObject): number {
+  const whole = quantityValue(spec.resources?.requests?.["memory"]);
+  if (whole === 0) return 0;
+  const inits = spec.initContainers ?? [];
+  const requested = spec.containers.reduce((total, container) => total + memoryRequest(container), 0);
+  const { peak, sidecars } = inits.reduce(
+    (so, init) => {
+      const bytes = memoryRequest(init);
+      if (init.restartPolicy === "Always") return { ...so, sidecars: so.sidecars + bytes };
+      return { ...so, peak: Math.max(so.peak, so.sidecars + bytes) };
+    },
+    { peak: 0, sidecars: 0 },
+  );
+  const left = whole - Math.max(requested + sidecars, peak);
+  return Math.trunc(left / (spec.containers.length + inits.length));
+}
+
+function memoryRequest(container: ContainerSpec): number {
+  const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
+  return quantityValue(requests?.["memory"] ?? limits?.["memory"]);
+}

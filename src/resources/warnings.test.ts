@@ -213,12 +213,10 @@ warns(pods, { metadata: {}, spec: { containers: [container] } }, [
   [
     "of odd times and addresses",
     {
-      "spec.terminationGracePeriodSeconds": -1,
       "spec.dnsConfig": { nameservers: ["2001:DB8::1"] },
       "spec.hostAliases": [{ ip: "2001:db8:0:0::1" }],
     },
     [
-      "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
       'spec.dnsConfig.nameservers[0]: IPv6 address "2001:DB8::1" should be in RFC 5952 canonical format ("2001:db8::1")',
       'spec.hostAliases[0].ip: IPv6 address "2001:db8:0:0::1" should be in RFC 5952 canonical format ("2001:db8::1")',
     ],
@@ -231,6 +229,13 @@ const template = { metadata: { labels: { app: "web" } }, spec: { containers: [co
 const workload = { metadata: {}, spec: { selector: { matchLabels: { app: "web" } }, template } };
 warns(deployments, workload, [
   ["that pods are named after it", { "metadata.name": "a.b" }, [podsName]],
+  [
+    "of a time to end that its pods will not have",
+    { "spec.template.spec.terminationGracePeriodSeconds": -1 },
+    [
+      "spec.template.spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+    ],
+  ],
   [
     "of annotations of its template",
     {

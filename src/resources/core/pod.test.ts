@@ -137,6 +137,11 @@ describe("a Pod", () => {
     expect(pod.status).toEqual({ phase: "Pending", qosClass: "Burstable" });
   });
 
+  it("has a second to end when it was given less than none", () => {
+    const { spec } = storedForm(pods, { spec: { containers: [], terminationGracePeriodSeconds: -1 } });
+    expect(spec!.terminationGracePeriodSeconds).toBe(1);
+  });
+
   it("is given time to end only where it runs", () => {
     const grace = (spec: object, phase: string, requested?: number) =>
       pods.gracePeriodSeconds!({ spec, status: { phase } } as Pod, requested);

@@ -26,6 +26,8 @@ export const pods = defineResource<Pod>({
   defaults(pod) {
     pod.spec ??= { containers: [] };
     defaultPodSpec(pod.spec);
+    // Templates keep theirs, with a warning.
+    if (pod.spec.terminationGracePeriodSeconds! < 0) pod.spec.terminationGracePeriodSeconds = 1;
     pod.spec.enableServiceLinks ??= true;
     defaultHostPorts(pod.spec);
     defaultRequestsToLimits(pod.spec);
