@@ -927,7 +927,7 @@ spec: {podSelector: {matchLabels: {app: guarded}}, ingress: [{from: [{podSelecto
     await cluster.kubectl`delete pod guarded asker --now`;
   });
 
-  test.concurrent("a host port leads to its pod, from outside and from the pod itself", async () => {
+  test.concurrent("a host port leads to its pod, from outside, from the node's own 127.0.0.1 and from the pod itself", async () => {
     const script = "mkdir /w; echo hosted > /w/index.html; httpd -f -p 8080 -h /w";
     await cluster.apply(`apiVersion: v1
 kind: Pod
@@ -943,6 +943,9 @@ spec:
       (text) => expect(text).toBe("hosted\n"),
     );
     expect(await cluster.kubectl`exec hosted -- wget -q -O - http://${ip}:18080/`).toBe("hosted\n");
+    const node = (await cluster.kubectl`get pod hosted -o ${"jsonpath={.spec.nodeName}"}`).trim();
+    const curl = ["curl", "-s", "-m", "2", "http://127.0.0.1:18080/"] as const;
+    expect(await cluster.host("ip", "netns", "exec", `pinnace-${cluster.name}.${node}`, ...curl)).toBe("hosted\n");
     await cluster.kubectl`delete pod hosted --now`;
     await expect(cluster.host("curl", "-s", "-m", "1", `http://${ip}:18080/`)).rejects.toThrow();
   });

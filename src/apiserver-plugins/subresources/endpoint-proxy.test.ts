@@ -123,6 +123,8 @@ describe("the real kubectl", () => {
       const { request } = seen.at(-1)!;
       expect(request.headers["x-forwarded-uri"]).toBe(`${prefix}/form`);
       expect(request.headers["authorization"]).toBeUndefined();
+      for (const method of ["OPTIONS", "PATCH", "PUT", "DELETE"])
+        expect(await (await fetch(`${at}/any`, { method })).text()).toBe(`${method} /any `);
       const socket = new WebSocket(`ws://127.0.0.1:${port}${prefix}/ws`);
       const heard = await new Promise((resolve, reject) => {
         socket.once("open", () => socket.send("hi")).once("error", reject);

@@ -192,7 +192,10 @@ export class HttpDoor {
       throw unknownPath();
     }
     const verb = info.verb;
-    const allowed = subresource ? subresource.verbs.includes(verb) : resource.verbs.has(verb) && hasTarget(info);
+    // A proxy passes OPTIONS on, which is no verb of the API's.
+    const allowed = subresource
+      ? subresource.verbs.includes(verb) || (info.subresource === "proxy" && exchange.method === "OPTIONS")
+      : resource.verbs.has(verb) && hasTarget(info);
     if (
       !allowed ||
       (exchange.method === "HEAD" && info.subresource !== "proxy") ||

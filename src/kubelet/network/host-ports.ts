@@ -2,9 +2,11 @@
  * Ports of the node that lead to pods (`hostPort`; upstream's portmap plugin): one small nft table per node, made when the first
  * pod asks. The kernel keeps it when this process ends; after a restart it is stated anew from the pods that are there.
  */
+import { writeFileSync } from "node:fs";
 import { familyOf } from "../../base/ip.ts";
+import { inNetns } from "../../base/node/netns.ts";
 import { type Nft, openNft } from "../../nftables/nft.ts";
-import { type Element, type Field, inSet, match, type Rules } from "../../nftables/ruleset.ts";
+import { type Element, type Field, inSet, match, matchNot, type Rules, verdict } from "../../nftables/ruleset.ts";
 import { Table } from "../../nftables/table.ts";
 import type { PodObject } from "../pod-state.ts";
 
@@ -44,6 +46,8 @@ export class HostPorts {
     this.#nft = openNft(this.#netnsPath);
     this.#table = new Table(this.#nft, { family: "ip", name: "pinnace-host-ports" });
     this.#table.contents.state("", base);
+    // Connections to 127.0.0.1 leave for their pod; the rules keep others from coming in to it.
+    inNetns(this.#netnsPath, () => writeFileSync("/proc/sys/net/ipv4/conf/all/route_localnet", "1"));
     return this.#table;
   }
 
@@ -70,6 +74,8 @@ const chain = [
   ],
 ] as const;
 
+const loopback = "127.0.0.0/8";
+
 const base: Rules = {
   sets: new Map([
     ["host-ports", { kind: "map", body: "type inet_proto . inet_service : ipv4_addr . inet_service;" }],
@@ -77,6 +83,13 @@ const base: Rules = {
     ["hairpin", { kind: "set", body: "type ipv4_addr . ipv4_addr;" }],
   ]),
   chains: new Map([
+    [
+      "strangers",
+      {
+        hook: { type: "filter", hook: "prerouting", priority: "-300" },
+        rules: [[matchNot("iifname", "lo"), match("ip daddr", loopback), verdict("drop")]],
+      },
+    ],
     // Before kube-proxy's: a pod's own port goes before a NodePort of the same number, as with upstream's plugin.
     ["prerouting", { hook: { type: "nat", hook: "prerouting", priority: "-105" }, rules: chain }],
     ["output", { hook: { type: "nat", hook: "output", priority: "-105" }, rules: chain }],
@@ -84,7 +97,10 @@ const base: Rules = {
       "postrouting",
       {
         hook: { type: "nat", hook: "postrouting", priority: "95" },
-        rules: [[inSet(["ip saddr", "ip daddr"], "hairpin"), { kind: "masquerade" }]],
+        rules: [
+          [inSet(["ip saddr", "ip daddr"], "hairpin"), { kind: "masquerade" }],
+          [match("ip saddr", loopback), matchNot("oifname", "lo"), { kind: "masquerade" }],
+        ],
       },
     ],
   ]),
