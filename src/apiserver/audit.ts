@@ -18,8 +18,8 @@ export interface AuditTrail {
   readonly exchange: Exchange;
   /** The first value of a key stays. `level`: only where bodies are recorded, too. */
   annotate(key: string, value: string, level?: "Request"): void;
-  /** Whom the asker is impersonating. */
-  actsAs(user: UserInfo): void;
+  /** Whom the asker is impersonating, and by which verb, where it is let do so within bounds. */
+  actsAs(user: UserInfo, constraint?: string): void;
   /** The connection speaks another protocol from now on: what was asked for was given. */
   upgraded(): void;
 }

@@ -18,6 +18,7 @@ import { getScale, patchScale, updateScale } from "./handlers/scale.ts";
 import { update } from "./handlers/update.ts";
 import { createVirtual, getVirtual, listVirtual } from "./handlers/virtual.ts";
 import { type OpenWatch, type WatchReceiver, watch } from "./handlers/watch.ts";
+import { ImpersonationModes } from "./http/impersonation-modes.ts";
 import { ObjectWriter } from "./object-writer.ts";
 import type { DeleteOptions, ListOptions, WriteOptions } from "./request-options.ts";
 import type { ServedResource } from "./resource-registry.ts";
@@ -31,6 +32,8 @@ export interface PipelineOptions {
   auditor?: Auditor | undefined;
   /** Who waits when there is more to do than can be done at once. Default: nobody. */
   flowControl?: FlowControl | undefined;
+  /** Whether users may be let act as others within bounds, beside the way without any. Default: yes. */
+  constrainsImpersonation?: boolean | undefined;
   /** Whether a path may be asked for without any proof. Default: all may, and authorization decides. */
   allowsAnonymous?: ((path: string) => boolean) | undefined;
 }
@@ -43,6 +46,7 @@ export class Pipeline {
   /** Looks at what comes through the HTTPS door. */
   readonly auditor: Auditor | undefined;
   readonly flowControl: FlowControl | undefined;
+  readonly impersonation: ImpersonationModes;
   readonly #allowsAnonymous: (path: string) => boolean;
 
   constructor(options: PipelineOptions) {
@@ -52,6 +56,7 @@ export class Pipeline {
     this.#authorizers = options.authorizers;
     this.auditor = options.auditor;
     this.flowControl = options.flowControl;
+    this.impersonation = new ImpersonationModes(options.constrainsImpersonation ?? true);
     this.#allowsAnonymous = options.allowsAnonymous ?? (() => true);
   }
 

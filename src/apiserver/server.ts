@@ -45,6 +45,8 @@ export interface ApiServerOptions {
   flowControl?: FlowControl | undefined;
   /** Whether a path may be asked for without any proof. Default: all may, and authorizers decide. */
   allowsAnonymous?: ((path: string) => boolean) | undefined;
+  /** Whether users may be let act as others within bounds, beside the way without any. Default: yes. */
+  constrainsImpersonation?: boolean | undefined;
   /** Default: nobody audits. */
   auditor?: Auditor | undefined;
   /** Run in order. A function is called once with what plugins may read the server by. */
@@ -105,6 +107,7 @@ export class ApiServer implements ServerAccess {
       authorizers: options.authorizers,
       auditor: options.auditor,
       allowsAnonymous: options.allowsAnonymous,
+      constrainsImpersonation: options.constrainsImpersonation,
       flowControl: options.flowControl,
     });
     const { admission = [] } = options;

@@ -184,6 +184,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     flowControl,
     healthChecks: startUp.checks,
     allowsAnonymous: configured.allowsAnonymous,
+    constrainsImpersonation: isFeatureOn(plan, "ConstrainedImpersonation"),
     authorizers: [...firstAuthorizers, ...authorization.authorizers],
     furtherMetrics: () => configurationFiles.flatMap((file) => file.metrics()),
     admission: (access) => {

@@ -4,6 +4,7 @@
 const gates = {
   ClusterTrustBundle: { stage: "Beta", isOn: false },
   ClusterTrustBundleProjection: { stage: "Beta", isOn: false },
+  ConstrainedImpersonation: { stage: "Beta", isOn: true },
 } as const;
 
 export type FeatureGate = keyof typeof gates;

@@ -112,8 +112,12 @@ class Trail implements AuditTrail {
     this.#annotations[key] ??= value;
   }
 
-  actsAs(user: UserInfo): void {
-    this.#base = { ...this.#base, impersonatedUser: userText(user) };
+  actsAs(user: UserInfo, constraint?: string): void {
+    this.#base = {
+      ...this.#base,
+      impersonatedUser: userText(user),
+      ...(constraint ? { authenticationMetadata: { impersonationConstraint: constraint } } : {}),
+    };
   }
 
   upgraded(): void {

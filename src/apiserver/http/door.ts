@@ -91,8 +91,13 @@ export class HttpDoor {
       trail = auditor?.begin(exchange, auditId, attributesOf(info, user));
       if (trail) exchange = trail.exchange;
       if (hasImpersonation(exchange.headers)) {
-        user = await impersonated(this.#pipeline, user, exchange.headers);
-        trail?.actsAs(user);
+        const { user: actor, constraint } = await impersonated(
+          this.#pipeline,
+          attributesOf(info, user),
+          exchange.headers,
+        );
+        user = actor;
+        trail?.actsAs(user, constraint);
       }
       const attributes = attributesOf(info, user);
       const wanted = this.#roomFor(given, info, attributes);
@@ -414,8 +419,13 @@ export class HttpDoor {
       trail = this.#pipeline.auditor?.begin(exchange, auditId, attributesOf(info, user));
       if (trail) exchange = trail.exchange;
       if (hasImpersonation(exchange.headers)) {
-        user = await impersonated(this.#pipeline, user, exchange.headers);
-        trail?.actsAs(user);
+        const { user: actor, constraint } = await impersonated(
+          this.#pipeline,
+          attributesOf(info, user),
+          exchange.headers,
+        );
+        user = actor;
+        trail?.actsAs(user, constraint);
       }
       await this.#pipeline.authorize(attributesOf(info, user), trail);
       const foreign = foreignApiOf(services.registry, info.path);

@@ -1,5 +1,6 @@
 /** What a Job's spec must fulfil, in a Job or in a CronJob's template. */
 import type { Job, JobSpec } from "../../api/batch/v1.ts";
+import { validDomainPrefixedPath } from "../../apimachinery/domain-prefixed-path.ts";
 import {
   duplicate,
   type FieldError,
@@ -17,7 +18,6 @@ import { matcherOrUndefined, templateMatchesSelector } from "../apps/workload.ts
 import { internalPodSpec } from "../core/internal-form.ts";
 import { validatePodTemplate } from "../core/pod-spec/validate-pod-spec.ts";
 import { internalPrinter } from "../internal-printer.ts";
-import { validDomainPrefixedPath } from "../validation/domain-prefixed-path.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, nonNegative, obeys, oneOf, unchanged } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";

@@ -1,11 +1,11 @@
 /** IngressClasses: who implements which Ingresses. */
 import type { IngressClass } from "../../api/networking/v1.ts";
+import { validDomainPrefixedPath } from "../../apimachinery/domain-prefixed-path.ts";
 import { type FieldError, forbidden, required, spec as specPath, tooLong } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { validDomainPrefixedPath } from "../validation/domain-prefixed-path.ts";
 import { oneOf, unchanged, validDnsLabel } from "../validation/rules.ts";
 import { validObjectReference } from "./object-reference.ts";
 

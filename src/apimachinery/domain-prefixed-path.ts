@@ -1,7 +1,6 @@
 /** Names such as `example.com/controller`. */
-import { type FieldError, type FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
-import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
-import { obeys } from "./rules.ts";
+import { type FieldError, type FieldPath, invalid, required } from "./field-error.ts";
+import { dns1123SubdomainProblems } from "./name-validation.ts";
 
 const pathFormat = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
 const pathPattern = new RegExp(`^${pathFormat}$`);
@@ -13,7 +12,8 @@ export function validDomainPrefixedPath(value: string, path: FieldPath): FieldEr
     return [invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')];
   }
   const rest = value.slice(slash + 1);
-  const errors = obeys(value.slice(0, slash), dns1123SubdomainProblems, path);
+  const domain = value.slice(0, slash);
+  const errors = dns1123SubdomainProblems(domain).map((problem) => invalid(path, domain, problem));
   if (!pathPattern.test(rest)) {
     errors.push(invalid(path, rest, `Invalid path (regex used for validation is '${pathFormat}')`));
   }
