@@ -1,5 +1,5 @@
 /** What stands behind a URL that the command line names. */
-import { type IncomingMessage, request as requestPlain } from "node:http";
+import { type IncomingMessage, request as requestPlain, STATUS_CODES } from "node:http";
 import { request as requestSecure } from "node:https";
 import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
@@ -36,6 +36,29 @@ export async function download(url: string, { clock, signal }: Terminal): Promis
       if (isLast) throw unreachable(url, error as NodeJS.ErrnoException);
     }
     await sleep(clock, 1000, signal);
+  }
+}
+
+/** Asks once, and resolves to whatever the server answered. Rejects with a CommandError as Go's client says it. */
+export async function fetchOnce(
+  url: string,
+  { signal }: Pick<Terminal, "signal">,
+): Promise<{ status: number; statusText: string; text: string }> {
+  try {
+    const response = await follow(url, signal);
+    const { statusCode = 0 } = response;
+    return { status: statusCode, statusText: STATUS_CODES[statusCode] ?? "", text: await text(response) };
+  } catch (error) {
+    signal.throwIfAborted();
+    const { code, message, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+    const { hostname } = new URL(url);
+    const problem =
+      code === "ECONNREFUSED"
+        ? `dial tcp ${address}:${port}: connect: connection refused`
+        : code === "ENOTFOUND" || code === "EAI_AGAIN"
+          ? `dial tcp: lookup ${hostname}: no such host`
+          : message;
+    throw new CommandError(`Get ${JSON.stringify(url)}: ${problem}`);
   }
 }
 

@@ -232,7 +232,7 @@ function reportFailure(error: unknown, terminal: Terminal): number {
     // Of several each is told without a word before it.
     const isPlain = failures.length > 1 && failure instanceof CommandError;
     const text = isPlain ? failure.message : describe(failure, terminal);
-    if (text) terminal.stderr.write(`${text}\n`);
+    if (text) terminal.stderr.write(text.endsWith("\n") ? text : `${text}\n`);
   }
   return error instanceof CommandError ? error.exitCode : 1;
 }

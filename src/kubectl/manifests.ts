@@ -18,7 +18,7 @@ export interface ManifestObject {
 export const manifestFlags: readonly Flag[] = [
   { name: "filename", short: "f", kind: "list", help: "a file, folder, URL or - with the objects" },
   { name: "recursive", short: "R", kind: "bool", help: "go through folders below the given one, too" },
-  { name: "kustomize", short: "k", kind: "string", help: "a folder with a kustomization" },
+  { name: "kustomize", short: "k", kind: "string", help: "a folder, URL or repository with a kustomization" },
 ];
 
 const manifestExtensions = [".json", ".yaml", ".yml"];
@@ -32,9 +32,9 @@ export function namesManifests(flags: FlagValues): boolean {
 export async function readManifests(session: Session, flags: FlagValues): Promise<ManifestObject[]> {
   if (flags.has("kustomize")) {
     if (flags.has("filename")) throw new CommandError("only one of -f or -k can be specified");
-    const { buildKustomization } = await import("./kustomize/build.ts");
+    const { kustomizationObjects } = await import("./kustomize/session.ts");
     const folder = flags.string("kustomize");
-    const built = buildKustomization(folder, (line) => session.printError(line));
+    const built = await kustomizationObjects(session, folder);
     return built.map((object) => ({ source: folder, object }));
   }
   const isRecursive = flags.knows("recursive") && flags.bool("recursive");

@@ -78,13 +78,18 @@ export class RequestTrace {
   }
 
   #line(place: string, text: string): void {
-    const now = new Date(this.#output.clock.now());
-    const two = (value: number) => String(value).padStart(2, "0");
-    const day = two(now.getMonth() + 1) + two(now.getDate());
-    const micros = String(now.getMilliseconds()).padStart(3, "0").padEnd(6, "0");
-    const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}.${micros}`;
-    this.#output.stderr.write(`I${day} ${time} ${String(process.pid).padStart(7)} ${place}] ${text}\n`);
+    logLine(this.#output, place, text);
   }
+}
+
+/** Writes a line as klog does; `place` is where upstream's would come from. */
+export function logLine({ stderr, clock }: Output, place: string, text: string): void {
+  const now = new Date(clock.now());
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = two(now.getMonth() + 1) + two(now.getDate());
+  const micros = String(now.getMilliseconds()).padStart(3, "0").padEnd(6, "0");
+  const time = `${two(now.getHours())}:${two(now.getMinutes())}:${two(now.getSeconds())}.${micros}`;
+  stderr.write(`I${day} ${time} ${String(process.pid).padStart(7)} ${place}] ${text}\n`);
 }
 
 function headerLines(headers: Answer["headers"]): string {

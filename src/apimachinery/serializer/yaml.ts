@@ -66,11 +66,24 @@ export function parseYaml(text: string, isExact = false): ParsedYaml {
   return parseYamlStream(text, isExact)[0] ?? { value: null, problems: [] };
 }
 
-/** Every document of a stream, empty ones left out. */
-export function parseYamlStream(text: string, isExact = false): ParsedYaml[] {
+/** As upstream's newer library reads: only `true` and `false` are no words; `yes`, `on` and `n` are. */
+const newerTags = (all: Tags): Tags =>
+  tags(all).map((tag) => {
+    if (typeof tag === "string" || !tag.tag.endsWith(":bool")) return tag;
+    const means = (tag as ScalarTag).test?.test("true") ? /^(?:true|True|TRUE)$/ : /^(?:false|False|FALSE)$/;
+    return { ...(tag as ScalarTag), test: means };
+  });
+
+/** Every document of a stream, empty ones left out; `isNewer`: read as upstream's newer library does, where `yes` is a word. */
+export function parseYamlStream(text: string, isExact = false, isNewer = false): ParsedYaml[] {
   const lineCounter = new LineCounter();
   const intAsBigInt = isExact && /\d{16}/.test(text);
-  const documents = parseAllDocuments(text, { ...readOptions, intAsBigInt, lineCounter });
+  const documents = parseAllDocuments(text, {
+    ...readOptions,
+    ...(isNewer ? { customTags: newerTags } : {}),
+    intAsBigInt,
+    lineCounter,
+  });
   if (!Array.isArray(documents)) return [];
   const parsed: ParsedYaml[] = [];
   for (const document of documents) {

@@ -10,7 +10,7 @@ const restrictors = ["LoadRestrictionsRootOnly", "LoadRestrictionsNone"];
 export const kustomize: Command = {
   summary: "Build a kustomization target from a directory or URL",
   usage: "DIR [flags]",
-  examples: ["kustomize overlays/production"],
+  examples: ["kustomize overlays/production", "kustomize https://example.org/team/shop//overlays/production?ref=v1"],
   flags: [
     { name: "output", short: "o", kind: "string", help: "a file to write to" },
     { name: "load-restrictor", kind: "string", default: restrictors[0]!, help: `one of: ${restrictors.join(", ")}` },
@@ -40,11 +40,14 @@ export const kustomize: Command = {
       );
     }
     if (args.length > 1) throw new CommandError("specify one path to kustomization.yaml");
-    const [{ buildKustomization }, { encodeYaml }] = await Promise.all([
-      import("../kustomize/build.ts"),
+    const [{ kustomizationObjects }, { encodeYaml }] = await Promise.all([
+      import("../kustomize/session.ts"),
       import("../../apimachinery/serializer/yaml.ts"),
     ]);
-    const objects = buildKustomization(args[0] ?? ".", (line) => session.printError(line), flags.bool("enable-helm"));
+    const objects = await kustomizationObjects(session, args[0] ?? ".", {
+      readsAnywhere: restrictor === "LoadRestrictionsNone",
+      helm: flags.bool("enable-helm"),
+    });
     const text = objects.map((object) => encodeYaml(sortKeys(object))).join("---\n");
     const file = flags.string("output");
     if (file) writeTo(file, text);

@@ -1,12 +1,16 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, expect, test } from "vitest";
-import { encodeYaml } from "../../apimachinery/serializer/yaml.ts";
+import { afterAll, expect, test, vi } from "vitest";
+import { fetchOnce } from "../download.ts";
 import { buildKustomization } from "./build.ts";
+import { repositoryOf } from "./repository.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "pnt-kubectl-"));
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "pnt-kubectl-")));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function files(contents: Record<string, string>): void {
   for (const [name, text] of Object.entries(contents)) {
@@ -15,190 +19,95 @@ function files(contents: Record<string, string>): void {
   }
 }
 
-const build = (name: string) => buildKustomization(join(folder, name), () => {}).map((object) => encodeYaml(object));
-
-test("an overlay renames, labels and patches its base, and references follow the names", () => {
-  files({
-    "base/kustomization.yaml": "resources: [web.yaml]\nconfigMapGenerator: [{ name: settings, literals: [a=b] }]\n",
-    "base/web.yaml": `apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec:
-  selector: { matchLabels: { role: front } }
-  template:
-    metadata: { labels: { role: front } }
-    spec:
-      containers:
-      - { name: web, image: "registry:5000/web:1", envFrom: [{ configMapRef: { name: settings } }] }
-`,
-    "over/kustomization.yaml": `resources: [../base]
-namePrefix: dev-
-namespace: shop
-labels: [{ pairs: { team: red }, includeSelectors: true }]
-images: [{ name: registry:5000/web, newTag: "2" }]
-replicas: [{ name: web, count: 3 }]
-patches:
-- target: { kind: Deployment }
-  patch: |-
-    - { op: add, path: /spec/paused, value: true }
-`,
+const { signal } = new AbortController();
+const build = (target: string) =>
+  buildKustomization(target, {
+    readsAnywhere: false,
+    helm: false,
+    warn: () => {},
+    log: () => {},
+    fetch: (url) => fetchOnce(url, { signal }),
   });
-  expect(build("over")).toMatchInlineSnapshot(`
-    [
-      "apiVersion: v1
-    data:
-      a: b
-    kind: ConfigMap
-    metadata:
-      labels:
-        team: red
-      name: dev-settings-4h2mbtbbt6
-      namespace: shop
-    ",
-      "apiVersion: apps/v1
-    kind: Deployment
-    metadata:
-      labels:
-        team: red
-      name: dev-web
-      namespace: shop
-    spec:
-      paused: true
-      replicas: 3
-      selector:
-        matchLabels:
-          role: front
-          team: red
-      template:
-        metadata:
-          labels:
-            role: front
-            team: red
-        spec:
-          containers:
-          - envFrom:
-            - configMapRef:
-                name: dev-settings-4h2mbtbbt6
-            image: registry:5000/web:2
-            name: web
-    ",
-    ]
-  `);
-});
+const namesOf = async (target: string) => (await build(target)).map(({ metadata }) => metadata.name);
 
-test("a field that is not understood is an error, not left out in silence", () => {
-  files({ "one/kustomization.yaml": "vars: []\n", "two/kustomization.yaml": "nope: 1\n" });
-  expect(() => build("one")).toThrow('the field "vars" of kustomizations is not supported by this kubectl yet');
-  expect(() => build("two")).toThrow('invalid Kustomization: json: unknown field "nope"');
-});
+const configMap = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\n";
 
-const replaced = `apiVersion: v1
-kind: ConfigMap
-metadata: { name: a }
-data: { host: reg.example/path, port: "8080" }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web }
-spec: { replicas: 1, template: { spec: { containers: [{ name: c, image: "docker.io/x:1", env: [{ name: PORT, value: "1" }] }] } } }
-`;
-
-test("replacements write a value of one object into fields of others", () => {
+test("a repository is cloned at the reference that is asked for, and taken away again", async () => {
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-c", "user.name=x", "-c", "user.email=x@example.org", ...args], {
+      cwd: join(folder, "repository"),
+      stdio: "ignore",
+    });
   files({
-    "r/r.yaml": replaced,
-    "r/more.yaml":
-      "- source: { kind: Deployment, fieldPath: spec.replicas }\n  targets: [{ select: { kind: ConfigMap }, fieldPaths: [data.replicas], options: { create: true } }]\n",
-    "r/kustomization.yaml": `resources: [r.yaml]
-namePrefix: p-
-replacements:
-- path: more.yaml
-- source: { kind: ConfigMap, name: a, fieldPath: data.host, options: { delimiter: "/" } }
-  targets:
-  - select: { kind: Deployment, name: web }
-    fieldPaths: [spec.template.spec.containers.0.image]
-    options: { delimiter: "/", index: 0 }
-- source: { kind: ConfigMap, fieldPath: data.port }
-  targets:
-  - select: { kind: Deployment }
-    reject: [{ name: nobody }]
-    fieldPaths: ["spec.template.spec.containers.[name=c].env.[name=PORT].value", 'metadata.annotations.example\\.org/port']
-    options: { create: true }
-`,
-    "none/r.yaml": replaced,
-    "none/kustomization.yaml":
-      "resources: [r.yaml]\nreplacements: [{ source: { kind: ConfigMap, fieldPath: data.nope }, targets: [{ select: { kind: Deployment } }] }]\n",
-    "chart/kustomization.yaml": "helmCharts: [{ name: web, version: 1.0.0 }]\n",
+    "repository/base/kustomization.yaml": "resources: [cm.yaml, ../other]\nnamePrefix: one-\n",
+    "repository/base/cm.yaml": configMap,
+    "repository/other/kustomization.yaml": "secretGenerator: [{ name: s, literals: [a=b] }]\n",
+    "repository/escaping/kustomization.yaml": "resources: [../../../outside]\n",
+    "outside/kustomization.yaml": "namePrefix: x\n",
   });
-  expect(build("r").join("---\n")).toMatchInlineSnapshot(`
-    "apiVersion: v1
-    data:
-      host: reg.example/path
-      port: "8080"
-      replicas: 1
-    kind: ConfigMap
-    metadata:
-      name: p-a
-    ---
-    apiVersion: apps/v1
-    kind: Deployment
-    metadata:
-      annotations:
-        example.org/port: "8080"
-      name: p-web
-    spec:
-      replicas: 1
-      template:
-        spec:
-          containers:
-          - env:
-            - name: PORT
-              value: "8080"
-            image: reg.example/x:1
-            name: c
-    "
-  `);
-  expect(() => build("none")).toThrow(
-    "fieldPath `data.nope` is missing for replacement source ConfigMap.[noVer].[noGrp]/[noName].[noNs]",
+  git("init", "--initial-branch=main");
+  git("add", "--all");
+  git("commit", "--message=one");
+  git("tag", "v1");
+  files({ "repository/base/kustomization.yaml": "resources: [cm.yaml]\nnamePrefix: two-\n" });
+  git("commit", "--all", "--message=two");
+  const address = `file://${folder}/repository`;
+  files({
+    "over/kustomization.yaml": `resources: ["${address}//base?ref=v1"]\nbuildMetadata: [originAnnotations]\n`,
+  });
+  // Clones go where no other program's are.
+  const temporary = join(folder, "temporary");
+  mkdirSync(temporary);
+  vi.stubEnv("TMPDIR", temporary);
+  const [found] = await build(join(folder, "over"));
+  expect(found?.metadata.annotations).toEqual({
+    "config.kubernetes.io/origin": `path: base/cm.yaml\nrepo: ${address}\nref: v1\n`,
+  });
+  expect(await namesOf(`${address}//base`)).toEqual(["two-a"]);
+  await expect(build(`${address}//escaping`)).rejects.toThrow("security; bases in kustomizations found in cloned git");
+  await expect(build(`${address}//base?ref=nope`)).rejects.toThrow(
+    /failed to run '.*git fetch --depth=1 file:.* nope'/,
   );
-  expect(() => build("chart")).toThrow(
-    "trouble configuring builtin HelmChartInflationGenerator with config: `\nname: web\nversion: 1.0.0\n`: must specify --enable-helm",
-  );
+  expect(readdirSync(temporary)).toEqual([]);
+  vi.unstubAllEnvs();
 });
 
-test("a patch whose object is not there is an error", () => {
-  files({
-    "patched/kustomization.yaml":
-      'patches: [{ patch: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {}}" }]\n',
+test("files come from servers, and what these refuse is said", async () => {
+  const server = createServer(({ url }, response) => {
+    response.writeHead(url === "/cm.yaml" ? 200 : 404);
+    response.end(configMap);
   });
-  expect(() => build("patched")).toThrow("no matches for Id Service.v1.[noGrp]/web.[noNs]");
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    files({
+      "web/kustomization.yaml": `resources: ["${address}/cm.yaml"]\nnamePrefix: web-\n`,
+      "gone/kustomization.yaml": `resources: ["${address}/gone.yaml"]\n`,
+    });
+    expect(await namesOf(join(folder, "web"))).toEqual(["web-a"]);
+    await expect(build(join(folder, "gone"))).rejects.toThrow("accumulating resources: accumulating resources from");
+    await expect(build(join(folder, "gone"))).rejects.toThrow("HTTP Error: status code 404 (Not Found)");
+  } finally {
+    server.close();
+  }
 });
 
-test("what contains itself, or says a thing of the wrong kind, is an error", () => {
-  files({
-    "loop/kustomization.yaml": "resources: [../loop]\n",
-    "labelled/kustomization.yaml": "labels: [{ pairs: { on: yes } }]\n",
-    "other/kustomization.yaml": "kind: ConfigMap\n",
-    "empty/kustomization.yaml": "",
-  });
-  expect(() => build("loop")).toThrow("cycle detected: candidate root");
-  expect(() => build("labelled")).toThrow(
-    "json: cannot unmarshal bool into Go struct field Kustomization.labels.0.pairs.",
-  );
-  expect(() => build("other")).toThrow("kind should be Kustomization or Component");
-  expect(() => build("empty")).toThrow("kustomization.yaml is empty");
+test.each([
+  ["https://github.com/org/repo/path?ref=v1", "https://github.com/org/repo", "path", "v1"],
+  ["github.com/org/repo", "https://github.com/org/repo", "", ""],
+  ["git@github.com:org/repo.git//sub", "git@github.com:org/repo.git", "sub", ""],
+  ["ssh://git@github.com/org/repo", "git@github.com:org/repo", "", ""],
+  ["https://example.org/a/b/c.git/deep/er?version=x", "https://example.org/a/b/c.git", "deep/er", "x"],
+  ["https://me@dev.azure.com/org/project/_git/repo/sub", "https://me@dev.azure.com/org/project/_git/repo", "sub", ""],
+  ["file:///srv/repo//sub", "file:///srv/repo", "sub", ""],
+  ["git::https://example.org/a/b", "https://example.org/a/b", "", ""],
+])("%s is a repository", (text, cloneUrl, path, ref) => {
+  expect(repositoryOf(text)).toMatchObject({ cloneUrl, folder: path, ref });
 });
 
-test("objects stand in the order that the kustomization asks for", () => {
-  const object = (kind: string, apiVersion = "v1") =>
-    `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: a }\n`;
-  const all = ["Secret", "Namespace", "Service"].map((kind) => object(kind)).join("---\n");
-  const sorted = (options: string) => {
-    files({ "sorted/all.yaml": all, "sorted/kustomization.yaml": `resources: [all.yaml]\n${options}\n` });
-    return build("sorted").map((text) => /^kind: (.*)$/m.exec(text)?.[1]);
-  };
-  expect(sorted("")).toEqual(["Namespace", "Secret", "Service"]);
-  expect(sorted("sortOptions: { order: fifo }")).toEqual(["Secret", "Namespace", "Service"]);
-  expect(
-    sorted("sortOptions: { order: legacy, legacySortOptions: { orderFirst: [Service], orderLast: [Namespace] } }"),
-  ).toEqual(["Service", "Secret", "Namespace"]);
-});
+test.each(["/srv/repo", "../base", "cm.yaml", "https://example.org/cm.yaml", "https://example.org/a/b//../../c"])(
+  "%s is no repository",
+  (text) => {
+    expect(repositoryOf(text)).toBeUndefined();
+  },
+);

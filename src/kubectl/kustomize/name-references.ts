@@ -1,165 +1,153 @@
-/** Where objects name others, so that the names follow when these are renamed. Pure but for the objects that it changes. */
-import { groupOf, hasHadName, type Resource } from "./resource.ts";
+/** Where objects name others, the names follow when these are renamed. Changes the resources that it is given. */
 
-type Fields = Record<string, unknown>;
+import { encodeYaml } from "../../apimachinery/serializer/yaml.ts";
+import { CommandError } from "../command-error.ts";
+import { sortKeys } from "../printers/printable.ts";
+import { type FieldSpec, type Slot, visitField } from "./field-specs.ts";
+import {
+  effectiveNamespace,
+  formerIdsOf,
+  idOf,
+  isClusterScoped,
+  isSelected,
+  type KindName,
+  originalIdOf,
+  type Resource,
+  type ResourceId,
+  showId,
+  textOf,
+} from "./resource.ts";
+import type { NameReference } from "./transformer-config.ts";
 
-/** Calls `visit` for each reference: the map that holds the name, the field, and what kinds it may mean. */
-type Visit = (holder: Fields, field: string, kinds: readonly string[], namespaceField?: string) => void;
-
-/** Gives each reference the name that its object has now. */
-export function fixReferences(resources: readonly Resource[]): void {
-  for (const { object, formerNamespaces } of resources) {
-    const { namespace } = object.metadata;
-    const places = [namespace, ...formerNamespaces];
-    visitReferences(object as unknown as Fields, (holder, field, kinds, namespaceField) => {
-      const name = holder[field];
-      if (typeof name !== "string") return;
-      const place = namespaceField === undefined ? undefined : (holder[namespaceField] as string | undefined);
-      const target = resources.find(
-        (each) =>
-          kinds.includes(each.object.kind ?? "") &&
-          hasHadName(each, name) &&
-          (place !== undefined
-            ? [each.object.metadata.namespace, ...each.formerNamespaces, "default"].includes(place)
-            : each.object.kind?.startsWith("Cluster") ||
-              places.includes(each.object.metadata.namespace) ||
-              groupOf(each.object) === ""),
-      );
-      if (!target) return;
-      holder[field] = target.object.metadata.name;
-      if (namespaceField !== undefined && target.object.metadata.namespace) {
-        holder[namespaceField] = target.object.metadata.namespace;
+/** Gives each reference the name that its object has now. Throws a CommandError where several could be meant. */
+export function fixReferences(resources: readonly Resource[], references: readonly NameReference[]): void {
+  const originals = new Map(resources.map((resource) => [resource, originalIdOf(resource)]));
+  for (const referrer of resources) {
+    const candidates = withinReach(referrer, resources);
+    for (const { fieldSpecs, ...referent } of references) {
+      for (const spec of fieldSpecs) {
+        if (isSelected(originals.get(referrer)!, spec)) fixField(referrer, spec, referent, candidates);
       }
-    });
-  }
-}
-
-const workloads = ["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"];
-
-function visitReferences(object: Fields, visit: Visit): void {
-  const spec = mapAt(object, "spec");
-  const podSpec = podSpecOf(object);
-  if (podSpec) visitPodSpec(podSpec, visit);
-  switch (object["kind"]) {
-    case "StatefulSet":
-      if (spec) visit(spec, "serviceName", ["Service"]);
-      break;
-    case "HorizontalPodAutoscaler": {
-      const target = spec && mapAt(spec, "scaleTargetRef");
-      if (target)
-        visit(
-          target,
-          "name",
-          [String(target["kind"])].filter((kind) => workloads.includes(kind)),
-        );
-      break;
-    }
-    case "RoleBinding":
-    case "ClusterRoleBinding": {
-      const role = mapAt(object, "roleRef");
-      if (role) visit(role, "name", [String(role["kind"])]);
-      for (const subject of mapsAt(object, "subjects")) {
-        if (subject["kind"] === "ServiceAccount") visit(subject, "name", ["ServiceAccount"], "namespace");
-      }
-      break;
-    }
-    case "ServiceAccount":
-      for (const secret of [...mapsAt(object, "secrets"), ...mapsAt(object, "imagePullSecrets")]) {
-        visit(secret, "name", ["Secret"]);
-      }
-      break;
-    case "Ingress":
-      visitIngress(spec ?? {}, visit);
-      break;
-    case "PersistentVolumeClaim":
-      if (spec) {
-        visit(spec, "volumeName", ["PersistentVolume"]);
-        visit(spec, "storageClassName", ["StorageClass"]);
-      }
-      break;
-    case "APIService": {
-      const service = spec && mapAt(spec, "service");
-      if (service) visit(service, "name", ["Service"], "namespace");
-      break;
-    }
-    case "MutatingWebhookConfiguration":
-    case "ValidatingWebhookConfiguration":
-      for (const webhook of mapsAt(object, "webhooks")) {
-        const service = mapAt(mapAt(webhook, "clientConfig") ?? {}, "service");
-        if (service) visit(service, "name", ["Service"], "namespace");
-      }
-      break;
-  }
-}
-
-function visitIngress(spec: Fields, visit: Visit): void {
-  const backends = [
-    mapAt(spec, "defaultBackend"),
-    ...mapsAt(spec, "rules").flatMap((rule) =>
-      mapsAt(mapAt(rule, "http") ?? {}, "paths").map((path) => mapAt(path, "backend")),
-    ),
-  ];
-  for (const backend of backends) {
-    const service = backend && mapAt(backend, "service");
-    if (service) visit(service, "name", ["Service"]);
-  }
-  for (const tls of mapsAt(spec, "tls")) visit(tls, "secretName", ["Secret"]);
-  visit(spec, "ingressClassName", ["IngressClass"]);
-}
-
-function visitPodSpec(podSpec: Fields, visit: Visit): void {
-  visit(podSpec, "serviceAccountName", ["ServiceAccount"]);
-  visit(podSpec, "priorityClassName", ["PriorityClass"]);
-  for (const secret of mapsAt(podSpec, "imagePullSecrets")) visit(secret, "name", ["Secret"]);
-  const containers = ["containers", "initContainers", "ephemeralContainers"].flatMap((field) => mapsAt(podSpec, field));
-  for (const container of containers) {
-    for (const source of mapsAt(container, "envFrom")) visitSource(source, "configMapRef", "secretRef", visit);
-    for (const variable of mapsAt(container, "env")) {
-      visitSource(mapAt(variable, "valueFrom") ?? {}, "configMapKeyRef", "secretKeyRef", visit);
-    }
-  }
-  for (const volume of mapsAt(podSpec, "volumes")) {
-    visitVolume(volume, visit);
-    for (const source of mapsAt(mapAt(volume, "projected") ?? {}, "sources")) {
-      visitSource(source, "configMap", "secret", visit);
     }
   }
 }
 
-function visitSource(source: Fields, configMapField: string, secretField: string, visit: Visit): void {
-  const [configMap, secret] = [mapAt(source, configMapField), mapAt(source, secretField)];
-  if (configMap) visit(configMap, "name", ["ConfigMap"]);
-  if (secret) visit(secret, "name", ["Secret"]);
-}
-
-function visitVolume(volume: Fields, visit: Visit): void {
-  const [configMap, secret, claim] = ["configMap", "secret", "persistentVolumeClaim"].map((field) =>
-    mapAt(volume, field),
+/** Objects of a namespace may name those of the same and those of none; a RoleBinding also accounts elsewhere. */
+function withinReach(referrer: Resource, resources: readonly Resource[]): readonly Resource[] {
+  const id = idOf(referrer);
+  if (isClusterScoped(id)) return resources;
+  const subjects = id.kind === "RoleBinding" ? referrer.object["subjects"] : undefined;
+  const elsewhere = new Set(
+    (Array.isArray(subjects) ? (subjects as Record<string, unknown>[]) : [])
+      .filter((subject) => subject?.["kind"] === "ServiceAccount" && typeof subject["namespace"] === "string")
+      .map((subject) => subject["namespace"]),
   );
-  if (configMap) visit(configMap, "name", ["ConfigMap"]);
-  if (secret) visit(secret, "secretName", ["Secret"]);
-  if (claim) visit(claim, "claimName", ["PersistentVolumeClaim"]);
+  return resources.filter((each) => {
+    const other = idOf(each);
+    return (
+      isClusterScoped(other) ||
+      effectiveNamespace(other) === effectiveNamespace(id) ||
+      (other.namespace !== "" && elsewhere.has(other.namespace))
+    );
+  });
 }
 
-/** The pod's spec in a pod, in what makes pods, and in what makes these. */
-export function podSpecOf(object: Fields): Fields | undefined {
-  if (object["kind"] === "Pod") return mapAt(object, "spec");
-  const template = podTemplateOf(object);
-  return template && mapAt(template, "spec");
+function fixField(
+  referrer: Resource,
+  spec: FieldSpec,
+  referent: Partial<KindName>,
+  candidates: readonly Resource[],
+): void {
+  const choose = (name: string, among: readonly Resource[], withNamespace: boolean) =>
+    theReferral(referrer, spec, referent, name, among, withNamespace);
+  const fixName = ({ holder, key }: Slot) => {
+    const found = choose(textOf(holder[key]), candidates, false);
+    if (found) holder[key] = found.object.metadata.name;
+  };
+  const fixMap = (map: Record<string, unknown>) => {
+    if (!("name" in map)) throw new CommandError("path config error; no 'name' field in node");
+    const found = choose(textOf(map["name"]), inNamespaceOf(map, candidates), true);
+    if (!found) return;
+    map["name"] = found.object.metadata.name;
+    if (found.object.metadata.namespace) map["namespace"] = found.object.metadata.namespace;
+  };
+  const fix = (slot: Slot): void => {
+    const value = slot.holder[slot.key];
+    if (value === null || value === undefined) return;
+    if (Array.isArray(value)) {
+      for (const key of value.keys()) fix({ holder: value as never, key });
+    } else if (typeof value === "object") fixMap(value as Record<string, unknown>);
+    else fixName(slot);
+  };
+  const { path } = spec;
+  try {
+    visitField(referrer.object, { path }, fix);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new CommandError(
+      `updating name reference in '${path}' field of '${showId(idOf(referrer))}': ${error.message}`,
+    );
+  }
 }
 
-export function podTemplateOf(object: Fields): Fields | undefined {
-  const spec = mapAt(object, "spec") ?? {};
-  const inner = object["kind"] === "CronJob" ? (mapAt(mapAt(spec, "jobTemplate") ?? {}, "spec") ?? {}) : spec;
-  return mapAt(inner, "template");
+function inNamespaceOf(map: Record<string, unknown>, candidates: readonly Resource[]): readonly Resource[] {
+  if (!("namespace" in map)) return candidates;
+  const namespace = textOf(map["namespace"]);
+  const within = (idFor: (resource: Resource) => ResourceId) =>
+    candidates.filter((each) => !isClusterScoped(idFor(each)) && effectiveNamespace(idFor(each)) === namespace);
+  const original = within(originalIdOf);
+  return original.length > 0 ? original : within(idOf);
 }
 
-export function mapAt(holder: Fields, field: string): Fields | undefined {
-  const value = holder[field];
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
+function theReferral(
+  referrer: Resource,
+  { path }: FieldSpec,
+  referent: Partial<KindName>,
+  name: string,
+  among: readonly Resource[],
+  withNamespace: boolean,
+): Resource | undefined {
+  const role = path.endsWith("roleRef/name") ? roleOf(referrer) : undefined;
+  const own = idOf(referrer);
+  let left = among.filter((each) => {
+    const former = formerIdsOf(each);
+    const current = idOf(each);
+    return (
+      former.some((id) => id.name === name) &&
+      former.some((id) => isSelected(id, referent)) &&
+      (!role || former.some((id) => isSelected(id, role))) &&
+      (isClusterScoped(own) ||
+        isClusterScoped(current) ||
+        current.kind === "ServiceAccount" ||
+        effectiveNamespace(own) === effectiveNamespace(current))
+    );
+  });
+  if (left.length === 1) return left[0];
+  left = left.filter((each) => hasSameAffixes(each, referrer, true));
+  if (left.length > 1) left = left.filter((each) => hasSameAffixes(each, referrer, false));
+  const [first] = left;
+  if (!first || left.length === 1) return first;
+  const shown = ({ object: { metadata } }: Resource) =>
+    withNamespace ? `${metadata.namespace ?? ""}/${metadata.name}` : metadata.name;
+  if (left.every((each) => shown(each) === shown(first))) return first;
+  const yaml = ({ object }: Resource) => encodeYaml(sortKeys(object));
+  throw new CommandError(
+    `found multiple possible referrals: ${left.map((each) => showId(idOf(each))).join(", ")}\n\n**** Too many possible referral targets to referrer:\n${yaml(referrer)}\n${left.map((each, i) => `--- possible referral ${i}:\n${yaml(each)}\n`).join("")}`,
+  );
 }
 
-function mapsAt(holder: Fields, field: string): Fields[] {
-  const value = holder[field];
-  return Array.isArray(value) ? value.filter((each): each is Fields => typeof each === "object" && each !== null) : [];
+function roleOf({ object }: Resource): Partial<KindName> | undefined {
+  const role = object["roleRef"] as { apiGroup?: unknown; kind?: unknown } | undefined;
+  if (!role || role.apiGroup === undefined || role.kind === undefined) return undefined;
+  return { group: textOf(role.apiGroup), kind: textOf(role.kind) };
+}
+
+/** Whether two have gone through the same kustomizations. */
+function hasSameAffixes(a: Resource, b: Resource, emptyFits: boolean): boolean {
+  const same = (x: readonly string[], y: readonly string[]) => {
+    const [short, long] = x.length > y.length ? [y, x] : [x, y];
+    if (short.length === 0) return emptyFits || long.length === 0;
+    return short.every((each, i) => long[i + long.length - short.length] === each);
+  };
+  return same(a.prefixes, b.prefixes) && same(a.suffixes, b.suffixes);
 }

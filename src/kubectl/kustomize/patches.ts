@@ -1,84 +1,139 @@
 /** A kustomization's patches: strategic merge patches by kind and name, and JSON patches by their targets. */
 import { schemaForKind } from "../../api/schema.ts";
-import { applyJsonPatch, readJsonPatch } from "../../apimachinery/patch/json.ts";
-import { mergePatch } from "../../apimachinery/patch/merge.ts";
-import { strategicMergePatch } from "../../apimachinery/patch/strategic.ts";
-import { parseLabelSelector } from "../../apimachinery/selectors.ts";
+import type { JsonPatchOperation } from "../../apimachinery/patch/json.ts";
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
+import { resourcesIn } from "./documents.ts";
+import { operationsIn, withOperations } from "./json-patches.ts";
 import type { PatchEntry, Target } from "./kustomization.ts";
-import { groupOf, hasHadName, idOf, type Resource } from "./resource.ts";
+import { builtInSchema, type MergeSchema, merged } from "./merge.ts";
+import { append, idOf, kindOf, type Resource, rememberId, selectTargets, showId, theOneFor } from "./resource.ts";
 
-/** `documents` is what the patch's text holds. Resolves to the resources that are left. */
-export function applyPatchEntry(
-  resources: readonly Resource[],
-  { target, options }: PatchEntry,
-  documents: readonly unknown[],
-): Resource[] {
-  let left = [...resources];
-  for (const document of documents) {
-    if (Array.isArray(document)) {
-      if (!target) throw new CommandError("must specify a target for JSON patch");
-      const operations = readJsonPatch(document);
-      for (const resource of left.filter((each) => isTarget(each, target))) {
-        resource.object = applyJsonPatch(resource.object, operations) as Unstructured;
-      }
-      continue;
+/** Changes the resources that it is given; those that are deleted are gone from the list. */
+export type Change = (resources: Resource[]) => void;
+
+/** The types of kinds, where a kustomization brings its own: by `group/version/kind`. */
+export type Schemas = ReadonlyMap<string, MergeSchema> | undefined;
+
+/** `text` is what the patch says; `shown` what messages call it. */
+export function patchOf(text: string, shown: string, { target, options }: PatchEntry, schemas: Schemas): Change {
+  const strategic = attempt(() => resourcesIn(text));
+  const operations = attempt(() => operationsIn(text));
+  if (strategic?.length && operations?.length) {
+    throw new CommandError(`illegally qualifies as both an SM and JSON patch: ${shown}`);
+  }
+  if (!strategic && !operations) throw new CommandError(`unable to parse SM or JSON patch from ${shown}`);
+  if (!strategic) {
+    return (resources) => {
+      if (!target) throw new CommandError(`must specify a target for JSON patch ${shown}`);
+      applyOperations(resources, target, operations!, true);
+    };
+  }
+  return (resources) => {
+    if (strategic.length === 0) return;
+    if (!target) {
+      for (const patch of strategic) applyStrategic([theTarget(resources, patch)], patch, options, schemas);
+      dropDeleted(resources);
+      return;
     }
-    const patch = document as Unstructured;
-    const chosen = left.filter((each) => (target ? isTarget(each, target) : isNamed(each, patch)));
-    if (chosen.length === 0 && !target) {
-      const id = idOf(patch);
+    if (strategic.length > 1) {
       throw new CommandError(
-        `no resource matches strategic merge patch ${JSON.stringify(id)}: no matches for Id ${id}; failed to find unique target for patch ${id}`,
+        `Multiple Strategic-Merge Patches in one \`patches\` entry is not allowed to set \`patches.target\` field: ${shown}`,
       );
     }
-    for (const resource of chosen) {
-      if ((patch as { $patch?: string }).$patch === "delete") left = left.filter((each) => each !== resource);
-      else {
-        const former = resource.object.metadata.name;
-        resource.object = merged(resource.object, patch, options);
-        // What names it follows.
-        if (resource.object.metadata.name !== former) resource.formerNames.push(former);
-      }
+    applyStrategic(selectTargets(resources, target), strategic[0]!, options, schemas);
+    dropDeleted(resources, true);
+  };
+}
+
+/** Patches that name their objects themselves. */
+export function strategicPatches(patches: readonly Resource[], schemas: Schemas): Change {
+  return (resources) => {
+    for (const patch of patches) {
+      applyStrategic([theOneFor(resources, idOf(patch))], patch, undefined, schemas);
+      dropDeleted(resources, true);
     }
+  };
+}
+
+export function jsonPatch(text: string, path: string, target: Target): Change {
+  let operations: JsonPatchOperation[];
+  try {
+    operations = operationsIn(text);
+  } catch (error) {
+    throw new CommandError(`decoding ${text}: ${(error as Error).message}`);
   }
-  return left;
+  if (operations.length === 0) {
+    throw new CommandError(`patch appears to be empty; file=${path}, JsonOp=${text}`);
+  }
+  return (resources) => applyOperations(resources, target, operations, false);
 }
 
-/** Name and kind stay unless the entry says that they may change. */
-function merged(object: Unstructured, patch: Unstructured, options: PatchEntry["options"]): Unstructured {
-  const { apiVersion = "", kind = "", metadata } = object;
-  const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
-  const schema = schemaForKind(group!, version!, kind);
-  const changed = (schema ? strategicMergePatch(object, patch, schema) : mergePatch(object, patch)) as Unstructured;
-  if (!options?.allowNameChange) changed.metadata.name = metadata.name;
-  if (!options?.allowNameChange && metadata.namespace) changed.metadata.namespace = metadata.namespace;
-  if (!options?.allowKindChange) Object.assign(changed, { apiVersion, kind });
-  return changed;
+function theTarget(resources: readonly Resource[], patch: Resource): Resource {
+  try {
+    return theOneFor(resources, idOf(patch));
+  } catch (error) {
+    const shown = JSON.stringify(showId(idOf(patch)));
+    throw new CommandError(`no resource matches strategic merge patch ${shown}: ${(error as Error).message}`);
+  }
 }
 
-function isNamed(resource: Resource, { apiVersion, kind, metadata }: Unstructured): boolean {
-  const { object } = resource;
-  if (object.kind !== kind || object.apiVersion !== apiVersion || !hasHadName(resource, metadata?.name)) return false;
-  const namespaces = [object.metadata.namespace, ...resource.formerNamespaces];
-  return metadata.namespace === undefined || namespaces.includes(metadata.namespace);
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch {
+    return undefined;
+  }
 }
 
-/** Each given field must fit; names are whole regular expressions. */
-export function isTarget(resource: Resource, target: Target): boolean {
-  const { object } = resource;
-  const fits = (pattern: string | undefined, values: readonly (string | undefined)[]) =>
-    !pattern || values.some((value) => new RegExp(`^(?:${pattern})$`).test(value ?? ""));
-  const [version] = (object.apiVersion ?? "").split("/").reverse();
-  return (
-    fits(target.group, [groupOf(object)]) &&
-    fits(target.version, [version]) &&
-    fits(target.kind, [object.kind]) &&
-    fits(target.name, [object.metadata.name, ...resource.formerNames]) &&
-    fits(target.namespace, [object.metadata.namespace, ...resource.formerNamespaces]) &&
-    (!target.labelSelector || parseLabelSelector(target.labelSelector).matches(object.metadata.labels ?? {})) &&
-    (!target.annotationSelector ||
-      parseLabelSelector(target.annotationSelector).matches(object.metadata.annotations ?? {}))
-  );
+function applyOperations(
+  resources: readonly Resource[],
+  target: Target,
+  operations: readonly JsonPatchOperation[],
+  remembers: boolean,
+): void {
+  for (const resource of selectTargets(resources, target)) {
+    if (remembers) rememberId(resource);
+    resource.object = withOperations(resource.object, operations) as Unstructured;
+  }
+}
+
+/** Name and kind stay unless the entry says that they may change; the namespace always stays. */
+function applyStrategic(
+  targets: readonly Resource[],
+  patch: Resource,
+  options: PatchEntry["options"],
+  schemas: Schemas,
+): void {
+  for (const resource of targets) {
+    const { apiVersion = "", kind = "", metadata } = resource.object;
+    const { name, namespace } = metadata;
+    if (options?.allowNameChange || options?.allowKindChange) rememberId(resource);
+    const content = structuredClone(patch.object);
+    const result = merged(resource.object, { ...content, apiVersion }, schemaOf(resource.object, schemas));
+    if (result === undefined || Object.keys(result as object).length === 0) {
+      resource.object = {} as Unstructured;
+      continue;
+    }
+    resource.object = result as Unstructured;
+    resource.object.metadata ??= { name };
+    if (!options?.allowKindChange) resource.object.kind = kind;
+    if (!options?.allowNameChange) resource.object.metadata.name = name;
+    if (namespace) resource.object.metadata.namespace = namespace;
+    else delete resource.object.metadata.namespace;
+  }
+}
+
+function schemaOf(object: Unstructured, schemas: Schemas): MergeSchema | undefined {
+  const { group, version, kind } = kindOf(object);
+  if (schemas) return schemas.get([group, version, kind].join("/"));
+  const type = schemaForKind(group, version, kind);
+  return type && builtInSchema(type);
+}
+
+function dropDeleted(resources: Resource[], refusesTwins = false): void {
+  const left = resources.filter(({ object }) => Object.keys(object).length > 0);
+  resources.length = 0;
+  if (refusesTwins) append(resources, left);
+  else resources.push(...left);
 }

@@ -1,135 +1,211 @@
 /** What a kustomization does to the objects under it, one function a field. They change the objects in place. */
 import type { Unstructured } from "../api.ts";
-import type { ImageEntry, LabelsEntry } from "./kustomization.ts";
-import { mapAt, podSpecOf, podTemplateOf } from "./name-references.ts";
-import { isNamespaced, type Resource, rename } from "./resource.ts";
+import { CommandError } from "../command-error.ts";
+import { compactGoJson, sortKeys } from "../printers/printable.ts";
+import { type FieldSpec, type Slot, splitPath, visitField } from "./field-specs.ts";
+import type { ImageEntry } from "./kustomization.ts";
+import {
+  idOf,
+  isClusterScoped,
+  isSelected,
+  kindOf,
+  originalIdOf,
+  type Resource,
+  rememberId,
+  sameId,
+  showKind,
+  textOf,
+  withAnyId,
+} from "./resource.ts";
 
 type Fields = Record<string, unknown>;
 
-export function setNamespace(resources: readonly Resource[], namespace: string): void {
+/** Which subjects of bindings get the namespace, too. */
+export const subjectModes = ["defaultOnly", "none", "allServiceAccounts"];
+
+export interface NamespaceOptions {
+  specs: readonly FieldSpec[];
+  /** Objects that have one keep it. */
+  unsetOnly?: boolean;
+  subjects?: string;
+}
+
+export function setNamespace(
+  resources: readonly Resource[],
+  namespace: string,
+  { specs, unsetOnly = false, subjects = "defaultOnly" }: NamespaceOptions,
+): void {
   for (const resource of resources) {
+    rememberId(resource);
     const { object } = resource;
-    if (object.kind === "Namespace" && object.apiVersion === "v1") {
-      rename(resource, namespace);
-      continue;
-    }
-    if (!isNamespaced(object)) {
-      setSubjects(object, namespace);
-      continue;
-    }
-    resource.formerNamespaces.push(object.metadata.namespace);
-    object.metadata.namespace = namespace;
-    setSubjects(object, namespace);
-  }
-}
-
-/** A binding's own ServiceAccount `default` is that of the new namespace. */
-function setSubjects(object: Unstructured, namespace: string): void {
-  if (object.kind !== "RoleBinding" && object.kind !== "ClusterRoleBinding") return;
-  for (const subject of (object["subjects"] ?? []) as Fields[]) {
-    if (subject["kind"] === "ServiceAccount" && subject["name"] === "default") subject["namespace"] = namespace;
-  }
-}
-
-const keepsName = ({ kind }: Unstructured): boolean =>
-  kind === "Namespace" || kind === "CustomResourceDefinition" || kind === "APIService";
-
-export function setPrefixAndSuffix(resources: readonly Resource[], prefix: string, suffix: string): void {
-  for (const resource of resources) {
-    if (!keepsName(resource.object)) rename(resource, prefix + resource.object.metadata.name + suffix);
-  }
-}
-
-export function setLabels(resources: readonly Resource[], entry: LabelsEntry): void {
-  const { pairs, includeSelectors = false, includeTemplates = false } = entry;
-  for (const { object } of resources) {
-    object.metadata.labels = { ...object.metadata.labels, ...pairs };
-    const fields = object as unknown as Fields;
-    const template = podTemplateOf(fields);
-    if (template && (includeSelectors || includeTemplates)) addTo(template, ["metadata", "labels"], pairs);
-    if (includeSelectors) setSelectors(fields, pairs);
-  }
-}
-
-function setSelectors(object: Fields, pairs: Record<string, string>): void {
-  const spec = mapAt(object, "spec");
-  switch (object["kind"]) {
-    case "Service":
-    case "ReplicationController":
-      if (spec && mapAt(spec, "selector")) addTo(spec, ["selector"], pairs);
-      break;
-    case "Deployment":
-    case "ReplicaSet":
-    case "DaemonSet":
-    case "StatefulSet":
-      addTo(object, ["spec", "selector", "matchLabels"], pairs);
-      break;
-    case "NetworkPolicy":
-      if (spec && mapAt(mapAt(spec, "podSelector") ?? {}, "matchLabels")) {
-        addTo(spec, ["podSelector", "matchLabels"], pairs);
+    const id = idOf(resource);
+    const set = ({ holder, key }: Slot) => {
+      const present = holder[key];
+      if (typeof present === "object" && present !== null) {
+        throw new CommandError("namespace field specs must target scalar nodes");
       }
-      break;
-    case "PodDisruptionBudget":
-      if (spec && mapAt(mapAt(spec, "selector") ?? {}, "matchLabels")) addTo(spec, ["selector", "matchLabels"], pairs);
-      break;
+      if (!unsetOnly || textOf(present) === "") holder[key] = namespace;
+    };
+    if (!isClusterScoped(id)) set({ holder: object.metadata as never, key: "namespace" });
+    const isBinding = id.kind === "RoleBinding" || id.kind === "ClusterRoleBinding";
+    if (isBinding) setSubjects(object, subjects, set);
+    for (const spec of specs) {
+      if (spec.path === "metadata/namespace") continue;
+      if (spec.path === "metadata/name" && object.apiVersion !== "v1") continue;
+      if (isBinding && spec.path === "subjects/namespace" && spec.kind === id.kind) continue;
+      visitField(object, spec, set, "scalar");
+    }
+    const twins = resources.filter((each) => sameId(idOf(each), idOf(resource)));
+    if (twins.length > 1) {
+      throw new CommandError(`namespace transformation produces ID conflict: [${twins.map(shownWithPast).join(" ")}]`);
+    }
   }
 }
 
-export function setAnnotations(resources: readonly Resource[], annotations: Record<string, string>): void {
-  for (const { object } of resources) {
-    object.metadata.annotations = { ...object.metadata.annotations, ...annotations };
-    const template = podTemplateOf(object as unknown as Fields);
-    if (template) addTo(template, ["metadata", "annotations"], annotations);
-  }
-}
-
-function addTo(holder: Fields, path: readonly string[], pairs: Record<string, string>): void {
-  let current = holder;
-  for (const field of path.slice(0, -1)) {
-    const inner = mapAt(current, field) ?? {};
-    current[field] = inner;
-    current = inner;
-  }
-  const field = path.at(-1)!;
-  current[field] = { ...mapAt(current, field), ...pairs };
-}
-
-const scalable = new Set(["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"]);
-
-/** Whether there was such an object. */
-export function setReplicas(resources: readonly Resource[], name: string, count: number): boolean {
-  const named = resources.filter(
-    ({ object, formerNames }) =>
-      scalable.has(object.kind ?? "") && (object.metadata.name === name || formerNames.includes(name)),
+/** As kustomize keeps what it knows of an object: among its annotations. */
+function shownWithPast({ object, formerIds, prefixes, suffixes }: Resource): string {
+  const past = {
+    previousKinds: formerIds.map(({ kind }) => kind),
+    previousNames: formerIds.map(({ name }) => name),
+    previousNamespaces: formerIds.map(({ namespace }) => namespace),
+    prefixes,
+    suffixes,
+  };
+  const annotations = Object.fromEntries(
+    Object.entries(past)
+      .filter(([, values]) => values.length > 0)
+      .map(([name, values]) => [`internal.config.kubernetes.io/${name}`, values.join(",")]),
   );
-  for (const { object } of named) addValue(object as unknown as Fields, "replicas", count);
-  return named.length > 0;
+  const { metadata } = object;
+  const shown = { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, ...annotations } } };
+  return compactGoJson(sortKeys(shown));
 }
 
-function addValue(object: Fields, field: string, value: unknown): void {
-  object["spec"] = { ...mapAt(object, "spec"), [field]: value };
+function setSubjects(object: Unstructured, mode: string, set: (slot: Slot) => void): void {
+  const subjects = object["subjects"];
+  if (mode === "none" || !Array.isArray(subjects)) return;
+  for (const subject of subjects as Fields[]) {
+    const isMeant = mode === "defaultOnly" ? subject["name"] === "default" : subject["kind"] === "ServiceAccount";
+    if (isMeant) set({ holder: subject, key: "namespace" });
+  }
 }
 
-export function setImages(resources: readonly Resource[], images: readonly ImageEntry[]): void {
+const keepsName = (resource: Resource): boolean => {
+  const { group, kind } = originalIdOf(resource);
+  if (kind === "APIService") return group === "apiregistration.k8s.io";
+  return kind === "Namespace" || kind === "CustomResourceDefinition";
+};
+
+export function setAffix(
+  resources: readonly Resource[],
+  { prefix = "", suffix = "" }: { prefix?: string; suffix?: string },
+  specs: readonly FieldSpec[],
+): void {
+  for (const resource of resources) {
+    if (keepsName(resource)) continue;
+    const original = originalIdOf(resource);
+    for (const spec of specs) {
+      if (!isSelected(original, spec)) continue;
+      if (spec.path === "metadata/name" && prefix + suffix) {
+        if (prefix) resource.prefixes.push(prefix);
+        if (suffix) resource.suffixes.push(suffix);
+        rememberId(resource);
+      }
+      visitField(resource.object, spec, ({ holder, key }) => {
+        holder[key] = prefix + textOf(holder[key]) + suffix;
+      });
+    }
+  }
+}
+
+export function setReplicas(
+  resources: readonly Resource[],
+  { name = "", count = 0 }: { name?: string; count?: number },
+  specs: readonly FieldSpec[],
+): void {
+  let isFound = false;
+  for (const spec of specs) {
+    const { group = "", version = "", kind = "" } = spec;
+    const found = withAnyId(resources, (id) => id.name === name && isSelected(id, { group, version, kind }));
+    for (const { object } of found) {
+      isFound = true;
+      visitField(object, spec, ({ holder, key }) => (holder[key] = count), "scalar");
+    }
+  }
+  if (isFound) return;
+  const kinds = specs.map(({ group = "", version = "", kind = "" }) => showKind({ group, version, kind }));
+  throw new CommandError(
+    `resource with name ${name} does not match a config with the following GVK [${kinds.join(" ")}]`,
+  );
+}
+
+export function setImages(resources: readonly Resource[], image: ImageEntry, specs: readonly FieldSpec[]): void {
+  const set = ({ holder, key }: Slot) => {
+    if (typeof holder[key] === "string") holder[key] = changedImage(holder[key], image);
+  };
   for (const { object } of resources) {
-    const podSpec = podSpecOf(object as unknown as Fields);
-    for (const field of ["containers", "initContainers"]) {
-      for (const container of (podSpec?.[field] ?? []) as Fields[]) {
-        for (const image of images) {
-          if (typeof container["image"] === "string") container["image"] = changedImage(container["image"], image);
-        }
+    if (object.kind !== "CustomResourceDefinition") visitContainers(object, set);
+  }
+  for (const { object } of resources) {
+    if (object.kind === "CustomResourceDefinition") continue;
+    for (const spec of specs) visitField(object, spec, set);
+  }
+}
+
+/** Wherever lists of that name stand. */
+function visitContainers(value: unknown, set: (slot: Slot) => void): void {
+  if (Array.isArray(value)) for (const item of value) visitContainers(item, set);
+  else if (typeof value === "object" && value !== null) {
+    for (const [name, inner] of Object.entries(value)) {
+      visitContainers(inner, set);
+      if (!["containers", "initContainers"].includes(name) || !Array.isArray(inner)) continue;
+      for (const container of inner as Fields[]) {
+        if (typeof container === "object" && container !== null) set({ holder: container, key: "image" });
       }
     }
   }
 }
 
-/** `registry:5000/name:tag@digest`: the part after the last slash holds tag and digest. */
-function changedImage(image: string, { name, newName, newTag, tagSuffix, digest }: ImageEntry): string {
-  const [, path = image, tag = "", oldDigest = ""] = /^(.*?)(?::([^:/@]+))?(?:@(.+))?$/.exec(image) ?? [];
-  if (path !== name) return image;
-  const renamed = newName || path;
-  if (digest) return `${renamed}@${digest}`;
-  if (newTag) return `${renamed}:${newTag}`;
-  const suffixed = tag && tagSuffix ? tag + tagSuffix : tag;
-  return renamed + (suffixed ? `:${suffixed}` : "") + (oldDigest ? `@${oldDigest}` : "");
+/** `registry:5000/name:tag@digest`: a colon before the first slash belongs to the registry. */
+function changedImage(image: string, { name = "", newName, newTag, tagSuffix, digest }: ImageEntry): string {
+  const slash = Math.max(image.indexOf("/"), 0);
+  const rest = image.slice(slash);
+  const [at, colon] = [rest.indexOf("@"), rest.indexOf(":")];
+  const end = at >= 0 && (at < colon || colon < 0) ? at : colon;
+  const path = end < 0 ? image : image.slice(0, slash + end);
+  if (!new RegExp(`^${name}(:[a-zA-Z0-9_.{}-]*)?(@sha256:[a-zA-Z0-9_.{}-]*)?$`).test(image)) return image;
+  let tag = colon >= 0 && end === colon ? rest.slice(colon + 1, at < 0 ? undefined : at) : "";
+  let oldDigest = at >= 0 ? rest.slice(at + 1) : "";
+  if (newTag || digest) [tag, oldDigest] = [newTag ?? "", digest ?? ""];
+  else if (tagSuffix) [tag, oldDigest] = [tag + tagSuffix, ""];
+  return (newName || path) + (tag ? `:${tag}` : "") + (oldDigest ? `@${oldDigest}` : "");
+}
+
+/** Puts a value into a field of each, or into a path that the field holds. */
+export function addValue(
+  resources: readonly Resource[],
+  value: string,
+  { fieldPath, filePathPosition = 0 }: { fieldPath: string; filePathPosition?: number },
+): void {
+  for (const { object } of resources) {
+    if (fieldPath === "metadata/namespace") {
+      if (!isClusterScoped(kindOf(object))) object.metadata.namespace = value;
+      continue;
+    }
+    const path = splitPath(fieldPath, "/");
+    let holder = object as unknown as Fields;
+    for (const field of path.slice(0, -1)) {
+      if (typeof holder[field] !== "object" || holder[field] === null) holder[field] = {};
+      holder = holder[field] as Fields;
+    }
+    const last = path.at(-1)!;
+    holder[last] = filePathPosition > 0 ? withPart(textOf(holder[last]), filePathPosition - 1, value) : value;
+  }
+}
+
+function withPart(path: string, position: number, part: string): string {
+  const isAbsolute = path.startsWith("/");
+  const parts = path.split("/").filter(Boolean);
+  parts.splice(position, 0, part);
+  return (isAbsolute ? "/" : "") + parts.join("/");
 }
