@@ -23,11 +23,13 @@ import {
 import {
   type DerValue,
   der,
+  derSequence,
   derValues,
   explicitTag,
   objectIdentifier,
   sequence,
   stringOf,
+  tags,
   unsignedInteger,
 } from "./der.ts";
 import { pemBlock, pemBlocks } from "./pem.ts";
@@ -98,8 +100,11 @@ interface RequestParts {
 function partsOf(pem: string): RequestParts {
   const block = pemBlocks(pem)[0];
   if (!block) throw new Error("there is no PEM block");
-  const [asked, algorithm, signature] = derValues(derValues(block.der)[0]!.content);
-  const [, subject, publicKey, attributes] = derValues(asked!.content);
+  const [asked, algorithm, signature, ...others] = derSequence(block.der);
+  // A bit string begins with the number of bits that its last byte leaves unused.
+  if (signature?.tag !== tags.bitString || signature.content[0] !== 0 || others.length > 0)
+    throw new RangeError("this is not a request and its signature");
+  const [, subject, publicKey, attributes] = derSequence(asked!.whole);
   const parts = (attributes ? derValues(attributes.content) : []).map(({ content }) => derValues(content));
   return {
     subject: subject!,
@@ -107,8 +112,7 @@ function partsOf(pem: string): RequestParts {
     extensions: parts.flatMap(([id, values]) => (id!.whole.equals(extensionRequest) ? extensionsOf(values) : [])),
     signed: asked!,
     algorithm: algorithm!,
-    // A bit string begins with the number of bits that its last byte leaves unused.
-    signature: signature!.content.subarray(1),
+    signature: signature.content.subarray(1),
   };
 }
 
@@ -130,7 +134,7 @@ export function certificateRequestProblem(pem: string): string | undefined {
   if (pemBlocks(pem)[0]?.type !== "CERTIFICATE REQUEST") return "PEM block type must be CERTIFICATE REQUEST";
   try {
     const { signed, algorithm, signature, publicKey } = partsOf(pem);
-    const hash = signatureHashes[derValues(algorithm.content)[0]!.content.toString("hex")];
+    const hash = signatureHashes[derSequence(algorithm.whole)[0]!.whole.toString("hex")];
     if (hash === undefined) return "x509: cannot verify signature: algorithm unimplemented";
     const key = createPublicKey({ key: publicKey.whole, format: "der", type: "spki" });
     if (verify(hash, signed.whole, key, signature)) return undefined;
@@ -145,15 +149,19 @@ export function certificateRequestProblem(pem: string): string | undefined {
 const verificationNames: Readonly<Record<string, string>> = { ec: "ECDSA", ed25519: "Ed25519" };
 
 /** By the DER of the algorithm's name: ECDSA and RSA with SHA-2, and Ed25519, which hashes by itself. */
-const signatureHashes: Readonly<Record<string, string | null>> = {
-  "2a8648ce3d040302": "sha256",
-  "2a8648ce3d040303": "sha384",
-  "2a8648ce3d040304": "sha512",
-  "2a864886f70d01010b": "sha256",
-  "2a864886f70d01010c": "sha384",
-  "2a864886f70d01010d": "sha512",
-  "2b6570": null,
-};
+const signatureHashes: Readonly<Record<string, string | null>> = Object.fromEntries(
+  (
+    [
+      ["1.2.840.10045.4.3.2", "sha256"],
+      ["1.2.840.10045.4.3.3", "sha384"],
+      ["1.2.840.10045.4.3.4", "sha512"],
+      ["1.2.840.113549.1.1.11", "sha256"],
+      ["1.2.840.113549.1.1.12", "sha384"],
+      ["1.2.840.113549.1.1.13", "sha512"],
+      ["1.3.101.112", null],
+    ] as const
+  ).map(([name, hash]) => [objectIdentifier(name).toString("hex"), hash]),
+);
 
 /** A certificate for the request's key, subject and alternative names. Throws when the request is not signed by its own key. */
 export function signCertificateRequest(options: SignOptions): string {

@@ -9,7 +9,7 @@ import {
   signCertificateRequest,
 } from "./certificate-request.ts";
 import { derValues, time, timeOf, unsignedInteger } from "./der.ts";
-import { pemBlocks } from "./pem.ts";
+import { pemBlock, pemBlocks } from "./pem.ts";
 import { systemRandom } from "./system-random.ts";
 
 const nowMs = Date.UTC(2026, 0, 1);
@@ -136,6 +136,18 @@ test("what is no request, or cut short, is refused", async () => {
     expect(certificateRequestProblem(cut)).toBe("asn1: structure error: malformed certificate request");
   }
   await expect(readCertificateRequest("nothing")).rejects.toThrow("there is no PEM block");
+});
+
+test("a request that was changed on its way is refused, wherever the change is", () => {
+  const { requestPem } = createCertificateRequest({ commonName: "node", organizations: ["system:nodes"] });
+  const [{ der } = { der: Buffer.alloc(0) }] = pemBlocks(requestPem);
+  for (const [at, byte] of der.entries()) {
+    for (const flip of [0x01, 0x80, 0xff]) {
+      const changed = Buffer.from(der);
+      changed[at] = byte ^ flip;
+      expect(certificateRequestProblem(pemBlock("CERTIFICATE REQUEST", changed)), `byte ${at}`).toBeDefined();
+    }
+  }
 });
 
 test("moments and numbers are written as they are read", () => {

@@ -27,20 +27,29 @@ export const tags = {
   set: 0x31,
 } as const;
 
-/** The values that stand one after another. Throws a RangeError when a length leads beyond the end. */
+/** The values that stand one after another. Throws a RangeError for a length that leads beyond the end or is not the shortest of its kind. */
 export function derValues(bytes: Buffer): DerValue[] {
   const values: DerValue[] = [];
   for (let at = 0; at < bytes.length; ) {
     const tag = bytes.readUInt8(at);
     const first = bytes.readUInt8(at + 1);
     const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
-    const length = lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes);
+    const length = first < 0x80 ? first : bytes.readUIntBE(at + 2, lengthBytes);
+    if (lengthBytes > 0 && length < (lengthBytes === 1 ? 0x80 : 256 ** (lengthBytes - 1)))
+      throw new RangeError("a length is longer than it need be");
     const begin = at + 2 + lengthBytes;
     if (begin + length > bytes.length) throw new RangeError("a value ends beyond its surroundings");
     values.push({ tag, whole: bytes.subarray(at, begin + length), content: bytes.subarray(begin, begin + length) });
     at = begin + length;
   }
   return values;
+}
+
+/** The values in the one sequence that the bytes are. Throws a RangeError when they are anything else. */
+export function derSequence(bytes: Buffer): DerValue[] {
+  const [only, ...others] = derValues(bytes);
+  if (only?.tag !== tags.sequence || others.length > 0) throw new RangeError("this is not one sequence");
+  return derValues(only.content);
 }
 
 /** One value of the given tag around what the parts hold. */
