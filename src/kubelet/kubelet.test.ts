@@ -563,16 +563,21 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     expect(performance.now() - deleting).toBeGreaterThan(1000);
   });
 
-  test.concurrent("a log is followed until the container ends", async () => {
+  test.concurrent("a log is followed until the container ends, and the next run has a log of its own", async () => {
+    const script = "[ -e /d/again ] && echo three && exit 0; touch /d/again; echo one; sleep 0.5; echo two; exit 1";
     const name = await create({
-      restartPolicy: "Never",
-      containers: [{ command: ["sh", "-c", "echo one; sleep 0.5; echo two"] }],
+      restartPolicy: "OnFailure",
+      volumes: [{ name: "d", emptyDir: {} }],
+      containers: [{ command: ["sh", "-c", script], volumeMounts: [{ name: "d", mountPath: "/d" }] }],
     });
     await reach(name, (status) => status.containerStatuses?.[0]?.state?.running);
     expect(await logOf(name, { follow: true })).toBe("one\ntwo\n");
-    expect(await logOf(name, { tailLines: 1 })).toBe("two\n");
-    expect(await logOf(name, { limitBytes: 5 })).toBe("one\nt");
-    expect(await logOf(name, { timestamps: true, tailLines: 1 })).toMatch(/^\d{4}-\d\d-\d\dT.* two\n$/);
+    await reach(name, (status) => status.phase === "Succeeded");
+    expect(await logOf(name, { follow: true })).toBe("three\n");
+    expect(await logOf(name, { previous: true, follow: true })).toBe("one\ntwo\n");
+    expect(await logOf(name, { previous: true, tailLines: 1 })).toBe("two\n");
+    expect(await logOf(name, { previous: true, limitBytes: 5 })).toBe("one\nt");
+    expect(await logOf(name, { previous: true, timestamps: true, tailLines: 1 })).toMatch(/^\d{4}-\d\d-\d\dT.* two\n$/);
   });
 
   test.concurrent("a container that takes more memory than its limit is OOMKilled", async () => {

@@ -43,7 +43,7 @@ export async function rotateLog(
 }
 
 /** Oldest first. */
-async function rotatedLogs(path: string): Promise<string[]> {
+export async function rotatedLogs(path: string): Promise<string[]> {
   const prefix = `${basename(path)}.`;
   const names = await readdir(dirname(path));
   return names

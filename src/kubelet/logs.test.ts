@@ -71,6 +71,29 @@ test("following goes on through writes and rotation, and ends with the container
   expect(seen.join("")).toBe("one\ntwo\nthree\nlast\n");
 });
 
+test("following loses no line when the log is rotated, and rotated again, before the reader comes to it", async () => {
+  writeFileSync(path, line(1, "one"));
+  const ended = new AbortController();
+  const reader = readLogs(path, { follow: true }, ended.signal, never);
+  expect(String((await reader.next()).value)).toBe("one\n");
+  // The reader is slow: it asks for nothing while all this happens.
+  appendFileSync(path, line(2, "two"));
+  for (let n = 3; n < 6; n++) {
+    // The runtime writes to the file it holds until it makes the next.
+    const reopen = async () => {
+      appendFileSync(`${path}.20260101-00000${n}`, line(n, `still ${n}`));
+      writeFileSync(path, line(n, `new ${n}`));
+    };
+    expect(await rotateLog(path, { maximumBytes: 1, maximumFiles: 5 }, Date.UTC(2026, 0, 1, 0, 0, n), reopen)).toBe(
+      true,
+    );
+  }
+  ended.abort();
+  const seen: string[] = [];
+  for await (const chunk of reader) seen.push(String(chunk));
+  expect(seen.join("")).toBe("two\nstill 3\nnew 3\nstill 4\nnew 4\nstill 5\nnew 5\n");
+});
+
 test("a log that is too large is set aside, older ones are compressed, the oldest goes", async () => {
   const limits = { maximumBytes: 10, maximumFiles: 3 };
   let reopened = 0;

@@ -1,7 +1,9 @@
 /** Reads a container's log as `kubectl logs` wants it, from the files in CRI's format; follows it without polling. */
-import { type FSWatcher, watch } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { createReadStream, type FSWatcher, watch } from "node:fs";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { rotatedLogs } from "./log-rotation.ts";
 
 export interface LogOptions {
   follow?: boolean;
@@ -18,7 +20,8 @@ const blockBytes = 64 * 1024;
 
 /**
  * Yields what the container wrote, newest file only. With `follow` it goes on until `ended` says that the container has exited
- * (what it wrote until then still comes) or the signal fires.
+ * (what it wrote until then still comes) or the signal fires; a log that is rotated meanwhile, be it several times while the reader
+ * is slow, is followed from file to file as long as these are kept.
  */
 export async function* readLogs(
   path: string,
@@ -27,47 +30,89 @@ export async function* readLogs(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
+  let rest: Buffer = Buffer.alloc(0);
   const formatter = new LineFormatter(options);
+  const take = (bytes: Buffer): Buffer => {
+    const text = Buffer.concat([rest, bytes]);
+    const end = text.lastIndexOf(0x0a) + 1;
+    rest = Buffer.from(text.subarray(end));
+    const chunk = formatter.format(text.subarray(0, end)).subarray(0, left);
+    left -= chunk.length;
+    return chunk;
+  };
   const waker = options.follow ? new Waker(path, [ended, signal]) : undefined;
   let file: FileHandle | undefined;
+  let successor: FileHandle | undefined;
   try {
     file = await open(path, "r");
-    let inode = (await file.stat()).ino;
+    let { ino } = await file.stat();
+    let setAside = waker ? await filesSetAside(path, ino) : [];
     let position = await startOf(file, options.tailLines);
-    let rest: Buffer = Buffer.alloc(0);
     const block = Buffer.alloc(blockBytes);
     while (!signal.aborted) {
       const isLast = ended.aborted; // Read before reading: what came before the end is read below.
       const { bytesRead } = await file.read(block, 0, block.length, position);
       if (bytesRead > 0) {
         position += bytesRead;
-        const text = Buffer.concat([rest, block.subarray(0, bytesRead)]);
-        const end = text.lastIndexOf(0x0a) + 1;
-        rest = Buffer.from(text.subarray(end));
-        let chunk = formatter.format(text.subarray(0, end));
-        if (chunk.length === 0) continue;
-        if (chunk.length > left) chunk = chunk.subarray(0, left);
-        left -= chunk.length;
-        yield chunk;
+        const chunk = take(block.subarray(0, bytesRead));
+        if (chunk.length > 0) yield chunk;
         if (left <= 0) return;
         continue;
       }
       if (!waker) return;
-      const replacement = await replaced(path, inode);
-      if (replacement) {
-        // Rotated: what follows is in the new file.
+      if (successor) {
+        // Rotated, perhaps more than once since this file was opened.
         await file.close();
-        file = replacement;
-        inode = (await file.stat()).ino;
+        file = successor;
+        successor = undefined;
+        ({ ino } = await file.stat());
+        const before = new Set(setAside);
+        setAside = await filesSetAside(path, ino);
+        for (const between of setAside.filter((name) => !before.has(name)).slice(1)) {
+          for await (const bytes of contentsOf(between)) {
+            const chunk = take(bytes);
+            if (chunk.length > 0) yield chunk;
+            if (left <= 0) return;
+          }
+        }
         position = 0;
         continue;
       }
+      successor = await replaced(path, ino);
+      // The runtime may have written to the file at hand until a moment before it made the next: it is read once more.
+      if (successor) continue;
       if (isLast) return;
       await waker.wait();
     }
   } finally {
     waker?.close();
     await file?.close();
+    await successor?.close();
+  }
+}
+
+/** Rotated files by the names they were set aside with, oldest first, but for the one at hand, which may just have become one. */
+async function filesSetAside(path: string, inode: number): Promise<string[]> {
+  const names = new Set((await rotatedLogs(path)).map((name) => name.replace(/\.gz$/, "")));
+  const inodes = await Promise.all(
+    [...names].map((name) =>
+      stat(name).then(
+        ({ ino }) => ino,
+        () => undefined,
+      ),
+    ),
+  );
+  return [...names].filter((_, i) => inodes[i] !== inode);
+}
+
+/** Of a file that was set aside; it may have been compressed since. Nothing when it is gone. */
+async function* contentsOf(name: string): AsyncGenerator<Buffer> {
+  try {
+    yield* createReadStream(name) as AsyncIterable<Buffer>;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const packed = await readFile(`${name}.gz`).catch(() => undefined);
+    if (packed) yield gunzipSync(packed);
   }
 }
 

@@ -9,7 +9,7 @@ import type { ObjectRef } from "../client/client.ts";
 import { type LogOptions, readLogs } from "./logs.ts";
 import { containerLogPath, type NodeFolders, podFolders } from "./paths.ts";
 import { type ContainerState, findContainerSpec, type PodState } from "./pod-state.ts";
-import { restartAllowedAtMs } from "./restart-policy.ts";
+import { waitingToRestart } from "./pod-status.ts";
 import type {
   AttachRequest,
   ContainerId,
@@ -164,9 +164,9 @@ function waitingText(state: PodState, { problem, image }: ContainerState): strin
 }
 
 function previousRun(state: PodState, container: ContainerState, now: number) {
-  const { run, problem, backoff, previous } = container;
+  const { run, previous } = container;
   // While it waits for its restart, the run that has just ended is the one before.
-  if (run.kind === "exited" && (problem || restartAllowedAtMs(backoff, run) > now)) return run;
+  if (run.kind === "exited" && waitingToRestart(state, container, run, now)) return run;
   if (previous) return previous;
   const where = `container ${JSON.stringify(container.name)} in pod ${JSON.stringify(state.pod.metadata.name)}`;
   throw badRequestError(`previous terminated ${where} not found`);

@@ -147,7 +147,7 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
 }
 
 /** Undefined when it has simply ended, or is about to run again. */
-function waitingToRestart(state: PodState, container: ContainerState, run: ExitedRun, now: number) {
+export function waitingToRestart(state: PodState, container: ContainerState, run: ExitedRun, now: number) {
   const spec = findContainerSpec(state.pod, container.name);
   if (!spec || !(run.mustRestart || shouldRestart(state.pod, spec, container.role, run))) return undefined;
   const allowedAtMs = restartAllowedAtMs(container.backoff, run);
