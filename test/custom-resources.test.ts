@@ -229,6 +229,52 @@ describe("a CustomResourceDefinition", () => {
     expect(await kubectl("get ships.v1.example.com -o jsonpath={.items[*].metadata.name}")).toBe("beagle two");
   }, 60_000);
 
+  it("that changes ends the watches of what it was, as upstream, so that clients see it as it is", async () => {
+    await kubectl("apply -f -", definition());
+    await established();
+    const Ships = { group: "example.com", version: "v1", kind: "Ship", plural: "ships", scope: "Namespaced" } as const;
+    const watch = () => api.client.watch(Ships, { namespace: "default", resourceVersion: "" }, () => {});
+    const first = await watch();
+    await kubectl("apply -f -", definition([{ ...v1, additionalPrinterColumns: [] }]));
+    await first.closed;
+    const second = await watch();
+    await kubectl(
+      "apply -f -",
+      definition([
+        { ...v1, served: false, storage: false },
+        { ...v1, name: "v2" },
+      ]),
+    );
+    await second.closed;
+    await expect(watch()).rejects.toThrow("could not find the requested resource");
+  }, 60_000);
+
+  it("in a group of the Kubernetes project says where it was approved", async () => {
+    const crd = definition();
+    const annotated = (approval?: string) => ({
+      ...crd,
+      metadata: {
+        name: "ships.sea.k8s.io",
+        ...(approval ? { annotations: { "api-approved.kubernetes.io": approval } } : {}),
+      },
+      spec: { ...crd.spec, group: "sea.k8s.io" },
+    });
+    expect(await kubectl("apply -f -", annotated())).toContain("protected groups must have approval annotation");
+    expect(await kubectl("apply -f -", annotated("sea:shanty"))).toContain(
+      'with either a URL or a reason starting with "unapproved"',
+    );
+    const condition = () =>
+      kubectl(
+        'get crd ships.sea.k8s.io -o jsonpath={range.status.conditions[?(@.type=="KubernetesAPIApprovalPolicyConformant")]}{.status}:{.reason}:{.message}{end}',
+      );
+    await kubectl("apply -f -", annotated("unapproved, a test"));
+    await expect
+      .poll(condition, { timeout: 20_000 })
+      .toBe('False:UnapprovedAnnotation:not approved: "unapproved, a test"');
+    await kubectl("apply -f -", annotated("https://example.com/1"));
+    await expect.poll(condition, { timeout: 20_000 }).toBe("True:ApprovedAnnotation:approved in https://example.com/1");
+  }, 60_000);
+
   it("may leave conversion to a webhook", async () => {
     let broken = false;
     // In v2 the rig is called sails.

@@ -37,6 +37,7 @@ export class ServedResource {
   /** The same resource in another version, while that is served. */
   readonly inVersion: (apiVersion: string) => ServedResource | undefined;
   readonly #converted = new WeakMap<object, KubeObject>();
+  readonly #watchEnds = new Set<() => void>();
   #schema: { type: TypeSchema | undefined } | undefined;
   #emptyStatus: { value: unknown } | undefined;
   #unstoredLists: readonly string[] | undefined;
@@ -68,6 +69,17 @@ export class ServedResource {
       storedAs ? (o) => this.fromStored(o) : undefined,
       storedAs?.revision,
     );
+  }
+
+  /** `end` is called when `endWatches` is. Returns how to forget it. */
+  onWatchesEnd(end: () => void): () => void {
+    this.#watchEnds.add(end);
+    return () => this.#watchEnds.delete(end);
+  }
+
+  /** The resource is served otherwise now, or no longer: who watches it as it was must begin again. */
+  endWatches(): void {
+    for (const end of [...this.#watchEnds]) end();
   }
 
   /** What objects of this kind look like. Undefined for kinds that nothing describes. */

@@ -6,8 +6,9 @@ import type { CustomResourceDefinition, CustomResourceDefinitionCondition } from
 import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { CustomResourceDefinitions } from "../../api/resources.ts";
+import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isConflict, isNotFound } from "../../apimachinery/status-error.ts";
-import type { ResourceRegistry } from "../../apiserver/resource-registry.ts";
+import type { ResourceRegistry, ServedResource } from "../../apiserver/resource-registry.ts";
 import { type Clock, rfc3339 } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Random } from "../../base/random.ts";
@@ -24,6 +25,8 @@ import { type Converter, webhookConverter } from "./webhook-conversion.ts";
 type Definition = DeepReadonly<CustomResourceDefinition>;
 
 const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
+/** How long watches of a definition that has changed go on. */
+const teardownMs = 1000;
 /** Looking again at objects whose own finalizers hold them. */
 const cleanupRetryMs = 200;
 
@@ -45,6 +48,10 @@ interface Serving {
   storage: string;
   /** Of what the registry's entries were made from. */
   revision: string;
+  spec: Definition["spec"];
+  names: NonNullable<Definition["status"]>["acceptedNames"];
+  /** What somebody may watch: of this spec and these names, served anew or not. */
+  watched: readonly ServedResource[];
 }
 
 export class CustomResources {
@@ -113,11 +120,26 @@ export class CustomResources {
     const storage = spec.versions.find((version) => version.storage)!.name;
     const definitions = resourceDefinitionsOf(definition, this.#converterOf(definition));
     const versions = definitions.map(({ version }) => version);
+    const names = status?.acceptedNames;
+    const isSame = before && semanticEqual(before.spec, spec) && semanticEqual(before.names, names);
+    if (before && !isSame) this.#endWatches(before);
     // Objects are kept in the stored version's bytes: with another one they are read anew.
     if (before && before.storage !== storage) this.#remove(before, []);
     registry.add(...definitions);
     if (before) this.#remove(before, versions);
-    this.#serving.set(metadata.name, { group: spec.group, plural: spec.names.plural, versions, storage, revision });
+    const { group } = spec;
+    const { plural } = spec.names;
+    const resources = versions.flatMap((version) => registry.find(group, version, plural) ?? []);
+    const watched = [...(isSame ? before.watched : []), ...resources];
+    this.#serving.set(metadata.name, { group, plural, versions, storage, revision, spec, names, watched });
+  }
+
+  /** Clients watch the definition as it was: they begin again. */
+  #endWatches({ watched }: Serving): void {
+    const end = () => {
+      for (const resource of watched) resource.endWatches();
+    };
+    this.#options.clock.setTimer(teardownMs, end, { background: true });
   }
 
   #converterOf(definition: Definition): Converter | undefined {

@@ -6,6 +6,7 @@ import type {
   CustomResourceDefinitionStatus,
 } from "../../api/apiextensions/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
+import { approvalOf, isProtectedGroup } from "../../apimachinery/api-approval.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 
 type Definition = DeepReadonly<CustomResourceDefinition>;
@@ -26,6 +27,8 @@ export function plannedStatus(
   const taken = others.filter((other) => other.spec.group === spec.group && other !== definition);
   const { accepted, conflict } = acceptNames(spec.names, status?.acceptedNames, taken);
   let conditions = (status?.conditions ?? []) as Condition[];
+  const approval = approvalCondition(definition);
+  if (approval) conditions = withCondition(conditions, approval, time);
   conditions = withCondition(
     conditions,
     conflict ?? { type: "NamesAccepted", status: "True", reason: "NoConflicts", message: "no conflicts found" },
@@ -51,6 +54,14 @@ export function plannedStatus(
   }
   if (conditions === status?.conditions && semanticEqual(accepted, status?.acceptedNames)) return status;
   return { ...status, conditions, acceptedNames: accepted as CustomResourceDefinitionNames };
+}
+
+/** What is said of a definition in one of the project's own groups; undefined of all others. */
+function approvalCondition({ spec, metadata }: Definition): Omit<Condition, "lastTransitionTime"> | undefined {
+  if (!isProtectedGroup(spec.group)) return undefined;
+  const { state, message } = approvalOf(metadata.annotations);
+  const status = state === "Approved" ? "True" : "False";
+  return { type: "KubernetesAPIApprovalPolicyConformant", status, reason: `${state}Annotation`, message };
 }
 
 /** Each name is accepted unless another definition of the group has it; those that are not keep what was accepted before. */

@@ -56,13 +56,18 @@ export async function watch(
   let over = false;
   let timer: Timer | undefined;
   let stream: CacheWatch | undefined;
-  const finish = (error: StatusError | undefined) => {
-    if (over) return;
+  const close = () => {
     over = true;
     timer?.[Symbol.dispose]();
+    forget();
     stream?.stop();
+  };
+  const finish = (error: StatusError | undefined) => {
+    if (over) return;
+    close();
     receiver.ended(error);
   };
+  const forget = resource.onWatchesEnd(() => finish(undefined));
   // The client goes on from here, also where nothing that it selects has changed for long.
   const timeIsUp = () => {
     if (options.allowWatchBookmarks) stream?.bookmark();
@@ -84,8 +89,7 @@ export async function watch(
     },
     ended: (end) => {
       if (end.kind === "full" && receiver.dropped && !over) {
-        over = true;
-        timer?.[Symbol.dispose]();
+        close();
         receiver.dropped();
       } else finish(end.kind === "failed" ? internalError(end.error.message) : undefined);
     },
@@ -97,6 +101,7 @@ export async function watch(
       finish(tooOldError(revision ?? 0, error.compactRevision));
       return { resume() {}, stop() {} };
     }
+    forget();
     throw error;
   }
   if (over) stream.stop();
@@ -104,11 +109,7 @@ export async function watch(
   // The caller resumes once it can take the first batch.
   return {
     resume: () => stream.resume(),
-    stop() {
-      over = true;
-      timer?.[Symbol.dispose]();
-      stream.stop();
-    },
+    stop: close,
   };
 }
 

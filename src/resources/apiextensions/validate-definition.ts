@@ -1,4 +1,5 @@
 /** What is wrong with a CustomResourceDefinition, in upstream's words and places. */
+
 import type {
   CustomResourceDefinition,
   CustomResourceDefinitionNames,
@@ -6,6 +7,7 @@ import type {
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
 } from "../../api/apiextensions/v1.ts";
+import { approvalAnnotation, approvalOf, isProtectedGroup } from "../../apimachinery/api-approval.ts";
 import {
   duplicate,
   type FieldError,
@@ -333,26 +335,16 @@ function validateStored({ spec: { versions }, status: stands }: CustomResourceDe
   return [...storage.map(({ name }) => invalid(path, stored, `must have the storage version ${name}`)), ...gone];
 }
 
-const approval = "api-approved.kubernetes.io";
-
 /** Groups of the project itself are not for everybody. */
 function validateApproval(
   { spec: { group }, metadata: meta }: CustomResourceDefinition,
   previous: CustomResourceDefinition | undefined,
 ): FieldError[] {
-  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(group)) return [];
-  const said = meta.annotations?.[approval];
-  if (previous && previous.metadata.annotations?.[approval] === said) return [];
-  const at = metadata.child("annotations").key(approval);
-  const see = "see https://github.com/kubernetes/enhancements/pull/1111";
-  if (!said)
-    return [required(at, `protected groups must have approval annotation ${JSON.stringify(approval)}, ${see}`)];
-  if (said.startsWith("unapproved") || URL.canParse(said)) return [];
-  return [
-    invalid(
-      at,
-      said,
-      `protected groups must have approval annotation ${JSON.stringify(approval)} with either a URL or a reason starting with "unapproved", ${see}`,
-    ),
-  ];
+  if (!isProtectedGroup(group)) return [];
+  const said = meta.annotations?.[approvalAnnotation];
+  if (previous && previous.metadata.annotations?.[approvalAnnotation] === said) return [];
+  const at = metadata.child("annotations").key(approvalAnnotation);
+  const { state, message } = approvalOf(meta.annotations);
+  if (state === "Missing") return [required(at, message)];
+  return state === "Invalid" ? [invalid(at, said, message)] : [];
 }
