@@ -300,7 +300,8 @@ describe("a CustomResourceDefinition", () => {
       type: "object",
       properties: { spec: { type: "object", properties: { sails: { type: "string" }, sailors: { type: "integer" } } } },
     };
-    const v2 = { name: "v2", served: true, storage: false, schema: { openAPIV3Schema: v2Schema } };
+    const selectableFields = [{ jsonPath: ".spec.sails" }];
+    const v2 = { name: "v2", served: true, storage: false, schema: { openAPIV3Schema: v2Schema }, selectableFields };
     const crd = definition([v1, v2]);
     const conversion = {
       strategy: "Webhook",
@@ -318,14 +319,28 @@ describe("a CustomResourceDefinition", () => {
       for (const event of events)
         if (event.type !== "BOOKMARK") seen.push(`${event.type} ${(event.object as unknown as Ship).spec.sails}`);
     });
+    // Fields that only the webhook can tell select all the same.
+    const sloops: string[] = [];
+    const selecting = { ...names, resourceVersion: "", fieldSelector: "spec.sails=sloop" };
+    const selectingWatch = await api.client.watch(Ships2, selecting, (events) => {
+      for (const { type, object } of events) if (type !== "BOOKMARK") sloops.push(`${type} ${object.metadata.name}`);
+    });
     await kubectl("apply -f -", { ...ship({}, {}, "example.com/v2"), spec: { sails: "brig" } });
+    await kubectl("apply -f -", { ...ship({}, { name: "other" }, "example.com/v2"), spec: { sails: "sloop" } });
     expect(await kubectl("get ships.v1.example.com beagle -o jsonpath={.apiVersion}/{.spec.rig}")).toBe(
       "example.com/v1/brig",
     );
     await kubectl('patch ships.v1.example.com beagle --type merge -p {"spec":{"rig":"sloop"}}');
+    const namesOf = "get ships.v2.example.com -o jsonpath={.items[*].metadata.name} --field-selector";
+    expect(await kubectl(`${namesOf} spec.sails=sloop`)).toBe("beagle other");
+    await kubectl('patch ships.v1.example.com other --type merge -p {"spec":{"rig":"brig"}}');
+    expect(await kubectl(`${namesOf} spec.sails!=sloop`)).toBe("other");
+    await expect.poll(() => sloops, { timeout: 20_000 }).toEqual(["ADDED other", "ADDED beagle", "DELETED other"]);
+    await kubectl("delete ships.v2.example.com --field-selector spec.sails=brig --wait=false");
     expect(await kubectl("get ships.v2.example.com -o jsonpath={.items[*].spec.sails}")).toBe("sloop");
-    await expect.poll(() => seen, { timeout: 20_000 }).toEqual(["ADDED brig", "MODIFIED sloop"]);
+    expect(seen.slice(0, 3)).toEqual(["ADDED brig", "ADDED sloop", "MODIFIED sloop"]);
     watch.stop();
+    selectingWatch.stop();
     broken = true;
     expect(
       await kubectl("apply -f -", { ...ship({}, { name: "new" }, "example.com/v2"), spec: { sails: "brig" } }),

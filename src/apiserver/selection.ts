@@ -15,9 +15,11 @@ export interface SelectedScope {
   selection: Selection<KubeObject> | undefined;
   /** Set when the field selector allows one name only. */
   onlyName: string | undefined;
+  /** Set when objects must be prepared before the selection may be asked about them. */
+  readsConverted: boolean;
 }
 
-const everythingSelected: SelectedScope = { selection: undefined, onlyName: undefined };
+const everythingSelected: SelectedScope = { selection: undefined, onlyName: undefined, readsConverted: false };
 
 /** Throws a 400 in upstream's words. */
 export function selectionOf(resource: ServedResource, labelText: string, fieldText: string): SelectedScope {
@@ -34,11 +36,13 @@ export function selectionOf(resource: ServedResource, labelText: string, fieldTe
   const tests: ((object: KubeObject) => boolean)[] = [];
   let index: Selection<KubeObject>["index"];
   let onlyName: string | undefined;
+  let readsConverted = false;
   const anyLabels = labels.requirements?.length !== 0;
   if (anyLabels) tests.push((object) => labels.matches(object.metadata.labels));
   for (const { field, operator, value } of fields) {
     const read = fieldReader(resource, field);
     tests.push(operator === "=" ? (object) => read(object) === value : (object) => read(object) !== value);
+    if (resource.needsPreparing && !everywhere.has(field)) readsConverted = true;
     if (operator !== "=") continue;
     if (field === "metadata.name") onlyName = value;
     else if (field === "spec.nodeName" && !resource.definition.storedAs) index = { name: field, value };
@@ -50,8 +54,12 @@ export function selectionOf(resource: ServedResource, labelText: string, fieldTe
   return {
     selection: { id: `${version}|${labels.toString()}|${fieldId}`, matches, ...(index ? { index } : {}) },
     onlyName,
+    readsConverted,
   };
 }
+
+/** Fields that are the same in every version. */
+const everywhere = new Set(["metadata.name", "metadata.namespace"]);
 
 function fieldReader(resource: ServedResource, field: string): (object: KubeObject) => string {
   if (field === "metadata.name") return (object) => object.metadata.name;

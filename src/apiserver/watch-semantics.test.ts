@@ -126,6 +126,17 @@ describe.each(Object.entries(transports))("a watch over %s", (transport, watch) 
     expect(Number(metadata.resourceVersion)).toBeLessThan(Number(events[3]!.object.metadata.resourceVersion));
   });
 
+  test("streams no list that is older than what was asked for", async () => {
+    const latest = Number(await create(api, `${suite}-before`, {}));
+    const query = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    const streamed = watch(api, mine(`${query}&resourceVersion=${latest + 1}`), initialEventsEnd);
+    const late = `${suite}-late`;
+    await create(api, late, { suite });
+    const events = await streamed;
+    await api.client.delete(ConfigMaps, inDefault(late));
+    expect(told(events)).toEqual([`ADDED ${suite}-a`, `ADDED ${suite}-b`, `ADDED ${late}`, "BOOKMARK"]);
+  });
+
   test("shows what enters and leaves its selection as ADDED and DELETED, at the change's revision", async () => {
     const name = `${suite}-moving`;
     const from = await create(api, name, {});

@@ -104,6 +104,10 @@ export class GroupCommitStore implements Store {
     return this.#published;
   }
 
+  get compactRevision(): Revision {
+    return this.#engine.compactRevision;
+  }
+
   readonly isShared = false;
 
   async newestRevision(): Promise<Revision> {

@@ -169,6 +169,7 @@ export function storeConformance(name: string, open: () => Promise<StoreFixture>
       const kept = store.revision;
       await put("/a", "3");
       await store.compact(kept);
+      expect(store.compactRevision).toBe(kept);
       await expect(all({ revision: old })).rejects.toThrow(CompactedError);
       expect(() => store.watch("/", old, () => {})).toThrow(CompactedError);
       expect(await all({ revision: kept })).toEqual({ values: ["/a=2"], remaining: 0 });

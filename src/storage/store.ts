@@ -66,6 +66,8 @@ export interface Watch extends AsyncDisposable {
 export interface Store {
   /** The newest committed revision. Every watcher that had caught up has been told of it. */
   readonly revision: Revision;
+  /** History before it is forgotten. What another process has compacted may not be known yet. */
+  readonly compactRevision: Revision;
   /** Whether other processes write to it too: then `revision` may be behind, and `newestRevision()` asks. */
   readonly isShared: boolean;
   /** The newest revision there is, wherever it was written. */

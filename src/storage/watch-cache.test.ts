@@ -278,7 +278,11 @@ describe("WatchCache", () => {
     expect(rest.entries.map((entry) => entry.object.metadata.name)).toEqual(["c"]);
     const seen = await watch({ start: { kind: "after", revision: 1 } }, small);
     expect(seen.events).toEqual(["2 ADDED b@2", "3 ADDED c@3", "4 ADDED d@4", "5 ADDED e@5", "6 DELETED a@6"]);
+    const cut = await cache.list({ limit: 2, revision: 3 });
     await store.compact(5);
+    // In memory it is still there, but ends with the store's.
+    await expect(cache.list({ revision: 3, from: cut.next })).rejects.toThrow(CompactedError);
+    expect((await cache.list({ revision: 5 })).entries).toHaveLength(5);
     await expect(small.list({ revision: 3 })).rejects.toThrow(CompactedError);
     await expect(watch({ start: { kind: "after", revision: 1 } }, small)).rejects.toThrow(CompactedError);
   });

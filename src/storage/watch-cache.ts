@@ -13,7 +13,7 @@ import type { Clock, Timer } from "../base/clock.ts";
 import { CacheIndices } from "./cache-indices.ts";
 import type { CachedEntry } from "./cached-entry.ts";
 import { sameJson } from "./deep.ts";
-import type { Codec } from "./encoding.ts";
+import type { Codec, WatchEventType } from "./encoding.ts";
 import { EntryMaker } from "./entry-maker.ts";
 import { type ChangeRecord, EventWindow } from "./event-window.ts";
 import { initialBatches } from "./initial-batches.ts";
@@ -32,21 +32,24 @@ import {
 } from "./store.ts";
 import { StoreHistory } from "./store-history.ts";
 import {
+  type CacheEvent,
   type CacheWatch,
   ClaimedError,
   type Entry,
   type ListPage,
   type ListRequest,
+  type ObjectEvent,
   type Scope,
   type Selection,
   type Versioned,
+  type WatchBatch,
   type WatchCacheOptions,
   type WatchEnd,
   type WatchRequest,
   type WatchSink,
   type WriteOutcome,
 } from "./watch-cache-contract.ts";
-import { Batch, WatchDispatch, Watcher } from "./watch-dispatch.ts";
+import { Batch, SharedEvent, WatchDispatch, Watcher } from "./watch-dispatch.ts";
 
 /** Objects that are taken from the store in one go. */
 const loadPageSize = 2_000;
@@ -160,6 +163,10 @@ export class WatchCache<T extends Versioned> {
     this.#assertReady();
     const revision = request.revision ?? this.#revision;
     if (revision > this.#revision) throw new FutureRevisionError(this.#revision);
+    // What the store has forgotten is not shown from memory either: a client's pages end at the same time wherever they come from.
+    if (revision < this.#revision && revision < this.#store.compactRevision) {
+      throw new CompactedError(this.#store.compactRevision);
+    }
     const map = this.#past.at(revision, this.#map, this.#window);
     const { limit = Number.POSITIVE_INFINITY, selection } = request;
     const from = this.#from(request);
@@ -237,6 +244,18 @@ export class WatchCache<T extends Versioned> {
     this.#dispatch.add(scope, watcher);
     if (watcher.wantsBookmarks) this.#armBookmarks();
     return watcher;
+  }
+
+  /** An event beside the cache's own, for who selects by himself. DELETED: `entry` is the state before, and gets the revision. */
+  eventOf(type: WatchEventType, entry: Entry<T>, revision: Revision): ObjectEvent<T> {
+    const previous = entry as CachedEntry<T>;
+    if (type !== "DELETED") return new SharedEvent(type, revision, previous);
+    const record = { revision, key: entry.key, current: undefined, previous, departed: undefined };
+    return new SharedEvent(type, revision, this.#entries.departed(record));
+  }
+
+  batchOf(events: readonly CacheEvent<T>[]): WatchBatch<T> {
+    return new Batch(events);
   }
 
   /**

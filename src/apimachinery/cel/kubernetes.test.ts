@@ -73,6 +73,7 @@ describe("Kubernetes' CEL libraries", () => {
 describe("an expression that does not compile", () => {
   it.each([
     ["object.", "ERROR: <input>:1:8: Syntax error: no viable alternative at input '.'\n | object.\n | .......^"],
+    ["1 = 2", "ERROR: <input>:1:3: Syntax error: token recognition error at: '= '\n | 1 = 2\n | ..^"],
     ["nobody == 1", "ERROR: <input>:1:1: undeclared reference to 'nobody' (in container '')\n | nobody == 1\n | ^"],
     [
       "1 + 'a'",

@@ -68,10 +68,10 @@ function readToken(source: string, at: number): Token {
   if (digits) return readNumber(digits[0], at);
   const operator = matchAt(operators, source, at);
   if (operator) return { kind: "operator", text: operator[0], at };
-  throw new SyntaxIssue(
-    at,
-    `Syntax error: token recognition error at: '${String.fromCodePoint(source.codePointAt(at)!)}'`,
-  );
+  // What begins an operator is told with what should have been its end.
+  const length = "=&|".includes(source[at]!) ? 2 : 1;
+  const text = [...source.slice(at, at + 3)].slice(0, length).join("");
+  throw new SyntaxIssue(at, `Syntax error: token recognition error at: '${text}'`);
 }
 
 function readNumber(text: string, at: number): Token {

@@ -114,8 +114,7 @@ function definitionOf(
     validate: validation.validate!,
     validateStatus: validation.validateStatus!,
     fieldSelectors: Object.fromEntries(
-      // What a webhook converts cannot be selected by while events pass by.
-      (convert && version.name !== storage ? [] : (version.selectableFields ?? [])).map(({ jsonPath }) => {
+      (version.selectableFields ?? []).map(({ jsonPath }) => {
         const read = compileSimplePath(jsonPath);
         return [jsonPath.replace(/^\./, ""), (object: KubeObject) => selectable(read(object))];
       }),

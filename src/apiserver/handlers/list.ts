@@ -10,6 +10,7 @@ import type { ServedResource } from "../resource-registry.ts";
 import { tooLargeError, waitForRevision } from "../revisions.ts";
 import { selectionOf } from "../selection.ts";
 import type { RequestContext, Services } from "../services.ts";
+import { listConverted } from "./converted-selection.ts";
 
 export async function list(
   services: Services,
@@ -19,7 +20,7 @@ export async function list(
   options: ListOptions,
 ): Promise<ListAnswer> {
   const { cache } = resource;
-  const { selection } = selectionOf(resource, options.labelSelector, options.fieldSelector);
+  const { selection, readsConverted } = selectionOf(resource, options.labelSelector, options.fieldSelector);
   const asked = revisionOf(options.resourceVersion, "list");
   if (options.continue && asked) {
     throw badRequestError("specifying resource version is not allowed when using continue");
@@ -47,7 +48,7 @@ export async function list(
   }
   let page: ListPage<KubeObject>;
   try {
-    page = await cache.list(request);
+    page = await (readsConverted ? listConverted(resource, request) : cache.list(request));
   } catch (error) {
     if (error instanceof FutureRevisionError) throw tooLargeError(request.revision ?? 0, error.revision);
     if (!(error instanceof CompactedError)) throw error;

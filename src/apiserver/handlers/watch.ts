@@ -12,9 +12,10 @@ import type {
 } from "../../storage/watch-cache-contract.ts";
 import { type ListOptions, revisionOf } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
-import { tooOldError } from "../revisions.ts";
+import { tooOldError, waitForRevision } from "../revisions.ts";
 import { selectionOf } from "../selection.ts";
 import type { RequestContext, Services } from "../services.ts";
+import { ConvertedSight } from "./converted-selection.ts";
 
 /** Receives one watch. */
 export interface WatchReceiver {
@@ -36,22 +37,24 @@ const leastTimeoutSeconds = 1800;
 /** Rejects with what a client hears before the stream begins; what it hears in the stream goes to `receiver.ended`. */
 export async function watch(
   services: Services,
-  _context: RequestContext,
+  context: RequestContext,
   resource: ServedResource,
   namespace: string,
   options: ListOptions,
   receiver: WatchReceiver,
 ): Promise<OpenWatch> {
   const { cache } = resource;
-  const { selection } = selectionOf(resource, options.labelSelector, options.fieldSelector);
+  const { selection, readsConverted } = selectionOf(resource, options.labelSelector, options.fieldSelector);
   const revision = revisionOf(options.resourceVersion, "watch");
   if (!cache.isReady) await cache.ready();
+  const keyPrefix = resource.keyPrefix(namespace);
   const request: WatchRequest<KubeObject> = {
-    keyPrefix: resource.keyPrefix(namespace),
+    keyPrefix,
     start: startOf(revision, options),
     bookmarks: options.allowWatchBookmarks,
   };
-  if (selection) request.selection = selection;
+  const sight = selection && readsConverted ? new ConvertedSight(resource, selection) : undefined;
+  if (selection && !sight) request.selection = selection;
   const seconds = options.timeoutSeconds || leastTimeoutSeconds * (1 + services.random.float());
   let over = false;
   let timer: Timer | undefined;
@@ -76,12 +79,12 @@ export async function watch(
   const sink: WatchSink<KubeObject> = {
     deliver(batch) {
       if (over) return true;
-      const preparing = resource.needsPreparing ? prepared(resource, batch) : undefined;
+      const preparing = resource.needsPreparing ? seen(resource, batch, sight) : undefined;
       if (!preparing) return receiver.deliver(batch);
       // Nothing more comes until these have been converted: events keep their order.
       preparing.then(
-        () => {
-          if (over || receiver.deliver(batch)) stream?.resume();
+        (visible) => {
+          if (over || !visible || receiver.deliver(visible)) stream?.resume();
         },
         (error: Error) => finish(error instanceof StatusError ? error : internalError(error.message)),
       );
@@ -95,10 +98,17 @@ export async function watch(
     },
   };
   try {
+    // A streaming list shows nothing older than what was asked for.
+    if (options.sendInitialEvents && revision) await waitForRevision(services, context, resource, revision);
+    if (sight) request.start = await sight.begin(keyPrefix, request.start);
     stream = await cache.watch(request, sink);
   } catch (error) {
     if (error instanceof CompactedError) {
       finish(tooOldError(revision ?? 0, error.compactRevision));
+      return { resume() {}, stop() {} };
+    }
+    if (error instanceof StatusError) {
+      finish(error);
       return { resume() {}, stop() {} };
     }
     forget();
@@ -118,6 +128,21 @@ function startOf(revision: number | undefined, options: ListOptions): WatchStart
   const { sendInitialEvents = !revision, allowWatchBookmarks } = options;
   if (sendInitialEvents) return { kind: "initial", bookmark: allowWatchBookmarks };
   return revision ? { kind: "after", revision } : { kind: "now" };
+}
+
+/** What is to be delivered of a batch once it has been converted; undefined for the batch as it is, at once. */
+function seen(
+  resource: ServedResource,
+  batch: WatchBatch<KubeObject>,
+  sight: ConvertedSight | undefined,
+): Promise<WatchBatch<KubeObject> | undefined> | undefined {
+  const preparing = prepared(resource, batch);
+  if (!sight) return preparing?.then(() => batch);
+  return (preparing ?? Promise.resolve()).then(async () => {
+    const visible = sight.of(batch);
+    if (visible) await prepared(resource, visible);
+    return visible;
+  });
 }
 
 function prepared(resource: ServedResource, batch: WatchBatch<KubeObject>): Promise<void> | undefined {

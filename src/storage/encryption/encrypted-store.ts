@@ -24,6 +24,10 @@ export class EncryptedStore implements Store {
     return this.#inner.revision;
   }
 
+  get compactRevision(): Revision {
+    return this.#inner.compactRevision;
+  }
+
   get isShared(): boolean {
     return this.#inner.isShared;
   }

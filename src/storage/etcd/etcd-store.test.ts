@@ -6,6 +6,7 @@ import { systemClock } from "../../base/node/system-clock.ts";
 import { EncodingBudget } from "../encoding-budget.ts";
 import { restoreInto, takeSnapshot } from "../snapshot.ts";
 import { storeConformance } from "../store.conformance.ts";
+import { CompactedError } from "../store.ts";
 import { WatchCache } from "../watch-cache.ts";
 import { base64 } from "./etcd-client.ts";
 import { EtcdStore } from "./etcd-store.ts";
@@ -103,6 +104,19 @@ it("a snapshot is put into etcd beside those who watch, who are told only of wha
     expect(seen.sort()).toEqual(["delete /registry/x/new", "put /registry/x/changed", "put /registry/x/gone"]);
     const values = (await takeSnapshot(store)).values.map(({ key, value }) => [key, Buffer.from(value).toString()]);
     expect(values).toEqual(["changed", "gone", "same"].map((name) => [`/registry/x/${name}`, "before"]));
+  } finally {
+    await store.close();
+  }
+});
+
+it("history that is old enough is forgotten by itself", async () => {
+  await clear();
+  const store = await EtcdStore.open({ endpoints: [endpoint], clock: systemClock, keepMs: 20 });
+  try {
+    const first = store.revision;
+    await store.write({ kind: "put", key: "/registry/x/a", value: Buffer.from("1") });
+    await expect.poll(() => store.compactRevision, { timeout: 20_000 }).toBeGreaterThan(first);
+    await expect(store.range("/", "0", { revision: first })).rejects.toThrow(CompactedError);
   } finally {
     await store.close();
   }

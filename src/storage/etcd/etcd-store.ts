@@ -5,7 +5,7 @@
  * etcd changes some key. Writes are transactions on the mod revision; they resolve when the feed has shown them.
  */
 import { backoffDelayMs } from "../../base/backoff.ts";
-import { type Clock, sleep } from "../../base/clock.ts";
+import { type Clock, sleep, type Timer } from "../../base/clock.ts";
 import {
   CompactedError,
   FutureRevisionError,
@@ -32,6 +32,8 @@ import {
 
 export interface EtcdStoreOptions extends EtcdOptions {
   clock: Clock;
+  /** How long history is kept at least. Default: five minutes, as upstream's API servers keep it. */
+  keepMs?: number;
 }
 
 interface Watcher {
@@ -62,15 +64,21 @@ export class EtcdStore implements Store {
   readonly #watchers = new Set<Watcher>();
   #revision: Revision;
   #compactRevision: Revision;
+  readonly #keepMs: number;
+  #compactNext: Revision;
+  #compactionTimer: Timer | undefined;
   #waiters: { revision: Revision; resolve: () => void; reject: (error: Error) => void }[] = [];
   readonly #inFlight = new Set<Promise<unknown>>();
   readonly #feed: Promise<void>;
 
-  private constructor(client: EtcdClient, clock: Clock, revision: Revision, compactRevision: Revision) {
+  private constructor(client: EtcdClient, options: EtcdStoreOptions, revision: Revision, compactRevision: Revision) {
     this.#client = client;
-    this.#clock = clock;
+    this.#clock = options.clock;
+    this.#keepMs = options.keepMs ?? 5 * 60_000;
     this.#revision = revision;
     this.#compactRevision = compactRevision;
+    this.#compactNext = revision;
+    this.#armCompaction();
     this.#feed = this.#follow();
   }
 
@@ -79,7 +87,7 @@ export class EtcdStore implements Store {
     try {
       const { header } = await client.call<{ header: EtcdHeader }>("/v3/maintenance/status", {});
       const revision = revisionOf(header);
-      return new EtcdStore(client, options.clock, revision, await compactedUpTo(client, revision));
+      return new EtcdStore(client, options, revision, await compactedUpTo(client, revision));
     } catch (error) {
       await client.close();
       throw new Error(`open the store in etcd: ${(error as Error).message}`, { cause: error });
@@ -88,6 +96,10 @@ export class EtcdStore implements Store {
 
   get revision(): Revision {
     return this.#revision;
+  }
+
+  get compactRevision(): Revision {
+    return this.#compactRevision;
   }
 
   async newestRevision(): Promise<Revision> {
@@ -182,6 +194,21 @@ export class EtcdStore implements Store {
     this.#compactRevision = Math.max(this.#compactRevision, revision);
   }
 
+  /** Each interval forgets what was there at the start of the one before. Servers that share an etcd all do so: each leaves its own interval. */
+  #armCompaction(): void {
+    this.#compactionTimer = this.#clock.setTimer(
+      this.#keepMs,
+      () => {
+        const upTo = this.#compactNext;
+        this.#compactNext = this.#revision;
+        // A failed compaction loses nothing: the next one covers it.
+        this.compact(upTo).catch(() => {});
+        this.#armCompaction();
+      },
+      { background: true },
+    );
+  }
+
   /** Gives the room of compacted history back to the disk of the member that answers. It serves nothing meanwhile. */
   async defragment(): Promise<void> {
     await this.#call("/v3/maintenance/defragment", {});
@@ -192,6 +219,7 @@ export class EtcdStore implements Store {
     // Writes that were on their way are told first.
     while (this.#inFlight.size > 0) await Promise.allSettled(this.#inFlight);
     const closed = new Error("the store is closed");
+    this.#compactionTimer?.[Symbol.dispose]();
     this.#closing.abort(closed);
     for (const watcher of this.#watchers) watcher.stop.abort();
     this.#watchers.clear();

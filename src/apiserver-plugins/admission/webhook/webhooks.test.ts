@@ -147,6 +147,17 @@ describe("a validating webhook", () => {
     );
   });
 
+  it("whose conditions cannot be evaluated refuses, or is passed over, by its failure policy", async () => {
+    const matchConditions = [{ name: "green", expression: "object.data.color == 'green'" }];
+    await validating(webhook("open.example.com", "/deny", { matchConditions, failurePolicy: "Ignore" }));
+    await create("a", { size: "1" });
+    const closed = webhook("closed.example.com", "/deny", { matchConditions });
+    await api.client.create(ValidatingWebhookConfigurations, { metadata: { name: "more" }, webhooks: [closed] });
+    await expect(create("b", { size: "1" })).rejects.toThrow(
+      /^configmaps "b" is forbidden: expression 'object.data.color == 'green'' resulted in error: no such key: color$/,
+    );
+  });
+
   it("is reached by its Service", async () => {
     serve["/deny"] = () => ({ allowed: false, status: { message: "no" } });
     await api.client.create(Services, {

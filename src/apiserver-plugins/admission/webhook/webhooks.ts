@@ -7,7 +7,7 @@ import type {
 import type { DeepReadonly } from "../../../api/object.ts";
 import type { Resource } from "../../../api/resource.ts";
 import { admissionEnvironment } from "../../../apimachinery/cel/admission.ts";
-import { badRequestError, internalError } from "../../../apimachinery/status-error.ts";
+import { badRequestError, forbiddenError, internalError } from "../../../apimachinery/status-error.ts";
 import type { AdmissionRequest } from "../../../apiserver/admission.ts";
 import type { Authorizer } from "../../../apiserver/authorization.ts";
 import type { ResourceRegistry } from "../../../apiserver/resource-registry.ts";
@@ -101,9 +101,8 @@ export class Webhooks {
     });
     if (result.kind === "match") return true;
     if (result.kind === "no-match" || hook.webhook.failurePolicy === "Ignore") return false;
-    throw badRequestError(
-      `failed to evaluate match conditions of webhook ${JSON.stringify(hook.webhook.name)}: ${result.message}`,
-    );
+    const resource = { group: request.definition.group, resource: request.definition.plural };
+    throw forbiddenError(resource, request.name ?? "", result.message);
   }
 
   /** Undefined when it could not be asked and that is to be ignored. Throws the refusal when it is not. */
