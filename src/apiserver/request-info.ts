@@ -18,6 +18,8 @@ export interface RequestInfo {
   resource: string;
   name: string;
   subresource: string;
+  /** The verb stands in the path, as of old (`/api/v1/watch/pods`): what selects says nothing to authorization then. */
+  hasVerbInPath: boolean;
   /** What follows the subresource: the path for a proxy. Undefined when nothing does. */
   rest: string | undefined;
 }
@@ -49,6 +51,7 @@ export function requestInfoOf(method: string, target: string): RequestInfo {
     resource: "",
     name: "",
     subresource: "",
+    hasVerbInPath: false,
     rest: undefined,
   };
   const parts = path.split("/");
@@ -77,6 +80,7 @@ export function requestInfoOf(method: string, target: string): RequestInfo {
     }
     legacyWatch = parts[at] === "watch";
     info.verb = parts[at]!;
+    info.hasVerbInPath = true;
     at++;
   }
   if (parts[at] === "namespaces") {

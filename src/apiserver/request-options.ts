@@ -9,9 +9,11 @@ import {
   required,
   tooLong,
 } from "../apimachinery/field-error.ts";
+import { pathSegmentProblems } from "../apimachinery/name-validation.ts";
+import { parseFieldSelector } from "../apimachinery/selectors.ts";
 import { exactNumber } from "../apimachinery/serializer/number-literals.ts";
 import { badRequestError, invalidError, StatusError } from "../apimachinery/status-error.ts";
-import { booleanParameter, parameter, parameters, type Query } from "./request-info.ts";
+import { booleanParameter, parameter, parameters, type Query, type RequestInfo } from "./request-info.ts";
 
 export type FieldValidation = "Ignore" | "Warn" | "Strict";
 
@@ -301,11 +303,22 @@ function noParameters(query: Query): boolean {
   return true;
 }
 
-/** The name that a collection request is limited to by its field selector, for authorization. */
-export function parameterSelectsOneName(info: { verb: string; query: Query }): string {
-  const { verb } = info;
-  if (verb !== "list" && verb !== "watch" && verb !== "deletecollection") return "";
-  const selector = parameter(info.query, "fieldSelector");
-  const match = selector ? /^metadata\.name={1,2}([^,]+)$/.exec(selector) : null;
-  return match ? match[1]! : "";
+/** The name that a list or a watch is limited to by its field selector, for authorization. */
+export function parameterSelectsOneName({ verb, query, hasVerbInPath }: RequestInfo): string {
+  if ((verb !== "list" && verb !== "watch") || hasVerbInPath) return "";
+  return selectedName(query);
+}
+
+export function selectedName(query: Query): string {
+  const selector = parameter(query, "fieldSelector");
+  if (!selector?.includes("metadata.name")) return "";
+  try {
+    const named = parseFieldSelector(selector).find(
+      ({ field, operator }) => field === "metadata.name" && operator === "=",
+    );
+    return named && pathSegmentProblems(named.value).length === 0 ? named.value : "";
+  } catch {
+    // It is refused later.
+    return "";
+  }
 }

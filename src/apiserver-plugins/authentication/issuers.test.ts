@@ -29,6 +29,8 @@ describe("an OpenID Connect issuer", () => {
   let sign: (claims: JWTPayload, options?: { key?: CryptoKey; expires?: string }) => Promise<string>;
   let foreignKey: CryptoKey;
   let keyRequests = 0;
+  /** What says in which groups somebody is, where tokens point to. */
+  let groupsToken = "";
 
   beforeAll(async () => {
     const { privateKey, publicKey } = await generateKeyPair("ES256");
@@ -36,6 +38,7 @@ describe("an OpenID Connect issuer", () => {
     const jwk = { ...(await exportJWK(publicKey)), kid: "one", alg: "ES256", use: "sig" };
     server = await startWebhookServer((_, path) => {
       if (path === "/keys") keyRequests++;
+      if (path === "/groups") return { status: groupsToken ? 200 : 503, text: groupsToken };
       return path === "/keys" ? { keys: [jwk] } : { issuer: url, jwks_uri: `${url}/keys` };
     });
     url = server.url;
@@ -90,6 +93,48 @@ describe("an OpenID Connect issuer", () => {
       groups: ["a", "b"],
       uid: "1",
     });
+  });
+
+  it("says which token a user came with, and what is no text names nobody", async () => {
+    const withUid = issuer({ claimMappings: { username: { claim: "sub", prefix: "" }, uid: { claim: "oid" } } });
+    expect(await userOf(await sign({ sub: "ada", oid: "1", jti: "t-7" }), withUid)).toMatchObject({
+      uid: "1",
+      extra: { "authentication.kubernetes.io/credential-id": ["JTI=t-7"] },
+    });
+    expect(await userOf(await sign({ sub: "ada" }), withUid)).toBeUndefined();
+    expect(await userOf(await sign({ sub: "ada", oid: 1 }), withUid)).toBeUndefined();
+    const byName = issuer({ claimMappings: { username: { claim: "names", prefix: "" } } });
+    expect(await userOf(await sign({ names: ["root", "ada"] }), byName)).toBeUndefined();
+    const byExpression = issuer({ claimMappings: { username: { expression: "claims.names" } } });
+    expect(await userOf(await sign({ names: ["root"] }), byExpression)).toBeUndefined();
+    expect(await userOf(await sign({ names: "ada" }), byExpression)).toMatchObject({ name: "ada" });
+    // Its issuer's clock is ahead of ours.
+    const soon = Math.floor(Date.now() / 1000);
+    expect(await userOf(await sign({ sub: "ada", nbf: soon + 60 }))).toMatchObject({ name: "corp:ada" });
+    expect(await userOf(await sign({ sub: "ada", nbf: soon + 600 }))).toBeUndefined();
+  });
+
+  it("may say somewhere else in which groups a user is", async () => {
+    const configuration = issuer({
+      claimMappings: { username: { claim: "sub", prefix: "" }, groups: { claim: "groups", prefix: "" } },
+    });
+    const elsewhere = (endpoint: string) => ({
+      sub: "ada",
+      _claim_names: { groups: "there", address: "nowhere" },
+      _claim_sources: { there: { endpoint, access_token: "t" } },
+    });
+    groupsToken = await sign({ groups: ["dev", "ops"] });
+    expect(await userOf(await sign(elsewhere(`${url}/groups`)), configuration)).toMatchObject({
+      groups: ["dev", "ops"],
+    });
+    groupsToken = await sign({ groups: ["root"] }, { key: foreignKey });
+    expect(await userOf(await sign(elsewhere(`${url}/groups`)), configuration)).toBeUndefined();
+    groupsToken = "";
+    expect(await userOf(await sign(elsewhere(`${url}/groups`)), configuration)).toBeUndefined();
+    // Nobody wants to know.
+    expect(await userOf(await sign(elsewhere(`${url}/groups`)))).toMatchObject({ name: "corp:ada" });
+    const said = { ...elsewhere(`${url}/groups`), groups: "qa" };
+    expect(await userOf(await sign(said), configuration)).toMatchObject({ groups: ["qa"] });
   });
 
   it("is asked for its keys once", async () => {

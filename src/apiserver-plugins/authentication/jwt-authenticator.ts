@@ -32,6 +32,7 @@ const cacheTtlMs = 10_000;
 const algorithms = ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512"];
 
 const answerTimeoutMs = 10_000;
+const notBeforeToleranceSeconds = 300;
 
 /** Large, and needed by few: loaded when the first issuer is asked. */
 const loadUndici = (): typeof import("undici") => createRequire(import.meta.url)("undici");
@@ -81,7 +82,9 @@ class Issuer {
   readonly #configuration: JwtIssuer;
   readonly #clock: Clock;
   readonly #user: (claims: Claims) => UserInfo;
-  #keys: Promise<JWTVerifyGetKey> | undefined;
+  /** By issuer: its own, and those to whose statements its tokens point. */
+  readonly #keys = new Map<string, Promise<JWTVerifyGetKey>>();
+  #fetch: typeof import("undici").fetch | undefined;
 
   constructor(configuration: JwtIssuer, clock: Clock) {
     this.url = configuration.issuer.url;
@@ -91,35 +94,70 @@ class Issuer {
   }
 
   async userOf(token: string): Promise<UserInfo> {
-    const { payload } = await jwtVerify(token, await this.keys(), {
-      issuer: this.url,
+    return this.#user(await this.#complete(await this.#verified(token, this.url)));
+  }
+
+  async #verified(token: string, issuer: string): Promise<JWTPayload> {
+    const { payload } = await jwtVerify(token, await this.keys(issuer), {
+      issuer,
       audience: this.#configuration.issuer.audiences,
       algorithms,
       currentDate: new Date(this.#clock.now()),
       requiredClaims: ["exp"],
+      // Clocks differ: what counts from now on does. What has ended has ended.
+      clockTolerance: notBeforeToleranceSeconds,
     });
-    return this.#user(complete(payload));
+    if (payload.exp! * 1000 <= this.#clock.now()) throw new Refusal("the token has expired");
+    return payload;
   }
 
-  keys(): Promise<JWTVerifyGetKey> {
-    if (!this.#keys) {
-      this.#keys = this.#discover();
-      this.#keys.catch(() => (this.#keys = undefined));
-    }
-    return this.#keys;
+  keys(issuer = this.url): Promise<JWTVerifyGetKey> {
+    const known = this.#keys.get(issuer);
+    if (known) return known;
+    const keys = this.#discover(issuer);
+    this.#keys.set(issuer, keys);
+    keys.catch(() => this.#keys.delete(issuer));
+    return keys;
   }
 
-  /** Where the keys are, by OpenID Connect Discovery; jose fetches them anew when a token names one that it does not know. */
-  async #discover(): Promise<JWTVerifyGetKey> {
-    const { url, discoveryURL, certificateAuthority } = this.#configuration.issuer;
+  /** Groups that are said somewhere else (distributed claims, OpenID Connect Core 5.6.2) are asked for there. */
+  async #complete(payload: JWTPayload): Promise<Claims> {
+    const { claim } = this.#configuration.claimMappings.groups ?? {};
+    if (!claim || payload[claim] !== undefined) return payload;
+    const names = recordOf(payload["_claim_names"]);
+    const source = names?.[claim];
+    if (typeof source !== "string") return payload;
+    const place = recordOf(recordOf(payload["_claim_sources"])?.[source]);
+    if (!place) throw new Refusal(`the source ${source} of the claim ${claim} is not among the token's`);
+    const { endpoint, access_token: proof } = place;
+    if (typeof endpoint !== "string" || !endpoint) return payload;
+    const headers = typeof proof === "string" && proof ? { authorization: `Bearer ${proof}` } : {};
+    const answer = await this.#get(endpoint, { headers });
+    if (!answer.ok) throw new Refusal(`${endpoint} answers ${answer.status}`);
+    const token = (await answer.text()).trim();
+    const said = await this.#verified(token, issuerOf(token) ?? "");
+    if (said[claim] === undefined) throw new Refusal(`${endpoint} says nothing of the claim ${claim}`);
+    return { ...payload, [claim]: said[claim] };
+  }
+
+  get #get(): typeof import("undici").fetch {
+    if (this.#fetch) return this.#fetch;
+    const { certificateAuthority } = this.#configuration.issuer;
     const { Agent, fetch } = loadUndici();
     const dispatcher = new Agent({
       connect: certificateAuthority ? { ca: certificateAuthority } : { secureContext: systemTrust() },
       headersTimeout: answerTimeoutMs,
       bodyTimeout: answerTimeoutMs,
     });
-    const get: typeof fetch = (target, options) => fetch(target, { ...options, dispatcher });
-    const where = discoveryURL ?? `${url.replace(/\/$/, "")}/.well-known/openid-configuration`;
+    this.#fetch = (target, options) => fetch(target, { ...options, dispatcher });
+    return this.#fetch;
+  }
+
+  /** Where the keys are, by OpenID Connect Discovery; jose fetches them anew when a token names one that it does not know. */
+  async #discover(url: string): Promise<JWTVerifyGetKey> {
+    const get = this.#get;
+    const elsewhere = url === this.url ? this.#configuration.issuer.discoveryURL : undefined;
+    const where = elsewhere ?? `${url.replace(/\/$/, "")}/.well-known/openid-configuration`;
     const answer = await get(where);
     if (!answer.ok) throw new Error(`${where} answers ${answer.status}`);
     const document = (await answer.json()) as { issuer?: string; jwks_uri?: string };
@@ -135,10 +173,8 @@ class Issuer {
   }
 }
 
-/** Claims that are kept somewhere else (`_claim_names`) are not fetched. */
-function complete(payload: JWTPayload): Claims {
-  if (payload["_claim_names"] !== undefined) throw new Refusal("distributed claims are not supported");
-  return payload;
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
 }
 
 function compileMapping(configuration: JwtIssuer): (claims: Claims) => UserInfo {
@@ -151,9 +187,9 @@ function compileMapping(configuration: JwtIssuer): (claims: Claims) => UserInfo 
     ...rule,
     program: compiled(rule.expression, userEnvironment),
   }));
-  const nameOf = reader(username);
+  const nameOf = textReader(username);
   const groupsOf = groups && reader(groups);
-  const uidOf = uid && reader(uid);
+  const uidOf = uid && textReader(uid);
   const extras = extra.map(({ key, valueExpression }) => ({ key, read: reader({ expression: valueExpression }) }));
 
   return (claims) => {
@@ -167,23 +203,36 @@ function compileMapping(configuration: JwtIssuer): (claims: Claims) => UserInfo 
     if (username.claim === "email" && claims["email_verified"] !== undefined && claims["email_verified"] !== true) {
       throw new Refusal("the e-mail address is not verified");
     }
-    const [name] = nameOf(claims);
+    const name = nameOf(claims);
     if (!name) throw new Refusal("the token names no user");
+    const credential = typeof claims["jti"] === "string" && claims["jti"] ? `JTI=${claims["jti"]}` : undefined;
     const user: UserInfo = {
       name,
       groups: groupsOf?.(claims).filter(Boolean) ?? [],
-      ...(uidOf ? { uid: uidOf(claims)[0] ?? "" } : {}),
-      extra: Object.fromEntries(
-        extras
+      ...(uidOf ? { uid: uidOf(claims) } : {}),
+      extra: Object.fromEntries([
+        ...(credential ? [["authentication.kubernetes.io/credential-id", [credential]] as const] : []),
+        ...extras
           .map(({ key, read }) => [key, read(claims).filter(Boolean)] as const)
           .filter(([, values]) => values.length),
-      ),
+      ]),
     };
     const seen = { username: user.name, uid: user.uid ?? "", groups: user.groups, extra: user.extra };
     for (const { program, message } of userRules) {
       if (program.evaluate({ user: seen }).value !== true) throw new Refusal(message || `${program.source} is false`);
     }
     return user;
+  };
+}
+
+/** Reads the one text that there must be. */
+function textReader({ claim, expression, prefix = "" }: ClaimOrExpression & PrefixedClaim): (claims: Claims) => string {
+  const program = expression ? compiled(expression, claimsEnvironment) : undefined;
+  return (claims) => {
+    const value = program ? program.evaluate({ claims }).value : claims[claim!];
+    if (typeof value !== "string")
+      throw new Refusal(`${expression ?? claim} is ${value === undefined ? "not there" : "no text"}`);
+    return prefix + value;
   };
 }
 

@@ -25,6 +25,7 @@ import {
   listOptionsOf,
   parameterSelectsOneName,
   patchOptionsOf,
+  selectedName,
   writeOptionsOf,
 } from "../request-options.ts";
 import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
@@ -552,7 +553,6 @@ function sendTooMany(exchange: Exchange, auditId: string, { message, retryAfterS
 
 /** What authorizers are asked about a request. */
 export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
-  const isNamespace = info.resource === "namespaces" && info.group === "";
   return {
     user,
     verb: info.verb,
@@ -562,7 +562,7 @@ export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
     resource: info.resource,
     subresource: info.subresource,
     namespace: info.namespace,
-    name: info.name || (isNamespace ? "" : parameterSelectsOneName(info)),
+    name: info.name || parameterSelectsOneName(info),
     path: info.path,
     ...selectorsOf(info),
   };
@@ -571,8 +571,12 @@ export function attributesOf(info: RequestInfo, user: UserInfo): Attributes {
 const noSelectors = {};
 
 /** Authorizers may allow a list for what it selects alone. */
-function selectorsOf({ verb, query, isResource }: RequestInfo): { fieldSelector?: string; labelSelector?: string } {
-  if (!isResource || (verb !== "list" && verb !== "watch" && verb !== "deletecollection")) return noSelectors;
+function selectorsOf({ verb, query, isResource, hasVerbInPath }: RequestInfo): {
+  fieldSelector?: string;
+  labelSelector?: string;
+} {
+  if (!isResource || hasVerbInPath || (verb !== "list" && verb !== "watch" && verb !== "deletecollection"))
+    return noSelectors;
   const { fieldSelector, labelSelector } = query;
   return {
     ...(typeof fieldSelector === "string" && fieldSelector ? { fieldSelector } : {}),
@@ -599,7 +603,7 @@ function contentTypeOf(exchange: Exchange): string | undefined {
 function withName(info: RequestInfo): Query {
   if (!info.name) return info.query;
   const given = info.query["fieldSelector"];
-  if (given && parameterSelectsOneName(info) !== info.name)
+  if (given && selectedName(info.query) !== info.name)
     throw badRequestError("fieldSelector metadata.name doesn't match requested name");
   return { ...info.query, fieldSelector: `metadata.name=${info.name}` };
 }
