@@ -30,7 +30,8 @@ type CriContainerStatus = NonNullable<Read<(typeof cri.containerStatus.response)
 /** CRI gives back labels and annotations only: what was asked for travels in an annotation of its own. */
 const configAnnotation = "pinnace.local/config";
 
-export function criSandbox(config: UserSandboxConfig): CriSandboxConfig {
+/** `cgroupParent`: the pod's control group as the runtime names it. */
+export function criSandbox(config: UserSandboxConfig, cgroupParent: string): CriSandboxConfig {
   const { pod, resources } = config;
   return {
     metadata: { ...pod, attempt: config.attempt },
@@ -41,7 +42,7 @@ export function criSandbox(config: UserSandboxConfig): CriSandboxConfig {
     labels: config.labels ?? {},
     annotations: { ...config.annotations, [configAnnotation]: JSON.stringify(config) },
     linux: {
-      cgroup_parent: config.cgroupParent,
+      cgroup_parent: cgroupParent,
       sysctls: config.sysctls ?? {},
       security_context: {
         namespace_options: namespaceOptions(config),

@@ -35,6 +35,7 @@ import { Cgroups, parseCgroupMounts } from "../oci/cgroups.ts";
 import { LogFollower } from "../oci/log-follower.ts";
 import { signalNumber } from "../oci/processes.ts";
 import { allocateUsers } from "../oci/user-namespaces.ts";
+import { type CgroupDriver, cgroupNames } from "./cgroup-names.ts";
 import { cgroupDriver, cri, sandboxState } from "./cri-api.ts";
 import {
   configOf,
@@ -101,6 +102,8 @@ export class CriRuntime implements ContainerRuntime {
     supplementalGroupsPolicy: false,
   };
   #cgroups: Cgroups | undefined;
+  #driver: CgroupDriver = "cgroupfs";
+  #names = cgroupNames("cgroupfs", "");
 
   constructor({ channel, images, clock, logger, dial }: CriRuntimeOptions) {
     this.#dial = dial;
@@ -124,7 +127,8 @@ export class CriRuntime implements ContainerRuntime {
     const options = { timeoutMs: answerMs, ...(signal ? { signal } : {}) };
     const version = await this.#ask(this.#channel.call(cri.version, { version: "v1" }, options));
     this.#version = { name: version.runtime_name, version: version.runtime_version };
-    await this.#checkCgroupDriver(options);
+    this.#driver = await this.#cgroupDriver(options);
+    this.#names = cgroupNames(this.#driver, version.runtime_name);
     this.#features = featuresOf(await this.#ask(this.#channel.call(cri.status, {}, options)));
     const mounts = parseCgroupMounts(readFileSync("/proc/self/mountinfo", "utf8"));
     this.#cgroups = mounts && new Cgroups(mounts, this.#clock);
@@ -143,19 +147,15 @@ export class CriRuntime implements ContainerRuntime {
     });
   }
 
-  /** Pods' control groups are made here, as folders: systemd's slices cannot be. Older runtimes do not tell. */
-  async #checkCgroupDriver(options: { timeoutMs: number; signal?: AbortSignal }): Promise<void> {
+  /** The kubelet follows the runtime. Older ones do not tell: they then use folders, as containerd does unless it is told otherwise. */
+  async #cgroupDriver(options: { timeoutMs: number; signal?: AbortSignal }): Promise<CgroupDriver> {
     try {
       const { linux } = await this.#channel.call(cri.runtimeConfig, {}, options);
-      if (linux?.cgroup_driver !== cgroupDriver.systemd) return;
+      return linux?.cgroup_driver === cgroupDriver.systemd ? "systemd" : "cgroupfs";
     } catch (error) {
-      if (isGrpcError(error, grpcCode.unimplemented)) return;
+      if (isGrpcError(error, grpcCode.unimplemented)) return "cgroupfs";
       return this.#ask(Promise.reject(error));
     }
-    throw new RuntimeError(
-      "FailedPrecondition",
-      `${this.name} uses the systemd cgroup driver, and this kubelet cgroupfs: configure it so (CRI-O: cgroup_manager = "cgroupfs" and conmon_cgroup = "pod"; containerd: SystemdCgroup = false)`,
-    );
   }
 
   async close(): Promise<void> {
@@ -179,17 +179,20 @@ export class CriRuntime implements ContainerRuntime {
 
   async createSandbox(asked: SandboxConfig): Promise<SandboxId> {
     const config = this.#withUsers(asked);
-    // The runtime makes its groups in the pod's; the pod's own is the kubelet's to make and to limit.
-    this.#cgroups?.create(config.cgroupParent, config.resources);
+    const group = this.#names.pod(config.cgroupParent);
+    // The runtime makes its groups in the pod's; the pod's own is the kubelet's to make and to limit. A slice is systemd's to make, when
+    // the runtime asks for a scope in it: then it is only limited.
+    if (this.#driver === "cgroupfs") this.#cgroups?.create(group, config.resources);
     try {
       const { pod_sandbox_id } = await this.#ask(
         this.#channel.call(
           cri.runPodSandbox,
-          { config: criSandbox(config), runtime_handler: config.runtimeHandler ?? "" },
+          { config: criSandbox(config, group), runtime_handler: config.runtimeHandler ?? "" },
           { timeoutMs: answerMs },
         ),
       );
       const id = pod_sandbox_id as SandboxId;
+      if (this.#driver === "systemd") this.#cgroups?.update(group, config.resources ?? {});
       await this.#learnSandbox(id, config);
       return id;
     } catch (error) {
@@ -246,7 +249,7 @@ export class CriRuntime implements ContainerRuntime {
       {
         pod_sandbox_id: sandboxId,
         config: criContainer(config, sandbox.config),
-        sandbox_config: criSandbox(sandbox.config),
+        sandbox_config: criSandbox(sandbox.config, this.#names.pod(sandbox.config.cgroupParent)),
       },
       { timeoutMs: answerMs },
     );
@@ -366,17 +369,17 @@ export class CriRuntime implements ContainerRuntime {
   }
 
   async updateSandboxResources(id: SandboxId, resources: Resources): Promise<void> {
-    this.#cgroups?.update(this.#sandbox(id).status.config.cgroupParent, resources);
+    this.#cgroups?.update(this.#podGroup(id), resources);
   }
 
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     const { status } = this.#container(id);
     if (status.state.kind !== "running") return undefined;
-    return this.#cgroups?.stats(`${this.#sandbox(status.sandbox).status.config.cgroupParent}/${id}`);
+    return this.#cgroups?.stats(this.#containerGroup(status.sandbox, id));
   }
 
   async sandboxStats(id: SandboxId): Promise<ContainerStats | undefined> {
-    return this.#cgroups?.stats(this.#sandbox(id).status.config.cgroupParent);
+    return this.#cgroups?.stats(this.#podGroup(id));
   }
 
   /** As the runtime last measured it, some seconds ago. */
@@ -619,12 +622,20 @@ export class CriRuntime implements ContainerRuntime {
 
   async #removePodCgroup({ cgroupParent, pod }: SandboxConfig): Promise<void> {
     const isUsed = this.listSandboxes().some(({ config }) => config.pod.uid === pod.uid);
-    if (!isUsed) await this.#cgroups?.remove(cgroupParent);
+    if (!isUsed) await this.#cgroups?.remove(this.#names.pod(cgroupParent));
   }
 
   #processesOf(id: ContainerId): number[] {
     const { sandbox } = this.#container(id).status;
-    return this.#cgroups?.processes(`${this.#sandbox(sandbox).status.config.cgroupParent}/${id}`) ?? [];
+    return this.#cgroups?.processes(this.#containerGroup(sandbox, id)) ?? [];
+  }
+
+  #podGroup(id: SandboxId): string {
+    return this.#names.pod(this.#sandbox(id).status.config.cgroupParent);
+  }
+
+  #containerGroup(sandbox: SandboxId, id: ContainerId): string {
+    return this.#names.container(this.#sandbox(sandbox).status.config.cgroupParent, id);
   }
 
   /** A runtime goes on with a command whose client has gone; upstream's kubectl users know that it should not. */
