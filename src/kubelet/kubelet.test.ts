@@ -607,7 +607,18 @@ describe.skipIf(!isPossible)("a kubelet", () => {
   test.concurrent("a security context is kept to", async () => {
     const name = await create({
       securityContext: { runAsUser: 1000, runAsGroup: 2000, fsGroup: 3000 },
-      volumes: [{ name: "v", emptyDir: {} }],
+      volumes: [
+        { name: "v", emptyDir: {} },
+        {
+          name: "facts",
+          downwardAPI: {
+            items: [
+              { path: "open", fieldRef: { fieldPath: "metadata.name" } },
+              { path: "closed", fieldRef: { fieldPath: "metadata.name" }, mode: 0o400 },
+            ],
+          },
+        },
+      ],
       containers: [
         {
           securityContext: {
@@ -615,11 +626,16 @@ describe.skipIf(!isPossible)("a kubelet", () => {
             allowPrivilegeEscalation: false,
             capabilities: { drop: ["ALL"] },
           },
-          volumeMounts: [{ name: "v", mountPath: "/v" }],
+          volumeMounts: [
+            { name: "v", mountPath: "/v" },
+            { name: "facts", mountPath: "/facts" },
+          ],
         },
       ],
     });
     await reach(name, isReady);
+    // What is only to be read, the group may read and not write.
+    expect(await run(name, "sh", "-c", "cd /facts; stat -Lc '%a %g' open closed")).toBe("644 3000\n440 3000");
     expect(await run(name, "sh", "-c", "id -u; id -g; touch /x 2>&1; touch /v/x && ls -n /v")).toMatch(
       /^1000\n2000\ntouch: \/x: Read-only file system\n[\s\S]* 1000 +3000 /,
     );

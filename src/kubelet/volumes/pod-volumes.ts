@@ -88,7 +88,7 @@ async function prepareVolume(
   });
   const { fsGroup, fsGroupChangePolicy } = context.pod.spec.securityContext ?? {};
   if (!prepared.isBlock && (prepared.isOwnedByPod ?? plugin.isOwnedByPod) && fsGroup !== undefined)
-    ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy);
+    ownByGroup(prepared.path, fsGroup, fsGroupChangePolicy, prepared.readOnly ?? false);
   return prepared;
 }
 
@@ -213,21 +213,18 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** fsGroup: the content belongs to the group, which may read and write it, and new files inherit the group. */
-function ownByGroup(path: string, gid: number, policy: string | undefined): void {
+/** fsGroup: the content belongs to the group, which may read it, and write it where the volume is for writing; new files inherit the group. */
+function ownByGroup(path: string, gid: number, policy: string | undefined, isReadOnly: boolean): void {
+  const ofFiles = isReadOnly ? 0o440 : 0o660;
+  const ofFolders = 0o2110 | ofFiles;
   const top = lstatSync(path);
-  if (policy === "OnRootMismatch" && top.gid === gid && (top.mode & 0o2070) === 0o2070) return;
+  if (policy === "OnRootMismatch" && top.gid === gid && (top.mode & ofFolders) === ofFolders) return;
   const visit = (at: string) => {
     const stat = lstatSync(at);
     if (stat.isSymbolicLink()) return;
     chownSync(at, stat.uid, gid);
-    chmodSync(at, (stat.mode & 0o7777) | (stat.isDirectory() ? 0o2770 : 0o060 & permissionsOf(stat.mode)));
+    chmodSync(at, (stat.mode & 0o7777) | (stat.isDirectory() ? ofFolders : ofFiles));
     if (stat.isDirectory()) for (const name of readdirSync(at)) visit(join(at, name));
   };
   visit(path);
-}
-
-/** The group gets what the owner has: a read-only file stays read-only. */
-function permissionsOf(mode: number): number {
-  return (mode & 0o700) >> 3;
 }
