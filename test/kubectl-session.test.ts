@@ -37,7 +37,112 @@ function minorOf(program: string): number {
 /** Since 1.33 kubectl says from where it deleted something. */
 const withoutPlaces = (printed: string) => printed.replace(/^(.*"(?: force)? deleted) from \S+ namespace$/gm, "$1");
 
+/** What the documents speak of: a Service of two pods and its client, and one of the same name elsewhere. */
+const spokenOf = `apiVersion: v1
+kind: Namespace
+metadata: { name: shop }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: default }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { terminationGracePeriodSeconds: 0, containers: [{ name: web, image: busybox, command: [sh, -c, "echo hi > index.html; exec httpd -f -p 8080"], workingDir: /tmp }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: default }
+spec: { selector: { app: web }, ports: [{ port: 80, targetPort: 8080 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web-0, namespace: default }
+spec: { containers: [{ name: web, image: busybox, command: [sleep, "3600"] }], terminationGracePeriodSeconds: 0 }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: web-0, namespace: shop, labels: { app: web } }
+spec: { terminationGracePeriodSeconds: 0, containers: [{ name: web, image: busybox, command: [sh, -c, "echo hi > index.html; exec httpd -f -p 8080"], workingDir: /tmp }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: web, namespace: shop }
+spec: { selector: { app: web }, ports: [{ name: a, port: 80, targetPort: 8080 }, { name: b, port: 8080 }] }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: client, namespace: default }
+spec: { containers: [{ name: c, image: busybox, command: [sleep, "3600"] }], terminationGracePeriodSeconds: 0 }
+`;
+
+/** Lines that this cluster is not for: they make or end clusters, nodes or images, follow something without end, or wait for a user. */
+const notHere =
+  /^pinnace (?:up|down|demo|server|join|leave|doctor|image|lab (?!list)|certs (?!check)|store (?:restore|defragment)|logs -f|map --watch|capture|shell(?: --node \S+)?$|why (?:10\.|svc\/NAME|http:\/\/NAME|pod\/NAME|deployment\/NAME))|--name big/;
+
+/** The command lines that stand in a document by themselves, without what they print. */
+const linesOf = (document: string): string[] =>
+  [...readFileSync(document, "utf8").matchAll(/^ {4}(pinnace [a-z].*)$/gm)]
+    .map(([, line = ""]) => line.replace(/\s+# .*$/, ""))
+    .filter((line) => !notHere.test(line));
+
 describeCluster("a day with kubectl", {}, (cluster) => {
+  test("the documents' commands do what these say", { timeout: 240_000 }, async () => {
+    const folder = join(cluster.home, "documents");
+    const bin = join(cluster.home, "documents-bin");
+    mkdirSync(folder);
+    mkdirSync(bin);
+    // The documents' cluster has the usual name, this one has not.
+    const command = `#!/bin/sh
+pinnace() { PINNACE_NODE=${process.execPath} exec ${resolve("dist/bin/pinnace.cjs")} "$@"; }
+case "$1" in
+status | logs | kubeconfig | certs | store) pinnace "$@" --name ${cluster.name} ;;
+*) pinnace "$@" ;;
+esac
+`;
+    writeFileSync(join(bin, "pinnace"), command, { mode: 0o755 });
+    const environment = {
+      ...process.env,
+      PATH: `${bin}:${process.env["PATH"]}`,
+      PINNACE_HOME: cluster.home,
+      KUBECONFIG: cluster.kubeconfig,
+    };
+    await cluster.apply(spokenOf);
+    await cluster.kubectl`wait --for=condition=Ready pod --all --timeout=60s`;
+    await cluster.kubectl`-n shop wait --for=condition=Ready pod --all --timeout=60s`;
+    for (const document of ["how-it-works", "troubleshooting", "commands"]) {
+      for (const step of parseLab(readFileSync(`docs/${document}.md`, "utf8"))) {
+        if (step.kind === "file") continue;
+        const check = (printed: string) => {
+          const story = `${document}: $ ${step.command}\n${printed}\nThe document says:\n${step.expected}`;
+          expect(isAsWritten(step.expected, printed), story).toBe(true);
+        };
+        const run = () => runLabCommand(step.command, { folder, environment });
+        if (step.isRepeated) await eventually(run, check);
+        else check(await run());
+      }
+    }
+    const lines = ["docs/commands.md", "docs/troubleshooting.md"].flatMap(linesOf);
+    expect(lines.length).toBeGreaterThan(15);
+    const failed: string[] = [];
+    await Promise.all(
+      Array.from({ length: lanes }, async () => {
+        for (let line = lines.shift(); line; line = lines.shift()) {
+          const end = await runLabCommand(`{ ${line}; } > out.$$ 2>&1; echo "exit $?"; tail -5 out.$$`, {
+            folder,
+            environment,
+          });
+          if (!end.startsWith("exit 0\n")) failed.push(`$ ${line}\n${end}`);
+        }
+      }),
+    );
+    expect(failed.join("\n")).toBe("");
+    await cluster.kubectl`delete namespace shop`;
+    await cluster.kubectl`delete deployment/web service/web service/lost pod/web-0 pod/client`;
+  });
+
   test("reads as users know it", { timeout: 480_000 }, async () => {
     const minor = minorOf(kubectl);
     const folder = join(cluster.home, "session");

@@ -18,6 +18,11 @@ describe("the labs' translations", () => {
   test.each([...names, quickStart])("%s has the same steps in both languages", (name) => {
     expect(parseLab(lab("ko", name))).toEqual(parseLab(lab("en", name)));
   });
+
+  test("what to do when something does not work is the same in both languages", () => {
+    const steps = (file: string) => parseLab(readFileSync(join("docs", file), "utf8"));
+    expect(steps("ko/troubleshooting.md")).toEqual(steps("troubleshooting.md"));
+  });
 });
 
 doLabs(clusterFiles.filter((file) => file !== "three-nodes.yaml"));

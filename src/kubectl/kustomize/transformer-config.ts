@@ -311,7 +311,15 @@ const variableFields = [
   "volumes/nfs/server",
 ];
 
-export const defaultConfig = (): TransformerConfig =>
+let known: TransformerConfig | undefined;
+
+/** What is changed where nothing else is said. Not to be changed itself. */
+export function defaultConfig(): TransformerConfig {
+  known ??= mergedDefaults();
+  return known;
+}
+
+const mergedDefaults = (): TransformerConfig =>
   mergeConfigs(emptyConfig(), {
     namePrefix: [at("metadata/name")],
     nameSuffix: [at("metadata/name")],
