@@ -48,3 +48,17 @@ test("under memory pressure only pods that asked for memory come in; under disk 
   const full = { ...room, pressures: new Set(["DiskPressure"] as const) };
   expect(refusalOf(pod({ memory: "1Mi" }), full)?.reason).toBe("Evicted");
 });
+
+test("an AppArmor profile is taken only where it would be enforced", () => {
+  const asks = (type: string, where: "pod" | "container" = "container") => {
+    const securityContext = { appArmorProfile: { type, ...(type === "Localhost" ? { localhostProfile: "web" } : {}) } };
+    return where === "pod" ? pod({}, { securityContext }) : pod({}, { containers: [{ name: "c", securityContext }] });
+  };
+  const without = { reason: "AppArmor", message: "Cannot enforce AppArmor: AppArmor is not enabled on the host" };
+  expect(refusalOf(asks("Localhost"), room)).toEqual(without);
+  expect(refusalOf(asks("RuntimeDefault", "pod"), room)).toEqual(without);
+  expect(refusalOf(asks("Unconfined"), room)).toBeUndefined();
+  const confining = { ...room, hasAppArmor: true };
+  expect(refusalOf(asks("Localhost", "pod"), confining)).toBeUndefined();
+  expect(refusalOf(asks("RuntimeDefault"), confining)?.message).toContain("no default profile");
+});
