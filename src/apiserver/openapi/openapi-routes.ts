@@ -13,6 +13,7 @@ import { noRepresentation, parseAccept } from "../negotiation/accept.ts";
 import { parameter, type RequestInfo } from "../request-info.ts";
 import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
 import { gitVersion } from "../version.ts";
+import { type DiscoveryPath, discoveryPathItem, discoveryPaths } from "./discovery-paths.ts";
 import { PathWriter } from "./paths.ts";
 import { SchemaCollector } from "./schemas.ts";
 
@@ -58,6 +59,7 @@ export class OpenApiRoutes {
         "application/json",
       );
     }
+    const about = discoveryPaths(this.#registry).find(({ document }) => path === `/openapi/v3/${document}`);
     const groupVersion = path.startsWith("/openapi/v3/")
       ? groupVersionOfPath(path.slice("/openapi/v3/".length))
       : undefined;
@@ -65,6 +67,7 @@ export class OpenApiRoutes {
     const foreign = groupVersion && this.#registry.foreign.get(apiVersionOf(groupVersion));
     if (!served && foreign?.openApi.v3) return foreign.serve(exchange, aggregator, auditId);
     if (!groupVersion || !served) {
+      if (about) return this.#about(exchange, request, auditId, about);
       exchange.respond(404, { "audit-id": auditId }, "");
       return;
     }
@@ -77,7 +80,7 @@ export class OpenApiRoutes {
     }
     const expires = new Date(this.#clock.now() + yearMs).toUTCString();
     const caching: ResponseHeaders = hash === undefined ? {} : { "cache-control": forever, expires };
-    const make = () => documentV3([...served]);
+    const make = () => documentV3([...served], about);
     if (protobufV3.test(String(exchange.headers["accept"]))) {
       const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");
       const document = this.#document(`${path} protobuf`, () => encodeOpenApiV3(make()), current);
@@ -86,9 +89,28 @@ export class OpenApiRoutes {
     send(exchange, auditId, this.#document(path, make, current), "application/json", caching);
   }
 
+  /** What has no group-version: it changes with the server's release only. */
+  async #about(exchange: Exchange, request: RequestInfo, auditId: string, about: DiscoveryPath): Promise<void> {
+    const hash = aboutHash(about);
+    const asked = parameter(request.query, "hash");
+    if (asked !== undefined && asked !== hash) {
+      exchange.respond(301, { "audit-id": auditId, location: `/openapi/v3/${about.document}?hash=${hash}` }, "");
+      return;
+    }
+    const expires = new Date(this.#clock.now() + yearMs).toUTCString();
+    const caching: ResponseHeaders = asked === undefined ? {} : { "cache-control": forever, expires };
+    const make = () => documentV3([], about);
+    if (protobufV3.test(String(exchange.headers["accept"]))) {
+      const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");
+      const document = this.#document(`${about.path} protobuf`, () => encodeOpenApiV3(make()), hash);
+      return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf", caching);
+    }
+    send(exchange, auditId, this.#document(about.path, make, hash), "application/json", caching);
+  }
+
   async #v2(exchange: Exchange, auditId: string): Promise<void> {
     const accept = String(exchange.headers["accept"] ?? "*/*");
-    const merged = () => withForeign(documentV2([...this.#registry.all()]), this.#registry.foreign.values());
+    const merged = () => withForeign(documentV2(this.#registry), this.#registry.foreign.values());
     if (protobufV2.test(accept)) {
       const { encodeOpenApiV2 } = await import("./protobuf-v2.ts");
       const document = this.#document("v2 protobuf", () => encodeOpenApiV2(merged()));
@@ -125,6 +147,10 @@ export class OpenApiRoutes {
         const hash = hashOf({ group, version }, this.#registry);
         paths[name] = { serverRelativeURL: `/openapi/v3/${name}?hash=${hash}` };
       }
+    }
+    for (const about of discoveryPaths(this.#registry)) {
+      const { document } = about;
+      paths[document] ??= { serverRelativeURL: `/openapi/v3/${document}?hash=${aboutHash(about)}` };
     }
     for (const { group, version, openApi } of this.#registry.foreign.values()) {
       if (openApi.v3) paths[`apis/${group}/${version}`] = { serverRelativeURL: openApi.v3 };
@@ -181,10 +207,20 @@ function hashOf(groupVersion: GroupVersion, registry: ResourceRegistry): string 
   return hash.digest("hex").toUpperCase();
 }
 
-function documentV3(resources: readonly ServedResource[]): object {
+function aboutHash(about: DiscoveryPath): string {
+  return createHash("sha512")
+    .update(gitVersion + about.operationId)
+    .digest("hex")
+    .toUpperCase();
+}
+
+function documentV3(resources: readonly ServedResource[], about: DiscoveryPath | undefined): object {
   const schemas = new SchemaCollector(3);
   const writer = new PathWriter(3, schemas);
-  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as object;
+  const paths = Object.assign(
+    about ? { [about.path]: discoveryPathItem(about, 3, schemas) } : {},
+    ...resources.map((resource) => writer.pathsOf(resource)),
+  ) as object;
   return {
     openapi: "3.0.0",
     info,
@@ -193,10 +229,14 @@ function documentV3(resources: readonly ServedResource[]): object {
   };
 }
 
-function documentV2(resources: readonly ServedResource[]): DocumentV2 {
+function documentV2(registry: ResourceRegistry): DocumentV2 {
   const schemas = new SchemaCollector(2);
   const writer = new PathWriter(2, schemas);
-  const paths = Object.assign({}, ...resources.map((resource) => writer.pathsOf(resource))) as DocumentV2["paths"];
+  const paths = Object.assign(
+    {},
+    ...discoveryPaths(registry).map((about) => ({ [about.path]: discoveryPathItem(about, 2, schemas) })),
+    ...[...registry.all()].map((resource) => writer.pathsOf(resource)),
+  ) as DocumentV2["paths"];
   return {
     swagger: "2.0",
     info,

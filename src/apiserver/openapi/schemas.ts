@@ -34,6 +34,13 @@ export class SchemaCollector {
     return { $ref: this.#prefix + fullName };
   }
 
+  /** A reference to what a patch is: any JSON. */
+  patch(): Json {
+    const name = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
+    this.#free(name);
+    return { $ref: this.#prefix + name };
+  }
+
   #struct(type: TypeSchema): Json {
     if (type.published) return this.#published(type, type.published(this.#version));
     const schema: Json = { ...described(describeType(type)), type: "object" };

@@ -22,6 +22,7 @@ const group = "resource.k8s.io/v1";
 
 export const deviceClasses = defineResource<DeviceClass>({
   ...served(group, "deviceclasses"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "change"] },
   beforeCreate(deviceClass) {
     deviceClass.metadata.generation = 1;
@@ -33,6 +34,7 @@ export const deviceClasses = defineResource<DeviceClass>({
 
 export const resourceClaims = defineResource<ResourceClaim>({
   ...served(group, "resourceclaims"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "change"] },
   statusKeeps: "metadata",
   defaults: ({ spec }) => defaultClaim(spec),
@@ -48,6 +50,7 @@ export const resourceClaims = defineResource<ResourceClaim>({
 
 export const resourceClaimTemplates = defineResource<ResourceClaimTemplate>({
   ...served(group, "resourceclaimtemplates"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "change"] },
   defaults: ({ spec }) => defaultClaim(spec.spec),
   beforeUpdate() {},
@@ -63,6 +66,7 @@ export const resourceClaimTemplates = defineResource<ResourceClaimTemplate>({
 
 export const resourceSlices = defineResource<ResourceSlice>({
   ...served(group, "resourceslices"),
+  returnsDeletedObject: true,
   beforeCreate(slice, { now }) {
     slice.metadata.generation = 1;
     stampTaints(slice, now);

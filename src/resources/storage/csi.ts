@@ -38,6 +38,7 @@ const tokenPath = specPath.child(tokenField);
 
 export const csiDrivers = defineResource<CSIDriver>({
   ...served("storage.k8s.io/v1", "csidrivers"),
+  returnsDeletedObject: true,
   allowUnconditionalUpdate: false,
   // Drivers' names are checked below, and upstream finds them at another path.
   validateName: () => [],
@@ -96,6 +97,7 @@ export const csiDrivers = defineResource<CSIDriver>({
 
 export const csiNodes = defineResource<CSINode>({
   ...served("storage.k8s.io/v1", "csinodes"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "whole"] },
   allowUnconditionalUpdate: false,
   beforeUpdate() {},

@@ -17,6 +17,7 @@ const defaultAnnotations = [
 
 export const storageClasses = defineResource<StorageClass>({
   ...served("storage.k8s.io/v1", "storageclasses"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "change"] },
   warnings: ({ allowedTopologies }) =>
     (allowedTopologies ?? []).flatMap(({ matchLabelExpressions }, index) =>

@@ -21,6 +21,7 @@ const maximumMessage = 1024;
 
 export const volumeAttachments = defineResource<VolumeAttachment>({
   ...served("storage.k8s.io/v1", "volumeattachments"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "whole"], status: ["whole", "whole"] },
   allowUnconditionalUpdate: false,
   statusKeeps: "metadata",
@@ -65,6 +66,7 @@ export const volumeAttachments = defineResource<VolumeAttachment>({
 
 export const volumeAttributesClasses = defineResource<VolumeAttributesClass>({
   ...served("storage.k8s.io/v1", "volumeattributesclasses"),
+  returnsDeletedObject: true,
   metadataLooks: { update: ["whole", "change", "whole"] },
   validate(next, previous) {
     const errors = [
