@@ -30,12 +30,11 @@ export async function list(
   if (selection) request.selection = selection;
   // What any state will do for comes whole, from memory.
   if (options.limit > 0 && asked !== 0) request.limit = options.limit;
-  let consistent = true;
   if (options.continue) {
     const token = parseContinue(options.continue);
     request.from = request.keyPrefix + token.start;
+    // Without one it goes on in the newest state, and from there on in that.
     if (token.revision > 0) request.revision = token.revision;
-    else consistent = false;
   } else if (asked) {
     const exact =
       options.resourceVersionMatch === "Exact" || (options.limit > 0 && options.resourceVersionMatch === "");
@@ -66,9 +65,7 @@ export async function list(
     resource,
     entries: page.entries,
     revision: page.revision,
-    continue: more
-      ? continueToken(consistent ? page.revision : -1, page.next!.slice(request.keyPrefix!.length))
-      : undefined,
+    continue: more ? continueToken(page.revision, page.next!.slice(request.keyPrefix!.length)) : undefined,
     remaining: more && !selection ? page.remaining : undefined,
   };
 }
