@@ -4,7 +4,7 @@ import type { ConfigMap } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { parseLabelSelector } from "../apimachinery/selectors.ts";
 import { endpointsOf } from "../inspect/route.ts";
-import { isReady, keyOf, type World } from "../inspect/world.ts";
+import { isReady, keyOf, type PodView, type ServiceView, type World } from "../inspect/world.ts";
 import type { Language, ServiceCheck, StepChecks } from "./lab.ts";
 
 /** The cluster, as far as labs look at it: what is in namespace default, and some of kube-system. */
@@ -50,13 +50,15 @@ function missingPods({ pods: wanted, statuses }: StepChecks, world: LabWorld, sa
   );
   const ready = selected.filter(isReady);
   const image = wanted.image;
-  if (ready.length !== wanted.ready)
+  if (ready.length !== wanted.ready) {
     missing.push(
       say(
         `${wanted.ready} ready pods with label ${wanted.labels} are wanted, and there are ${ready.length}`,
         `레이블 ${wanted.labels}인 준비된 파드가 ${wanted.ready}개 있어야 하는데 ${ready.length}개입니다`,
       ),
+      ...whyNotThosePods(selected, wanted, world, say),
     );
+  }
   if (image !== undefined && selected.some(({ spec }) => spec.containers[0]?.image !== image))
     missing.push(say(`all of them should run ${image}`, `모든 파드의 이미지가 ${image}이어야 합니다`));
   if (wanted.replaced) {
@@ -73,9 +75,69 @@ function missingPods({ pods: wanted, statuses }: StepChecks, world: LabWorld, sa
   return missing;
 }
 
+/** What a learner has instead: pods that are not ready, of other labels, or somewhere else. */
+function whyNotThosePods(
+  selected: readonly PodView[],
+  { labels, ready }: NonNullable<StepChecks["pods"]>,
+  world: LabWorld,
+  say: Say,
+): string[] {
+  const unready = selected.find((pod) => !isReady(pod))?.metadata.name;
+  if (unready !== undefined)
+    return [
+      say(
+        `pod ${unready} is not ready: "pinnace why pod/${unready}" says why`,
+        `파드 ${unready}이(가) 준비되지 않았습니다: 까닭은 "pinnace why pod/${unready}"`,
+      ),
+    ];
+  if (selected.length >= ready) return [];
+  const selector = parseLabelSelector(labels);
+  const elsewhere = world.pods.find(
+    ({ metadata }) => metadata.namespace !== "default" && selector.matches(metadata.labels),
+  )?.metadata.namespace;
+  if (elsewhere !== undefined)
+    return [
+      say(
+        `such pods are in namespace ${elsewhere}: the lab is done in namespace default`,
+        `그런 파드가 네임스페이스 ${elsewhere}에 있습니다: 이 실습은 네임스페이스 default에서 합니다`,
+      ),
+    ];
+  const other = inDefault(world.pods).find(({ metadata }) => !selector.matches(metadata.labels));
+  if (selected.length > 0 || !other) return [];
+  const found = showLabels(other.metadata.labels);
+  return [
+    say(
+      `pod ${other.metadata.name} has ${found ? `the labels ${found}` : "no labels"}`,
+      `파드 ${other.metadata.name}의 레이블은 ${found || "없습니다"}${found ? "입니다" : ""}`,
+    ),
+  ];
+}
+
+const showLabels = (labels: Readonly<Record<string, string>> | undefined): string =>
+  Object.entries(labels ?? {})
+    .filter(([key]) => key !== "pod-template-hash")
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+
+/** Where a Service of that name is, or which other one there is in its place. */
+function noService(name: string, world: LabWorld, say: Say): string {
+  const elsewhere = world.services.find(({ metadata }) => metadata.name === name)?.metadata.namespace;
+  if (elsewhere !== undefined)
+    return say(
+      `there is no Service ${name} in namespace default; there is one in namespace ${elsewhere}`,
+      `네임스페이스 default에 서비스 ${name}이(가) 없습니다. 네임스페이스 ${elsewhere}에는 있습니다`,
+    );
+  const others = inDefault(world.services).flatMap(({ metadata }) =>
+    metadata.name === "kubernetes" ? [] : [metadata.name],
+  );
+  const instead =
+    others.length > 0 ? say(`; there is ${others.join(", ")}`, `. ${others.join(", ")}은(는) 있습니다`) : "";
+  return say(`there is no Service ${name}`, `서비스 ${name}이(가) 없습니다`) + instead;
+}
+
 function missingService(wanted: ServiceCheck, world: LabWorld, say: Say): string[] {
   const service = inDefault(world.services).find(({ metadata }) => metadata.name === wanted.name);
-  if (!service) return [say(`there is no Service ${wanted.name}`, `서비스 ${wanted.name}이(가) 없습니다`)];
+  if (!service) return [noService(wanted.name, world, say)];
   const { spec, status } = service;
   const missing: string[] = [];
   const compare = (what: string, expected: unknown, found: unknown) => {
@@ -92,13 +154,28 @@ function missingService(wanted: ServiceCheck, world: LabWorld, say: Say): string
   compare("sessionAffinity", wanted.affinity, spec.sessionAffinity);
   compare("externalName", wanted.externalName, spec.externalName);
   compare("EXTERNAL-IP", wanted.address, status?.loadBalancer?.ingress?.[0]?.ip ?? "pending");
-  if (wanted.endpoints !== undefined)
-    compare(
-      say("number of ready endpoints", "준비된 엔드포인트 수"),
-      wanted.endpoints,
-      endpointsOf(world, service, spec.ports?.[0]).filter((endpoint) => endpoint.isReady).length,
-    );
+  if (wanted.endpoints !== undefined) {
+    const endpoints = endpointsOf(world, service, spec.ports?.[0]).filter((endpoint) => endpoint.isReady).length;
+    compare(say("number of ready endpoints", "준비된 엔드포인트 수"), wanted.endpoints, endpoints);
+    if (endpoints !== wanted.endpoints) missing.push(...whyNotThoseEndpoints(service, world, say));
+  }
   return missing;
+}
+
+/** The selector against the pods' labels. */
+function whyNotThoseEndpoints({ spec }: ServiceView, world: LabWorld, say: Say): string[] {
+  const wanted = Object.entries(spec.selector ?? {});
+  const shown = showLabels(spec.selector);
+  const pods = inDefault(world.pods);
+  if (wanted.length === 0) return [say("its selector is missing", "셀렉터가 없습니다")];
+  if (pods.some(({ metadata }) => wanted.every(([key, value]) => metadata.labels?.[key] === value))) return [];
+  const labels = showLabels(pods.find(({ metadata }) => metadata.labels !== undefined)?.metadata.labels);
+  return [
+    say(
+      `its selector ${shown} selects no pod${labels ? `; there are pods with ${labels}` : ""}`,
+      `셀렉터 ${shown}에 맞는 파드가 없습니다${labels ? `. 파드의 레이블은 ${labels}입니다` : ""}`,
+    ),
+  ];
 }
 
 function missingDeployment({ deployment: wanted, replicaSets }: StepChecks, world: LabWorld, say: Say): string[] {
@@ -116,8 +193,15 @@ function missingDeployment({ deployment: wanted, replicaSets }: StepChecks, worl
   }
   if (!wanted) return missing;
   const deployment = inDefault(world.deployments).find(({ metadata }) => metadata.name === wanted.name);
-  if (!deployment)
-    return [...missing, say(`there is no Deployment ${wanted.name}`, `디플로이먼트 ${wanted.name}이(가) 없습니다`)];
+  if (!deployment) {
+    const others = inDefault(world.deployments).map(({ metadata }) => metadata.name);
+    const instead =
+      others.length > 0 ? say(`; there is ${others.join(", ")}`, `. ${others.join(", ")}은(는) 있습니다`) : "";
+    return [
+      ...missing,
+      say(`there is no Deployment ${wanted.name}`, `디플로이먼트 ${wanted.name}이(가) 없습니다`) + instead,
+    ];
+  }
   const facts: [string, string | undefined, string | undefined][] = [
     ["image", wanted.image, deployment.spec.template.spec?.containers[0]?.image],
     ["strategy", wanted.strategy, deployment.spec.strategy?.type],
