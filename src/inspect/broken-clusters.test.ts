@@ -434,7 +434,7 @@ const paths: Record<string, [code: string, remedy: string, PathCase]> = {
     "-n shop",
     { target: "svc/web", world: world({ services: [service({ metadata: { namespace: "shop" } })] }) },
   ],
-  "a Service that nobody made": ["no-such-service", "expose", { target: "svc/nothing-like-it" }],
+  "a Service that nobody made": ["no-such-service", "get services --all-namespaces", { target: "svc/nothing-like-it" }],
   "a Service's name asked for outside": [
     "name-outside-pods",
     "kubectl run",

@@ -1,5 +1,5 @@
 /** Why a request does not arrive: the walk from a name to a listening process, over facts that were gathered. Pure. */
-import { findingOfPod } from "./explain-pod.ts";
+import { findingOfPod, templateOf } from "./explain-pod.ts";
 import { isLoopback, type Listener, takes } from "./listeners.ts";
 import { forbiddenBy, type Party } from "./network-policy.ts";
 import { type Finding, lost, note, ok, type Report, unknown, walk } from "./report.ts";
@@ -270,7 +270,11 @@ class Path {
       similar ? `There is ${similar}.` : "Nobody has made it.",
       similar
         ? `pinnace why svc/${similar}${inNamespace(namespace)}`
-        : `kubectl expose deployment ${name}${inNamespace(namespace)} --port=80`,
+        : this.#world.pods.some(
+              (pod) => pod.metadata.namespace === namespace && templateOf(pod) === `deployment/${name}`,
+            )
+          ? `kubectl expose deployment ${name}${inNamespace(namespace)} --port=80`
+          : "kubectl get services --all-namespaces",
     );
   }
 

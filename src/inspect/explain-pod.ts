@@ -128,7 +128,15 @@ function unschedulable(world: World, pod: PodView, message: string): Finding {
       "missing-claim",
       text,
       `It mounts PersistentVolumeClaim ${claim[1]}, which does not exist.`,
-      `kubectl get persistentvolumeclaims${inNamespace(pod.metadata.namespace)}`,
+      [
+        `echo '${JSON.stringify({
+          apiVersion: "v1",
+          kind: "PersistentVolumeClaim",
+          metadata: { name: claim[1] },
+          spec: { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1Gi" } } },
+        })}' | kubectl apply${inNamespace(pod.metadata.namespace)} -f -`,
+        `kubectl get persistentvolumeclaims${inNamespace(pod.metadata.namespace)}   # those that there are`,
+      ],
       [message],
     );
   }
@@ -148,7 +156,10 @@ function unschedulable(world: World, pod: PodView, message: string): Finding {
       text,
       `No node has enough ${listed(resources)} left for what its containers request.`,
       [
-        `kubectl set resources ${templateOf(pod)}${inNamespace(pod.metadata.namespace)} --requests=${resources.map((resource) => `${resource}=${resource === "memory" ? "64Mi" : "100m"}`).join(",")}`,
+        setResources(
+          pod,
+          `--requests=${resources.map((resource) => `${resource}=${resource === "memory" ? "64Mi" : "100m"}`).join(",")}`,
+        ),
         "kubectl describe nodes   # what is taken, under Allocated resources",
       ],
       [message],
@@ -386,7 +397,7 @@ function containers(world: World, pod: PodView, statuses: readonly Status[]): Fi
         "out-of-memory",
         `${which} was killed: out of memory`,
         `It used more than its limit${limit ? ` of ${limit}` : ""}.`,
-        `kubectl set resources ${templateOf(pod)}${where} -c ${status.name} --limits=memory=MORE`,
+        setResources(pod, `-c ${status.name} --limits=memory=MORE`),
       );
     }
     if (
@@ -489,7 +500,7 @@ function failingProbe(pod: PodView, containerName: string, said: string): Findin
     `the ${word} probe of container ${containerName} fails`,
     `${asked} does not succeed, and so ${kind === "readinessProbe" ? "the pod gets no traffic" : "the container is started anew, again and again"}.${advice}`,
     [
-      `kubectl edit ${templateOf(pod)}${inNamespace(pod.metadata.namespace)}   # ${kind} of container ${containerName}`,
+      ...editTemplate(pod, `${kind} of container ${containerName}`),
       `kubectl logs ${pod.metadata.name}${inNamespace(pod.metadata.namespace)} -c ${containerName}`,
     ],
     [said],
@@ -665,7 +676,25 @@ const probeEvents = (world: World, pod: PodView, kind: string): string[] =>
   );
 
 /** What kubectl is to change so that pods come out otherwise: the Deployment behind a ReplicaSet. */
-function templateOf(pod: PodView): string {
+/** What has no template that could change, or none that may: its pod must be made anew. */
+const isFixed = (pod: PodView): boolean => ["Job", undefined].includes(pod.metadata.ownerReferences?.[0]?.kind);
+
+function setResources(pod: PodView, what: string): string {
+  const [template, where] = [templateOf(pod), inNamespace(pod.metadata.namespace)];
+  return isFixed(pod)
+    ? `kubectl get ${template}${where} -o yaml | kubectl set resources --local -f - ${what} -o yaml | kubectl replace --force -f -`
+    : `kubectl set resources ${template}${where} ${what}`;
+}
+
+function editTemplate(pod: PodView, what: string): string[] {
+  const [template, where] = [templateOf(pod), inNamespace(pod.metadata.namespace)];
+  if (!isFixed(pod)) return [`kubectl edit ${template}${where}   # ${what}`];
+  const file = `${template.replace("/", "-")}.yaml`;
+  return [`kubectl get ${template}${where} -o yaml > ${file}   # ${what}`, `kubectl replace --force -f ${file}`];
+}
+
+/** What makes the pod, as kubectl names it; the pod itself where nothing does. */
+export function templateOf(pod: PodView): string {
   const owner = pod.metadata.ownerReferences?.[0];
   if (!owner) return `pod/${pod.metadata.name}`;
   const hash = pod.metadata.labels?.["pod-template-hash"];
