@@ -66,7 +66,11 @@ it("requests are recorded as the policy's first fitting rule asks", async () => 
       level: "RequestResponse",
       stage: "ResponseComplete",
       verb: "create",
-      user: { username: "kubernetes-admin", groups: ["system:masters", "system:authenticated"] },
+      user: {
+        username: "kubernetes-admin",
+        groups: ["system:masters", "system:authenticated"],
+        extra: { "authentication.kubernetes.io/credential-id": [expect.stringMatching(/^X509SHA256=[0-9a-f]{64}$/)] },
+      },
       objectRef: { resource: "configmaps", namespace: "default", name: "a", apiVersion: "v1" },
       responseStatus: { metadata: {}, code: 201 },
       requestObject: expect.objectContaining({ data: { a: "1" } }),

@@ -2,6 +2,9 @@
 import type { Authenticator, UserInfo } from "../../apiserver/authentication.ts";
 import type { TrustedAuthorities } from "./trusted-authorities.ts";
 
+/** The element of a subject that says its user's uid (apimachinery's X509UID). */
+const uidElement = "1.3.6.1.4.1.57683.2";
+
 /** Without `authorities`, whatever TLS verified is a user's. */
 export function clientCertificateAuthenticator(authorities?: TrustedAuthorities): Authenticator {
   return {
@@ -13,8 +16,13 @@ export function clientCertificateAuthenticator(authorities?: TrustedAuthorities)
       const name = first(subject?.["CN"]);
       if (!name || (authorities && !authorities.vouchFor(certificate))) return undefined;
       const organizations = subject["O"];
+      const uid = subject[uidElement];
+      // Of several nobody knows which one counts.
+      if (uid !== undefined && (Array.isArray(uid) || uid === "")) return undefined;
+      const fingerprint = certificate.fingerprint256.replaceAll(":", "").toLowerCase();
       const groups = organizations === undefined ? [] : Array.isArray(organizations) ? organizations : [organizations];
-      return { name, groups };
+      const extra = { "authentication.kubernetes.io/credential-id": [`X509SHA256=${fingerprint}`] };
+      return { name, groups, ...(uid ? { uid } : {}), extra };
     },
   };
 }

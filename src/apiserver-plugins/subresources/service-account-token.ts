@@ -29,6 +29,11 @@ export function serviceAccountToken(authority: TokenAuthority, apiAudiences: rea
         throw invalidError(tokenRequest, request.name, [wrong]);
       }
       const account = await standingObject(request.objects, ServiceAccounts, request.namespace, request.name);
+      const { uid: meant } = given?.metadata ?? {};
+      if (meant && meant !== account.metadata.uid) {
+        const why = `the UID in the token request (${meant}) does not match the UID of the service account (${account.metadata.uid})`;
+        throw conflictError({ group: "authentication.k8s.io", resource: "TokenRequest" }, request.name, why);
+      }
       const asked = given?.spec;
       const expirationSeconds = asked?.expirationSeconds ?? oneHourSeconds;
       const errors = expirationErrors(expirationSeconds);
