@@ -237,6 +237,11 @@ describe.each(Object.entries(engines))("after a compaction of %s", (_, open) => 
       .list(ConfigMaps, { namespace: "default", limit: 2, continue: token })
       .catch((error) => error);
     expect(refusal).toMatchObject({ code: 410, reason: "Expired" });
+    const exact = { namespace: "default", resourceVersion: String(from), resourceVersionMatch: "Exact" } as const;
+    await expect(api.client.list(ConfigMaps, exact)).rejects.toMatchObject({
+      code: 410,
+      message: "The resourceVersion for the provided list is too old.",
+    });
     const fresh = await statusOf(api, `${collection}?limit=2&continue=${token}`);
     expect(fresh).toMatchObject({ code: 410, reason: "Expired", metadata: { continue: expect.any(String) } });
     const goOn = (limit: number, token: string) =>

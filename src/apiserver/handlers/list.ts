@@ -52,11 +52,7 @@ export async function list(
     if (error instanceof FutureRevisionError) throw tooLargeError(request.revision ?? 0, error.revision);
     if (!(error instanceof CompactedError)) throw error;
     if (options.continue) throw new ExpiredContinueError(request.from!.slice(request.keyPrefix!.length));
-    throw new StatusError(
-      410,
-      "Expired",
-      "The provided from resource version is too old to display a consistent list result. You must start a new list without the from.",
-    );
+    throw new StatusError(410, "Expired", "The resourceVersion for the provided list is too old.");
   }
   await resource.prepare(page.entries.map(({ object }) => object));
   const more = page.next !== undefined;
