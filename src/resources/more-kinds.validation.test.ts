@@ -632,7 +632,6 @@ refusesChanges(
       { [conditions]: [{ ...approved, reason: "B" }, denied] },
       [
         'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
-        'status.conditions: Forbidden: updates may not modify a condition of type "Approved"',
         'status.conditions: Forbidden: updates may not add a condition of type "Denied"',
       ],
       { [conditions]: [{ ...approved, reason: "A" }] },
