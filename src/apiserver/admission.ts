@@ -48,7 +48,9 @@ export interface AdmissionPlugin {
 export async function runMutating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
   do {
     request.pass++;
-    for (const plugin of plugins) {
+    // Counted: an iterator that lives through an await is made anew for each plugin.
+    for (let i = 0; i < plugins.length; i++) {
+      const plugin = plugins[i]!;
       if (!plugin.mutate || !plugin.handles(request)) continue;
       const pending = plugin.mutate(request);
       if (pending) await pending;
@@ -57,7 +59,8 @@ export async function runMutating(plugins: readonly AdmissionPlugin[], request: 
 }
 
 export async function runValidating(plugins: readonly AdmissionPlugin[], request: AdmissionRequest): Promise<void> {
-  for (const plugin of plugins) {
+  for (let i = 0; i < plugins.length; i++) {
+    const plugin = plugins[i]!;
     if (!plugin.validate || !plugin.handles(request)) continue;
     const pending = plugin.validate(request);
     if (pending) await pending;

@@ -243,8 +243,14 @@ export class GroupCommitStore implements Store {
   #publish(changes: readonly StoreEvent[]): void {
     const revision = this.#engine.revision;
     this.#published = revision;
+    // A batch is often of one kind: what its keys have in common tells most watchers at once that nothing is theirs, or all.
+    const shared = sharedStart(changes);
     for (const [prefix, watchers] of this.#watchers) {
-      const events = changes.filter((change) => keyOf(change).startsWith(prefix));
+      const events = shared.startsWith(prefix)
+        ? changes
+        : prefix.startsWith(shared)
+          ? changes.filter((change) => keyOf(change).startsWith(prefix))
+          : nothing;
       for (const watcher of watchers) deliver(watcher, events, revision);
     }
   }
@@ -310,6 +316,21 @@ export class GroupCommitStore implements Store {
 
 function keyOf(change: StoreEvent): string {
   return change.kind === "put" ? change.current.key : change.key;
+}
+
+const nothing: readonly StoreEvent[] = [];
+
+/** With what all keys begin. */
+function sharedStart(changes: readonly StoreEvent[]): string {
+  const first = keyOf(changes[0]!);
+  let length = first.length;
+  for (let i = 1; i < changes.length; i++) {
+    const key = keyOf(changes[i]!);
+    let same = 0;
+    while (same < length && key.charCodeAt(same) === first.charCodeAt(same)) same++;
+    length = same;
+  }
+  return first.slice(0, length);
 }
 
 function stateAfter(change: StoreEvent): StoredValue | undefined {

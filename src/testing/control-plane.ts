@@ -1,4 +1,5 @@
 /** API server, controllers and scheduler over a memory store, with Nodes whose Pods run as soon as they are bound: for tests of workloads. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly, KubeObject, New } from "../api/object.ts";
 import type { Resource } from "../api/resource.ts";
@@ -101,16 +102,19 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
   const scheduler = startScheduler({ ...surroundings, ...options.scheduler });
   await Promise.all([controllers.ready, scheduler.ready]);
 
-  const cache = new InformerCache(surroundings);
+  const watches = new Set<Resource>();
+  const cache = new InformerCache({ ...surroundings, client: watchingClient(surroundings.client, watches) });
   const checks = new Set<() => void>();
-  for (const resource of new Set<Resource>([Pods as Resource, Nodes as Resource, ...options.watched])) {
+  const watched = new Set<Resource>([Pods as Resource, Nodes as Resource, ...options.watched]);
+  for (const resource of watched) {
     cache.informer(resource).addHandler(() => {
       for (const check of [...checks]) check();
     });
   }
   await cache.synced();
-  // Watches deliver from a later turn on; without one, all that follows could come about before their first event.
-  await sleep(systemClock, 1);
+  // Watches open after the lists, and deliver from the next turn on: else all that follows could come about before their first event.
+  while (watches.size < watched.size) await sleep(systemClock, 1);
+  await nextTurn();
   runPods(cache, client, options.podStatus ?? runningStatus(clock));
 
   return {
@@ -172,6 +176,21 @@ export async function startTestControlPlane(options: TestControlPlaneOptions): P
       await api[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Notes which resources are watched. */
+function watchingClient(client: Client, watches: Set<Resource>): Client {
+  return new Proxy(client, {
+    get(target, method: keyof Client) {
+      const call = (target[method] as (...args: unknown[]) => unknown).bind(target);
+      if (method !== "watch") return call;
+      return async (...args: unknown[]) => {
+        const watch = await call(...args);
+        watches.add(args[0] as Resource);
+        return watch;
+      };
+    },
+  });
 }
 
 function countingClient(client: Client, attempts: Map<string, number>): Client {

@@ -27,21 +27,53 @@ function node(isMember: boolean, children: Record<string, FieldSet> | undefined)
 
 /**
  * The same set with every node's elements in the order of their text, which is how upstream stores it: a client that decodes an object
- * into maps and writes it again gets the same bytes. The set itself when it is in that order already.
+ * into maps and writes it again gets the same bytes. Frozen, and shared: what one program makes of one kind has mostly the same fields,
+ * and thousands of objects then keep one set between them.
  */
 export function inOrder(set: FieldSet): FieldSet {
-  const elements = Object.keys(set);
-  let same = true;
-  for (let i = 1; i < elements.length; i++) if (elements[i - 1]! > elements[i]!) same = false;
-  if (!same) elements.sort();
+  for (let i = 0; i < recent.length; i++) if (isSameSet(set, recent[i]!)) return recent[i]!;
+  const ordered = orderedNode(set);
+  if (ordered === member) return member;
+  recent[turn] = ordered;
+  turn = (turn + 1) % recentSets;
+  return ordered;
+}
+
+/** The sets that were put in order last; which of them are here changes nothing but who shares with whom. */
+const recent: FieldSet[] = [];
+const recentSets = 16;
+let turn = 0;
+
+function orderedNode(set: FieldSet): FieldSet {
+  if (isEmptySet(set)) return member;
   const ordered: Record<string, FieldSet> = {};
-  for (const element of elements) {
-    const child = set[element]!;
-    const node = child === member ? member : inOrder(child);
-    ordered[element] = node;
-    if (node !== child) same = false;
+  for (const element of sortedText(Object.keys(set))) ordered[element] = orderedNode(set[element]!);
+  return Object.freeze(ordered);
+}
+
+/** Whether both hold the same, in whatever order. */
+function isSameSet(a: FieldSet, b: FieldSet): boolean {
+  if (a === b) return true;
+  let more = 0;
+  for (const element in a) {
+    const other = b[element];
+    if (other === undefined || !isSameSet(a[element]!, other)) return false;
+    more++;
   }
-  return same ? set : ordered;
+  for (const _ in b) more--;
+  return more === 0;
+}
+
+/** In place. Sets are small and nearly in order, as objects are written: sorted by insertion, they need no memory. */
+function sortedText(elements: string[]): string[] {
+  if (elements.length > 32) return elements.sort();
+  for (let i = 1; i < elements.length; i++) {
+    const element = elements[i]!;
+    let at = i;
+    for (; at > 0 && elements[at - 1]! > element; at--) elements[at] = elements[at - 1]!;
+    elements[at] = element;
+  }
+  return elements;
 }
 
 /** The set of both. Undefined stands for the empty set throughout. */
