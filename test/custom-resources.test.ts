@@ -62,7 +62,7 @@ function kubectl(args: string, input?: object): Promise<string> {
       { timeout: 30_000 },
       (error, out, complaints) => resolve((error ? complaints : out).trim()),
     );
-    child.stdin?.end(input ? JSON.stringify(input) : "");
+    child.stdin?.on("error", () => {}).end(input ? JSON.stringify(input) : "");
   });
 }
 

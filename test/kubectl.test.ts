@@ -223,7 +223,7 @@ async function theirs(args: readonly string[], environment: NodeJS.ProcessEnv): 
     // It ends before its garbage would matter: a fifth of its time.
     const env = { ...environment, GOGC: "off" };
     const running = run(realKubectl, args, { env, maxBuffer: 64 << 20, timeout: 60_000 });
-    running.child.stdin?.end();
+    running.child.stdin?.on("error", () => {}).end();
     return { ...(await running), exitCode: 0 };
   } catch (error) {
     const { stdout = "", stderr = "", code = 1 } = error as { stdout?: string; stderr?: string; code?: number };

@@ -103,7 +103,8 @@ function clusterAt(home: string, name: string): TestCluster {
   const kubectlRaw = async (args: readonly string[], input = ""): Promise<CommandOutput> => {
     try {
       const child = run("kubectl", [...args], { env: environment, maxBuffer: 64 << 20 });
-      child.child.stdin?.end(input);
+      // A kubectl that ends without reading says why by itself.
+      child.child.stdin?.on("error", () => {}).end(input);
       return { ...(await child), exitCode: 0 };
     } catch (error) {
       const failure = error as Error & { stdout?: string; stderr?: string; code?: number };
