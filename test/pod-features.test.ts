@@ -803,6 +803,8 @@ spec:
       .filter((file) => existsSync(file))
       .map((file) => readFileSync(file, "utf8").trim());
     expect(limits).toEqual([String(128 * 1024 ** 2)]);
+    const read = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+    expect(await cluster.kubectl`exec whole -c stays -- sh -c ${read}`).toBe(`${limits[0]}\n`);
     await eventually(
       () =>
         cluster.kubectl`get events --field-selector involvedObject.name=whole -o ${"jsonpath={range .items[*]}{.reason} {.message}{'\\n'}{end}"}`,

@@ -71,10 +71,10 @@ export class ContainerResizer {
           continue;
         }
         await this.#checkUsage(run, spec);
-        const { oomScoreAdj: _, ...resources } = containerResources(pod, spec, node.facts.memoryBytes);
-        await node.runtime.updateResources(run.id, resources);
+        await this.#update(run, spec);
         this.#pod.dispatch({ kind: "resized", container: name, id: run.id, resources: spec.resources ?? {} });
       }
+      if (isPodChanged) await this.#updateHeirs();
       await node.runtime.updateSandboxResources(sandbox.id, whole);
       if (isPodChanged) {
         this.#restartHeirs(given, wanted);
@@ -113,12 +113,30 @@ export class ContainerResizer {
     this.#pod.record(undefined, type, reason, `${what}: ${JSON.stringify(summary)}`);
   }
 
-  /** Containers that share the pod's limits, having none of their own, and want to begin anew when these change. */
-  #restartHeirs(before: Requirements, after: Requirements): void {
+  async #update({ id }: RunningRun, spec: DeepReadonly<Container>): Promise<void> {
+    const { node, state } = this.#pod;
+    const { oomScoreAdj: _, ...resources } = containerResources(state.pod, spec, node.facts.memoryBytes);
+    await node.runtime.updateResources(id, resources);
+  }
+
+  /** Containers that run and have the pod's limits, of CPU or memory, having none of their own. */
+  *#heirs() {
     const { state } = this.#pod;
     for (const { name, run, condemned } of state.containers) {
       const spec = findContainerSpec(state.pod, name) as DeepReadonly<Container> | undefined;
       if (run.kind !== "running" || condemned || !spec) continue;
+      const { cpu, memory } = spec.resources?.limits ?? {};
+      if (cpu === undefined || memory === undefined) yield { name, run, spec };
+    }
+  }
+
+  async #updateHeirs(): Promise<void> {
+    for (const { run, spec } of this.#heirs()) await this.#update(run, spec);
+  }
+
+  /** Those that want to begin anew when these change. */
+  #restartHeirs(before: Requirements, after: Requirements): void {
+    for (const { name, run, spec } of this.#heirs()) {
       const isHit = spec.resizePolicy?.some(
         ({ resourceName, restartPolicy }) =>
           restartPolicy === "RestartContainer" &&
