@@ -635,6 +635,14 @@ describe("a request that is lost", () => {
   });
 });
 
+test("where a selector selects nothing, the labels that pods have instead are told", () => {
+  const { metadata, ...rest } = pod("db-1", "10.244.1.3");
+  const labels = { tier: "data", "pod-template-hash": "1" };
+  const other = { ...rest, metadata: { ...(metadata as object), labels } };
+  const { steps } = explain({ target: "svc/web", world: world({ pods: [other] }) });
+  expect(steps.at(-1)?.details).toEqual(["pods here have the labels tier=data (1)"]);
+});
+
 const event = (reason: string, message: string, kind = "Pod", name = "web-1"): Part => ({
   involvedObject: { kind, name },
   reason,

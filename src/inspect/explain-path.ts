@@ -354,10 +354,16 @@ class Path {
         `kubectl get service ${service.metadata.name}${inNamespace(namespace)} -o yaml | sed 's/namespace: ${namespace}/namespace: ${elsewhere.metadata.namespace}/; /clusterIP/d' | kubectl create -f -`,
       );
     }
-    return lost("no-pods", `${text} selects no pod`, `There is no pod with these labels in namespace ${namespace}.`, [
-      `kubectl get deployments,pods${inNamespace(namespace)} --show-labels`,
-      `kubectl scale deployment NAME${inNamespace(namespace)} --replicas=1   # if it was scaled to none`,
-    ]);
+    return lost(
+      "no-pods",
+      `${text} selects no pod`,
+      `There is no pod with these labels in namespace ${namespace}.`,
+      [
+        `kubectl get deployments,pods${inNamespace(namespace)} --show-labels`,
+        `kubectl scale deployment NAME${inNamespace(namespace)} --replicas=1   # if it was scaled to none`,
+      ],
+      labelsOfPods(here),
+    );
   }
 
   endpoints(): Finding | undefined {
@@ -914,3 +920,15 @@ function workloadOf(pod: PodView | undefined): string {
 const dnsAddress = (world: World): string => findService(world, "kube-system", "kube-dns")?.spec.clusterIP ?? "";
 const nameOnly = (key: string | undefined): string => key?.split("/").at(-1) ?? "";
 const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
+/** What pods are labelled instead, each kind once with its number; nothing of many kinds. */
+function labelsOfPods(pods: readonly PodView[]): string[] {
+  const counts = new Map<string, number>();
+  for (const { metadata } of pods) {
+    const { "pod-template-hash": _, ...labels } = metadata.labels ?? {};
+    const text = printLabels(labels);
+    if (text) counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  const groups = [...counts].map(([labels, count]) => `${labels} (${count})`);
+  return groups.length > 0 && groups.length <= 4 ? [`pods here have the labels ${groups.join("; ")}`] : [];
+}
