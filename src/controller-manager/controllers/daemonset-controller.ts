@@ -172,11 +172,14 @@ export function planDaemonSet(
   const isLeaving = (pod: ReadPod) => pod.metadata.deletionTimestamp !== undefined;
 
   const running: string[] = [];
+  /** Nodes that take new Pods. */
+  const open = new Set<string>();
   for (const node of nodes) {
     const { name } = node.metadata;
     const own = byNode.get(name) ?? [];
     byNode.delete(name);
     const { shouldRun, shouldContinue } = placement(daemonSet, node);
+    if (shouldRun) open.add(name);
     const staying = own.filter((pod) => !isLeaving(pod));
     if (!shouldContinue) {
       for (const pod of staying) gone.add(pod);
@@ -228,10 +231,12 @@ export function planDaemonSet(
         if (pods.filter((pod) => nodeOf(pod) === name && !isNew(pod)).length > 1) surging++;
         else if (old && fresh) {
           surging++;
-          if (isAvailable(fresh)) gone.add(old);
-        } else if (old) {
           // An old Pod that does not serve is in nobody's way.
+          if (isAvailable(fresh) || !isPodReady(old)) gone.add(old);
+        } else if (old) {
+          // One that is missed already, or not there for long enough, gets a successor beyond the surge; it stays while it serves.
           if (isAvailable(old)) surgeCandidates.push(name);
+          else if (open.has(name)) create.push(name);
           else gone.add(old);
         }
         continue;

@@ -85,6 +85,8 @@ test.each<[string, ReturnType<typeof plan>, ReturnType<typeof plan>]>([
   ],
   ["with OnDelete nothing goes", plan("OnDelete", ["old"], ["old waiting"]), { create: [], gone: [] }],
   ["with a surge the new one comes first", plan(surge, ["old"], ["old"]), { create: ["a"], gone: [] }],
+  ["also where the old one does not serve", plan(surge, ["old waiting"], ["old"]), { create: ["a", "b"], gone: [] }],
+  ["which then goes at once", plan(surge, ["old waiting", "new waiting"]), { create: [], gone: ["a old waiting"] }],
   ["and the old one waits for it", plan(surge, ["old", "new waiting"], ["old"]), { create: [], gone: [] }],
   ["and goes when it serves", plan(surge, ["old", "new"], ["old"]), { create: [], gone: ["a old"] }],
   [
