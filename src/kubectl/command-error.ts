@@ -4,9 +4,12 @@ export class CommandError extends Error {
   readonly exitCode: number;
   /** Printed as it is, without `error: ` before it. */
   readonly isVerbatim: boolean;
+  /** What was printed until it failed. */
+  readonly output: string;
 
-  constructor(message: string, { exitCode = 1, isVerbatim = false } = {}) {
+  constructor(message: string, { exitCode = 1, isVerbatim = false, output = "" } = {}) {
     super(message);
+    this.output = output;
     this.exitCode = exitCode;
     this.isVerbatim = isVerbatim;
   }

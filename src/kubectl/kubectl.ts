@@ -229,6 +229,7 @@ function splitVerb(argv: readonly string[]): { verb: string | undefined; rest: r
 function reportFailure(error: unknown, terminal: Terminal): number {
   const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
   for (const failure of failures) {
+    if (failure instanceof CommandError && failure.output) terminal.stdout.write(failure.output);
     // Of several each is told without a word before it.
     const isPlain = failures.length > 1 && failure instanceof CommandError;
     const text = isPlain ? failure.message : describe(failure, terminal);

@@ -43,7 +43,8 @@ export async function printerOf(
 }
 
 async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean): Promise<Printer | undefined> {
-  const output = flags.string("output");
+  // A template alone says its form.
+  const output = flags.string("output") || (flags.string("template") ? "go-template" : "");
   const [format, argument] = cut(output, "=");
   const shown = flags.bool("show-managed-fields")
     ? (object: Unstructured) => object
@@ -106,9 +107,9 @@ async function formatOf(flags: FlagValues, isTyped: boolean, hasColumns: boolean
     case "template":
     case "go-template-file":
     case "templatefile": {
-      const { parseGoTemplate } = await import("./go-template.ts");
-      const fill = parseGoTemplate(await templateOf(format, argument ?? flags.string("template")));
-      return (object) => fill(object);
+      const { parseGoTemplate } = await import("./go-template/go-template.ts");
+      const template = await templateOf(format, argument ?? flags.string("template"));
+      return parseGoTemplate(template, flags.bool("allow-missing-template-keys"));
     }
     default:
       throw refuse();
