@@ -5,7 +5,9 @@ import type { Invocation } from "./command.ts";
 import { CommandError } from "./command-error.ts";
 import type { Flag } from "./flags.ts";
 import { withLastApplied, withTypedLastApplied } from "./last-applied.ts";
-import { pathOf } from "./resource-catalog.ts";
+import { type ApiResource, pathOf } from "./resource-catalog.ts";
+import type { Session } from "./session.ts";
+import { assumedResource } from "./targets.ts";
 import { wellKnownKind } from "./well-known-resources.ts";
 import { dryRunOf, reportWritten, writeQuery } from "./writing.ts";
 
@@ -26,20 +28,24 @@ export interface Creating {
   remembersShown?: boolean;
 }
 
+/** Of a kind that a generator makes the server need not be asked where nothing is sent. */
+async function resourceOf(session: Session, object: Unstructured, isAssumed: boolean): Promise<ApiResource> {
+  const [apiVersion, kind] = [object.apiVersion!, object.kind!];
+  const known = wellKnownKind(apiVersion, kind) ?? (isAssumed ? assumedResource(object) : undefined);
+  if (known) return known;
+  const found = (await session.catalogWith((catalog) => catalog.ofKind(apiVersion, kind))).ofKind(apiVersion, kind);
+  if (!found) throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(kind)}`);
+  return found;
+}
+
 /** Sends the object, or prints it when that is all the user wants. */
 export async function createObject(
   { session, flags }: Invocation,
   object: Unstructured,
   { done = "created", failure, isTyped = false, remembersShown = true }: Creating = {},
 ): Promise<void> {
-  const resource =
-    wellKnownKind(object.apiVersion!, object.kind!) ??
-    (await session.catalogWith((catalog) => catalog.ofKind(object.apiVersion!, object.kind!))).ofKind(
-      object.apiVersion!,
-      object.kind!,
-    );
-  if (!resource) throw new CommandError(`the server doesn't have a resource type ${JSON.stringify(object.kind)}`);
   const isDry = dryRunOf(flags) === "client";
+  const resource = await resourceOf(session, object, isDry && isTyped);
   if (resource.isNamespaced && (!isDry || flags.has("namespace"))) {
     object.metadata.namespace ??= (await session.namespace()).name;
   }

@@ -63,6 +63,6 @@ function portNumber(text: string): number {
   if (/^\d+$/.test(text) && number <= 65_535) return number;
   const problem = /^\d+$/.test(text) ? "value out of range" : "invalid syntax";
   throw new CommandError(
-    `error parsing local port ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: ${problem}`,
+    `error parsing local port '${text}': strconv.ParseUint: parsing ${JSON.stringify(text)}: ${problem}`,
   );
 }

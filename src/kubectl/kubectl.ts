@@ -132,13 +132,15 @@ async function runGroup(
     return wantsHelp ? 0 : 1;
   }
   if (group.command && !wantsHelp) return runCommand(group.command, verb, rest, terminal, own);
-  if (words.length > 0 && !wantsHelp) {
+  if (words.length > 0 && !wantsHelp && verb !== "certificate") {
     const named = words.map(({ arg }) => arg).join(" ");
     throw new CommandError(`unknown command ${JSON.stringify(named)}\nSee 'kubectl ${verb} -h' for help and examples`);
   }
   const { helpOfGroup } = await import("./help.ts");
-  terminal.stdout.write(helpOfGroup(verb, group));
-  return 0;
+  // As the real one, whose groups differ in this.
+  const isFine = wantsHelp || verb === "certificate";
+  (isFine || verb === "rollout" ? terminal.stdout : terminal.stderr).write(helpOfGroup(verb, group));
+  return isFine ? 0 : 1;
 }
 
 /** The subcommands of two words that begin with this one. */
@@ -166,7 +168,7 @@ async function runCommand(
   // A verb's own flag hides the global one of the same name: --user of create rolebinding.
   const known = [...globalFlags, ...command.flags];
   const preferred = await checked(values(name), known);
-  const { flags, args, dashAt } = parseFlags(argv, known, name);
+  const { flags, args, dashAt } = parsed(command, argv, known, name);
   for (const { name: flag, default: value } of preferred) if (!flags.has(flag)) flags.give(flag, value);
   for (const { name: flag, deprecated } of command.flags) {
     if (deprecated && flags.has(flag)) {
@@ -190,6 +192,20 @@ async function runCommand(
     return command.failureExitCode ?? exitCode;
   } finally {
     session.close();
+  }
+}
+
+/** Where failing has an exit code of its own, wrong flags have it, too. */
+function parsed({ failureExitCode }: Command, argv: readonly string[], known: readonly Flag[], name: string) {
+  try {
+    return parseFlags(argv, known, name);
+  } catch (error) {
+    if (failureExitCode === undefined || !(error instanceof CommandError)) throw error;
+    const message = error.message.replace(
+      /See 'kubectl \S+ --help' for usage\./,
+      `See 'kubectl ${name} -h' for help and examples`,
+    );
+    throw new CommandError(message, { exitCode: failureExitCode, isVerbatim: error.isVerbatim });
   }
 }
 

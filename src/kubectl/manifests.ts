@@ -54,11 +54,6 @@ export async function readManifests(session: Session, flags: FlagValues): Promis
   return objects;
 }
 
-/** One entry an object; the members of Lists are entries of their own. Throws a CommandError for what is no object. */
-export async function parseManifests(content: string, source: string): Promise<ManifestObject[]> {
-  return (await documentsOf(content, source)).flatMap((value) => flatten(value, source, complain));
-}
-
 /** A document that holds nothing stands for nothing. */
 function flatten(value: unknown, source: string, check?: typeof complain): ManifestObject[] {
   if (value === null || value === undefined) return [];

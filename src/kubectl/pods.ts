@@ -56,8 +56,8 @@ export async function podFor(session: Session, argument: string): Promise<Pod> {
 }
 
 /** Every pod behind what is named. */
-export async function podsFor(session: Session, argument: string): Promise<Pod[]> {
-  return podsBehind(session, await objectNamed(session, argument));
+export async function podsFor(session: Session, argument: string, doing?: string): Promise<Pod[]> {
+  return podsBehind(session, await objectNamed(session, argument), doing);
 }
 
 /** What is named, and a pod of it; waits until one runs. Rejects with a CommandError when none does in time. */
@@ -90,7 +90,7 @@ async function objectNamed(session: Session, argument: string): Promise<Unstruct
   return { ...object, kind: resource.kind };
 }
 
-async function podsBehind(session: Session, object: Unstructured): Promise<Pod[]> {
+async function podsBehind(session: Session, object: Unstructured, doing = "attach to"): Promise<Pod[]> {
   if (object.kind === "Pod") return [object as Pod];
   const selector = selectorOf(object);
   if (!selector && object.kind === "Service") {
@@ -98,8 +98,10 @@ async function podsBehind(session: Session, object: Unstructured): Promise<Pod[]
       `cannot attach to *v1.Service: invalid service '${object.metadata.name}': Service is defined without a selector`,
     );
   }
-  if (!selector)
-    throw new CommandError(`cannot attach to *${object.kind}: selector for ${object.kind} not implemented`);
+  if (!selector) {
+    const type = `*${object.apiVersion?.split("/").at(-1)}.${object.kind}`;
+    throw new CommandError(`cannot ${doing} ${type}: selector for ${type} not implemented`);
+  }
   const api = await session.api();
   const list = await api.get<{ items: Pod[] }>(
     `${pathOf(pods, object.metadata.namespace)}?labelSelector=${encodeURIComponent(selector)}`,

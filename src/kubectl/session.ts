@@ -57,7 +57,9 @@ export class Session {
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
+      // A server that cannot be reached, told verbatim, is no failure of one object.
+      const isOfOne = error instanceof StatusError || (error instanceof CommandError && !error.isVerbatim);
+      if (!isOfOne) throw error;
       this.failures.push(error);
       return undefined;
     }

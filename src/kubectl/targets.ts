@@ -126,17 +126,24 @@ export async function localTargets(
     }));
 }
 
+/** Of what a file or a generator may hold without a server, the kinds that live in no namespace. */
+const clusterScoped = ["ClusterRole", "ClusterRoleBinding", "Namespace", "Node", "PersistentVolume", "PriorityClass"];
+
 /** What is known of a kind without asking: enough to name its objects. */
-function assumedResource({ apiVersion = "", kind = "" }: Unstructured): ApiResource {
+export function assumedResource({ apiVersion = "", kind = "" }: Unstructured): ApiResource {
   const { group, version } = splitApiVersion(apiVersion);
   const singular = kind.toLowerCase();
-  const rest = { shortNames: [], categories: [], isNamespaced: true, verbs: [], subresources: [] };
+  const isNamespaced = !clusterScoped.includes(kind);
+  const rest = { shortNames: [], categories: [], isNamespaced, verbs: [], subresources: [] };
   return { group, version, kind, singular, plural: `${singular}s`, ...rest };
 }
 
 async function manifestTargets(session: Session, flags: FlagValues): Promise<Target[]> {
   // The question to the server is under way while the files are read.
-  const [objects] = await Promise.all([readManifests(session, flags), session.catalog()]);
+  const asking = session.catalog();
+  asking.catch(() => {});
+  const objects = await readManifests(session, flags);
+  if (objects.length === 0) return [];
   const catalog = await session.catalogWith((known) => objects.every(({ object }) => resourceOf(known, object)));
   const { name: namespace, isChosen } = await session.namespace();
   const selector = parseLabelSelector(stringOf(flags, "selector"));

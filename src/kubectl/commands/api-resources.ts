@@ -1,7 +1,7 @@
 /** `kubectl api-resources` and `kubectl api-versions`. */
 import type { Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, usageError } from "../command-error.ts";
 import { encodeKyaml } from "../printers/kyaml.ts";
 import { goJsonInOrder } from "../printers/printable.ts";
 import { printerOf } from "../printers/printer.ts";
@@ -27,8 +27,11 @@ export const apiResources: Command = {
     { name: "sort-by", kind: "string", help: "name or kind" },
     { name: "cached", kind: "bool", help: "what is remembered of the server will do" },
   ],
-  async run({ session, flags }) {
+  async run({ session, flags, args }) {
+    if (args.length > 0) throw usageError("api-resources", `unexpected arguments: [${args.join(" ")}]`);
     const output = flags.string("output");
+    if (!["", "name", "kind"].includes(flags.string("sort-by")))
+      throw new CommandError("--sort-by accepts only name or kind");
     if (output && !formats.includes(output)) {
       throw new CommandError(
         `unable to match a printer suitable for the output format ${JSON.stringify(output)}, allowed formats are: ${formats.join(",")}`,
@@ -118,7 +121,8 @@ export const apiVersions: Command = {
   usage: "",
   examples: ["api-versions"],
   flags: [],
-  async run({ session }) {
+  async run({ session, args }) {
+    if (args.length > 0) throw usageError("api-versions", `unexpected arguments: [${args.join(" ")}]`);
     const versions = new Set((await session.freshCatalog()).resources.map(apiVersionOf));
     session.print(
       [...versions]

@@ -113,6 +113,7 @@ export const editLastApplied: Command = {
       const last = lastAppliedOf(object);
       if (last) targetOf.set({ resource: target.resource, object: last }, target);
     }
+    if (session.failures.length > 0) return 1;
     if (targetOf.size === 0) {
       throw new CommandError(
         "no last-applied-configuration annotation found on resources, to create the annotation, use command `kubectl apply set-last-applied --create-annotation`",

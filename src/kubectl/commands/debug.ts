@@ -1,4 +1,5 @@
 /** `kubectl debug`: a container for looking around, in a running pod, in a copy of it, or on a node. */
+import { existsSync } from "node:fs";
 import { nameSuffix } from "../../base/random.ts";
 import type { Unstructured } from "../api.ts";
 import type { Command, Invocation } from "../command.ts";
@@ -86,13 +87,19 @@ interface Context {
 function check({ flags, dashAt }: Invocation, targets: readonly string[]): void {
   const [image, copyTo] = [flags.string("image"), flags.string("copy-to")];
   const images = flags.commaList("set-image");
+  if (!copyTo && images.length > 0) throw new CommandError("--set-image may only be used with --copy-to.");
   if (!copyTo && !image) throw new CommandError("you must specify --image when not using --copy-to.");
   if (copyTo && !image && images.length === 0 && dashAt === undefined) {
     throw new CommandError("you must specify --image, --set-image or command arguments.");
   }
-  if (!copyTo && images.length > 0) throw new CommandError("--set-image may only be used with --copy-to.");
   if (flags.bool("arguments-only") && dashAt === undefined) {
     throw new CommandError("--arguments-only specified without argument list.");
+  }
+  const custom = flags.string("custom");
+  if (custom && !existsSync(custom)) {
+    throw new CommandError(
+      `must pass a container spec json file for custom profile: open ${custom}: no such file or directory`,
+    );
   }
   const unpaired = images.find((pair) => !/^[^=]+=./.test(pair));
   if (unpaired !== undefined) throw new CommandError(`--set-image: ${unpaired}: invalid format, use container=image`);

@@ -91,6 +91,8 @@ export const deleteCommand: Command = {
       ...(gracePeriod >= 0 ? { gracePeriodSeconds: gracePeriod } : {}),
       ...(dryRunOf(flags) === "server" ? { dryRun: ["All"] } : {}),
     };
+    // As the real one, which asks what the server serves even where nothing is sent.
+    if (dryRunOf(flags) === "client") await session.catalog();
     const ignoresMissing = flags.bool("ignore-not-found") || isCollection;
     const failures: unknown[] = [];
     const gone: Promise<void>[] = [];
@@ -109,7 +111,7 @@ export const deleteCommand: Command = {
           gone.push(untilGone(session, target, wasThere, flags.durationMs("timeout")));
         }
       } catch (error) {
-        if (!(error instanceof StatusError || error instanceof CommandError)) throw error;
+        if (!(error instanceof StatusError || (error instanceof CommandError && !error.isVerbatim))) throw error;
         const { source } = target;
         const doing = source && `error when deleting ${JSON.stringify(source)}`;
         if (!(isNotFound(error) && ignoresMissing)) failures.push(doing ? whileDoing(doing, error) : error);

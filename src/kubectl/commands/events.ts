@@ -11,6 +11,7 @@ import { outputFlags, printerOf } from "../printers/printer.ts";
 import { pathOf } from "../resource-catalog.ts";
 import { TabWriter } from "../tab-writer.ts";
 import { allNamespacesFlag, chunkSizeFlag } from "../targets.ts";
+import { sortUnstably } from "../unstable-sort.ts";
 
 export const events: Command = {
   summary: "List events",
@@ -34,7 +35,7 @@ export const events: Command = {
     const { name: namespace } = await session.namespace();
     const everywhere = flags.bool("all-namespaces");
     const fields: string[] = [];
-    if (flags.string("for")) {
+    if (flags.has("for")) {
       const [word, name] = cut(flags.string("for"), "/");
       if (!name) throw new CommandError("--for must be in resource/name form");
       const resource = await session.resource(word);
@@ -57,7 +58,7 @@ export const events: Command = {
       page = token ? `limit=${limit}&continue=${encodeURIComponent(token)}` : "";
     } while (page);
     const found = items.filter(isWanted);
-    found.sort((a, b) => lastSeen(a) - lastSeen(b));
+    sortUnstably(found, (a, b) => lastSeen(a) < lastSeen(b));
     const printer = await printerOf(flags);
     if (printer) {
       session.print(await printer(listOf(found) as unknown as Unstructured));

@@ -132,13 +132,13 @@ interface Found {
 async function printTables(invocation: Invocation, targets: readonly Target[]): Promise<number> {
   const { session, flags } = invocation;
   const api = await session.api();
-  const kinds = new Set(targets.map(({ resource }) => `${resource.plural}.${resource.group}`));
   const everywhere = flags.bool("all-namespaces");
   const found: Found[] = [];
   for (const target of targets) {
     const table = await read(invocation, () => readTable(invocation, api, target));
     if (table) found.push({ target, table });
   }
+  const kinds = new Set(found.map(({ target: { resource } }) => `${resource.plural}.${resource.group}`));
   await sortTables(found, flags.string("sort-by"));
   const isHeadless = flags.bool("no-headers");
   let count = 0;

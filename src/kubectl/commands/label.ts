@@ -1,11 +1,52 @@
 /** `kubectl label` and `kubectl annotate`. */
 
+import { labelValueProblems } from "../../apimachinery/name-validation.ts";
 import { changeObjects, parseAssignments, splitAssignments } from "../changing.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
+import type { FlagValues } from "../flags.ts";
 import { manifestFlags, namesManifests } from "../manifests.ts";
-import { allNamespacesFlag, fetchTargets, localFlag, localTargets, selectorFlags, targetsOf } from "../targets.ts";
+import {
+  allNamespacesFlag,
+  fetchTargets,
+  localFlag,
+  localTargets,
+  selectorFlags,
+  type Target,
+  targetsOf,
+} from "../targets.ts";
 import { writeFlags } from "../writing.ts";
+
+function checkSelection(flags: FlagValues, targets: readonly Target[], isLocal: boolean): void {
+  const selects = flags.bool("all") || flags.string("selector") || flags.string("field-selector");
+  if (isLocal || selects || targets.every(({ name }) => name !== undefined)) return;
+  throw new CommandError("resource(s) were provided, but no name was specified");
+}
+
+/** What is wrong whatever the objects are. */
+function checkAssignments(
+  field: "labels" | "annotations",
+  words: readonly string[],
+  set: ReadonlyMap<string, string>,
+  remove: readonly string[],
+): void {
+  if (field === "labels") {
+    for (const word of words) {
+      const [key, value, more] = word.split("=");
+      if (value === undefined) continue;
+      if (more !== undefined || !key) throw new CommandError(`invalid label spec: ${word}`);
+      const [problem] = labelValueProblems(value);
+      if (problem) throw new CommandError(`invalid label value: ${JSON.stringify(word)}: ${problem}`);
+    }
+  }
+  const both = remove.filter((key) => set.has(key));
+  if (both.length === 0) return;
+  throw new CommandError(
+    field === "labels"
+      ? "can not both modify and remove a label in the same command"
+      : `can not both modify and remove the following annotation(s) in the same command: ${both.join(", ")}`,
+  );
+}
 
 function metadataCommand(field: "labels" | "annotations", noun: string, verb: string, done: string): Command {
   return {
@@ -34,10 +75,18 @@ function metadataCommand(field: "labels" | "annotations", noun: string, verb: st
       if (words.length === 0 && !flags.bool("list")) {
         throw new CommandError(`at least one ${noun} update is required`);
       }
+      checkSelection(flags, targets, local !== undefined);
       const { set, remove } = parseAssignments(words);
+      checkAssignments(field, words, set, remove);
       if (flags.bool("list")) {
+        const isOne = targets.length === 1 && targets[0]!.name !== undefined;
         for (const { object } of local ?? (await fetchTargets(session, flags, targets))) {
-          for (const [key, value] of Object.entries(object.metadata[field] ?? {})) session.print(`${key}=${value}\n`);
+          const { kind, apiVersion = "", metadata } = object;
+          const group = apiVersion.includes("/") ? apiVersion.split("/")[0] : "";
+          if (!isOne) session.print(`Listing ${field} for ${kind}.${group}/${metadata.name}:\n`);
+          for (const [key, value] of Object.entries(metadata[field] ?? {})) {
+            session.print(`${isOne ? "" : " "}${key}=${value}\n`);
+          }
         }
         return 0;
       }

@@ -2,7 +2,8 @@
 import { finished } from "node:stream/promises";
 import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Command, Invocation } from "../command.ts";
-import { CommandError } from "../command-error.ts";
+import { CommandError, usageError } from "../command-error.ts";
+import type { FlagValues } from "../flags.ts";
 import { assertContainer, containerNames, containerOf, type Pod, podFor, podPath, podsFor } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
 
@@ -36,6 +37,14 @@ export const logs: Command = {
         "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples",
       );
     }
+    checkLines(flags);
+    if (hasSelector && args.length > 0) throw usageError("logs", "only a selector (-l) or a POD name is allowed");
+    if (args.length > 2) {
+      throw usageError(
+        "logs",
+        "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command",
+      );
+    }
     const found = await podsOf(invocation, hasSelector).catch(async (error: unknown) => {
       if (!isNotFound(error)) throw error;
       const { name: namespace } = await session.namespace();
@@ -65,6 +74,19 @@ export const logs: Command = {
   },
 };
 
+function checkLines(flags: FlagValues): void {
+  const time = flags.string("since-time");
+  if (time && Number.isNaN(Date.parse(time))) {
+    throw new CommandError(
+      `parsing time ${JSON.stringify(time)} as "2006-01-02T15:04:05Z07:00": cannot parse ${JSON.stringify(time)} as "2006"`,
+    );
+  }
+  if (flags.has("limit-bytes") && flags.number("limit-bytes") < 0) {
+    throw new CommandError("--limit-bytes must be greater than 0");
+  }
+  if (flags.number("tail") < -1) throw new CommandError("--tail must be greater than or equal to -1");
+}
+
 async function podsOf({ session, flags, args }: Invocation, hasSelector: boolean): Promise<Pod[]> {
   if (hasSelector) {
     const { name: namespace } = await session.namespace();
@@ -74,9 +96,10 @@ async function podsOf({ session, flags, args }: Invocation, hasSelector: boolean
       .items;
   }
   const argument = args[0]!;
-  if (flags.bool("all-pods")) return podsFor(session, argument);
+  const doing = "get the logs from";
+  if (flags.bool("all-pods")) return podsFor(session, argument, doing);
   if (!argument.includes("/")) return [await podFor(session, argument)];
-  const all = await podsFor(session, argument);
+  const all = await podsFor(session, argument, doing);
   const [pod] = [await podFor(session, argument)];
   if (all.length > 1) session.printError(`Found ${all.length} pods, using pod/${pod!.metadata.name}\n`);
   return [pod!];

@@ -1,4 +1,7 @@
 /** Verbs about nodes: cordon, uncordon, drain, taint. */
+
+import { labelValueProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { parseLabelSelector } from "../../apimachinery/selectors.ts";
 import { StatusError } from "../../apimachinery/status-error.ts";
 import { sleep } from "../../base/clock.ts";
 import type { Unstructured } from "../api.ts";
@@ -9,7 +12,7 @@ import type { Flag } from "../flags.ts";
 import { type Pod, podPath } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
 import { chunkSizeFlag, fetchTargets, selectorFlags, type Target, targetsOf } from "../targets.ts";
-import { dryRunFlag, dryRunOf, validateFlag, writeFlags, writeQuery } from "../writing.ts";
+import { type DryRun, dryRunFlag, dryRunOf, validateFlag, writeFlags, writeQuery } from "../writing.ts";
 
 const nodeFlags: readonly Flag[] = [
   dryRunFlag,
@@ -45,8 +48,9 @@ async function setSchedulable({ session, flags }: Invocation, node: Unstructured
   const { name } = node.metadata;
   const wasCordoned = (node["spec"] as { unschedulable?: boolean }).unschedulable === true;
   const done = isCordon ? "cordoned" : "uncordoned";
-  if (wasCordoned === isCordon) return `node/${name} already ${done}\n`;
   const dryRun = dryRunOf(flags);
+  const suffix = drySuffix(dryRun);
+  if (wasCordoned === isCordon) return `node/${name} already ${done}${suffix}\n`;
   if (dryRun !== "client") {
     const api = await session.api();
     const body = { spec: { unschedulable: isCordon || null } };
@@ -56,7 +60,12 @@ async function setSchedulable({ session, flags }: Invocation, node: Unstructured
       contentType: "application/strategic-merge-patch+json",
     });
   }
-  return `node/${name} ${done}${dryRun === "none" ? "" : dryRun === "client" ? " (dry run)" : " (server dry run)"}\n`;
+  return `node/${name} ${done}${suffix}\n`;
+}
+
+function drySuffix(dryRun: DryRun): string {
+  if (dryRun === "none") return "";
+  return dryRun === "client" ? " (dry run)" : " (server dry run)";
 }
 
 export const drain: Command = {
@@ -83,14 +92,23 @@ export const drain: Command = {
   async run(invocation) {
     const { session, args, flags } = invocation;
     if (args.length === 0 && !flags.string("selector")) throw usageError("drain", "USAGE: drain NODE [flags]");
+    checkSelector(flags.string("pod-selector"));
     for (const { object } of await nodesOf(invocation)) {
       session.print(await setSchedulable(invocation, object, true));
       await drainNode(invocation, object.metadata.name);
-      session.print(`node/${object.metadata.name} drained\n`);
+      session.print(`node/${object.metadata.name} drained${drySuffix(dryRunOf(flags))}\n`);
     }
     return 0;
   },
 };
+
+function checkSelector(selector: string): void {
+  try {
+    parseLabelSelector(selector);
+  } catch {
+    throw new CommandError("--pod-selector=<pod_selector> must be a valid label selector");
+  }
+}
 
 async function drainNode(invocation: Invocation, node: string): Promise<void> {
   const { session, flags } = invocation;
@@ -108,7 +126,13 @@ async function drainNode(invocation: Invocation, node: string): Promise<void> {
     );
   }
   if (warnings.length > 0) session.printError(`Warning: ${warnings.join("; ")}\n`);
-  if (dryRunOf(flags) !== "none") return;
+  if (dryRunOf(flags) !== "none") {
+    const verb = flags.bool("disable-eviction") ? "deleting" : "evicting";
+    for (const { metadata } of evicted) {
+      session.print(`${verb} pod ${metadata.namespace}/${metadata.name}${drySuffix(dryRunOf(flags))}\n`);
+    }
+    return;
+  }
   const timeoutMs = flags.durationMs("timeout");
   const deadlineMs = timeoutMs > 0 ? session.terminal.clock.now() + timeoutMs : Number.POSITIVE_INFINITY;
   await Promise.all(evicted.map((pod) => evict(invocation, pod, deadlineMs)));
@@ -234,10 +258,13 @@ export const taint: Command = {
     if (!/^(nodes?|no)$/.test(type)) {
       throw new CommandError(`invalid resource type ${type}, only node types are supported`);
     }
+    if (objects.length < 2 && !flags.bool("all") && !flags.string("selector")) {
+      throw new CommandError("at least one resource name must be specified since 'all' parameter is not set");
+    }
     const targets: Target[] = await targetsOf(
       session,
       flags,
-      objects.length > 1 ? objects : ["nodes", ...objects.slice(1)],
+      flags.bool("all") ? ["nodes"] : ["nodes", ...objects.slice(1)],
     );
     const lacking: string[] = [];
     const isRemoval = changes.every(({ removes }) => removes);
@@ -249,7 +276,10 @@ export const taint: Command = {
         lacking.push(problems.length === 1 ? problems[0]! : `[${problems.join(", ")}]`);
         continue;
       }
-      const taints = changeTaints(object.metadata.name, present, changes, flags.bool("overwrite"));
+      const taints = await session.attempt(() =>
+        changeTaints(object.metadata.name, present, changes, flags.bool("overwrite")),
+      );
+      if (!taints) continue;
       await changeObjects(invocation, [target], () => ({ spec: { taints: taints.length > 0 ? taints : null } }), {
         done: isRemoval ? "untainted" : changes.some(({ removes }) => removes) ? "modified" : "tainted",
         // So does kubectl: it says the same of a dry run.
@@ -275,7 +305,18 @@ function parseTaint(text: string): TaintChange {
   const removes = text.endsWith("-");
   const [, key = "", , value = "", , effect = ""] =
     /^([^=:]+)(=([^:]*))?(:(.*))?$/.exec(removes ? text.slice(0, -1) : text) ?? [];
-  if (!key || (!removes && !effect)) throw new CommandError(`invalid taint spec: ${text}`);
+  if (!removes && /^[^:]*[=:]/.test(text)) {
+    const [name = ""] = /^[^=:]*(?:=[^:]*$)?/.exec(text) ?? [];
+    const [problem] = effect
+      ? [...qualifiedNameProblems(key || name), ...labelValueProblems(value)]
+      : qualifiedNameProblems(name);
+    if (problem)
+      throw usageError(
+        "taint",
+        `invalid taint spec: ${text}, ${key || effect ? problem : qualifiedNameProblems("").join("; ")}`,
+      );
+  }
+  if (!key || (!removes && !effect)) throw usageError("taint", `invalid taint spec: ${text}`);
   if (effect && !effects.includes(effect))
     throw usageError("taint", `invalid taint effect: ${effect}, unsupported taint effect`);
   return { key, value, effect, removes };

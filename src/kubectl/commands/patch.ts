@@ -123,6 +123,10 @@ export const replace: Command = {
     const { session, flags, args } = invocation;
     if (!namesManifests(flags)) throw new CommandError("must specify one of -f and -k");
     if (flags.has("raw")) return sendRaw(invocation, "PUT");
+    if (!flags.bool("force")) {
+      if (flags.number("grace-period") >= 0) throw new CommandError("--grace-period must have --force specified");
+      if (flags.durationMs("timeout") !== 0) throw new CommandError("--timeout must have --force specified");
+    } else if (dryRunOf(flags) !== "none") throw new CommandError("--dry-run can not be used when --force is set");
     const failures: unknown[] = [];
     for (const target of await targetsOf(session, flags, args)) {
       try {

@@ -80,6 +80,13 @@ async function followRollout({ session, flags }: Invocation, { resource, namespa
   }
 }
 
+/** Throws a CommandError in kubectl's words for a kind without revisions. */
+function checkRevised({ resource: { kind, group } }: Target, what: string): void {
+  if (["Deployment", "DaemonSet", "StatefulSet"].includes(kind)) return;
+  const shown = JSON.stringify(kind);
+  throw new CommandError(`error retrieving ${what} for ${shown}, no visitor method exists for {${group} ${kind}}`);
+}
+
 /** One revision that an object had: a ReplicaSet, or a ControllerRevision. */
 interface Revision {
   number: number;
@@ -125,6 +132,7 @@ const history: Command = {
     const { session, flags } = invocation;
     const printer = await printerOf(flags, { isTyped: true });
     for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
+      checkRevised(target, "history");
       const revisions = await revisionsOf(invocation, target, object);
       const wanted = flags.number("revision");
       if (printer) {
@@ -166,6 +174,7 @@ const undo: Command = {
     const api = await session.api();
     for (const { target, object } of await fetchTargets(session, flags, await rolloutTargets(invocation))) {
       const { resource, namespace, name } = target;
+      checkRevised(target, "rollbacker");
       if (object.metadata.annotations?.[lastAppliedAnnotation]) {
         session.printError(
           `Warning: resource ${resource.plural}/${name} was previously managed with 'kubectl apply'. Rolling back will not update the ${lastAppliedAnnotation} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider using 'kubectl apply' with your previous configuration file instead.\n`,
@@ -178,7 +187,7 @@ const undo: Command = {
         wanted > 0
           ? revisions.find(({ number }) => number === wanted)
           : revisions.filter(({ number }) => number < current).at(-1);
-      if (!chosen && wanted > 0) throw new CommandError(`unable to find specified revision ${wanted} in history`);
+      if (!chosen && wanted !== 0) throw new CommandError(`unable to find specified revision ${wanted} in history`);
       if (!chosen)
         throw new CommandError(`no rollout history found for ${resource.kind.toLowerCase()} ${JSON.stringify(name)}`);
       if ((object["spec"] as { paused?: boolean }).paused) {
@@ -231,7 +240,7 @@ function toggle(summary: string, paused: boolean): Command {
         (object, { resource }) => {
           if (resource.kind !== "Deployment")
             throw new CommandError(
-              `${resource.plural}.${resource.group} ${JSON.stringify(object.metadata.name)} pausing is not supported`,
+              `${resource.plural}${resource.group ? `.${resource.group}` : ""} ${JSON.stringify(object.metadata.name)} pausing is not supported`,
             );
           const isPaused = (object["spec"] as { paused?: boolean }).paused === true;
           if (isPaused === paused)

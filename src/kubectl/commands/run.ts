@@ -71,6 +71,8 @@ export const run: Command = {
         "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)\nSee 'kubectl run -h' for help and examples",
       );
     if (!joins) {
+      // As the real one, which asks what the server serves even where nothing is sent.
+      if (dryRunOf(flags) === "client") await invocation.session.catalog();
       await createObject(invocation, pod, { isTyped: true });
       if (flags.bool("expose"))
         await createObject(invocation, serviceOf(name, pod, flags.string("port")), { isTyped: true });

@@ -93,6 +93,42 @@ const node: Command = {
   },
 };
 
+/** Metrics come about two minutes after a pod. */
+const metricsDelayMs = 120_000;
+
+/** Rejects with a CommandError where there are pods that should have metrics, or will have some. */
+async function explainAbsence(
+  { session, flags }: Invocation,
+  namespace: string | undefined,
+  name?: string,
+): Promise<void> {
+  const api = await session.api();
+  const query = selectionOf(flags);
+  const path = pathOf({ group: "", version: "v1", plural: "pods" }, namespace, name);
+  const answer = await api.get<Unstructured>(name ? path : path + query);
+  const pods = name ? [answer] : ((answer["items"] ?? []) as Unstructured[]);
+  if (pods.length === 0) return;
+  for (const { metadata } of pods) {
+    const ageMs = session.terminal.clock.now() - Date.parse(String(metadata.creationTimestamp));
+    if (ageMs <= metricsDelayMs) continue;
+    const { hours, minutes, seconds } = clockParts(ageMs);
+    throw new CommandError(
+      `Metrics not available for pod ${metadata.namespace}/${metadata.name}, age: ${hours}${minutes}${seconds}`,
+    );
+  }
+  throw new CommandError("metrics not available yet");
+}
+
+/** As Go writes a duration: `1h4m52.5s`. */
+function clockParts(ms: number) {
+  const minutes = Math.floor(ms / 60_000);
+  return {
+    hours: minutes >= 60 ? `${Math.floor(minutes / 60)}h` : "",
+    minutes: minutes > 0 ? `${minutes % 60}m` : "",
+    seconds: `${(ms % 60_000) / 1000}s`,
+  };
+}
+
 const pod: Command = {
   summary: "Display resource (CPU/memory) usage of pods",
   usage: "[NAME | -l label]",
@@ -115,6 +151,7 @@ const pod: Command = {
     const resource = { ...metricsGroup, plural: "pods" };
     const pods = await read<PodMetrics>(invocation, resource, namespace, name, selectionOf(flags));
     if (pods.length === 0) {
+      await explainAbsence(invocation, namespace, name);
       session.printError(everywhere ? "No resources found\n" : `No resources found in ${chosen} namespace.\n`);
       return 0;
     }

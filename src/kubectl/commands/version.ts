@@ -25,7 +25,13 @@ export const version: Command = {
   ],
   async run({ session, flags }) {
     const client = { gitVersion: clientVersion, major: "1", minor: "36", platform: "linux/amd64" };
-    const server = flags.bool("client") ? undefined : await readServerVersion(session);
+    let failure: unknown;
+    const server = flags.bool("client")
+      ? undefined
+      : await readServerVersion(session).catch((error: unknown) => {
+          failure = error;
+          return undefined;
+        });
     const output = flags.string("output");
     const both = { clientVersion: client, kustomizeVersion: "none", ...(server ? { serverVersion: server } : {}) };
     if (output === "json") session.print(goJson(both, 2));
@@ -37,6 +43,8 @@ export const version: Command = {
       session.print(`Client Version: ${clientVersion}\nKustomize Version: none\n`);
       if (server) session.print(`Server Version: ${server.gitVersion}\n`);
     }
+    // What is known of the client is told all the same.
+    if (failure !== undefined) throw failure;
     return 0;
   },
 };

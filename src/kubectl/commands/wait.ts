@@ -4,7 +4,7 @@ import { jsonLines, type Unstructured } from "../api.ts";
 import type { Command } from "../command.ts";
 import { CommandError } from "../command-error.ts";
 import { cut } from "../flags.ts";
-import { parseJsonPathExpression } from "../jsonpath.ts";
+import { JsonPathError, parseJsonPathExpression } from "../jsonpath.ts";
 import { manifestFlags } from "../manifests.ts";
 import { outputFlags, printerOf } from "../printers/printer.ts";
 import { apiVersionOf, kindText } from "../resource-catalog.ts";
@@ -59,6 +59,10 @@ export const wait: Command = {
       return 0;
     }
     const targets = await targetsOf(session, flags, args);
+    const selects = flags.bool("all") || flags.string("selector") || flags.string("field-selector");
+    if (!selects && targets.some(({ name }) => name === undefined)) {
+      throw new CommandError("resource(s) were provided, but no name was specified");
+    }
     const named: Target[] = [];
     for (const target of targets) {
       if (target.name !== undefined) named.push(target);
@@ -79,6 +83,7 @@ export const wait: Command = {
     for (const { target, isMet, object } of results) {
       const what = `${target.resource.plural}/${target.name}`;
       if (isMet) await report(target, object);
+      else if (wanted.toLowerCase() === "create") late.push("timed out waiting for the condition");
       else
         late.push(timeoutMs === 0 ? `condition not met for ${what}` : `timed out waiting for the condition on ${what}`);
     }
@@ -133,13 +138,27 @@ function conditionOf(text: string): Condition {
         "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or '{.name1.name2}'",
       );
     }
-    const read = parseJsonPathExpression(path.replace(/^'|'$/g, ""));
+    const read = pathOfWait(path.replace(/^'|'$/g, ""));
     return (object) => {
       const found = object === undefined ? [] : read(object);
-      return value === undefined ? found.length > 0 : found.length > 0 && found.every((each) => String(each) === value);
+      if (found.length === 0) return false;
+      if (found.length > 1) throw new CommandError("given jsonpath expression matches more than one value");
+      if (value === undefined) return true;
+      if (typeof found[0] === "object" && found[0] !== null) {
+        throw new CommandError("jsonpath leads to a nested object or list which is not supported");
+      }
+      return String(found[0]) === value.trim().replace(/^(["'])(.*)\1$/s, "$2");
     };
   }
   throw new CommandError(`unrecognized condition: ${JSON.stringify(text)}`);
+}
+
+function pathOfWait(path: string): (object: unknown) => unknown[] {
+  try {
+    return parseJsonPathExpression(path);
+  } catch (error) {
+    throw error instanceof JsonPathError ? new CommandError(error.message) : error;
+  }
 }
 
 function conditionsOf(object: Unstructured | undefined): { type: string; status: string }[] {

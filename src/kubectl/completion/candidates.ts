@@ -1,5 +1,6 @@
 /** Names that fit a verb's arguments and flags, read from the cluster and the kubeconfig. */
 import type { Unstructured } from "../api.ts";
+import { containerNames, type Pod } from "../pods.ts";
 import { pathOf } from "../resource-catalog.ts";
 import type { Session } from "../session.ts";
 
@@ -125,8 +126,14 @@ async function namesOf(session: Session, word: string): Promise<string[]> {
 }
 
 /** The values of a flag; undefined where nothing is known. */
-export async function valuesOf(session: Session, flag: string): Promise<string[] | undefined> {
+export async function valuesOf(
+  session: Session,
+  flag: string,
+  args: readonly string[] = [],
+): Promise<string[] | undefined> {
   switch (flag) {
+    case "container":
+      return containersOf(session, args[0]);
     case "namespace":
       return namesOf(session, "namespaces");
     case "context":
@@ -144,6 +151,15 @@ export async function valuesOf(session: Session, flag: string): Promise<string[]
     default:
       return undefined;
   }
+}
+
+/** Of the pod that stands before it on the line. */
+async function containersOf(session: Session, argument = ""): Promise<string[]> {
+  const pod = argument.replace(/^pods?\//, "");
+  if (!pod || pod.includes("/")) return [];
+  const { name: namespace } = await session.namespace();
+  const api = await session.api();
+  return containerNames(await api.get<Pod>(pathOf({ group: "", version: "v1", plural: "pods" }, namespace, pod)));
 }
 
 const outputFormats = [

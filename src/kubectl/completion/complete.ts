@@ -25,7 +25,7 @@ export async function complete(
   hasDescriptions: boolean,
 ): Promise<number> {
   const answer = await answerTo(words.slice(0, -1), words.at(-1) ?? "", terminal).catch(
-    (): Answer => ({ candidates: [], directive: directive.default }),
+    (): Answer => ({ candidates: [], directive: directive.noFiles }),
   );
   const lines = answer.candidates.map((each) => (hasDescriptions ? each : cut(each, "\t")[0]));
   terminal.stdout.write([...lines, `:${answer.directive}`].map((line) => `${line}\n`).join(""));
@@ -44,7 +44,8 @@ async function answerTo(before: readonly string[], word: string, terminal: Termi
   const session = sessionOf(before, flags, path, terminal);
   try {
     if (pending) {
-      const values = await valuesOf(session, pending.flag.name);
+      const args = argumentsIn(before, flags).slice(path.length);
+      const values = await valuesOf(session, pending.flag.name, args);
       return values ? known(values, pending.word) : { candidates: [], directive: directive.default };
     }
     const args = argumentsIn(before, flags).slice(path.length);

@@ -38,7 +38,10 @@ export async function eventsOf(api: Api, { metadata, kind }: Unstructured): Prom
 
 export function lastSeen(event: Event): number {
   const time = event.series?.lastObservedTime ?? event.lastTimestamp ?? event.firstTimestamp ?? event.eventTime;
-  return time ? Date.parse(time) : 0;
+  if (!time) return 0;
+  // Events of one millisecond have an order, too.
+  const micros = /\.\d{3}(\d{1,3})/.exec(time)?.[1] ?? "0";
+  return Date.parse(time) + Number(`0.${micros}`);
 }
 
 export function writeEvents(outline: Outline, events: readonly Event[], nowMs: number): void {

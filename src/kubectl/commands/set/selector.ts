@@ -29,14 +29,14 @@ export const selector: Command = {
     if (!isNamed && !flags.bool("all")) throw new CommandError("resource(s) were provided, but no name was specified");
     const found = await objectsToSet(invocation, words);
     const labels = labelsIn(last);
-    for (const { target, object } of found) {
+    const changeOne = async ({ target, object }: (typeof found)[number]): Promise<void> => {
       if (target.resource.kind !== "Service") {
         throw new CommandError("setting a selector is only supported for Services");
       }
       if (flags.bool("local")) {
         const spec = { ...(object["spec"] as object), selector: labels };
         await reportWritten(session, flags, target.resource, { ...object, spec }, "selector updated");
-        continue;
+        return;
       }
       await changeObjects(
         invocation,
@@ -46,7 +46,8 @@ export const selector: Command = {
           done: "selector updated",
         },
       );
-    }
+    };
+    for (const each of found) await session.attempt(() => changeOne(each));
     return 0;
   },
 };
