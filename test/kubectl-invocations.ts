@@ -1107,6 +1107,8 @@ export const changedLines: readonly { since: number; why: string; lines: readonl
       "logs {pod} -c nope",
       "rollout undo deploy/web",
       "rollout undo deploy/web --to-revision=9",
+      "rollout undo deploy/web --to-revision=-1",
+      "get svc web -o go-template={{eq .kind 1}}",
       "wait",
       "wait pod",
       "wait pod nope",

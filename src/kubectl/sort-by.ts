@@ -5,6 +5,9 @@ import { goType } from "./go-format.ts";
 import { parseJsonPathExpression, wholeJsonPath } from "./jsonpath.ts";
 import { sortUnstably } from "./unstable-sort.ts";
 
+/** What the path finds has no order. */
+export class UnsortableError extends CommandError {}
+
 /**
  * Sorts in place by what the path finds in each item's object; what lacks it comes first.
  * Throws a CommandError where no item has it, or where it is nothing that has an order.
@@ -36,9 +39,7 @@ function isLess(a: unknown, b: unknown, path: string): boolean {
     typeof a === "number" || typeof a === "string"
       ? "unsortable interface: interface"
       : `unsortable type: ${goType(a, true)}`;
-  throw new CommandError(`Field ${wholeJsonPath(path)} is an unsortable type: interface, err: ${problem}`, {
-    exitCode: 255,
-  });
+  throw new UnsortableError(`Field ${wholeJsonPath(path)} is an unsortable type: interface, err: ${problem}`);
 }
 
 function quantity(value: string): Quantity | undefined {

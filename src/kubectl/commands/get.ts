@@ -179,20 +179,19 @@ function together(found: readonly Found[]): { resource: ApiResource; tables: Tab
  */
 async function sortTables(found: Found[], path: string): Promise<void> {
   if (!path) return;
-  const { sortByPath } = await import("../sort-by.ts");
+  const { sortByPath, UnsortableError } = await import("../sort-by.ts");
   if (found.length > 1) sortByPath(found, path, ({ table }) => table);
   for (const { table } of found) {
     if (table.rows.length < 2) continue;
     try {
       sortByPath(table.rows, path, ({ object }) => object);
     } catch (error) {
-      if (!(error instanceof JsonPathError || error instanceof CommandError) || exitCodeOf(error) !== 1) throw error;
+      const isHidden = error instanceof JsonPathError || error instanceof CommandError;
+      if (!isHidden || error instanceof UnsortableError) throw error;
       table.rows = [];
     }
   }
 }
-
-const exitCodeOf = (error: Error): number => (error instanceof CommandError ? error.exitCode : 1);
 
 async function readTable({ session, flags }: Invocation, api: Api, target: Target): Promise<Table> {
   const nowMs = session.terminal.clock.now();
