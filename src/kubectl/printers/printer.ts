@@ -134,7 +134,7 @@ export function nameOf({ apiVersion = "", kind = "", metadata }: Unstructured): 
 /** With all that could explain it, as kubectl tells it. */
 function whileFilling(template: string, object: Unstructured, { message }: Error, isWhole: boolean): CommandError {
   return new CommandError(
-    `error executing jsonpath ${goQuote(template)}: Error executing template: ${message}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t${template}\n\tobject given to jsonpath engine was:\n\t\t${goSyntax(object, isWhole)}\n\n`,
+    `error executing jsonpath ${goQuote(template)}: Error executing template: ${message}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t${template}\n\tobject given to jsonpath engine was:\n\t\t${goSyntax(object, isWhole)}\n\n\n`,
   );
 }
 
