@@ -3,6 +3,7 @@ import type { Event, Namespace, Node, PersistentVolumeClaim, Pod, Service } from
 import type { EndpointSlice } from "../api/discovery/v1.ts";
 import type { NetworkPolicy } from "../api/networking/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
+import { editDistance } from "../base/edit-distance.ts";
 
 export type PodView = DeepReadonly<Pod>;
 export type ServiceView = DeepReadonly<Service>;
@@ -102,28 +103,11 @@ export const carries = (
 export function nearest(word: string, words: Iterable<string>): string | undefined {
   let best: { word: string; distance: number } | undefined;
   for (const candidate of words) {
-    const distance = editDistance(word, candidate);
+    const distance = editDistance(word, candidate, { exchanges: true });
     if (distance <= Math.max(1, Math.floor(word.length / 3)) && (!best || distance < best.distance))
       best = { word: candidate, distance };
   }
   return best?.word;
-}
-
-/** Of inserted, lost, changed and exchanged letters. */
-function editDistance(a: string, b: string): number {
-  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    const [last, before] = [rows[i - 1]!, rows[i - 2]];
-    for (let j = 1; j <= b.length; j++) {
-      const isExchanged = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
-      const change = last[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      const exchange = before && isExchanged ? before[j - 2]! + 1 : change;
-      row.push(Math.min(last[j]! + 1, row[j - 1]! + 1, change, exchange));
-    }
-    rows.push(row);
-  }
-  return rows[a.length]![b.length]!;
 }
 
 /** `a`, `a and b`, `a, b and c`; beyond `most` the rest as a number. */

@@ -2,6 +2,7 @@
  * Values as Go's fmt and strconv write them, for what kubectl prints with `%v`, `%#v` and `%q`. Pure.
  * A `number` is a float64, as JSON's numbers are there; a `bigint` is an int.
  */
+import { escaped, escapes } from "../base/escapes.ts";
 
 /** `%v`: lists in brackets, maps as `map[key:value]`, nothing as `<nil>`. `isWhole`: whole numbers were read as ints. */
 export function goValue(value: unknown, isWhole = false): string {
@@ -63,22 +64,11 @@ export function goFloat(value: number): string {
   return `${digits}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
 }
 
-const named: Readonly<Record<string, string>> = {
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-  "\\": "\\\\",
-};
-
 /** `%q`: within double quotes, with what cannot be printed escaped. */
 export function goQuote(text: string, quote = '"'): string {
   const body = [...text].map((character) => {
     if (character === quote) return `\\${quote}`;
-    const short = named[character];
+    const short = escaped[character];
     if (short) return short;
     if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]| /u.test(character)) return character;
     const code = character.codePointAt(0)!;
@@ -95,17 +85,6 @@ export function goCodePoint(character: string): string {
 }
 
 const hex = (code: number, width: number): string => code.toString(16).padStart(width, "0");
-
-const escapes: Readonly<Record<string, string>> = {
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-  v: "\v",
-  "\\": "\\",
-};
 
 /** What stands between two quotes, its escapes resolved; undefined where it is not well-formed. */
 export function goUnquote(text: string): string | undefined {

@@ -1,4 +1,5 @@
 /** Cuts a CEL expression into tokens. */
+import { escapes } from "../../base/escapes.ts";
 import type { Issue, Position } from "./syntax.ts";
 
 export interface Token {
@@ -85,20 +86,7 @@ function readNumber(text: string, at: number): Token {
   return { kind: "int", text, at, value: BigInt(text) };
 }
 
-const escapes: Record<string, string> = {
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-  v: "\v",
-  "\\": "\\",
-  "'": "'",
-  '"': '"',
-  "`": "`",
-  "?": "?",
-};
+const simpleEscapes: Readonly<Record<string, string>> = { ...escapes, "'": "'", '"': '"', "`": "`", "?": "?" };
 
 const utf8 = new TextEncoder();
 
@@ -123,7 +111,7 @@ function readString(source: string, at: number, prefix: string, quote: string): 
       continue;
     }
     const next = source[i + 1] ?? "";
-    const simple = escapes[next];
+    const simple = simpleEscapes[next];
     if (simple !== undefined) {
       put(simple);
       i += 2;

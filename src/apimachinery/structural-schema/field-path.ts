@@ -1,5 +1,6 @@
 /** Field paths as rules and selectable fields name them (`.spec.ports`, `.labels['a.b']`), read against a schema. */
 import type { JSONSchemaProps } from "../../api/apiextensions/v1.ts";
+import { escapes } from "../../base/escapes.ts";
 import { FieldPath } from "../field-error.ts";
 
 export type FoundField =
@@ -55,22 +56,12 @@ function tokensOf(text: string): string[] {
   return text.match(/'(?:[^'\\]|\\.)*'|[.[\]]|[^.[\]']+|'/gs) ?? [];
 }
 
-const escapes: Readonly<Record<string, string>> = {
-  a: "\x07",
-  b: "\b",
-  f: "\f",
-  n: "\n",
-  r: "\r",
-  t: "\t",
-  v: "\v",
-  "'": "'",
-  "\\": "\\",
-};
+const escapesInQuotes: Readonly<Record<string, string>> = { ...escapes, "'": "'" };
 
 function unquote(text: string): { text: string; problem?: string } {
   let problem: string | undefined;
   const read = text.replace(/\\(.)/gs, (whole, character: string) => {
-    const meant = escapes[character];
+    const meant = escapesInQuotes[character];
     if (meant === undefined) problem = `invalid escape char ${whole}`;
     return meant ?? "";
   });

@@ -202,11 +202,47 @@ describe("a priority level", () => {
     await clock.advance(1001);
     await turn();
     expect(failures).toHaveLength(2);
+    for (const reason of ["cancelled", "time-out"])
+      expect(exposition(control.metrics())).toMatch(
+        new RegExp(`rejected_requests_total\\{.*reason="${reason}".*\\} 1\n`),
+      );
     running[0]!.room.release();
     await turn();
     expect(exposition(control.metrics())).toContain(
       'apiserver_flowcontrol_current_executing_seats{priority_level="a",flow_schema="a"} 0',
     );
+  });
+
+  it("serves those who wait when its configuration goes or becomes another, and takes no more", async () => {
+    for (const change of ["deleted", "exempt"]) {
+      const { ask, turn, running, control } = flowControlOf({ a: { shares: 1 } }, 1);
+      for (let i = 0; i < 3; i++) ask("a", "x");
+      const metadata = { name: "a" };
+      if (change === "deleted") control.deleteLevel({ metadata } as PriorityLevelConfiguration);
+      else control.setLevel({ metadata, spec: { type: "Exempt" } } as unknown as PriorityLevelConfiguration);
+      expect(control.levels().map(({ isQuiescing }) => isQuiescing)).toContain(true);
+      for (let i = 0; i < 3; i++) {
+        expect(running).toHaveLength(1);
+        running.shift()!.room.release();
+        await turn();
+      }
+      expect(running).toEqual([]);
+      expect(control.levels().filter(({ isQuiescing }) => isQuiescing)).toEqual([]);
+    }
+  });
+
+  it("is itself again when its configuration comes back before it is idle", async () => {
+    const { ask, turn, running, control } = flowControlOf({ a: { shares: 1 } }, 1);
+    const [before] = control.levels();
+    for (let i = 0; i < 2; i++) ask("a", "x");
+    const metadata = { name: "a" };
+    const limited = { nominalConcurrencyShares: 1, limitResponse: { type: "Queue", queuing: { queues: 1 } } };
+    control.deleteLevel({ metadata } as PriorityLevelConfiguration);
+    control.setLevel({ metadata, spec: { type: "Limited", limited } } as unknown as PriorityLevelConfiguration);
+    expect(control.levels()).toEqual([before]);
+    running.shift()!.room.release();
+    await turn();
+    expect(running).toHaveLength(1);
   });
 
   it("borrows what another lends, and no more than it may", () => {

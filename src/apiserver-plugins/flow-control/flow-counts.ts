@@ -1,7 +1,8 @@
 /** What became of the requests of one FlowSchema at one level, for Prometheus. */
 import type { MetricSample } from "../../base/exposition.ts";
 
-export type RejectionReason = "concurrency-limit" | "queue-full" | "time-out";
+/** `cancelled`: whoever asked went away while it waited. */
+export type RejectionReason = "concurrency-limit" | "queue-full" | "time-out" | "cancelled";
 
 export class FlowCounts {
   dispatched = 0;

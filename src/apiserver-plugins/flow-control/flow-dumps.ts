@@ -1,7 +1,7 @@
 /** What operators look at when the server is busy: levels, queues and requests, in upstream's columns. */
 import type { NonResourceHandler } from "../../apiserver/http/non-resource-routes.ts";
 import { baseHeaders } from "../../apiserver/http/respond.ts";
-import type { FlowCounts } from "./flow-counts.ts";
+import type { FlowCounts, RejectionReason } from "./flow-counts.ts";
 import type { LevelRequest, PriorityLevel } from "./priority-level.ts";
 
 const folder = "/debug/api_priority_and_fairness";
@@ -40,18 +40,19 @@ function levelRows(levels: readonly PriorityLevel[]): string[][] {
   const rows = levels.map((level) => {
     const counts = [...level.counts.values()];
     const sum = (read: (counts: FlowCounts) => number) => counts.reduce((all, one) => all + read(one), 0);
-    const timedOut = sum(({ rejected }) => rejected.get("time-out") ?? 0);
+    const rejected = (...reasons: readonly RejectionReason[]) =>
+      sum((one) => reasons.reduce((all, reason) => all + (one.rejected.get(reason) ?? 0), 0));
     return [
       level.name,
       level.queues.filter(({ waiting }) => waiting.length > 0).length,
-      level.waiting === 0 && level.executing.size === 0,
-      false,
+      level.isIdle,
+      level.isQuiescing,
       level.waiting,
       level.executing.size,
       sum(({ dispatched }) => dispatched),
-      sum(({ rejected }) => (rejected.get("queue-full") ?? 0) + (rejected.get("concurrency-limit") ?? 0)),
-      timedOut,
-      0,
+      rejected("queue-full", "concurrency-limit"),
+      rejected("time-out"),
+      rejected("cancelled"),
     ].map(String);
   });
   return [levelHeaders, ...rows];

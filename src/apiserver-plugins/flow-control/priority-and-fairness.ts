@@ -5,6 +5,7 @@ import type { Attributes } from "../../apiserver/authorization.ts";
 import { type Asking, type FlowControl, type Room, TooManyRequestsError } from "../../apiserver/flow-control.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { MetricFamily } from "../../base/exposition.ts";
+import type { RejectionReason } from "./flow-counts.ts";
 import { flowMetrics } from "./flow-metrics.ts";
 import { type Flow, flowOf, orderedSchemas } from "./flow-schemas.ts";
 import { type LevelRequest, PriorityLevel, type PriorityLevelLimits, type SeatPool } from "./priority-level.ts";
@@ -34,6 +35,8 @@ export class PriorityAndFairness implements FlowControl {
   readonly #stockOf: (attributes: Attributes) => Stock | undefined;
   readonly #watches = new WatchTracker();
   readonly #levels = new Map<string, PriorityLevel>();
+  /** Those whose configuration has gone, while somebody is still served or waits there. */
+  readonly #quiescing = new Map<string, PriorityLevel>();
   readonly #retryAfter = new Map<string, RetryAfter>();
   readonly #schemas = new Map<string, DeepReadonly<FlowSchema>>();
   readonly #configurations = new Map<string, DeepReadonly<PriorityLevelConfiguration>>();
@@ -80,10 +83,9 @@ export class PriorityAndFairness implements FlowControl {
     this.#divide();
   }
 
-  /** Those who wait there still get their turn. */
   deleteLevel({ metadata }: DeepReadonly<PriorityLevelConfiguration>): void {
     this.#configurations.delete(metadata.name);
-    this.#levels.delete(metadata.name);
+    this.#retire(metadata.name);
     this.#divide();
   }
 
@@ -121,9 +123,9 @@ export class PriorityAndFairness implements FlowControl {
 
   async #wait(level: PriorityLevel, request: LevelRequest, { onGone }: Asking): Promise<Room> {
     const gaveUp = new AbortController();
-    const giveUp = () => gaveUp.abort();
-    const timer = this.#clock.setTimer(this.#maximumWaitMs, giveUp, { background: true });
-    onGone(giveUp);
+    const giveUp = (reason: RejectionReason) => gaveUp.abort(reason);
+    const timer = this.#clock.setTimer(this.#maximumWaitMs, () => giveUp("time-out"), { background: true });
+    onGone(() => giveUp("cancelled"));
     try {
       return await level.wait(request, gaveUp.signal);
     } catch (cause) {
@@ -148,11 +150,12 @@ export class PriorityAndFairness implements FlowControl {
   }
 
   levels(): readonly PriorityLevel[] {
-    return [...this.#levels.values()];
+    return [...this.#levels.values(), ...this.#quiescing.values()];
   }
 
   *#limited(): Generator<PriorityLevel> {
     for (const level of this.#levels.values()) if (!level.isExempt) yield level;
+    yield* this.#quiescing.values();
   }
 
   #mayGrow(level: PriorityLevel, more: number): boolean {
@@ -182,7 +185,28 @@ export class PriorityAndFairness implements FlowControl {
       this.#givenBack = [];
       for (const one of due) one();
       for (const level of this.#limited()) level.dispatch();
+      for (const [name, level] of this.#quiescing) if (level.isIdle) this.#quiescing.delete(name);
     });
+  }
+
+  /** It takes no more requests. Those that wait there still get their turn, and it keeps its seats for them. */
+  #retire(name: string): void {
+    const level = this.#levels.get(name);
+    if (level && !level.isExempt && !level.isIdle) {
+      level.isQuiescing = true;
+      this.#quiescing.set(name, level);
+    }
+    this.#levels.delete(name);
+  }
+
+  /** The level of that name, were it on its way out, and of that kind: another's requests are counted otherwise. */
+  #known(name: string, isExempt: boolean): PriorityLevel | undefined {
+    const known = [this.#levels.get(name), this.#quiescing.get(name)].find((level) => level?.isExempt === isExempt);
+    if (known?.isQuiescing) {
+      known.isQuiescing = false;
+      this.#quiescing.delete(name);
+    }
+    return known;
   }
 
   /** Gives each level its part of the seats, by its shares. */
@@ -192,9 +216,12 @@ export class PriorityAndFairness implements FlowControl {
     for (const { metadata, spec } of this.#configurations.values()) {
       const isExempt = spec.type === "Exempt";
       const limits = limitsOf(spec, Math.ceil((this.#seats * sharesOf(spec)) / Math.max(1, total)), this.#seats);
-      const known = this.#levels.get(metadata.name);
-      if (known?.isExempt === isExempt) known.limits = limits;
-      else this.#levels.set(metadata.name, new PriorityLevel(metadata.name, limits, this.#pool, isExempt));
+      const known = this.#known(metadata.name, isExempt);
+      if (known) known.limits = limits;
+      const level = known ?? new PriorityLevel(metadata.name, limits, this.#pool, isExempt);
+      if (level === this.#levels.get(metadata.name)) continue;
+      this.#retire(metadata.name);
+      this.#levels.set(metadata.name, level);
     }
   }
 }

@@ -66,6 +66,8 @@ export class PriorityLevel {
   readonly name: string;
   readonly isExempt: boolean;
   limits: PriorityLevelLimits;
+  /** Its configuration has gone: it serves those who are there, and nobody else. */
+  isQuiescing = false;
   /** By FlowSchema; kept for as long as the level is. */
   readonly counts = new Map<string, FlowCounts>();
   readonly #pool: SeatPool;
@@ -99,6 +101,10 @@ export class PriorityLevel {
     return this.#queues;
   }
 
+  get isIdle(): boolean {
+    return this.#waiting === 0 && this.#executing.size === 0;
+  }
+
   /** Each with the queue that it came out of. */
   get executing(): ReadonlyMap<LevelRequest, Queue | undefined> {
     return this.#executing;
@@ -120,7 +126,7 @@ export class PriorityLevel {
     return this.#seat(request, undefined);
   }
 
-  /** Waits for its seats. Throws a RejectedError when there is no place to wait at, and rejects with one when `signal` aborts. */
+  /** Waits for its seats. Throws a RejectedError when there is no place to wait at, and rejects with one when `signal` aborts, whose reason is the RejectedError's. */
   wait(request: LevelRequest, signal: AbortSignal): Promise<Room> {
     const { queuing } = this.limits;
     const { flow, work } = request;
@@ -138,7 +144,7 @@ export class PriorityLevel {
         queue.waiting.splice(place, 1);
         this.#waiting--;
         this.countsOf(flow).waitedInVain.observe((this.#pool.clock.now() - request.arrivedMs) / 1000);
-        reject(this.#rejected(flow, "time-out"));
+        reject(this.#rejected(flow, signal.reason as RejectionReason));
       });
     });
   }

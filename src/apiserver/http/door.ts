@@ -91,15 +91,7 @@ export class HttpDoor {
       this.#pipeline.admitAnonymous(user, info.path);
       trail = auditor?.begin(exchange, auditId, attributesOf(info, user));
       if (trail) exchange = trail.exchange;
-      if (hasImpersonation(exchange.headers)) {
-        const { user: actor, constraint } = await impersonated(
-          this.#pipeline,
-          attributesOf(info, user),
-          exchange.headers,
-        );
-        user = actor;
-        trail?.actsAs(user, constraint);
-      }
+      if (hasImpersonation(exchange.headers)) user = await this.#actingAs(info, user, exchange.headers, trail);
       const attributes = attributesOf(info, user);
       const wanted = this.#roomFor(given, info, attributes);
       room = wanted instanceof Promise ? await wanted : wanted;
@@ -400,6 +392,18 @@ export class HttpDoor {
     };
   }
 
+  /** Whom the headers name, if the user may act as them; the audit trail is told. */
+  async #actingAs(
+    info: RequestInfo,
+    user: UserInfo,
+    headers: Exchange["headers"],
+    trail: AuditTrail | undefined,
+  ): Promise<UserInfo> {
+    const { user: actor, constraint } = await impersonated(this.#pipeline, attributesOf(info, user), headers);
+    trail?.actsAs(actor, constraint);
+    return actor;
+  }
+
   async #serveUpgrade(
     incoming: IncomingMessage,
     socket: Duplex,
@@ -419,15 +423,7 @@ export class HttpDoor {
       this.#pipeline.admitAnonymous(user, info.path);
       trail = this.#pipeline.auditor?.begin(exchange, auditId, attributesOf(info, user));
       if (trail) exchange = trail.exchange;
-      if (hasImpersonation(exchange.headers)) {
-        const { user: actor, constraint } = await impersonated(
-          this.#pipeline,
-          attributesOf(info, user),
-          exchange.headers,
-        );
-        user = actor;
-        trail?.actsAs(user, constraint);
-      }
+      if (hasImpersonation(exchange.headers)) user = await this.#actingAs(info, user, exchange.headers, trail);
       await this.#pipeline.authorize(attributesOf(info, user), trail);
       const foreign = foreignApiOf(services.registry, info.path);
       if (foreign) {

@@ -1,5 +1,6 @@
 /** A YAML document checked against a JSON schema and against what a schema cannot say; every mistake is told with its line. */
 import { type Document, LineCounter, type Node, parseDocument } from "yaml";
+import { editDistance } from "../../base/edit-distance.ts";
 import { parseCidr, parseIp } from "../../base/ip.ts";
 import { type Schema, type SchemaError, schemaErrors } from "./schema-errors.ts";
 
@@ -132,17 +133,4 @@ function nearest(word: string, known: readonly string[]): string | undefined {
   }));
   ranked.sort((a, b) => a.distance - b.distance);
   return ranked[0] && ranked[0].distance <= 2 ? ranked[0].candidate : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitution));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -1,5 +1,4 @@
 /** `kubectl label` and `kubectl annotate`. */
-
 import { labelValueProblems } from "../../apimachinery/name-validation.ts";
 import { changeObjects, parseAssignments, splitAssignments } from "../changing.ts";
 import type { Command } from "../command.ts";

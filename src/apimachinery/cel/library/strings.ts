@@ -1,4 +1,5 @@
 /** The strings extension of CEL, as far as Kubernetes has it. Positions count code points. */
+import { escaped } from "../../../base/escapes.ts";
 import { type Range, scaled, sizeOfType, sizeRange, sum, times } from "../code.ts";
 import { type FunctionTable, globalFunction, memberFunction, type Overload, type Sizes } from "../environment.ts";
 import { formatDuration, formatTimestamp } from "../time.ts";
@@ -155,17 +156,7 @@ const trim = (text: string) =>
     "",
   );
 
-const quoted: Readonly<Record<string, string>> = {
-  "\x07": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-  "\\": "\\\\",
-  '"': '\\"',
-};
+const quoted: Readonly<Record<string, string>> = { ...escaped, '"': '\\"' };
 const quote = (text: string) => `"${[...text].map((char) => quoted[char] ?? char).join("")}"`;
 
 export const stringsLibrary: FunctionTable = {
