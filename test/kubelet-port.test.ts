@@ -51,6 +51,23 @@ describeCluster("a node's own words", { nodes: 1 }, (cluster) => {
     await expect(at(`${node}:x`, "")).rejects.toThrow(`invalid node request "${node}:x"`);
   });
 
+  test("the node's log folder is served, and the logs of its pods in it", async () => {
+    const node = await nodeName();
+    const at = (path: string) => cluster.kubectl`get --raw /api/v1/nodes/${node}/proxy/logs/${path}`;
+    expect(await at("")).toMatch(
+      /<pre>[\s\S]*<a href="containers\/">containers\/<\/a>[\s\S]*<a href="pods\/">pods\/<\/a>/,
+    );
+    await cluster.kubectl`run speaker --image=busybox --restart=Never -- echo heard`;
+    await cluster.kubectl`wait --for=jsonpath={.status.phase}=Succeeded pod/speaker --timeout=60s`;
+    const uid = (await cluster.kubectl`get pod speaker -o ${"jsonpath={.metadata.uid}"}`).trim();
+    expect(await at(`pods/default_speaker_${uid}/speaker/0.log`)).toMatch(/ stdout F heard\n$/);
+    const name = /speaker_default_speaker-\w+\.log/.exec(await at("containers/"))?.[0];
+    expect(await at(`containers/${name}`)).toMatch(/ stdout F heard\n$/);
+    expect(await at("pods")).toContain(`default_speaker_${uid}/`); // By way of the redirect to pods/.
+    await expect(at("none")).rejects.toThrow("could not find the requested resource");
+    await expect(at("..%2f..%2fetc/passwd")).rejects.toThrow("could not find the requested resource");
+  });
+
   test("the node's port answers those who may ask, and nobody else", async () => {
     const node = await nodeName();
     const address = (await cluster.kubectl`get node ${node} -o ${"jsonpath={.status.addresses[0].address}"}`).trim();
@@ -71,5 +88,11 @@ describeCluster("a node's own words", { nodes: 1 }, (cluster) => {
     expect(await cluster.host("curl", "-sk", ...files, url)).toContain("container_memory_working_set_bytes");
     expect(await cluster.host("curl", "-sk", ...files, `https://${address}:10250/healthz`)).toBe("ok");
     expect(await cluster.host("curl", "-sk", ...files, `https://${address}:10250/pods`)).toContain('"PodList"');
+    const logs = `https://${address}:10250/logs/`;
+    expect(await cluster.host("curl", "-sk", "-H", `Authorization: Bearer ${token}`, logs)).toContain(
+      "subresource(s)=[log])",
+    );
+    const redirect = await cluster.host("curl", "-ski", ...files, `${logs}pods`);
+    expect(redirect).toMatch(/^HTTP\/1.1 301 [\s\S]*^location: pods\/\r$/im);
   });
 });

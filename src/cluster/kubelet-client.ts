@@ -40,9 +40,14 @@ export class KubeletClient {
   }
 
   /** Rejects with the kubelet's own words where it refuses. */
-  async get(at: KubeletAddress, pathAndQuery: string, signal: AbortSignal, method = "GET"): Promise<IncomingMessage> {
+  async get(
+    at: KubeletAddress,
+    pathAndQuery: string,
+    signal: AbortSignal,
+    how: { method?: string; headers?: Record<string, string> } = {},
+  ): Promise<IncomingMessage> {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const asking = httpsRequest({ ...this.#tls(at), ...at, path: pathAndQuery, method, signal });
+      const asking = httpsRequest({ ...this.#tls(at), ...at, ...how, path: pathAndQuery, signal });
       asking.once("response", resolve);
       asking.once("error", (error) => reject(dialFailed(error)));
       asking.end();

@@ -61,10 +61,23 @@ async function passOn(response: IncomingMessage, exchange: Parameters<StreamSubr
   exchange.begin(status, {
     "content-type": response.headers["content-type"] ?? "text/plain",
     "cache-control": "no-cache, private",
+    ...ofFiles(response.headers),
   });
   for await (const chunk of response) await exchange.write(chunk as Buffer);
   await exchange.end();
 }
+
+/** What is said of a file on the way there and back: which part of it, and how old it is. */
+function ofFiles(headers: Readonly<Record<string, string | string[] | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    fileHeaders.flatMap((name) => (typeof headers[name] === "string" ? [[name, headers[name] as string]] : [])),
+  );
+}
+
+const fileHeaders = [
+  ...["range", "if-range", "if-modified-since"],
+  ...["location", "content-length", "content-range", "accept-ranges", "last-modified"],
+];
 
 /** What kubectl asks the API server, as the API server asks the kubelet. */
 function kubeletQuery(query: SubresourceRequest["query"]): string {
@@ -120,7 +133,8 @@ function nodeProxy(kubelets: Kubelets, remote: KubeletClient, others: StreamSubr
       if (at) {
         const asked = searchParams(query);
         const path = `/${rest ?? ""}${asked.size > 0 ? `?${asked}` : ""}`;
-        return passOn(await remote.get(at, path, exchange.signal, method), exchange);
+        const response = await remote.get(at, path, exchange.signal, { method, headers: ofFiles(exchange.headers) });
+        return passOn(response, exchange);
       }
       const kubelet = kubelets.get(name);
       if (!kubelet) throw notFoundError({ group: "", resource: "nodes" }, name);
@@ -128,9 +142,11 @@ function nodeProxy(kubelets: Kubelets, remote: KubeletClient, others: StreamSubr
         method,
         path: `/${rest ?? ""}`,
         query: searchParams(query),
+        headers: exchange.headers,
         signal: exchange.signal,
       });
-      exchange.begin(answer.status, { "content-type": answer.contentType });
+      const { status, contentType, headers } = answer;
+      exchange.begin(status, { ...(contentType ? { "content-type": contentType } : {}), ...headers });
       if (typeof answer.body === "string") await exchange.write(answer.body);
       else for await (const chunk of answer.body) await exchange.write(chunk);
       await exchange.end();

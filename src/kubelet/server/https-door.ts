@@ -122,13 +122,14 @@ async function answer(options: KubeletDoorOptions, request: IncomingMessage, res
   await admit(options, request, pathname);
   const left = new AbortController();
   response.once("close", () => left.abort());
-  const { status, contentType, body } = await options.routes({
+  const { status, contentType, headers, body } = await options.routes({
     method: request.method ?? "GET",
     path: pathname,
     query: searchParams,
+    headers: request.headers,
     signal: left.signal,
   });
-  response.writeHead(status, { "content-type": contentType });
+  response.writeHead(status, { ...(contentType ? { "content-type": contentType } : {}), ...headers });
   if (typeof body === "string") response.end(request.method === "HEAD" ? "" : body);
   else await pipeline(Readable.from(body), response).catch(() => {});
 }

@@ -1,24 +1,31 @@
 /** What a node answers over HTTP, whichever door the question came by (upstream's pkg/kubelet/server): its pods, logs, statistics, metrics. */
+import type { IncomingHttpHeaders } from "node:http";
 import { availableParallelism } from "node:os";
 import { badRequestError, notFoundError } from "../../apimachinery/status-error.ts";
 import { exposition, expositionContentType } from "../../base/exposition.ts";
+import { containerLogPath, type NodeFolders, podFolders } from "../paths.ts";
 import type { PodApi, PodLogOptions } from "../pod-api.ts";
 import type { PodState } from "../pod-state.ts";
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from "../stats/metrics.ts";
 import type { StatsSource } from "../stats/node-stats.ts";
 import { summary } from "../stats/summary.ts";
+import { type ServedFolder, serveFile } from "./file-server.ts";
 
 export interface KubeletRequest {
   method: string;
   /** Without the query. */
   path: string;
   query: URLSearchParams;
+  /** Lower-case names. */
+  headers: IncomingHttpHeaders;
   signal: AbortSignal;
 }
 
 export interface KubeletAnswer {
   status: number;
-  contentType: string;
+  contentType?: string;
+  /** Besides the content type. */
+  headers?: Readonly<Record<string, string>>;
   body: string | AsyncIterable<Uint8Array>;
 }
 
@@ -29,6 +36,9 @@ export interface RoutesOptions {
   nodeName: string;
   stats: StatsSource;
   pods: PodApi;
+  folders: NodeFolders;
+  /** Served at /logs/, with the logs of pods in it. Default: /var/log. */
+  logFolder?: string;
   startedAtMs: number;
   states(): Iterable<PodState>;
   evictions(): Readonly<Record<string, number>>;
@@ -38,9 +48,14 @@ export interface RoutesOptions {
 
 export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
   const { stats, nodeName, startedAtMs } = options;
+  const nodeLogs = logTree(options);
   return async (request) => {
     const { path, query, method } = request;
     if (method !== "GET" && method !== "HEAD") return plain(405, "Method Not Allowed\n");
+    if (path.startsWith("/logs/"))
+      return method === "GET"
+        ? serveFile(nodeLogs, path.slice("/logs".length), request)
+        : plain(405, "405: Method Not Allowed");
     switch (path === "/" ? path : path.replace(/\/$/, "")) {
       case "/healthz":
       case "/healthz/ping":
@@ -76,6 +91,30 @@ export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
   function metrics(families: Parameters<typeof exposition>[0]): KubeletAnswer {
     return { status: 200, contentType: expositionContentType, body: exposition(families) };
   }
+}
+
+/** The machine's log folder, with the places in it that upstream's nodes have for pods and containers. */
+function logTree({ folders, logFolder = "/var/log", states }: RoutesOptions): ServedFolder {
+  const files = () => new Map([...states()].flatMap((state) => containerLogs(folders, state)));
+  return {
+    folder: logFolder,
+    within: { pods: { folder: folders.logs }, containers: { folder: folders.logs, files } },
+  };
+}
+
+/** Of the run that is or was there last, under the names that collectors of logs take apart. */
+function containerLogs(folders: NodeFolders, { pod, containers }: PodState): [string, string][] {
+  const { name, namespace } = pod.metadata;
+  return containers.flatMap(({ name: container, run }) =>
+    run.kind === "running" || run.kind === "exited"
+      ? [
+          [
+            `${name}_${namespace}_${container}-${run.id}.log`,
+            containerLogPath(podFolders(folders, pod), container, run.attempt),
+          ],
+        ]
+      : [],
+  );
 }
 
 function podList(items: object[]): object {
