@@ -44,12 +44,15 @@ async function environmentOf(container: Partial<Container>, of = pod): Promise<R
   return Object.fromEntries(env.map(({ name, value }) => [name, value]));
 }
 
-test("envFrom comes first, with its prefix, and env overrides it", async () => {
+test("envFrom comes first, with its prefix; env sees it and overrides it", async () => {
   const env = await environmentOf({
     envFrom: [{ prefix: "CFG_", configMapRef: { name: "settings" } }, { secretRef: { name: "keys" } }],
-    env: [{ name: "CFG_SIZE", value: "10" }],
+    env: [
+      { name: "SEEN", value: "$(CFG_COLOR) $(CFG_SIZE)" },
+      { name: "CFG_SIZE", value: "10" },
+    ],
   });
-  expect(env).toMatchObject({ CFG_COLOR: "red", CFG_SIZE: "10", token: "s3cret" });
+  expect(env).toMatchObject({ CFG_COLOR: "red", CFG_SIZE: "10", token: "s3cret", SEEN: "red 9" });
 });
 
 test("values see the variables before them and Services", async () => {

@@ -36,19 +36,11 @@ export async function containerEnvironment(
       ({ name, value }) => [name, value],
     ),
   );
-  // References see what stands before them, and Services.
-  const expanded = new Map<string, string>();
   for (const variable of container.env ?? []) {
-    const value = await variableValue(
-      pod,
-      container,
-      variable,
-      sources,
-      (name) => expanded.get(name) ?? services.get(name),
-    );
-    if (value === undefined) continue;
-    expanded.set(variable.name, value);
-    result.set(variable.name, value);
+    // References see what stands before them, all of envFrom, and Services.
+    const lookup = (name: string) => result.get(name) ?? services.get(name);
+    const value = await variableValue(pod, container, variable, sources, lookup);
+    if (value !== undefined) result.set(variable.name, value);
   }
   for (const [name, value] of services) if (!result.has(name)) result.set(name, value);
   return [...result].map(([name, value]) => ({ name, value }));
