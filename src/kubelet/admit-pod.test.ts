@@ -23,7 +23,7 @@ test("a pod that fits is taken", () => {
 test("a pod that asks for more than is left is refused with upstream's reason", () => {
   expect(refusalOf(pod({ cpu: "1500m" }), { ...room, others: [pod({ cpu: "1" })] })).toEqual({
     reason: "OutOfcpu",
-    message: "Pod was rejected: Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000",
+    message: "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000",
   });
   expect(refusalOf(pod({}), { ...room, others: [pod({}), pod({}), pod({})] })?.reason).toBe("OutOfpods");
 });

@@ -39,7 +39,7 @@ export function resizeRefusalOf(pod: PodObject, room: NodeRoom): Refusal | undef
   const alone = roomRefusal(pod, { ...room, others: [] });
   const refusal = alone ?? roomRefusal(pod, room);
   if (!refusal) return undefined;
-  const message = refusal.message.replace("Pod was rejected: ", "");
+  const { message } = refusal;
   return alone
     ? { reason: "Infeasible", message: message.replace("enough resource", "enough capacity").replace(" used: 0,", "") }
     : { reason: "Deferred", message };
@@ -143,7 +143,7 @@ function roomRefusal(pod: PodObject, { allocatable, others }: NodeRoom): Refusal
 function tooMuch(resource: string, requested: number, used: number, capacity: number): Refusal {
   return {
     reason: `OutOf${resource}`,
-    message: `Pod was rejected: Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
+    message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,
   };
 }
 

@@ -1253,7 +1253,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     expect(ends[2]!.finishedAt! >= ends[1]!.finishedAt!).toBe(true);
     expect((await reach(late, ({ phase }) => phase === "Failed")).status).toMatchObject({
       reason: "NodeShutdown",
-      message: "Pod was rejected as the node is shutting down.",
+      message: "Pod was rejected: Pod was rejected as the node is shutting down.",
     });
     const node = await api.client.get(Nodes, { name: nodeName });
     expect(node.status?.conditions?.find(({ type }) => type === "Ready")).toMatchObject({

@@ -398,7 +398,8 @@ class RunningKubelet {
     const { pod } = executor.state;
     const { events } = this.#surroundings;
     events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", refusal.reason, refusal.message);
-    executor.dispatch({ kind: "evicted", verdict: { ...refusal, isRefusal: true }, graceSeconds: 0 });
+    const message = `Pod was rejected: ${refusal.message}`;
+    executor.dispatch({ kind: "evicted", verdict: { ...refusal, message, isRefusal: true }, graceSeconds: 0 });
   }
 
   /** The node's labels may have changed since they were read last. */

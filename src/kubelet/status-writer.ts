@@ -183,7 +183,7 @@ function isOwn({ type, reason }: PodCondition): boolean {
 }
 
 function changedConditions(from: readonly DeepReadonly<PodCondition>[], to: readonly PodCondition[]): unknown[] {
-  const gone = from.filter(({ type }) => type.startsWith("PodResize") && !to.some((each) => each.type === type));
+  const gone = from.filter(({ type }) => ownConditions.has(type) && !to.some((each) => each.type === type));
   const changed = to.flatMap((condition) => {
     if (!isOwn(condition)) return [];
     const before = from.find((candidate) => candidate.type === condition.type);
