@@ -15,7 +15,7 @@ import {
   type RestartBackoff,
   type Run,
 } from "./pod-state.ts";
-import { ruleAction } from "./restart-policy.ts";
+import { restartingReason, ruleAction } from "./restart-policy.ts";
 import type { ContainerId, ContainerStatus, SandboxId, SandboxStatus } from "./runtime/container-runtime.ts";
 
 export interface RuntimeRecords {
@@ -88,7 +88,9 @@ function adoptContainer(
   if (!newest) return fromApi(container, told, runtimeName);
   const run = runOf(newest, told);
   const isRunning = run.kind === "running";
-  const previous = before ? exitedRun(before, told) : lastExitOf(told, runtimeName);
+  // What was told of a restart of all is not in the record.
+  const wasReset = told?.lastState?.terminated?.reason === restartingReason;
+  const previous = before && !wasReset ? exitedRun(before, told) : lastExitOf(told, runtimeName);
   const backoff = backoffOf(newest);
   const started = isRunning && (spec?.startupProbe ? (told?.started ?? false) : true);
   return {

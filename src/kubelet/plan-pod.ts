@@ -14,7 +14,13 @@ import {
   podText,
   type StopCause,
 } from "./pod-state.ts";
-import { backoffAfterRestart, restartAllowedAtMs, shouldRestart } from "./restart-policy.ts";
+import {
+  backoffAfterRestart,
+  restartAllowedAtMs,
+  restartingMessage,
+  restartingReason,
+  shouldRestart,
+} from "./restart-policy.ts";
 
 /** A container that is stopped after the grace period is used up still gets this long, as upstream. */
 const minimumGraceSeconds = 2;
@@ -109,16 +115,16 @@ class Plan {
 
   /** Kills what runs, at once and without hooks; then everything counts as not having run. False: it has not ended yet. */
   #restartAll(): boolean {
-    const others = this.state.containers.filter(({ role }) => role !== "ephemeral");
-    for (const { name, run } of others) {
+    for (const { name, run } of this.state.containers) {
       if (run.kind !== "running" || run.stopping?.deadlineMs === 0) continue;
       this.#update(name, { run: { ...run, stopping: { deadlineMs: 0, restart: true } }, ready: false });
       const message = `Stopping container ${name}: all containers of the pod restart`;
       this.#effects.push({ kind: "stopContainer", container: name, id: run.id, graceSeconds: 0, message });
     }
-    if (others.some(isAlive)) return false;
-    for (const { name, run } of others)
-      if (run.kind === "exited") this.#update(name, { run: { ...run, mustRestart: true } });
+    if (this.state.containers.some(isAlive)) return false;
+    const reset = { exitCode: 137, reason: restartingReason, message: restartingMessage, mustRestart: true };
+    for (const { name, role, run } of this.state.containers)
+      if (run.kind === "exited" && role !== "ephemeral") this.#update(name, { run: { ...run, ...reset } });
     this.state = { ...this.state, isRestarting: false, initialized: false };
     return true;
   }

@@ -2,6 +2,7 @@
 import type {
   ContainerState as ApiContainerState,
   Container,
+  ContainerStateTerminated,
   ContainerStatus,
   PodCondition,
   PodStatus,
@@ -20,9 +21,17 @@ import {
   type PodState,
   podText,
   type RunIdentity,
+  type Verdict,
 } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
-import { goDuration, restartAllowedAtMs, shouldRestart } from "./restart-policy.ts";
+import {
+  goDuration,
+  mayRestartAll,
+  restartAllowedAtMs,
+  restartingMessage,
+  restartingReason,
+  shouldRestart,
+} from "./restart-policy.ts";
 
 export interface NodeFacts {
   /** The node's addresses, first family first. */
@@ -43,9 +52,11 @@ export function podStatus(
   now: number,
 ): PodStatus {
   const { pod } = state;
+  if (state.verdict?.isRefusal) return refusedStatus(state, state.verdict, previous);
   const containers = statusesOf(state, ["main"], node, now);
   const initContainers = statusesOf(state, ["init", "sidecar"], node, now);
   const ephemeral = statusesOf(state, ["ephemeral"], node, now);
+  if (isOver(state)) closeStatuses(containers, initContainers, state);
   const phase = phaseOf(state, containers, initContainers);
   // As upstream: a pod has not failed while something of it may run. Why it will have is told at once, which upstream does not.
   const isEnding = state.verdict !== undefined && state.containers.some(isAlive);
@@ -57,13 +68,9 @@ export function podStatus(
     ...(previous?.nominatedNodeName ? { nominatedNodeName: previous.nominatedNodeName } : {}),
     ...(node.hostIPs[0] ? { hostIP: node.hostIPs[0], hostIPs: node.hostIPs.map((ip) => ({ ip })) } : {}),
     startTime: rfc3339(state.startTimeMs),
-    ...(state.verdict?.isRefusal
-      ? {}
-      : {
-          ...(initContainers.length > 0 ? { initContainerStatuses: initContainers } : {}),
-          containerStatuses: containers,
-          ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
-        }),
+    ...(initContainers.length > 0 ? { initContainerStatuses: initContainers } : {}),
+    containerStatuses: containers,
+    ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     ...(state.resources
       ? {
           ...(state.resources.requests ? { allocatedResources: { ...state.resources.requests } } : {}),
@@ -77,6 +84,58 @@ export function podStatus(
   const ips = known.length > 0 ? known : (previous?.podIPs?.map(({ ip }) => ip) ?? []);
   if (ips[0]) Object.assign(status, { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) });
   return status;
+}
+
+/** Of a pod that the node did not take on there is nothing else to tell: no addresses, no containers, no conditions. */
+function refusedStatus(
+  { pod, startTimeMs }: PodState,
+  { reason, message }: Verdict,
+  previous: DeepReadonly<PodStatus> | undefined,
+): PodStatus {
+  return {
+    ...(pod.metadata.generation !== undefined ? { observedGeneration: pod.metadata.generation } : {}),
+    phase: "Failed",
+    reason,
+    message,
+    startTime: rfc3339(startTimeMs),
+    qosClass: previous?.qosClass ?? podQosClass(pod),
+  };
+}
+
+/** Its last container has ended, or never ran, and none will again. */
+function isOver({ stage }: PodState): boolean {
+  return stage.kind !== "active" && stage.kind !== "stopping";
+}
+
+const lost = {
+  reason: "ContainerStatusUnknown",
+  message: "The container could not be located when the pod was terminated",
+  exitCode: 137,
+  startedAt: null,
+  finishedAt: null,
+};
+
+/**
+ * Upstream's TerminatePod: when a pod is over, none of its containers waits any more. Those whose turn never came because an init
+ * container failed are left as they are.
+ */
+function closeStatuses(containers: ContainerStatus[], initContainers: ContainerStatus[], state: PodState): void {
+  const close = (status: ContainerStatus) => {
+    if (!status.state?.terminated) status.state = { terminated: { ...lost } };
+  };
+  const hasRun = ({ state: current, lastState }: ContainerStatus) => !current?.waiting || !!lastState?.terminated;
+  const lastInit = initContainers.at(-1);
+  const isInitialized =
+    lastInit === undefined ||
+    containers.some(hasRun) ||
+    (roleOf(state, lastInit.name) === "sidecar" ? lastInit.started === true : lastInit.ready);
+  const begun = initContainers.findLastIndex(hasRun);
+  for (const status of initContainers.slice(0, Math.max(begun, 0) + 1)) close(status);
+  if (isInitialized) for (const status of containers) close(status);
+}
+
+function roleOf(state: PodState, name: string): ContainerRole | undefined {
+  return state.containers.find((container) => container.name === name)?.role;
 }
 
 function phaseBefore(previous: DeepReadonly<PodStatus> | undefined): string {
@@ -100,24 +159,30 @@ function asTold({ stage, sandbox, isRestarting }: PodState, container: Container
 function containerStatus(state: PodState, container: ContainerState, node: NodeFacts, now: number): ContainerStatus {
   const spec = findContainerSpec(state.pod, container.name);
   const { run } = container;
+  const maximumMessage = maximumMessageBytes(state.pod);
   const latest = run.kind === "starting" ? run.last : run.kind === "none" ? undefined : run;
   const current = currentState(state, container, now);
   const isWaiting = current.waiting !== undefined;
   const lastExit = isWaiting && latest?.kind === "exited" ? latest : container.previous;
   const isRunning = current.running !== undefined;
-  // An init container is ready when it has done its work.
-  const ready = container.role === "init" ? run.kind === "exited" && run.exitCode === 0 : isRunning && container.ready;
+  const { role } = container;
+  // An init container is ready when it has done its work. Nobody asks that of an ephemeral one.
+  const ready =
+    role === "init"
+      ? run.kind === "exited" && run.exitCode === 0
+      : isRunning && container.ready && role !== "ephemeral";
+  const isReset = latest?.kind === "exited" && latest.reason === restartingReason && isWaiting;
   return {
     name: container.name,
     state: current,
-    lastState: lastExit ? { terminated: terminatedState(lastExit, node) } : {},
+    lastState: lastExit ? { terminated: terminatedState(lastExit, node, maximumMessage) } : {},
     ready,
-    restartCount: latest?.attempt ?? 0,
+    restartCount: (latest?.attempt ?? 0) + (isReset ? 1 : 0),
     image: latest?.image ?? spec?.image ?? "",
     imageID: latest?.imageId ?? "",
     ...(latest ? { containerID: containerIdText(latest, node) } : {}),
-    started: isRunning && container.started,
-    ...resourcesOf(run.kind === "running" ? run.resources : undefined, spec, isRunning),
+    ...(role === "ephemeral" ? {} : { started: isRunning && container.started }),
+    ...(latest ? resourcesOf(run.kind === "running" ? run.resources : undefined, spec) : {}),
     ...volumeMountsOf(spec, node),
     ...(latest?.user
       ? { user: { linux: { ...latest.user, supplementalGroups: [...latest.user.supplementalGroups] } } }
@@ -130,17 +195,17 @@ function containerStatus(state: PodState, container: ContainerState, node: NodeF
       if (!run.hook) return { running: { startedAt: rfc3339(run.startedAtMs) } };
       return { waiting: { reason: waitingReason(state) } };
     }
-    const isOver = state.stage.kind !== "active";
     if (run.kind === "exited") {
-      if (isOver) return { terminated: terminatedState(run, node) };
+      if (state.stage.kind !== "active") return { terminated: terminatedState(run, node, maximumMessage) };
       const waiting = waitingToRestart(state, container, run, now);
-      return waiting ? { waiting } : { terminated: terminatedState(run, node) };
+      return waiting ? { waiting } : { terminated: terminatedState(run, node, maximumMessage) };
     }
     if (run.kind === "starting" && run.last) {
       // Until it has run, its users want to know why it could not.
-      return container.problem
-        ? { waiting: waitingToStart(state, container) }
-        : { terminated: terminatedState(run.last, node) };
+      if (container.problem) return { waiting: waitingToStart(state, container) };
+      return run.last.reason === restartingReason
+        ? { waiting: restartingWaiting }
+        : { terminated: terminatedState(run.last, node, maximumMessage) };
     }
     return { waiting: waitingToStart(state, container) };
   }
@@ -158,8 +223,10 @@ export function waitingToRestart(state: PodState, container: ContainerState, run
   }
   if (container.problem) return { reason: container.problem.reason, message: container.problem.message };
   if (container.image.kind === "failed") return imageWaiting(state, container.name, container.image);
-  return undefined;
+  return run.reason === restartingReason ? restartingWaiting : undefined;
 }
+
+const restartingWaiting = { reason: restartingReason, message: restartingMessage };
 
 function waitingToStart(state: PodState, container: ContainerState) {
   const { problem, image } = container;
@@ -175,34 +242,51 @@ function waitingReason(state: PodState): string {
   return hasInit ? "PodInitializing" : "ContainerCreating";
 }
 
-function terminatedState(run: ExitedRun, node: NodeFacts) {
-  return {
-    exitCode: run.exitCode,
-    reason: run.reason,
-    ...(run.message ? { message: run.message } : {}),
-    startedAt: rfc3339(run.startedAtMs),
-    finishedAt: rfc3339(run.finishedAtMs),
-    containerID: containerIdText(run, node),
-  };
+const untimedReasons: ReadonlySet<string> = new Set([lost.reason, restartingReason]);
+
+function terminatedState(run: ExitedRun, node: NodeFacts, maximumMessage: number) {
+  const { exitCode, reason, message } = run;
+  const said = message ? { message: cut(message, maximumMessage) } : {};
+  // Nobody saw it end.
+  if (untimedReasons.has(reason)) return { exitCode, reason, ...said, startedAt: null, finishedAt: null };
+  const startedAt = rfc3339(run.startedAtMs);
+  const finishedAt = rfc3339(run.finishedAtMs);
+  return { exitCode, reason, ...said, startedAt, finishedAt, containerID: containerIdText(run, node) };
+}
+
+const messageBytesPerPod = 12 * 1024;
+
+/** A pod's containers share what its messages may take in its status. */
+function maximumMessageBytes({ spec }: PodObject): number {
+  return Math.floor(messageBytesPerPod / Math.max(1, spec.containers.length + (spec.initContainers?.length ?? 0)));
+}
+
+function cut(text: string, bytes: number): string {
+  if (text.length * 3 <= bytes || Buffer.byteLength(text) <= bytes) return text;
+  // A character that the cut goes through is left out.
+  return new TextDecoder().decode(Buffer.from(text).subarray(0, bytes), { stream: true });
 }
 
 function containerIdText({ id }: RunIdentity, { runtimeName }: NodeFacts): string {
   return `${runtimeName}://${id}`;
 }
 
+/** What it runs with; of one that does not run, what it would run with. */
 function resourcesOf(
   given: DeepReadonly<ResourceRequirements> | undefined,
   spec: ContainerSpec | undefined,
-  isRunning: boolean,
-) {
-  const resources = given ?? (spec as DeepReadonly<Container> | undefined)?.resources;
-  if (!isRunning || !resources) return {};
+): Pick<ContainerStatus, "allocatedResources" | "resources"> {
+  const resources = given ?? (spec as DeepReadonly<Container> | undefined)?.resources ?? {};
   const { requests } = resources;
   return { ...(requests ? { allocatedResources: { ...requests } } : {}), resources: amountsOf(resources) };
 }
 
-function amountsOf({ limits, requests }: DeepReadonly<ResourceRequirements>): ResourceRequirements {
-  return { ...(limits ? { limits: { ...limits } } : {}), ...(requests ? { requests: { ...requests } } : {}) };
+function amountsOf({ limits, requests, claims }: DeepReadonly<ResourceRequirements>): ResourceRequirements {
+  return {
+    ...(limits ? { limits: { ...limits } } : {}),
+    ...(requests ? { requests: { ...requests } } : {}),
+    ...(claims?.length ? { claims: claims.map((claim) => ({ ...claim })) } : {}),
+  };
 }
 
 function volumeMountsOf(spec: ContainerSpec | undefined, node: NodeFacts) {
@@ -228,67 +312,73 @@ function volumeMountsOf(spec: ContainerSpec | undefined, node: NodeFacts) {
 
 /** Upstream's getPhase, over the statuses as users see them. */
 function phaseOf(state: PodState, containers: ContainerStatus[], initContainers: ContainerStatus[]): string {
-  const isTerminal = state.stage.kind !== "active" && state.stage.kind !== "stopping";
-  const everything = [...containers, ...initContainers];
   if (state.verdict) return "Failed";
-  let waiting = 0;
-  let running = 0;
-  let stopped = 0;
-  let succeeded = 0;
-  for (const status of containers) {
-    const { state: current, lastState } = status;
-    if (current?.running) running++;
-    else if (current?.terminated) {
-      stopped++;
-      if (current.terminated.exitCode === 0) succeeded++;
-    } else if (current?.waiting && lastState?.terminated) stopped++;
-    else waiting++;
-  }
-  const restartPolicy = state.pod.spec.restartPolicy ?? "Always";
-  if (!state.initialized) {
-    let failedInit = false;
-    let pendingInit = false;
-    for (const container of state.containers) {
-      if (container.role === "init") {
-        const { run } = container;
-        if (run.kind === "exited" && run.exitCode === 0) continue;
-        const spec = findContainerSpec(state.pod, container.name);
-        const isFinal = run.kind === "exited" && (!spec || !shouldRestart(state.pod, spec, container.role, run));
-        if (isFinal) failedInit = true;
-        else pendingInit = true;
-      } else if (container.role === "sidecar" && !container.started) pendingInit = true;
-    }
-    if (failedInit) return "Failed";
-    if (isTerminal && everything.some((status) => status.state?.terminated)) return "Failed";
-    if (pendingInit) return "Pending";
-  }
-  if (isTerminal && running === 0) {
-    if (waiting > 0) return stopped > 0 ? "Failed" : "Pending";
-    return stopped === succeeded ? "Succeeded" : "Failed";
-  }
-  if (waiting > 0) return "Pending";
-  if (running > 0) return "Running";
-  if (stopped === 0) return "Pending";
-  if (containers.some((status) => willRunAgain(state, status.name))) return "Running";
-  if (restartPolicy === "Always" && state.stage.kind === "active") return "Running";
-  if (state.stage.kind === "stopping" && state.stage.cause === "deleted") return "Running";
-  // Sidecars may still be stopping; upstream tells the outcome when they have.
-  if (initContainers.some((status) => status.state?.running)) return "Running";
-  return stopped === succeeded ? "Succeeded" : "Failed";
+  const count = countStates(state, containers);
+  const inits = countInits(state, initContainers);
+  if (inits.failedForGood > 0) return "Failed";
+  const isInitializing = inits.pending > 0 || (inits.pendingSidecars > 0 && !state.initialized);
+  if (isInitializing || count.waiting + inits.waitingSidecars > 0) return isOver(state) ? "Failed" : "Pending";
+  if (count.running + inits.runningSidecars > 0) return isOver(state) ? "Failed" : "Running";
+  if (count.stopped === 0) return isOver(state) ? "Failed" : "Pending";
+  if (!isOver(state) && count.stopped !== count.stoppedForGood) return "Running";
+  return count.stopped === count.succeeded ? "Succeeded" : "Failed";
 }
 
-function willRunAgain(state: PodState, name: string): boolean {
-  if (state.stage.kind !== "active") return false;
-  const container = state.containers.find((candidate) => candidate.name === name);
-  const spec = findContainerSpec(state.pod, name);
+function countStates(state: PodState, containers: ContainerStatus[]) {
+  const count = { running: 0, waiting: 0, stopped: 0, stoppedForGood: 0, succeeded: 0 };
+  for (const { name, state: current, lastState } of containers) {
+    const exit = current?.terminated ?? (current?.waiting ? lastState?.terminated : undefined);
+    if (current?.running) count.running++;
+    else if (exit) {
+      count.stopped++;
+      if (!runsAgainAfter(state, name, exit)) count.stoppedForGood++;
+      if (current?.terminated?.exitCode === 0) count.succeeded++;
+    } else count.waiting++;
+  }
+  return count;
+}
+
+/** Init containers that ended well, or will run again, count for nothing, nor do sidecars that have ended. */
+function countInits(state: PodState, initContainers: ContainerStatus[]) {
+  const count = { pending: 0, failedForGood: 0, pendingSidecars: 0, waitingSidecars: 0, runningSidecars: 0 };
+  for (const { name, state: current, lastState, started } of initContainers) {
+    const exit = current?.terminated ?? (current?.waiting ? lastState?.terminated : undefined);
+    if (roleOf(state, name) === "sidecar") {
+      if (exit) continue;
+      if (current?.running) count.runningSidecars++;
+      else count.waitingSidecars++;
+      if (!started) count.pendingSidecars++;
+    } else if (!exit) count.pending++;
+    else if (exit.exitCode !== 0 && !runsAgainAfter(state, name, exit)) count.failedForGood++;
+  }
+  return count;
+}
+
+function runsAgainAfter({ pod, containers }: PodState, name: string, exit: ContainerStateTerminated): boolean {
+  const container = containers.find((candidate) => candidate.name === name);
+  const spec = findContainerSpec(pod, name);
   if (!container || !spec) return false;
   const { run } = container;
-  if (run.kind === "starting") return true;
-  return run.kind === "exited" && (run.mustRestart === true || shouldRestart(state.pod, spec, container.role, run));
+  if (exit.reason === restartingReason || run.kind === "starting" || (run.kind === "exited" && run.mustRestart))
+    return true;
+  return shouldRestart(pod, spec, container.role, exit);
 }
 
-/** Upstream's, of a pod that has begun anew where it is at least once. */
+/** Of a pod whose containers may ask for all of them to begin anew. */
 const restartingCondition = "AllContainersRestarting";
+
+function restartingStatus(phase: string, isRestarting: boolean): Condition {
+  const type = restartingCondition;
+  if (phase === "Succeeded") return { type, status: "False", reason: "PodCompleted" };
+  if (phase === "Failed") return { type, status: "False", reason: "PodFailed" };
+  if (!isRestarting) return { type, status: "False" };
+  return {
+    type,
+    status: "True",
+    reason: "RestartAllContainersStarted",
+    message: "container exited with restart policy rule",
+  };
+}
 
 function conditionsOf(
   state: PodState,
@@ -307,9 +397,7 @@ function conditionsOf(
     readyCondition(pod, containersReady, previous),
     containersReady,
     { type: "PodScheduled", status: "True" },
-    ...(state.isRestarting !== undefined || previous?.conditions?.some(({ type }) => type === restartingCondition)
-      ? [{ type: restartingCondition, status: state.isRestarting ? "True" : "False" }]
-      : []),
+    ...(mayRestartAll(pod) ? [restartingStatus(phase, state.isRestarting === true)] : []),
     ...(state.resize ? [{ ...state.resize, status: "True" }] : []),
     ...(state.verdict?.isDisruption && !state.containers.some(isAlive)
       ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]
@@ -326,7 +414,9 @@ function conditionsOf(
     const unchanged = before?.status === condition.status ? before.lastTransitionTime : undefined;
     return {
       type: condition.type,
-      ...(pod.metadata.generation !== undefined ? { observedGeneration: pod.metadata.generation } : {}),
+      ...(pod.metadata.generation !== undefined && condition.type !== restartingCondition
+        ? { observedGeneration: pod.metadata.generation }
+        : {}),
       status: condition.status,
       lastTransitionTime: unchanged ?? rfc3339(now),
       ...(condition.reason ? { reason: condition.reason } : {}),
@@ -345,8 +435,7 @@ function initializedCondition(
   const hasMainStarted = containers.some((status) => status.state?.running || status.containerID);
   if (hasMainStarted) return { type: "Initialized", status: "True" };
   const incomplete = initContainers.filter((status) => {
-    const role = state.containers.find((container) => container.name === status.name)?.role;
-    return role === "sidecar" ? !status.started : !status.ready;
+    return roleOf(state, status.name) === "sidecar" ? !status.started : !status.ready;
   });
   if (incomplete.length === 0) return { type: "Initialized", status: "True" };
   return {
@@ -366,9 +455,7 @@ function containersReadyCondition(
   const type = "ContainersReady";
   if (phase === "Succeeded") return { type, status: "False", reason: "PodCompleted" };
   if (phase === "Failed") return { type, status: "False", reason: "PodFailed" };
-  const sidecars = initContainers.filter(
-    (status) => state.containers.find((container) => container.name === status.name)?.role === "sidecar",
-  );
+  const sidecars = initContainers.filter((status) => roleOf(state, status.name) === "sidecar");
   const unready = [...sidecars, ...containers].filter((status) => !status.ready);
   if (unready.length === 0) return { type, status: "True" };
   return {

@@ -8,7 +8,9 @@ export const maximumBackoffMs = 300_000;
 /** A container that exits this long after its last restart starts over with no wait. */
 const resetAfterMs = 2 * maximumBackoffMs;
 
-export function shouldRestart(pod: PodObject, spec: ContainerSpec, role: ContainerRole, exit: ExitedRun): boolean {
+type Exit = Pick<ExitedRun, "exitCode">;
+
+export function shouldRestart(pod: PodObject, spec: ContainerSpec, role: ContainerRole, exit: Exit): boolean {
   if (role === "ephemeral") return false;
   if (role === "sidecar") return true;
   if (ruleAction(spec, exit) !== undefined) return true;
@@ -20,13 +22,24 @@ export function shouldRestart(pod: PodObject, spec: ContainerSpec, role: Contain
 }
 
 /** What the first of the container's own rules that speaks of this exit wants: "Restart" or "RestartAllContainers". */
-export function ruleAction(spec: ContainerSpec, { exitCode }: ExitedRun): string | undefined {
+export function ruleAction(spec: ContainerSpec, { exitCode }: Exit): string | undefined {
   const { restartPolicyRules } = spec as DeepReadonly<Container>;
   return restartPolicyRules?.find(({ exitCodes }) => {
     if (!exitCodes) return false;
     const isListed = exitCodes.values?.includes(exitCode) ?? false;
     return exitCodes.operator === "In" ? isListed : !isListed;
   })?.action;
+}
+
+/** What is told of a container that was ended so that all could begin anew. */
+export const restartingReason = "RestartingAllContainers";
+export const restartingMessage = "The container is removed because RestartAllContainers in place";
+
+/** Whether an exit of one of its containers may make all of them begin anew. */
+export function mayRestartAll({ spec }: PodObject): boolean {
+  return [...spec.containers, ...(spec.initContainers ?? [])].some(({ restartPolicyRules }) =>
+    restartPolicyRules?.some(({ action }) => action === "RestartAllContainers"),
+  );
 }
 
 /** When the wait after this exit is over. In the past: it may run again now. */
