@@ -1,12 +1,23 @@
 /** CEL as admission has it: the variables that policies and match conditions see, and policies' own variables on top of them. */
 import type { NamedRuleWithOperations } from "../../api/admissionregistration/v1.ts";
-import { schemaForKind } from "../../api/schema.ts";
 import { type Compiled, compile } from "./compile.ts";
 import type { Environment } from "./environment.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
 import { authorizerType, resourceCheckType } from "./library/authorizer.ts";
-import { celTypeOfSchema } from "./schema-types.ts";
-import { Bool, type CelType, Dyn, listOf, mapOf, type ObjectField, type ObjectType, objectOf, Text } from "./types.ts";
+import {
+  Bool,
+  type CelType,
+  Dyn,
+  declaredTypeName,
+  Int,
+  listOf,
+  mapOf,
+  type ObjectField,
+  type ObjectType,
+  objectOf,
+  Text,
+  Timestamp,
+} from "./types.ts";
 
 const kindType = objectOf("kubernetes.GroupVersionKind", { group: Text, version: Text, kind: Text });
 const resourceType = objectOf("kubernetes.GroupVersionResource", { group: Text, version: Text, resource: Text });
@@ -32,6 +43,37 @@ const requestType = objectOf("kubernetes.AdmissionRequest", {
   options: Dyn,
 });
 
+const namespaceType = objectOf("kubernetes.Namespace", {
+  // Upstream spells the uid this way, so that no expression can read it.
+  metadata: objectOf("kubernetes.NamespaceMetadata", {
+    name: Text,
+    generateName: Text,
+    namespace: Text,
+    labels: mapOf(Text, Text),
+    annotations: mapOf(Text, Text),
+    UID: Text,
+    creationTimestamp: Timestamp,
+    deletionGracePeriodSeconds: Int,
+    deletionTimestamp: Timestamp,
+    generation: Int,
+    resourceVersion: Text,
+    finalizers: listOf(Text),
+  }),
+  spec: objectOf("kubernetes.NamespaceSpec", { finalizers: listOf(Text) }),
+  status: objectOf("kubernetes.NamespaceStatus", {
+    conditions: listOf(
+      objectOf("kubernetes.NamespaceCondition", {
+        status: Text,
+        type: Text,
+        lastTransitionTime: Timestamp,
+        message: Text,
+        reason: Text,
+      }),
+    ),
+    phase: Text,
+  }),
+});
+
 /** The struct that holds a policy's variables. */
 export const variablesTypeName = "kubernetes.variables";
 
@@ -45,12 +87,10 @@ export interface AdmissionScope {
   objectType?: CelType;
   /** Default: there are none. */
   paramsType?: CelType;
-  /** Webhooks' conditions do not see the namespace. */
-  withoutNamespace?: boolean;
   /** Messages may not ask what somebody may do. */
   withoutAuthorizer?: boolean;
   /** Mutations make `Object` and `JSONPatch`. */
-  mutations?: boolean;
+  patchTypes?: boolean;
   variables?: ObjectType;
 }
 
@@ -64,61 +104,100 @@ export function admissionEnvironment(scope: AdmissionScope): Environment {
       ...(scope.withoutAuthorizer
         ? {}
         : { authorizer: authorizerType, "authorizer.requestResource": resourceCheckType }),
-      ...(scope.withoutNamespace ? {} : { namespaceObject: celTypeOfSchema(schemaForKind("", "v1", "Namespace")!) }),
+      namespaceObject: namespaceType,
       ...(scope.paramsType ? { params: scope.paramsType } : {}),
       ...(scope.variables ? { variables: scope.variables } : {}),
     },
-    ...(scope.mutations ? { objectTypes: [jsonPatchType], openType: "Object" } : {}),
+    ...(scope.patchTypes ? { objectTypes: [jsonPatchType], openType: "Object" } : {}),
   });
+}
+
+/** What an expression must evaluate to, as upstream prints types. */
+export type WantedType = "bool" | "string" | "null_type" | "list(JSONPatch)" | "Object";
+
+export interface PolicyScope extends Pick<AdmissionScope, "objectType" | "paramsType"> {
+  /** Expressions may ask for `variables`, even when there are none. Default: once there is one. */
+  hasVariables?: boolean;
 }
 
 /** Compiles one policy's expressions: variables in order, each seeing those before it, then everything else. */
 export class PolicyExpressions {
   readonly #scope: AdmissionScope;
   readonly #fields = new Map<string, ObjectField>();
-  #environment: Environment | undefined;
-  #messages: Environment | undefined;
+  #hasVariables: boolean;
+  /** By what they are for; variables change them all. */
+  readonly #environments = new Map<string, Environment>();
 
-  constructor(scope: AdmissionScope) {
+  constructor({ hasVariables = false, ...scope }: PolicyScope) {
     this.#scope = scope;
+    this.#hasVariables = hasVariables;
   }
 
   /** Expressions that come after it may read the variable, even if it does not compile. */
   addVariable(name: string, expression: string): Compiled {
-    const compiled = this.#compile(expression);
-    this.#fields.set(name, { type: compiled.program?.type ?? Dyn, jsonName: name });
-    this.#environment = undefined;
-    this.#messages = undefined;
+    this.#hasVariables = true;
+    const compiled = compile(expression, this.#environment("variable", {}));
+    this.#fields.set(name, { type: variableType(compiled.program?.type), jsonName: name });
+    this.#environments.clear();
     return compiled;
   }
 
-  /** `wanted` says what it must evaluate to: `bool`, `string`. */
-  expression(expression: string, ...wanted: string[]): Compiled {
-    return ofKind(this.#compile(expression), wanted);
+  /** `wanted`: default anything. */
+  expression(expression: string, ...wanted: WantedType[]): Compiled {
+    return ofType(compile(expression, this.#environment("expression", {})), wanted);
   }
 
-  /** Of a text for whoever is refused. */
-  message(expression: string): Compiled {
-    this.#messages ??= this.#environmentWith({ withoutAuthorizer: true });
-    return ofKind(compile(expression, this.#messages), ["string"]);
+  /** Of a text for whoever is refused. `wanted`: as for `expression`. */
+  message(expression: string, ...wanted: WantedType[]): Compiled {
+    return ofType(compile(expression, this.#environment("message", { withoutAuthorizer: true })), wanted);
   }
 
-  #compile(expression: string): Compiled {
-    this.#environment ??= this.#environmentWith({});
-    return compile(expression, this.#environment);
+  /** Of a change, which makes what is put into the object. */
+  mutation(expression: string, wanted: "list(JSONPatch)" | "Object"): Compiled {
+    return ofType(compile(expression, this.#environment("mutation", { patchTypes: true })), [wanted]);
   }
 
-  #environmentWith(more: AdmissionScope): Environment {
+  /** Whether a request is looked at at all is known before any variable is. */
+  condition(expression: string): Compiled {
+    let environment = this.#environments.get("condition");
+    if (!environment) this.#environments.set("condition", (environment = admissionEnvironment(this.#scope)));
+    return ofType(compile(expression, environment), ["bool"]);
+  }
+
+  #environment(purpose: string, more: AdmissionScope): Environment {
+    const known = this.#environments.get(purpose);
+    if (known) return known;
     const variables: ObjectType = { kind: "object", name: variablesTypeName, fields: new Map(this.#fields) };
-    return admissionEnvironment({ ...this.#scope, ...more, variables });
+    const environment = admissionEnvironment({ ...this.#scope, ...more, ...(this.#hasVariables ? { variables } : {}) });
+    this.#environments.set(purpose, environment);
+    return environment;
   }
 }
 
-function ofKind(compiled: Compiled, wanted: readonly string[]): Compiled {
-  const kind = compiled.program?.type.kind;
-  if (kind === undefined || kind === "dyn" || wanted.length === 0 || wanted.includes(kind)) return compiled;
-  const list = wanted.map((one) => (one === "null" ? "null_type" : one));
-  const message = list.length === 1 ? `must evaluate to ${list[0]}` : `must evaluate to one of ${list.join(", ")}`;
+/** Variables forget the structs that they hold, as upstream's do. */
+function variableType(type: CelType = Dyn): CelType {
+  switch (type.kind) {
+    case "list":
+      return listOf(variableType(type.element));
+    case "map":
+      return mapOf(variableType(type.key), variableType(type.value));
+    case "object":
+    case "opaque":
+    case "type":
+    case "parameter":
+      return Dyn;
+    default:
+      return type;
+  }
+}
+
+/** What is only known when there is a request will not do. */
+function ofType(compiled: Compiled, wanted: readonly WantedType[]): Compiled {
+  if (!compiled.program || wanted.length === 0) return compiled;
+  const got = declaredTypeName(compiled.program.type);
+  if ((wanted as readonly string[]).includes(got)) return compiled;
+  const types = wanted.length === 1 ? wanted[0] : `one of [${wanted.join(" ")}]`;
+  const message = `must evaluate to ${types} but got ${got}`;
   return { issues: [{ at: 0, message }], message };
 }
 

@@ -145,6 +145,20 @@ export function typeName(type: CelType): string {
   }
 }
 
+/** As typeName, in the words of what is asked of an expression as a whole. */
+export function declaredTypeName(type: CelType): string {
+  switch (type.kind) {
+    case "null":
+      return "null_type";
+    case "list":
+      return `list(${declaredTypeName(type.element)})`;
+    case "map":
+      return `map(${declaredTypeName(type.key)}, ${declaredTypeName(type.value)})`;
+    default:
+      return typeName(type);
+  }
+}
+
 /** What type parameters stand for, as far as it is known. */
 export type Substitution = Map<string, CelType>;
 

@@ -80,6 +80,7 @@ export function typeWarnings(
   for (const kind of kinds.slice(0, maximumKinds)) {
     const expressions = new PolicyExpressions({
       objectType: kind.type,
+      hasVariables: true,
       ...(paramKind ? { paramsType: paramsType(paramKind.apiVersion ?? "", paramKind.kind ?? "", custom) } : {}),
     });
     const note = (field: string, problem: string | undefined) => {

@@ -1,7 +1,9 @@
 /** Names of conditions, which must be told apart when one of them decides. */
+import type { PolicyExpressions } from "../../apimachinery/cel/admission.ts";
 import { duplicate, type FieldError, type FieldPath, required, tooMany } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { each, obeys } from "../validation/rules.ts";
+import { validExpression } from "./expressions.ts";
 
 const maximumConditions = 64;
 
@@ -10,11 +12,10 @@ interface Condition {
   expression?: string;
 }
 
-/** `rule` checks the expression. */
 export function validMatchConditions(
   conditions: readonly Condition[] | undefined,
   path: FieldPath,
-  rule: (expression: string, path: FieldPath) => FieldError[],
+  expressions: PolicyExpressions,
 ): FieldError[] {
   const names = new Set<string>();
   const errors =
@@ -22,8 +23,9 @@ export function validMatchConditions(
   return [
     ...errors,
     ...each(conditions, path, ({ name, expression }, at) => {
-      const expressionPath = at.child("expression");
-      const found = expression?.trim() ? rule(expression, expressionPath) : [required(expressionPath)];
+      const found = validExpression(expression?.trim(), at.child("expression"), "", (text) =>
+        expressions.condition(text),
+      );
       if (!name) return [...found, required(at.child("name"))];
       found.push(...obeys(name, qualifiedNameProblems, at.child("name")));
       if (names.has(name)) found.push(duplicate(at.child("name"), name));

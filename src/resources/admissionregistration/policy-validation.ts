@@ -2,6 +2,7 @@
 import type {
   AuditAnnotation,
   MatchResources,
+  MutatingAdmissionPolicy,
   Mutation,
   ParamKind,
   ParamRef,
@@ -10,8 +11,7 @@ import type {
   ValidatingAdmissionPolicyStatus,
   Validation,
 } from "../../api/admissionregistration/v1.ts";
-import { type AdmissionScope, PolicyExpressions } from "../../apimachinery/cel/admission.ts";
-import type { Compiled } from "../../apimachinery/cel/compile.ts";
+import { PolicyExpressions } from "../../apimachinery/cel/admission.ts";
 import { Dyn } from "../../apimachinery/cel/types.ts";
 import {
   duplicate,
@@ -29,14 +29,19 @@ import {
   pathSegmentProblems,
   qualifiedNameProblems,
 } from "../../apimachinery/name-validation.ts";
+import { internalPrinter } from "../internal-printer.ts";
 import { validConditions } from "../validation/conditions.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
 import { each, obeys, oneOf, optionalOneOf, requiredOneOf, validDnsSubdomain } from "../validation/rules.ts";
+import { validExpression } from "./expressions.ts";
 import { validMatchConditions } from "./match-conditions.ts";
 import { validNamedRule } from "./operation-rules.ts";
 
 const maximumAnnotations = 20;
 const longestAnnotation = 5 * 1024;
+/** A mutation answers what is about to be stored. */
+const mutableOperations = ["*", "CONNECT", "CREATE", "UPDATE"];
+const printAnnotation = internalPrinter({ AuditAnnotation: "Key ValueExpression" });
 const reservedWords = new Set(
   "true false null in as break const continue else for function if import let loop package namespace return var void while".split(
     " ",
@@ -46,10 +51,10 @@ const reservedWords = new Set(
 export function validValidatingPolicy({ metadata, spec }: ValidatingAdmissionPolicy): FieldError[] {
   const { validations = [], auditAnnotations = [] } = spec;
   return [
-    ...requiredOneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
+    ...oneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
     ...validParamKind(spec.paramKind),
     ...validConstraints(spec.matchConstraints),
-    ...validExpressions(spec, {}, (expressions) => {
+    ...validExpressions(spec, new PolicyExpressions(scopeOf(spec)), (expressions) => {
       if (validations.length === 0 && auditAnnotations.length === 0) {
         const detail = "validations or auditAnnotations must contain at least one item";
         return [required(specPath.child("validations"), detail), required(specPath.child("auditAnnotations"), detail)];
@@ -75,13 +80,13 @@ function validValidation(
   if (messageExpression) {
     const at = path.child("messageExpression");
     if (messageExpression.trim()) {
-      errors.push(...validExpression(messageExpression, at, "", (text) => expressions.message(text)));
+      errors.push(...validExpression(messageExpression, at, "", (text) => expressions.message(text, "string")));
     } else errors.push(invalid(at, messageExpression, "must be non-empty if specified"));
   }
   if (message && !message.trim()) {
-    errors.push(invalid(path.child("message"), message, "message must be non-empty if specified"));
+    errors.push(invalid(path.child("message"), message, "must be non-empty if specified"));
   } else if (/[\n\r]/.test(message?.trim() ?? "")) {
-    errors.push(invalid(path.child("message"), message, "message must not contain line breaks"));
+    errors.push(invalid(path.child("message"), message, "must not contain line breaks"));
   }
   const reasons = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
   return [...errors, ...optionalOneOf(reason, reasons, path.child("reason"))];
@@ -96,27 +101,33 @@ function validAnnotations(
   const keys = new Set<string>();
   const tooMany =
     annotations.length > maximumAnnotations
-      ? [invalid(path, annotations, `must not have more than ${maximumAnnotations} auditAnnotations`)]
+      ? [
+          invalid(
+            path,
+            annotations.map((annotation) => printAnnotation("AuditAnnotation", annotation)),
+            `must not have more than ${maximumAnnotations} auditAnnotations`,
+          ),
+        ]
       : [];
-  const found = each(annotations, path, ({ key = "", valueExpression = "" }, at) => {
+  const found = each(annotations, path, ({ key = "", valueExpression }, at) => {
     const errors = policyName
       ? obeys(`${policyName}/${key}`, qualifiedNameProblems, at.child("key"))
       : [invalid(at.child("key"), key, "requires metadata.name be non-empty")];
-    const expressionPath = at.child("valueExpression");
-    if (valueExpression.trim().length > longestAnnotation) {
-      errors.push(required(expressionPath, `must not exceed ${longestAnnotation} bytes in length`));
-    } else {
-      errors.push(
-        ...validExpression(valueExpression, expressionPath, "valueExpression is not specified", (text) =>
-          expressions.expression(text, "string", "null"),
-        ),
-      );
-    }
+    errors.push(...validAnnotationValue(valueExpression, at.child("valueExpression"), expressions));
     if (keys.has(key)) errors.push(duplicate(at.child("key"), key));
     keys.add(key);
     return errors;
   });
   return [...tooMany, ...found];
+}
+
+function validAnnotationValue(text: string | undefined, path: FieldPath, expressions: PolicyExpressions): FieldError[] {
+  if (Buffer.byteLength(text?.trim() ?? "") > longestAnnotation) {
+    return [required(path, `must not exceed ${longestAnnotation} bytes in length`)];
+  }
+  return validExpression(text, path, "valueExpression is not specified", (text) =>
+    expressions.expression(text.trim(), "string", "null_type"),
+  );
 }
 
 export function validPolicyStatus({ status }: { status: ValidatingAdmissionPolicyStatus }): FieldError[] {
@@ -130,7 +141,7 @@ export function validPolicyStatus({ status }: { status: ValidatingAdmissionPolic
   ];
 }
 
-export function validConstraints(match: MatchResources | undefined): FieldError[] {
+function validConstraints(match: MatchResources | undefined): FieldError[] {
   const path = specPath.child("matchConstraints");
   if (!match) return [required(path)];
   const errors = validMatch(match, path);
@@ -138,10 +149,10 @@ export function validConstraints(match: MatchResources | undefined): FieldError[
   return errors;
 }
 
-export function validMatch(match: MatchResources | undefined, path: FieldPath): FieldError[] {
+function validMatch(match: MatchResources | undefined, path: FieldPath): FieldError[] {
   if (!match) return [];
   return [
-    ...requiredOneOf(match.matchPolicy, ["Equivalent", "Exact"], path.child("matchPolicy")),
+    ...oneOf(match.matchPolicy, ["Equivalent", "Exact"], path.child("matchPolicy")),
     ...validLabelSelector(match.namespaceSelector, path.child("namespaceSelector")),
     ...validLabelSelector(match.objectSelector, path.child("objectSelector")),
     ...each(match.resourceRules, path.child("resourceRules"), validNamedRule),
@@ -159,8 +170,7 @@ export function validBinding(spec: {
   return [
     ...(spec.policyName ? validDnsSubdomain(spec.policyName, namePath) : [required(namePath)]),
     ...validParamRef(spec.paramRef, specPath.child("paramRef")),
-    // Upstream's path lacks a letter.
-    ...validMatch(spec.matchResources, specPath.child("matchResouces")),
+    ...validMatch(spec.matchResources, specPath.child("matchResources")),
   ];
 }
 
@@ -198,31 +208,64 @@ export function validActions(actions: readonly string[] | undefined | null): Fie
   return errors;
 }
 
-export function validMutation(mutation: Mutation, at: FieldPath, expressions: PolicyExpressions): FieldError[] {
-  const { patchType, jsonPatch, applyConfiguration } = mutation;
-  const errors = oneOf(patchType, ["ApplyConfiguration", "JSONPatch"], at.child("patchType"));
-  if (errors.length > 0) return errors;
-  const [field, text, kind] =
-    patchType === "JSONPatch"
-      ? (["jsonPatch", jsonPatch?.expression, "list"] as const)
-      : (["applyConfiguration", applyConfiguration?.expression, "object"] as const);
-  return validExpression(text, at.child(field, "expression"), "expression is not specified", (source) =>
-    expressions.expression(source, kind),
+export function validMutatingPolicy({ spec }: MutatingAdmissionPolicy): FieldError[] {
+  const path = specPath.child("mutations");
+  const mutating = new PolicyExpressions({ ...scopeOf(spec), hasVariables: true });
+  return [
+    ...oneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
+    ...validParamKind(spec.paramKind),
+    ...validConstraints(spec.matchConstraints),
+    ...mutableOnly(spec.matchConstraints, specPath.child("matchConstraints")),
+    ...validExpressions(spec, mutating, (expressions) =>
+      spec.mutations?.length
+        ? each(spec.mutations, path, (mutation, at) => validMutation(mutation, at, expressions))
+        : [required(path, "mutations must contain at least one item")],
+    ),
+    ...requiredOneOf(spec.reinvocationPolicy, ["IfNeeded", "Never"], specPath.child("reinvocationPolicy")),
+  ];
+}
+
+/** Upstream tells of these on all operations of all rules. */
+export function mutableOnly(match: MatchResources | undefined, path: FieldPath): FieldError[] {
+  const at = path.child("resourceRules", "operations");
+  return (match?.resourceRules ?? []).flatMap(({ operations }) =>
+    (operations ?? []).flatMap((operation) => oneOf(operation, mutableOperations, at)),
   );
+}
+
+const patches = {
+  JSONPatch: { field: "jsonPatch", other: "applyConfiguration", wanted: "list(JSONPatch)" },
+  ApplyConfiguration: { field: "applyConfiguration", other: "jsonPatch", wanted: "Object" },
+} as const;
+
+function validMutation(mutation: Mutation, at: FieldPath, expressions: PolicyExpressions): FieldError[] {
+  const { patchType } = mutation;
+  const errors = requiredOneOf(patchType, ["ApplyConfiguration", "JSONPatch"], at.child("patchType"));
+  if (errors.length > 0) return errors;
+  const { field, other, wanted } = patches[patchType as keyof typeof patches];
+  const patch = mutation[field];
+  if (!patch) errors.push(required(at.child(field), `must be specified when patchType is ${patchType}`));
+  else {
+    const path = at.child(field, "expression");
+    errors.push(...validExpression(patch.expression?.trim(), path, "", (text) => expressions.mutation(text, wanted)));
+  }
+  if (mutation[other]) {
+    errors.push(invalid(at.child(other), `{${other}}`, `must not be specified when patchType is ${patchType}`));
+  }
+  return errors;
 }
 
 type Expressions = Pick<ValidatingAdmissionPolicySpec, "paramKind" | "variables" | "matchConditions">;
 
+const scopeOf = ({ paramKind }: Expressions) => (paramKind ? { paramsType: Dyn } : {});
+
 /** Conditions, then variables in order, then what `others` says: each may read the variables before it. */
-export function validExpressions(
+function validExpressions(
   spec: Expressions,
-  scope: AdmissionScope,
+  expressions: PolicyExpressions,
   others: (expressions: PolicyExpressions) => FieldError[],
 ): FieldError[] {
-  const expressions = new PolicyExpressions({ ...scope, ...(spec.paramKind ? { paramsType: Dyn } : {}) });
-  const errors = validMatchConditions(spec.matchConditions, specPath.child("matchConditions"), (expression, at) =>
-    validExpression(expression, at, "", (text) => expressions.expression(text, "bool")),
-  );
+  const errors = validMatchConditions(spec.matchConditions, specPath.child("matchConditions"), expressions);
   errors.push(
     ...each(spec.variables, specPath.child("variables"), ({ name = "", expression }, at) => {
       const compile = (text: string) => expressions.addVariable(name, text);
@@ -238,10 +281,10 @@ export function validExpressions(
 function validVariableName(name: string, path: FieldPath): FieldError[] {
   if (!name.trim()) return [required(path, "name is not specified")];
   if (/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !reservedWords.has(name)) return [];
-  return [invalid(path, name, "name is not a valid CEL identifier")];
+  return [invalid(path, name, "must be a valid CEL identifier")];
 }
 
-export function validParamKind(kind: ParamKind | undefined): FieldError[] {
+function validParamKind(kind: ParamKind | undefined): FieldError[] {
   if (!kind) return [];
   const path = specPath.child("paramKind");
   const errors = kind.apiVersion
@@ -265,17 +308,4 @@ function validApiVersion(apiVersion: string, path: FieldPath): FieldError[] {
   if (!version) return [...errors, invalid(path, apiVersion, "version must be specified")];
   const problems = dns1035LabelProblems(version);
   return problems.length > 0 ? [...errors, invalid(path, version, problems.join(","))] : errors;
-}
-
-function validExpression(
-  text: string | undefined,
-  path: FieldPath,
-  missing: string,
-  compile: (text: string) => Compiled,
-): FieldError[] {
-  if (!text?.trim()) return [required(path, missing)];
-  const compiled = compile(text);
-  if (compiled.program) return [];
-  const message = compiled.message.startsWith("ERROR") ? `compilation failed: ${compiled.message}` : compiled.message;
-  return [invalid(path, text, message)];
 }

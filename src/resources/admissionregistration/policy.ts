@@ -9,22 +9,20 @@ import type {
   ValidatingAdmissionPolicyBinding,
 } from "../../api/admissionregistration/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
-import { required, spec as specPath } from "../../apimachinery/field-error.ts";
+import { spec as specPath } from "../../apimachinery/field-error.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { age, integer, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { each, requiredOneOf } from "../validation/rules.ts";
 import {
+  mutableOnly,
   validActions,
   validBinding,
-  validConstraints,
-  validExpressions,
-  validMutation,
-  validParamKind,
+  validMutatingPolicy,
   validPolicyStatus,
   validValidatingPolicy,
 } from "./policy-validation.ts";
+import { reservedNameWarnings } from "./reserved-names.ts";
 
 const group = "admissionregistration.k8s.io/v1";
 
@@ -53,6 +51,7 @@ export const validatingAdmissionPolicies = defineResource<ValidatingAdmissionPol
   metadataLooks: { update: ["whole"], status: [] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
+  warnings: reservedNameWarnings,
   statusKeeps: "metadata",
   defaults({ spec }) {
     spec.failurePolicy ??= "Fail";
@@ -78,24 +77,14 @@ export const mutatingAdmissionPolicies = defineResource<MutatingAdmissionPolicy>
   metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
+  warnings: reservedNameWarnings,
   defaults({ spec }) {
     spec.failurePolicy ??= "Fail";
     defaultMatch(spec.matchConstraints);
   },
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ spec }) => [
-    ...requiredOneOf(spec.failurePolicy, ["Fail", "Ignore"], specPath.child("failurePolicy")),
-    ...validParamKind(spec.paramKind),
-    ...validConstraints(spec.matchConstraints),
-    ...(spec.mutations?.length
-      ? []
-      : [required(specPath.child("mutations"), "mutations must contain at least one item")]),
-    ...validExpressions(spec, { mutations: true }, (expressions) =>
-      each(spec.mutations, specPath.child("mutations"), (mutation, at) => validMutation(mutation, at, expressions)),
-    ),
-    ...requiredOneOf(spec.reinvocationPolicy, ["IfNeeded", "Never"], specPath.child("reinvocationPolicy")),
-  ],
+  validate: validMutatingPolicy,
   columns: [
     name,
     integer("Mutations", ({ spec }) => spec.mutations?.length),
@@ -109,6 +98,7 @@ export const validatingAdmissionPolicyBindings = defineResource<ValidatingAdmiss
   metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
+  warnings: reservedNameWarnings,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,
@@ -126,10 +116,14 @@ export const mutatingAdmissionPolicyBindings = defineResource<MutatingAdmissionP
   metadataLooks: { update: ["whole"] },
   allowUnconditionalUpdate: false,
   anyFinalizers: true,
+  warnings: reservedNameWarnings,
   defaults: ({ spec }) => defaultMatch(spec.matchResources),
   beforeCreate: firstGeneration,
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ spec }) => validBinding(spec),
+  validate: ({ spec }) => [
+    ...validBinding(spec),
+    ...mutableOnly(spec.matchResources, specPath.child("matchResources")),
+  ],
   columns: [
     name,
     text("PolicyName", ({ spec }) => spec.policyName ?? ""),

@@ -17,6 +17,7 @@ import { semanticallyEqual } from "../validation/semantic-equality.ts";
 import { validWebhookClient } from "../validation/webhook-client.ts";
 import { validMatchConditions } from "./match-conditions.ts";
 import { validRule } from "./operation-rules.ts";
+import { reservedNameWarnings } from "./reserved-names.ts";
 
 type Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration;
 type Webhook = ValidatingWebhook & Partial<Pick<MutatingWebhook, "reinvocationPolicy">>;
@@ -35,6 +36,7 @@ const shared = {
     }
   },
   validate: ({ webhooks }: Configuration) => validWebhooks(webhooks),
+  warnings: reservedNameWarnings,
 };
 
 export const validatingWebhookConfigurations = defineResource<ValidatingWebhookConfiguration>({
@@ -77,7 +79,7 @@ function validWebhooks(webhooks: readonly Webhook[] | undefined): FieldError[] {
   return each(webhooks, webhooksPath, (webhook, path) => {
     const errors = validWebhook(webhook, path);
     errors.push(...validReviewVersions(webhook.admissionReviewVersions, path.child("admissionReviewVersions")));
-    if (names.has(webhook.name)) errors.push(duplicate(path.child("name"), webhook.name));
+    if (webhook.name && names.has(webhook.name)) errors.push(duplicate(path.child("name"), webhook.name));
     names.add(webhook.name);
     return errors;
   });
@@ -89,7 +91,7 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   errors.push(...optionalOneOf(webhook.failurePolicy, ["Fail", "Ignore"], path.child("failurePolicy")));
   errors.push(...optionalOneOf(webhook.matchPolicy, ["Equivalent", "Exact"], path.child("matchPolicy")));
   const effectsPath = path.child("sideEffects");
-  if (!webhook.sideEffects) errors.push(required(effectsPath, "must specify one of None, NoneOnDryRun"));
+  if (webhook.sideEffects === undefined) errors.push(required(effectsPath, "must specify one of None, NoneOnDryRun"));
   else errors.push(...oneOf(webhook.sideEffects, ["None", "NoneOnDryRun"], effectsPath));
   const timeout = webhook.timeoutSeconds ?? 1;
   if (timeout < 1 || timeout > 30) {
@@ -97,25 +99,18 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   }
   errors.push(...validLabelSelector(webhook.namespaceSelector, path.child("namespaceSelector")));
   errors.push(...validLabelSelector(webhook.objectSelector, path.child("objectSelector")));
-  const conditions = new PolicyExpressions({ withoutNamespace: true });
   errors.push(
-    ...validMatchConditions(webhook.matchConditions, path.child("matchConditions"), (expression, at) => {
-      const { message } = { message: undefined, ...conditions.expression(expression, "bool") };
-      if (message === undefined) return [];
-      const why = message.startsWith("ERROR") ? `compilation failed: ${message}` : message;
-      return [invalid(at, expression, why)];
-    }),
+    ...optionalOneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], path.child("reinvocationPolicy")),
+    ...validWebhookClient(webhook.clientConfig, path.child("clientConfig")),
   );
-  if (webhook.reinvocationPolicy !== undefined) {
-    errors.push(...oneOf(webhook.reinvocationPolicy, ["IfNeeded", "Never"], path.child("reinvocationPolicy")));
-  }
-  return [...errors, ...validWebhookClient(webhook.clientConfig, path.child("clientConfig"))];
+  const conditionsPath = path.child("matchConditions");
+  return [...errors, ...validMatchConditions(webhook.matchConditions, conditionsPath, new PolicyExpressions({}))];
 }
 
 function validQualifiedName(value: string, path: FieldPath): FieldError[] {
   if (!value) return [required(path)];
-  const errors = obeys(value, dns1123SubdomainProblems, path);
-  if (errors.length > 0) return errors;
+  const problems = dns1123SubdomainProblems(value);
+  if (problems.length > 0) return [invalid(path, value, problems.join(","))];
   if (value.split(".").length >= 3) return [];
   return [invalid(path, value, "should be a domain with at least three segments separated by dots")];
 }

@@ -3,8 +3,7 @@ import { X509Certificate } from "node:crypto";
 import type { WebhookClientConfig } from "../../api/admissionregistration/v1.ts";
 import { type FieldError, type FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { parseGoUrl } from "../../apimachinery/go-url.ts";
-import { dns1123SubdomainProblems } from "../../apimachinery/name-validation.ts";
-import { validPort } from "./rules.ts";
+import { dns1123SubdomainProblems, portNumberProblems } from "../../apimachinery/name-validation.ts";
 
 type WebhookClient = Pick<WebhookClientConfig, "url" | "service">;
 
@@ -17,13 +16,12 @@ export function validWebhookClient(client: WebhookClient | undefined, path: Fiel
   if (url !== undefined) return validUrl(url, path.child("url"));
   const servicePath = path.child("service");
   const errors: FieldError[] = [];
-  if (!service!.name) errors.push(required(servicePath.child("name"), "service name is required"));
-  if (!service!.namespace) errors.push(required(servicePath.child("namespace"), "service namespace is required"));
-  for (const problem of service!.port === undefined ? [] : validPort(service!.port, servicePath.child("port"))) {
-    errors.push({
-      ...problem,
-      message: problem.message.replace("must be between", "port is not valid: must be between"),
-    });
+  // Upstream takes the one for the other.
+  if (!service!.namespace) errors.push(required(servicePath.child("name")));
+  if (!service!.name) errors.push(required(servicePath.child("namespace")));
+  const problems = portNumberProblems(service!.port ?? 443);
+  if (problems.length > 0) {
+    errors.push(invalid(servicePath.child("port"), service!.port, `port is not valid: ${problems.join(", ")}`));
   }
   return [...errors, ...validServicePath(service!.path, servicePath.child("path"))];
 }
@@ -56,18 +54,26 @@ function validUrl(text: string, path: FieldPath): FieldError[] {
   return errors;
 }
 
-/** `bundle` is base64 of PEM. */
+/** `bundle` is base64 of PEM. One good certificate is enough. */
 export function validCaBundle(bundle: string, path: FieldPath): FieldError[] {
   const refuse = (why: string) => [invalid(path, bundle, `unable to load root certificates: ${why}`)];
   const text = Buffer.from(bundle, "base64").toString("latin1");
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
-  if (!blocks) return refuse("data does not contain any valid RSA or ECDSA certificates");
-  for (const block of blocks) {
-    try {
-      new X509Certificate(block);
-    } catch {
-      return refuse("x509: malformed certificate");
-    }
+  if (text === "") return [];
+  const blocks = [...text.matchAll(/-----BEGIN ([^-]+)-----([^-]*)-----END \1-----\s*/g)];
+  const certificates = blocks.filter(([, type, body]) => type === "CERTIFICATE" && !body!.includes(":"));
+  const readable = certificates.map(([block]) => isCertificate(block));
+  if (readable.includes(true)) return [];
+  if (readable.length > 0) return refuse("failed to parse certificate: x509: malformed certificate");
+  const last = blocks.at(-1);
+  const isAllBlocks = last && last.index + last[0].length === text.length;
+  return refuse(isAllBlocks ? "no valid certificate authority data seen" : "unable to parse bytes as PEM block");
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    new X509Certificate(pem);
+    return true;
+  } catch {
+    return false;
   }
-  return [];
 }

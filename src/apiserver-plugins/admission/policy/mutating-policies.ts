@@ -114,12 +114,12 @@ export function mutatingAdmissionPolicy(options: PolicyOptions): AdmissionPlugin
 
 function compileMutating(policy: DeepReadonly<MutatingAdmissionPolicy>): CompiledPolicy<Parts> {
   const { spec } = policy as MutatingAdmissionPolicy;
-  return compilePolicy(spec, { mutations: true }, (expressions) => ({
+  return compilePolicy(spec, (expressions) => ({
     mutations: (spec.mutations ?? []).map(({ patchType, applyConfiguration, jsonPatch }) => {
       const text = (patchType === "JSONPatch" ? jsonPatch : applyConfiguration)?.expression ?? "";
-      const wanted = patchType === "JSONPatch" ? "list" : "object";
+      const wanted = patchType === "JSONPatch" ? "list(JSONPatch)" : "Object";
       const kind = patchType === "JSONPatch" ? "json" : "apply";
-      return { kind, expression: expressionOf(text, expressions.expression(text, wanted)) };
+      return { kind, expression: expressionOf(text, expressions.mutation(text, wanted)) };
     }),
   }));
 }

@@ -10,7 +10,7 @@ import type {
 import type { LabelSelector } from "../../../api/meta/v1.ts";
 import type { DeepReadonly, KubeObject } from "../../../api/object.ts";
 import type { Resource } from "../../../api/resource.ts";
-import { type AdmissionScope, PolicyExpressions, variablesTypeName } from "../../../apimachinery/cel/admission.ts";
+import { PolicyExpressions, variablesTypeName } from "../../../apimachinery/cel/admission.ts";
 import { CostExceeded } from "../../../apimachinery/cel/code.ts";
 import { type Compiled, type Program, perCallCostLimit } from "../../../apimachinery/cel/compile.ts";
 import { Dyn } from "../../../apimachinery/cel/types.ts";
@@ -76,13 +76,12 @@ export interface CompiledPolicy<Parts> {
 
 export function compilePolicy<Parts>(
   spec: PolicySpec,
-  scope: AdmissionScope,
   compileParts: (expressions: PolicyExpressions) => Parts,
 ): CompiledPolicy<Parts> {
-  const expressions = new PolicyExpressions({ ...scope, ...(spec.paramKind ? { paramsType: Dyn } : {}) });
+  const expressions = new PolicyExpressions({ hasVariables: true, ...(spec.paramKind ? { paramsType: Dyn } : {}) });
   const conditions = (spec.matchConditions ?? []).map(({ name, expression }) => ({
     name,
-    expression: expressionOf(expression, expressions.expression(expression, "bool")),
+    expression: expressionOf(expression, expressions.condition(expression)),
   }));
   const variables = (spec.variables ?? []).map(({ name, expression }) => ({
     name,

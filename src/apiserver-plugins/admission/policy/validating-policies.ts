@@ -90,17 +90,17 @@ export function validatingAdmissionPolicy(options: PolicyOptions): AdmissionPlug
 
 function compileValidating(policy: DeepReadonly<ValidatingAdmissionPolicy>): CompiledPolicy<Parts> {
   const { spec } = policy as ValidatingAdmissionPolicy;
-  return compilePolicy(spec, {}, (expressions) => ({
+  return compilePolicy(spec, (expressions) => ({
     validations: (spec.validations ?? []).map((validation) => ({
       validation,
       expression: expressionOf(validation.expression, expressions.expression(validation.expression, "bool")),
       message: validation.messageExpression
-        ? expressionOf(validation.messageExpression, expressions.message(validation.messageExpression))
+        ? expressionOf(validation.messageExpression, expressions.message(validation.messageExpression, "string"))
         : undefined,
     })),
     annotations: (spec.auditAnnotations ?? []).map(({ key, valueExpression }) => ({
       key,
-      expression: expressionOf(valueExpression, expressions.expression(valueExpression, "string", "null")),
+      expression: expressionOf(valueExpression, expressions.expression(valueExpression, "string", "null_type")),
     })),
   }));
 }

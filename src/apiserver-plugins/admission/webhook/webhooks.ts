@@ -49,7 +49,7 @@ export interface Invocation {
   index: number;
 }
 
-const environment = admissionEnvironment({ withoutNamespace: true });
+const environment = admissionEnvironment({});
 
 export class Webhooks {
   readonly #options: WebhookAdmissionOptions;
@@ -97,6 +97,8 @@ export class Webhooks {
     const result = hook.conditions.evaluate({
       ...objects,
       request: requestFacts(request, as),
+      // Upstream takes expressions that ask for it, and never says.
+      namespaceObject: null,
       ...authorizerVariables(request, as, ask),
     });
     if (result.kind === "match") return true;
