@@ -100,6 +100,11 @@ const features: Record<string, Feature> = {
     script: "cat /proc/sys/net/ipv4/ip_local_port_range /proc/sys/kernel/shm_rmid_forced",
     says: /^2000\t3000\n1$/m,
   },
+  "unsafe sysctls that the cluster's administrator allows": {
+    pod: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}, {name: net/core/somaxconn, value: '1024'}]}",
+    script: "cat /proc/sys/kernel/msgmax /proc/sys/net/core/somaxconn",
+    says: /^65536\n1024$/m,
+  },
   "runAsUser and groups": {
     pod: "securityContext: {runAsUser: 1001, runAsGroup: 2002, supplementalGroups: [3003], fsGroup: 4004}",
     script: "id -u; id -g; id -G",
@@ -495,8 +500,8 @@ const refused: Record<string, { node?: Runtime; spec: string; says: RegExp }> = 
         },
       }),
   "an unsafe sysctl": {
-    spec: "securityContext: {sysctls: [{name: kernel.msgmax, value: '65536'}]}, containers: [{name: c, image: busybox}]",
-    says: /^SysctlForbidden SysctlForbidden: forbidden sysctl: "kernel.msgmax" not allowlisted/,
+    spec: "securityContext: {sysctls: [{name: kernel.sem, value: '1 2 3 4'}]}, containers: [{name: c, image: busybox}]",
+    says: /^SysctlForbidden SysctlForbidden: forbidden sysctl: "kernel.sem" not allowlisted/,
   },
   "too much CPU for the node it is bound to": {
     spec: "containers: [{name: c, image: busybox, resources: {requests: {cpu: '4000'}}}]",
@@ -565,7 +570,8 @@ function givePages(wanted: number): { count: number; giveBack(): void } {
   }
 }
 
-const config = `nodes:
+const config = `kubelet: { allowedUnsafeSysctls: ["kernel.msg*", net.core.somaxconn] }
+nodes:
 - { name: pinnace, role: control-plane, taints: [] }
 ${canRunContainerd ? "- { name: containerd, containerRuntime: containerd, taints: [{ key: of-the-table, effect: NoSchedule }] }" : ""}`;
 

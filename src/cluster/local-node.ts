@@ -100,6 +100,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
     folders,
     cgroupRoot: `${clusterCgroup(plan.name)}/${node.name}`,
     clusterDomain: plan.network.dnsDomain,
+    ...(plan.allowedUnsafeSysctls ? { allowedUnsafeSysctls: plan.allowedUnsafeSysctls } : {}),
     seccompRoot: join(folders.root, "seccomp"),
     ...(node.kind === "local"
       ? { staticPodFolder: join(folders.root, "manifests"), pluginFolder: join(folders.root, "plugins_registry") }

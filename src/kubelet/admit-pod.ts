@@ -4,6 +4,7 @@ import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts"
 import type { PodObject } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
 import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
+import { type SysctlAllowlist, sysctlRefusal } from "./sysctls.ts";
 
 export interface NodeRoom {
   allocatable: Readonly<Record<string, string>>;
@@ -15,6 +16,8 @@ export interface NodeRoom {
   hasAppArmor?: boolean;
   /** What the container runtime can. Default: everything. */
   features?: RuntimeFeatures;
+  /** Unsafe kernel parameters that pods may set all the same. Default: none. */
+  sysctls?: SysctlAllowlist;
 }
 
 export interface Refusal {
@@ -24,7 +27,7 @@ export interface Refusal {
 
 export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
   return (
-    sysctlRefusal(pod) ??
+    sysctlRefusal(pod, room.sysctls) ??
     appArmorRefusal(pod, room) ??
     groupsRefusal(pod, room) ??
     pressureRefusal(pod, room) ??
@@ -54,40 +57,6 @@ function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | und
   if (only && (podQosClass(pod) !== "BestEffort" || tolerates)) return undefined;
   return { reason: "Evicted", message: `The node had condition: [${[...pressures].join(" ")}]. ` };
 }
-
-/** Those whose effect stays in the pod. Others need the node's administrator's word, for which there is no setting here. */
-function sysctlRefusal({ spec }: PodObject): Refusal | undefined {
-  for (const { name } of spec.securityContext?.sysctls ?? []) {
-    const dotted = name.replaceAll("/", ".");
-    if (!safeSysctls.has(dotted)) {
-      return { reason: "SysctlForbidden", message: `forbidden sysctl: ${JSON.stringify(dotted)} not allowlisted` };
-    }
-    const isShared = dotted.startsWith("net.") ? spec.hostNetwork : spec.hostIPC;
-    if (isShared) {
-      const namespace = dotted.startsWith("net.") ? "host net" : "host ipc";
-      return {
-        reason: "SysctlForbidden",
-        message: `forbidden sysctl: ${JSON.stringify(dotted)} not allowed with ${namespace} enabled`,
-      };
-    }
-  }
-  return undefined;
-}
-
-const safeSysctls: ReadonlySet<string> = new Set([
-  "kernel.shm_rmid_forced",
-  "net.ipv4.ip_local_port_range",
-  "net.ipv4.ip_local_reserved_ports",
-  "net.ipv4.ip_unprivileged_port_start",
-  "net.ipv4.ping_group_range",
-  "net.ipv4.tcp_fin_timeout",
-  "net.ipv4.tcp_keepalive_intvl",
-  "net.ipv4.tcp_keepalive_probes",
-  "net.ipv4.tcp_keepalive_time",
-  "net.ipv4.tcp_rmem",
-  "net.ipv4.tcp_syncookies",
-  "net.ipv4.tcp_wmem",
-]);
 
 /** A profile that nobody enforces must not look enforced. */
 function appArmorRefusal({ spec }: PodObject, { hasAppArmor }: NodeRoom): Refusal | undefined {

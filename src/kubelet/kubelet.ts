@@ -48,6 +48,7 @@ import { isStatic, mirroredUid } from "./static-pods/manifest.ts";
 import { StaticPods } from "./static-pods/static-pods.ts";
 import { StatsSource } from "./stats/node-stats.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { parseSysctlPatterns, type SysctlAllowlist } from "./sysctls.ts";
 import { TrustBundles } from "./trust-bundles.ts";
 import { Turns } from "./turns.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
@@ -90,6 +91,8 @@ export interface KubeletOptions {
   staticPodFolder?: string;
   /** How many processes and threads a pod may have. Default: 4096, so that one that forks without end stays alone with that. */
   podPidsLimit?: number;
+  /** Names and patterns of kernel parameters that pods may set although their effect may be felt beyond the pod. Default: none. */
+  allowedUnsafeSysctls?: readonly string[];
   logLimits?: LogLimits;
   /** Between two renewals of the lease, with which log sizes and the node's resources are looked at. Default: 10 s. */
   heartbeatMs?: number;
@@ -149,6 +152,7 @@ class RunningKubelet {
   readonly #plugins: PluginRegistration | undefined;
   readonly #csiDrivers: CsiDrivers;
   readonly #draDrivers: DraDrivers;
+  readonly #sysctls: SysctlAllowlist;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
 
@@ -159,6 +163,7 @@ class RunningKubelet {
     // Not 0: Node then takes the signal for no emitter at all where somebody asks for its limit (as undici's fetch does).
     setMaxListeners(manyListeners, signal);
     this.#options = { ...options, log, signal };
+    this.#sysctls = parseSysctlPatterns(options.allowedUnsafeSysctls ?? []);
     this.#informers = new InformerCache({
       client,
       clock,
@@ -438,6 +443,7 @@ class RunningKubelet {
       pressures: this.#evictions.pressures,
       hasAppArmor: machine.hasAppArmor ?? false,
       features: runtime.features,
+      sysctls: this.#sysctls,
     };
   }
 
@@ -555,6 +561,7 @@ function takesRoom({ stage, containers }: PodState): boolean {
 
 /** What of upstream's KubeletConfiguration means something here. */
 function kubeletConfiguration({
+  allowedUnsafeSysctls,
   cgroupRoot,
   clusterDomain,
   logLimits = defaultLogLimits,
@@ -566,6 +573,7 @@ function kubeletConfiguration({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
     authorization: { mode: "Webhook" },
+    ...(allowedUnsafeSysctls ? { allowedUnsafeSysctls } : {}),
     cgroupRoot,
     clusterDomain,
     enableSystemLogHandler: true,

@@ -10,6 +10,7 @@ import type { PodDesk } from "./pod-desk.ts";
 import type { PodEvent, PodObject } from "./pod-state.ts";
 import { podCgroup, podResources } from "./qos.ts";
 import type { SandboxConfig, SandboxId } from "./runtime/container-runtime.ts";
+import { normalizedSysctl } from "./sysctls.ts";
 
 interface Attachment {
   netnsPath: string | undefined;
@@ -120,7 +121,11 @@ function sandboxConfig(
     },
     ...(resolvConf ? { dns: resolvConf } : {}),
     ...(spec.securityContext?.sysctls
-      ? { sysctls: Object.fromEntries(spec.securityContext.sysctls.map(({ name, value }) => [name, value])) }
+      ? {
+          sysctls: Object.fromEntries(
+            spec.securityContext.sysctls.map(({ name, value }) => [normalizedSysctl(name), value]),
+          ),
+        }
       : {}),
     cgroupParent: podCgroup(cgroupRoot, pod),
     resources: podResources(pod, node.podPidsLimit),

@@ -58,6 +58,8 @@ export interface KubeletConfig {
   /** The part of it that is kept for critical pods. */
   shutdownGracePeriodCriticalPods?: string;
   shutdownGracePeriodByPodPriority?: { priority: number; shutdownGracePeriodSeconds: number }[];
+  /** Kernel parameters that pods may set besides the safe ones; a `*` at the end stands for any rest. Default: none. */
+  allowedUnsafeSysctls?: string[];
 }
 
 /** How soon another server takes over from one that is gone, by the names of upstream's LeaderElectionConfiguration. Go durations. */
@@ -233,6 +235,8 @@ export interface ClusterPlan extends FeatureSwitches {
   loadBalancer: LoadBalancerProvider;
   /** Absent: pods end at once when the cluster does. */
   shutdown?: ShutdownSettings;
+  /** Absent: pods may set the safe ones only. */
+  allowedUnsafeSysctls?: string[];
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;
   /** Absent: upstream's durations. */

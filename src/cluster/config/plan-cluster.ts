@@ -1,6 +1,7 @@
 /** Decides everything a configuration leaves open. Pure: what is taken on the machine comes as an argument. */
 import { parseDuration } from "../../apimachinery/cel/time.ts";
 import { addressAt, cidr, cidrSize, cidrsOverlap, formatIp, ip, networkOf, offsetIn } from "../../base/ip.ts";
+import { parseSysctlPatterns } from "../../kubelet/sysctls.ts";
 import {
   type ClusterConfig,
   type ClusterPlan,
@@ -81,6 +82,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     ...(config.featureGates ? { featureGates: config.featureGates } : {}),
     ...(config.runtimeConfig ? { runtimeConfig: config.runtimeConfig } : {}),
     ...shutdownOf(config),
+    ...sysctlsOf(config),
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     ...(config.leaderElection ? { leaderElection: leaderElectionMs(config.leaderElection) } : {}),
     ...(config.store ? { store: config.store } : {}),
@@ -113,6 +115,18 @@ function shutdownOf({ kubelet = {} }: ClusterConfig): Pick<ClusterPlan, "shutdow
       ...(shutdownGracePeriodByPodPriority ? { byPodPriority: shutdownGracePeriodByPodPriority } : {}),
     },
   };
+}
+
+function sysctlsOf({
+  kubelet: { allowedUnsafeSysctls } = {},
+}: ClusterConfig): Pick<ClusterPlan, "allowedUnsafeSysctls"> {
+  if (!allowedUnsafeSysctls?.length) return {};
+  try {
+    parseSysctlPatterns(allowedUnsafeSysctls);
+  } catch (error) {
+    throw new PlanError(`kubelet.allowedUnsafeSysctls: ${(error as Error).message}`);
+  }
+  return { allowedUnsafeSysctls };
 }
 
 function refuseConflicts(config: ClusterConfig, lan: string, facts: MachineFacts): void {

@@ -74,12 +74,13 @@ export async function writeJoinObjects(client: Client, plan: ClusterPlan, ca: st
 
 const kubeletSubresources = ["proxy", "log", "stats", "metrics", "spec", "configz", "healthz", "pods"];
 
-function kubeletText({ network }: ClusterPlan): string {
+function kubeletText({ network, allowedUnsafeSysctls = [] }: ClusterPlan): string {
   return `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 clusterDNS:
 - ${network.dnsAddress}
 clusterDomain: ${network.dnsDomain}
+allowedUnsafeSysctls: ${JSON.stringify(allowedUnsafeSysctls)}
 # Of kube-proxy, which runs in the same process.
 # podCIDR: ${network.podCIDR}
 # serviceCIDR: ${network.serviceCIDR}
@@ -87,7 +88,7 @@ clusterDomain: ${network.dnsDomain}
 }
 
 /** What a joined node is told of the cluster. Throws when the text is not what was written here. */
-export function parseKubeletText(text: string): { dns: string; domain: string; podCIDR: string; serviceCIDR: string } {
+export function parseKubeletText(text: string) {
   const find = (pattern: RegExp) => {
     const found = pattern.exec(text)?.[1];
     if (!found) throw new Error(`the cluster's kubelet-config lacks ${pattern.source}`);
@@ -98,6 +99,8 @@ export function parseKubeletText(text: string): { dns: string; domain: string; p
     domain: find(/clusterDomain:\s*(\S+)/),
     podCIDR: find(/podCIDR:\s*(\S+)/),
     serviceCIDR: find(/serviceCIDR:\s*(\S+)/),
+    // Clusters before did not say.
+    allowedUnsafeSysctls: JSON.parse(/^allowedUnsafeSysctls: (\[.*\])$/m.exec(text)?.[1] ?? "[]") as string[],
   };
 }
 

@@ -148,6 +148,7 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     folders,
     cgroupRoot: clusterCgroup(joinedName(name)),
     clusterDomain: network.domain,
+    allowedUnsafeSysctls: network.allowedUnsafeSysctls,
     seccompRoot: join(folder, "seccomp"),
     staticPodFolder: join(folder, "manifests"),
     pluginFolder: join(folder, "plugins_registry"),

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import type { Clock } from "../../../base/clock.ts";
 import { inNetns } from "../../../base/node/netns.ts";
 import type { Random } from "../../../base/random.ts";
+import { sysctlPath } from "../../sysctls.ts";
 import { RuntimeError, type SandboxConfig, type SandboxId, type SandboxStatus } from "../container-runtime.ts";
 import { makeFolder, readRecord, SandboxFolder, type SandboxRecord, writeRecord } from "./folders.ts";
 import { createNamespaces, mount, msNodev, msNoexec, msNosuid, releaseNamespace, unmount } from "./linux.ts";
@@ -110,7 +111,7 @@ export class Sandboxes {
     for (const [name, value] of Object.entries({ ...openNetwork(config), ...config.sysctls })) {
       if (!name.startsWith("net.")) await setIpcSysctl(folder, name, value);
       else if (config.networkNamespacePath)
-        inNetns(config.networkNamespacePath, () => writeFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, value));
+        inNetns(config.networkNamespacePath, () => writeFileSync(`/proc/sys/${sysctlPath(name)}`, value));
     }
   }
 

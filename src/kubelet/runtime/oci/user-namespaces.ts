@@ -8,6 +8,7 @@ import { text } from "node:stream/consumers";
 import { findProgram } from "../../../base/node/find-program.ts";
 import { check, koffi, libc } from "../../../base/node/libc.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
+import { sysctlPath } from "../../sysctls.ts";
 import { RuntimeError } from "../container-runtime.ts";
 import { inUtsNamespace, mount, msBind, setHostname, unmount } from "./linux.ts";
 
@@ -73,7 +74,7 @@ export async function setIpcSysctl(files: NamespaceFiles, name: string, value: s
   const inside = [`--user=${files.user}`, `--ipc=${files.ipc}`, "--setuid=0", "--setgid=0", "--"];
   const child = spawnProcess({
     file: nsenter,
-    args: [...inside, tee, `/proc/sys/${name.replaceAll(".", "/")}`],
+    args: [...inside, tee, `/proc/sys/${sysctlPath(name)}`],
     fds: { 0: "pipe-in", 1: "pipe-out", 2: "pipe-out" },
   });
   child.readers[1]!.resume();
