@@ -1,5 +1,7 @@
 /** A mistake in one field of an object, worded and typed as `kubectl` users know it (field.Error upstream). */
 
+import { goQuote } from "../base/go-quote.ts";
+
 /** Upstream's machine-readable causes, as they appear in a Status' details. */
 export type FieldErrorReason =
   | "FieldValueRequired"
@@ -66,7 +68,8 @@ export const status = FieldPath.root.child("status");
 function printed(value: unknown): string {
   if (value === undefined || value === null) return "null";
   if (typeof value === "bigint") return String(value);
-  if (typeof value !== "object") return JSON.stringify(value);
+  if (typeof value === "string") return goQuote(value);
+  if (typeof value !== "object") return String(value);
   return JSON.stringify(value, sortedMaps).replace(/[<>&]/g, escaped);
 }
 
@@ -98,7 +101,7 @@ export function invalid(path: FieldPath, value: unknown, detail: string): FieldE
 }
 
 export function notSupported(path: FieldPath, value: unknown, supported: readonly string[]): FieldError {
-  const list = supported.map((s) => JSON.stringify(s)).join(", ");
+  const list = supported.map((one) => goQuote(one)).join(", ");
   return {
     reason: "FieldValueNotSupported",
     field: path.toString(),

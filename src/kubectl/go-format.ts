@@ -2,7 +2,8 @@
  * Values as Go's fmt and strconv write them, for what kubectl prints with `%v`, `%#v` and `%q`. Pure.
  * A `number` is a float64, as JSON's numbers are there; a `bigint` is an int.
  */
-import { escaped, escapes } from "../base/escapes.ts";
+import { escapes } from "../base/escapes.ts";
+import { goQuote } from "../base/go-quote.ts";
 
 /** `%v`: lists in brackets, maps as `map[key:value]`, nothing as `<nil>`. `isWhole`: whole numbers were read as ints. */
 export function goValue(value: unknown, isWhole = false): string {
@@ -64,27 +65,11 @@ export function goFloat(value: number): string {
   return `${digits}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
 }
 
-/** `%q`: within double quotes, with what cannot be printed escaped. */
-export function goQuote(text: string, quote = '"'): string {
-  const body = [...text].map((character) => {
-    if (character === quote) return `\\${quote}`;
-    const short = escaped[character];
-    if (short) return short;
-    if (/[\p{L}\p{M}\p{N}\p{P}\p{S}]| /u.test(character)) return character;
-    const code = character.codePointAt(0)!;
-    if (code < 0x80) return `\\x${hex(code, 2)}`;
-    return code < 0x10000 ? `\\u${hex(code, 4)}` : `\\U${hex(code, 8)}`;
-  });
-  return `${quote}${body.join("")}${quote}`;
-}
-
 /** `%#U`: `U+002A '*'`. */
 export function goCodePoint(character: string): string {
-  const code = `U+${hex(character.codePointAt(0) ?? 0, 4).toUpperCase()}`;
+  const code = `U+${(character.codePointAt(0) ?? 0).toString(16).padStart(4, "0").toUpperCase()}`;
   return /[\p{L}\p{M}\p{N}\p{P}\p{S} ]/u.test(character) ? `${code} '${character}'` : code;
 }
-
-const hex = (code: number, width: number): string => code.toString(16).padStart(width, "0");
 
 /** What stands between two quotes, its escapes resolved; undefined where it is not well-formed. */
 export function goUnquote(text: string): string | undefined {

@@ -5,8 +5,6 @@ import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscale
 import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
 import { certificateSigningRequests } from "./certificates/certificate-signing-request.ts";
 import { leases } from "./coordination/lease.ts";
-import { flowSchemas } from "./flowcontrol/flow-schema.ts";
-import { priorityLevelConfigurations } from "./flowcontrol/priority-level-configuration.ts";
 import { ingresses } from "./networking/ingress.ts";
 import { ingressClasses } from "./networking/ingress-class.ts";
 import { networkPolicies } from "./networking/network-policy.ts";
@@ -1056,95 +1054,7 @@ refusesChanges(resourceSlices, slice, [
 
 // Priority and fairness
 
-const flow = {
-  metadata: cluster,
-  spec: {
-    priorityLevelConfiguration: { name: "low" },
-    rules: [
-      {
-        subjects: [{ kind: "User", user: { name: "u" } }],
-        resourceRules: [{ verbs: ["get"], apiGroups: [""], resources: ["pods"], namespaces: ["*"] }],
-      },
-    ],
-  },
-};
-refuses(flowSchemas, flow, [
-  [
-    "before all others",
-    { "spec.matchingPrecedence": 1 },
-    ["spec.matchingPrecedence: Invalid value: 1: only the schema named 'exempt' may have matchingPrecedence 1"],
-  ],
-  [
-    "after all others",
-    { "spec.matchingPrecedence": 10_001 },
-    ["spec.matchingPrecedence: Invalid value: 10001: must not be greater than 10000"],
-  ],
-  [
-    "told apart in ways nobody knows, on no level",
-    { "spec.distinguisherMethod": { type: "ByMood" }, "spec.priorityLevelConfiguration": {} },
-    [
-      'spec.distinguisherMethod: Unsupported value: {"Type":"ByMood"}: supported values: "ByNamespace", "ByUser"',
-      "spec.priorityLevelConfiguration.name: Required value: must reference a priority level",
-    ],
-  ],
-  [
-    "of nobody about nothing",
-    { "spec.rules.0": {} },
-    [
-      "spec.rules[0].subjects: Required value: subjects must contain at least one value",
-      "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty",
-    ],
-  ],
-  [
-    "about everything and something",
-    { "spec.rules.0.resourceRules.0": { verbs: ["*", "get"], apiGroups: [], resources: ["*", "pods"] } },
-    [
-      'spec.rules[0].resourceRules[0].verbs: Invalid value: ["*","get"]: if \'*\' is present, must not specify other verbs',
-      "spec.rules[0].resourceRules[0].apiGroups: Required value: resource rules must supply at least one api group",
-      'spec.rules[0].resourceRules[0].resources: Invalid value: ["*","pods"]: if \'*\' is present, must not specify other resources',
-      "spec.rules[0].resourceRules[0].namespaces: Required value: resource rules that are not cluster scoped must supply at least one namespace",
-    ],
-  ],
-]);
-const queue = { type: "Queue", queuing: { queues: 4, handSize: 2, queueLengthLimit: 5 } };
-refuses(
-  priorityLevelConfigurations,
-  { metadata: cluster, spec: { type: "Limited", limited: { limitResponse: queue } } },
-  [
-    [
-      "of a type nobody knows",
-      { "spec.type": "Some" },
-      ['spec.type: Unsupported value: "Some": supported values: "Exempt", "Limited"'],
-    ],
-    [
-      "without limits",
-      { "spec.limited": undefined },
-      ["spec.limited: Required value: must not be empty when type is Limited"],
-    ],
-    [
-      "without limits under a name of no exemption",
-      { spec: { type: "Exempt" } },
-      ["spec.type: Invalid value: \"Exempt\": type must be 'Exempt' if and only if `name` is 'exempt'"],
-    ],
-    [
-      "that lends more than it has",
-      { "spec.limited.lendablePercent": 101 },
-      ["spec.limited.lendablePercent: Invalid value: 101: must be between 0 and 100, inclusive"],
-    ],
-    [
-      "with more hands than queues",
-      { "spec.limited.limitResponse.queuing.handSize": 5 },
-      ["spec.limited.limitResponse.queuing.handSize: Invalid value: 5: should not be greater than queues (4)"],
-    ],
-    [
-      "that rejects and queues",
-      { "spec.limited.limitResponse.type": "Reject" },
-      ["spec.limited.limitResponse.queuing: Forbidden: must be nil if limited.limitResponse.type is not Limited"],
-    ],
-  ],
-);
-
-// Aggregation
+// Admission and aggregation
 
 refuses(
   apiServices,

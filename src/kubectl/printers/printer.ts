@@ -1,8 +1,10 @@
 /** What `-o` says: how objects that a command has in hand are written. Tables are the server's, and `get`'s. */
+
+import { goQuote } from "../../base/go-quote.ts";
 import type { Unstructured } from "../api.ts";
 import { CommandError } from "../command-error.ts";
 import { cut, type Flag, type FlagValues } from "../flags.ts";
-import { goQuote, goSyntax } from "../go-format.ts";
+import { goSyntax } from "../go-format.ts";
 import { JsonPathError, parseJsonPath, parseJsonPathAsJson } from "../jsonpath.ts";
 import { goJson, goJsonInOrder, listOf, sortKeys, withoutManagedFields } from "./printable.ts";
 

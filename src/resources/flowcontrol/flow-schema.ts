@@ -1,9 +1,7 @@
 /** FlowSchemas: which requests belong together. They are kept; this server queues nothing by them. */
-import type { FlowSchema, PolicyRulesWithSubjects, ResourcePolicyRule, Subject } from "../../api/flowcontrol/v1.ts";
+import type { FlowSchema } from "../../api/flowcontrol/v1.ts";
 import {
   type FieldError,
-  type FieldPath,
-  forbidden,
   invalid,
   notSupported,
   required,
@@ -15,7 +13,9 @@ import { bumpGenerationOnSpecChange, firstGeneration } from "../apps/workload.ts
 import { age, name, none, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { distinctConditions } from "../validation/conditions.ts";
-import { each, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
+import { each, validDnsSubdomain } from "../validation/rules.ts";
+import { fixedSchemaSpec } from "./fixed-specs.ts";
+import { validRule } from "./policy-rules.ts";
 
 export const flowSchemas = defineResource<FlowSchema>({
   ...served("flowcontrol.apiserver.k8s.io/v1", "flowschemas"),
@@ -26,7 +26,10 @@ export const flowSchemas = defineResource<FlowSchema>({
   },
   beforeCreate: firstGeneration<FlowSchema>({}),
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ metadata, spec }) => validFlowSchema(metadata.name ?? "", spec),
+  validate: ({ metadata, spec }) => [
+    ...validFlowSchema(metadata.name ?? "", spec),
+    ...fixedSchemaSpec(metadata.name ?? "", spec),
+  ],
   validateStatus: ({ status }) => distinctConditions(status.conditions, statusPath.child("conditions")),
   columns: [
     name,
@@ -58,7 +61,7 @@ function validFlowSchema(schemaName: string, spec: FlowSchema["spec"]): FieldErr
   const method = spec.distinguisherMethod;
   if (method && !["ByNamespace", "ByUser"].includes(method.type)) {
     const shown = { Type: method.type };
-    errors.push(notSupported(specPath.child("distinguisherMethod"), shown, ["ByNamespace", "ByUser"]));
+    errors.push(notSupported(specPath.child("distinguisherMethod", "type"), shown, ["ByNamespace", "ByUser"]));
   }
   const levelPath = specPath.child("priorityLevelConfiguration", "name");
   const level = spec.priorityLevelConfiguration?.name;
@@ -67,116 +70,3 @@ function validFlowSchema(schemaName: string, spec: FlowSchema["spec"]): FieldErr
   );
   return [...errors, ...each(spec.rules, specPath.child("rules"), validRule)];
 }
-
-function validRule(rule: PolicyRulesWithSubjects, path: FieldPath): FieldError[] {
-  const subjectsPath = path.child("subjects");
-  const errors = rule.subjects?.length
-    ? each(rule.subjects, subjectsPath, validSubject)
-    : [required(subjectsPath, "subjects must contain at least one value")];
-  if (!rule.resourceRules?.length && !rule.nonResourceRules?.length) {
-    errors.push(required(path, "at least one of resourceRules and nonResourceRules has to be non-empty"));
-  }
-  return [
-    ...errors,
-    ...each(rule.resourceRules, path.child("resourceRules"), (resourceRule, at) => [
-      ...validVerbs(resourceRule.verbs, at.child("verbs")),
-      ...anyOrSome(
-        resourceRule.apiGroups,
-        at.child("apiGroups"),
-        "api groups",
-        "resource rules must supply at least one api group",
-      ),
-      ...anyOrSome(
-        resourceRule.resources,
-        at.child("resources"),
-        "resources",
-        "resource rules must supply at least one resource",
-      ),
-      ...validNamespaces(resourceRule, at.child("namespaces")),
-    ]),
-    ...each(rule.nonResourceRules, path.child("nonResourceRules"), ({ verbs, nonResourceURLs }, at) => [
-      ...validVerbs(verbs, at.child("verbs")),
-      ...anyOrSome(
-        nonResourceURLs,
-        at.child("nonResourceURLs"),
-        "non-resource URLs",
-        "nonResourceURLs must contain at least one value",
-      ),
-    ]),
-  ];
-}
-
-const verbs = [
-  "*",
-  "bind",
-  "create",
-  "delete",
-  "deletecollection",
-  "escalate",
-  "get",
-  "head",
-  "impersonate",
-  "list",
-  "options",
-  "patch",
-  "post",
-  "proxy",
-  "put",
-  "update",
-  "use",
-  "watch",
-];
-
-function validVerbs(given: readonly string[] | null | undefined, path: FieldPath): FieldError[] {
-  const errors = anyOrSome(given, path, "verbs", "verbs must contain at least one value");
-  if (errors.length > 0 || given!.every((verb) => verbs.includes(verb))) return errors;
-  // Upstream shows the whole list.
-  return [notSupported(path, given, verbs)];
-}
-
-/** Either everything, or some by name. */
-function anyOrSome(
-  given: readonly string[] | null | undefined,
-  path: FieldPath,
-  what: string,
-  missing: string,
-): FieldError[] {
-  if (!given?.length) return [required(path, missing)];
-  if (!given.includes("*") || given.length === 1) return [];
-  return [invalid(path, given, `if '*' is present, must not specify other ${what}`)];
-}
-
-function validNamespaces({ namespaces, clusterScope }: ResourcePolicyRule, path: FieldPath): FieldError[] {
-  if (!namespaces?.length) {
-    const detail = "resource rules that are not cluster scoped must supply at least one namespace";
-    return clusterScope ? [] : [required(path, detail)];
-  }
-  if (namespaces.includes("*")) return anyOrSome(namespaces, path, "namespaces", "");
-  return each(namespaces, path, validDnsLabel);
-}
-
-function validSubject({ kind, user, group, serviceAccount }: Subject, path: FieldPath): FieldError[] {
-  const parts = { user, group, serviceAccount };
-  const field = { User: "user", Group: "group", ServiceAccount: "serviceAccount" }[kind] as
-    | keyof typeof parts
-    | undefined;
-  if (!field) return [notSupported(path.child("kind"), kind, ["Group", "ServiceAccount", "User"])];
-  const errors: FieldError[] = [];
-  const part = parts[field];
-  const at = path.child(field);
-  if (!part) errors.push(required(at, `${field} is required when subject kind is '${kind}'`));
-  else {
-    if (!part.name) errors.push(required(at.child("name")));
-    if (serviceAccount && field === "serviceAccount" && !serviceAccount.namespace) {
-      errors.push(required(at.child("namespace"), "must specify namespace for service account"));
-    }
-  }
-  for (const other of Object.keys(parts) as (keyof typeof parts)[]) {
-    if (other !== field && parts[other]) {
-      errors.push(forbidden(path.child(other), `${other} is forbidden when subject kind is not '${kindOf[other]}'`));
-    }
-  }
-  return errors;
-}
-
-const kindOf = { user: "User", group: "Group", serviceAccount: "ServiceAccount" } as const;

@@ -1,5 +1,6 @@
 /** Fills Go's text/template. Numbers of the object are int64s and floats, those of the template ints: bigints. Pure. */
-import { entriesInOrder, goQuote, goType, goValue } from "../../go-format.ts";
+import { goQuote } from "../../../base/go-quote.ts";
+import { entriesInOrder, goType, goValue } from "../../go-format.ts";
 import { isTrue, templateFunctions } from "./functions.ts";
 import { type Command, type Node, type Operand, type Pipeline, type Template, TemplateError } from "./parse.ts";
 

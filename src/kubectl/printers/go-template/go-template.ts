@@ -1,7 +1,9 @@
 /** `-o go-template`: Go's text/template over what JSON holds. */
+
+import { goQuote } from "../../../base/go-quote.ts";
 import type { Unstructured } from "../../api.ts";
 import { CommandError } from "../../command-error.ts";
-import { goQuote, goValue } from "../../go-format.ts";
+import { goValue } from "../../go-format.ts";
 import { compactGoJson } from "../printable.ts";
 import { fillTemplate } from "./execute.ts";
 import { templateFunctions } from "./functions.ts";

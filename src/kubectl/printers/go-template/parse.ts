@@ -1,5 +1,6 @@
 /** Reads Go's text/template. https://pkg.go.dev/text/template */
-import { goQuote, goUnquote } from "../../go-format.ts";
+import { goQuote } from "../../../base/go-quote.ts";
+import { goUnquote } from "../../go-format.ts";
 import { type Token, tokenize, tokenText } from "./tokens.ts";
 
 export class TemplateError extends Error {

@@ -1,5 +1,6 @@
 /** Go's fmt.Sprintf, as far as what templates hold goes. Pure. */
-import { goFloat, goQuote, goSyntax, goType, goValue } from "../../go-format.ts";
+import { goQuote } from "../../../base/go-quote.ts";
+import { goFloat, goSyntax, goType, goValue } from "../../go-format.ts";
 
 /** What is wrong stands in the text, as Go puts it there: `%!d(string=x)`. */
 export function goPrintf(format: string, args: readonly unknown[]): string {

@@ -1,5 +1,6 @@
 /** The tokens of Go's text/template. Pure. */
-import { goCodePoint, goQuote } from "../../go-format.ts";
+import { goQuote } from "../../../base/go-quote.ts";
+import { goCodePoint } from "../../go-format.ts";
 
 export type TokenKind =
   | "text"
