@@ -251,9 +251,9 @@ function validateManagedFields(entries: ManagedFieldsEntry[] | undefined, path: 
     if (entry.fieldsType && entry.fieldsType !== "FieldsV1") {
       errors.push(invalid(at.child("fieldsType"), entry.fieldsType, "must be `FieldsV1`"));
     }
-    if ((entry.manager ?? "").length > maximumManagerLength)
+    if (utf8Length(entry.manager ?? "") > maximumManagerLength)
       errors.push(tooLong(at.child("manager"), maximumManagerLength));
-    if ((entry.subresource ?? "").length > 256) errors.push(tooLong(at.child("subresource"), 256));
+    if (utf8Length(entry.subresource ?? "") > 256) errors.push(tooLong(at.child("subresource"), 256));
   }
   return errors;
 }

@@ -809,7 +809,7 @@ const stored: readonly [resource: string, minimal: object, expected: object][] =
   ],
   [
     "flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations",
-    { spec: { type: "Limited", limited: { limitResponse: { type: "Queue" } } } },
+    { spec: { type: "Limited", limited: { limitResponse: { type: "Queue", queuing: {} } } } },
     {
       metadata: { generation: 1 },
       spec: {

@@ -3,7 +3,6 @@ import { refuses, refusesChanges } from "../testing/refusals.ts";
 import { apiServices } from "./apiregistration/api-service.ts";
 import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
-import { certificateSigningRequests } from "./certificates/certificate-signing-request.ts";
 import { leases } from "./coordination/lease.ts";
 import { ingresses } from "./networking/ingress.ts";
 import { ingressClasses } from "./networking/ingress-class.ts";
@@ -530,114 +529,6 @@ refuses(
   ],
 );
 
-// Certificates
-
-/** Of a key of P-256, for CN=jane. */
-const pem =
-  "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlISU1IRUNBUUF3RHpFTk1Bc0dBMVVFQXd3RWFtRnVaVEJaTUJNR0J5cUdTTTQ5QWdFR0NDcUdTTTQ5QXdFSApBMElBQkphby83WmYveFRTVnhOSWdsRCsrZDhyRDRRa1Z1TDNXZUJlL2JscGZjZGdtb3ZMSDVqcGRFcVQ4YlhyCmxMV2tBbytUZkd4OWlMQXlqbHJVYnJNRnRGMmdBREFLQmdncWhrak9QUVFEQWdOSEFEQkVBaUFSMnVKZ29pdVMKZE1nbTlUZ1VhRjcvNjQ0Vnd2RU16QjZQMHU3QnFjZmZkUUlnVHBWUlc3c0J3cVBaUVJMd0Z3V2swMERERDdRNgplbm91c21kQ29IN2M0OEE9Ci0tLS0tRU5EIENFUlRJRklDQVRFIFJFUVVFU1QtLS0tLQo=";
-const request = { metadata: cluster, spec: { request: pem, signerName: "a.test/b", usages: ["client auth"] } };
-refuses(certificateSigningRequests, request, [
-  [
-    "that asks for nothing",
-    { "spec.request": "AAEC" },
-    ['spec.request: Invalid value: "AAEC": PEM block type must be CERTIFICATE REQUEST'],
-  ],
-  [
-    "for uses nobody knows, or twice",
-    { "spec.usages": ["client auth", "client auth", "zz"] },
-    [
-      expect.stringMatching(/^spec\.usages\[2\]: Unsupported value: "zz": supported values: "any", "cert sign", /),
-      'spec.usages[1]: Duplicate value: "client auth"',
-    ],
-  ],
-  ["for no use", { "spec.usages": [] }, ["spec.usages: Required value"]],
-  [
-    "to nobody",
-    { "spec.signerName": "me" },
-    [
-      "spec.signerName: Invalid value: \"me\": must be a fully qualified domain and path of the form 'example.com/signer-name'",
-    ],
-  ],
-  [
-    "to the signer of old",
-    { "spec.signerName": "kubernetes.io/legacy-unknown" },
-    [
-      'spec.signerName: Invalid value: "kubernetes.io/legacy-unknown": the legacy signerName is not allowed via this API version',
-    ],
-  ],
-  [
-    "for too short a time",
-    { "spec.expirationSeconds": 5 },
-    ["spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)"],
-  ],
-]);
-const approved = { type: "Approved", status: "True" };
-const denied = { type: "Denied", status: "True" };
-const conditions = "status.conditions";
-refusesChanges(certificateSigningRequests, request, [
-  ["does not change what is asked for", { "spec.signerName": "b.test/c" }, []],
-  ["gives no verdict", { [conditions]: [] }, [], { [conditions]: [] }],
-  [
-    "may not give a verdict",
-    { [conditions]: [approved] },
-    ['status.conditions: Forbidden: updates may not add a condition of type "Approved"'],
-  ],
-]);
-refusesChanges(
-  certificateSigningRequests,
-  request,
-  [
-    ["may approve", { [conditions]: [approved] }, []],
-    [
-      "may not say two things, or nothing, or half of it",
-      { [conditions]: [approved, denied, { type: "", status: "" }, { type: "Failed", status: "False" }] },
-      [
-        'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
-        "status.conditions[2].type: Required value",
-        "status.conditions[2].status: Required value",
-        'status.conditions[3].status: Unsupported value: "False": supported values: "True"',
-      ],
-    ],
-    [
-      "may not bring a certificate",
-      { "status.certificate": "AAEC" },
-      [
-        'status.certificate: Invalid value: "<certificate data>": must contain at least one CERTIFICATE PEM block',
-        "status.certificate: Forbidden: updates may not set certificate content",
-      ],
-    ],
-  ],
-  "approval",
-);
-refusesChanges(
-  certificateSigningRequests,
-  request,
-  [
-    [
-      "may not take a verdict back",
-      { [conditions]: [] },
-      ['status.conditions: Forbidden: updates may not remove a condition of type "Denied"'],
-      { [conditions]: [denied] },
-    ],
-    [
-      "may not give a verdict, or another",
-      { [conditions]: [{ ...approved, reason: "B" }, denied] },
-      [
-        'status.conditions: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive',
-        'status.conditions: Forbidden: updates may not add a condition of type "Denied"',
-      ],
-      { [conditions]: [{ ...approved, reason: "A" }] },
-    ],
-    [
-      "may not change a certificate",
-      { "status.certificate": "" },
-      ["status.certificate: Forbidden: updates may not modify existing certificate content"],
-      { "status.certificate": "AAEC" },
-    ],
-  ],
-  "status",
-);
-
 // Storage
 
 refuses(storageClasses, { metadata: cluster, provisioner: "a.test/p" }, [
@@ -1052,9 +943,7 @@ refusesChanges(resourceSlices, slice, [
   ],
 ]);
 
-// Priority and fairness
-
-// Admission and aggregation
+// Aggregation
 
 refuses(
   apiServices,

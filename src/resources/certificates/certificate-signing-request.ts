@@ -54,6 +54,7 @@ const subresources: readonly SubresourceDefinition<CertificateSigningRequest>[] 
 export const certificateSigningRequests = defineResource<CertificateSigningRequest>({
   ...resource,
   metadataLooks: { update: ["whole", "change"], status: ["whole", "change"] },
+  validateName: "path-segment",
   subresources,
   beforeCreate(request, { user }) {
     request.spec.username = user;
@@ -99,23 +100,10 @@ function conditionText({ status }: CertificateSigningRequest): string {
 }
 
 function validRequest({ spec }: CertificateSigningRequest, previous?: CertificateSigningRequest): FieldError[] {
-  const requestPath = specPath.child("request");
-  const errors: FieldError[] = [];
-  // What was asked for stands, and was looked at when it came.
-  const problem = previous
-    ? undefined
-    : certificateRequestProblem(Buffer.from(spec.request ?? "", "base64").toString());
-  if (problem) errors.push(invalid(requestPath, spec.request || null, problem));
-  const usagesPath = specPath.child("usages");
-  if (!spec.usages?.length) errors.push(required(usagesPath));
-  errors.push(...each(spec.usages, usagesPath, (usage, at) => oneOf(usage, usages, at)));
-  errors.push(
-    ...each(spec.usages, usagesPath, (usage, at, index) =>
-      spec.usages!.indexOf(usage) < index ? [duplicate(at, usage)] : [],
-    ),
-  );
+  // What was asked for stands: what was let in once is not looked at again, whatever is known of it today.
+  const errors = previous ? [] : validNewRequest(spec);
   const signerPath = specPath.child("signerName");
-  if (spec.signerName === "kubernetes.io/legacy-unknown") {
+  if (!previous && spec.signerName === "kubernetes.io/legacy-unknown") {
     errors.push(invalid(signerPath, spec.signerName, "the legacy signerName is not allowed via this API version"));
   } else errors.push(...validSignerName(spec.signerName ?? "", signerPath));
   if (spec.expirationSeconds !== undefined && spec.expirationSeconds < shortestSeconds) {
@@ -123,4 +111,15 @@ function validRequest({ spec }: CertificateSigningRequest, previous?: Certificat
     errors.push(invalid(specPath.child("expirationSeconds"), spec.expirationSeconds, detail));
   }
   return errors;
+}
+
+function validNewRequest({ request, usages: asked }: CertificateSigningRequest["spec"]): FieldError[] {
+  const usagesPath = specPath.child("usages");
+  const problem = certificateRequestProblem(Buffer.from(request ?? "", "base64").toString());
+  return [
+    ...(problem ? [invalid(specPath.child("request"), request ?? null, problem)] : []),
+    ...(asked?.length ? [] : [required(usagesPath)]),
+    ...each(asked, usagesPath, (usage, at) => oneOf(usage, usages, at)),
+    ...each(asked, usagesPath, (usage, at, index) => (asked!.indexOf(usage) < index ? [duplicate(at, usage)] : [])),
+  ];
 }

@@ -25,6 +25,7 @@ type Bundle = Pick<ClusterTrustBundle, "metadata" | "spec">;
 
 const shared = {
   ...ClusterTrustBundles,
+  metadataLooks: { update: ["whole", "change"] },
   // Depends on the signer, and so is looked at with the object.
   validateName: () => [],
   allowUnconditionalUpdate: false,

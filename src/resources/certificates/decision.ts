@@ -11,6 +11,8 @@ import {
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
 import { rfc3339 } from "../../base/clock.ts";
+import { goQuote } from "../../base/go-quote.ts";
+import { pemBlocks } from "../../base/node/pem.ts";
 import { each } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
@@ -26,7 +28,7 @@ const exclusive = "Approved and Denied conditions are mutually exclusive";
 export function validDecision(next: Status, previous: Status, subresource: string): FieldError[] {
   return [
     ...validConditions(next, previous),
-    ...(next?.certificate === previous?.certificate ? [] : validCertificate(next?.certificate)),
+    ...validCertificate(next?.certificate, previous?.certificate),
     ...validChange(next, previous, subresource),
   ];
 }
@@ -53,11 +55,14 @@ export function date(next: Status, previous: Status, nowMs: number): void {
   }
 }
 
+/** Faults that stand already are nothing new: two verdicts at once, a type twice or none. */
 function validConditions(next: Status, previous: Status): FieldError[] {
   const types = new Set<string>();
-  const bothStood = verdicts.every((verdict) => previous?.conditions?.some(({ type }) => type === verdict));
+  const standing = (previous?.conditions ?? []).map(({ type = "" }) => type);
+  const bothStood = verdicts.every((verdict) => standing.includes(verdict));
+  const repeated = new Set(standing).size < standing.length;
   return each(next?.conditions, conditionsPath, ({ type = "", status = "" }, at) => {
-    const errors = type ? [] : [required(at.child("type"))];
+    const errors = type || standing.includes("") ? [] : [required(at.child("type"))];
     const states = lasting.includes(type) ? ["True"] : ["False", "True", "Unknown"];
     if (!status) errors.push(required(at.child("status")));
     else if (!states.includes(status)) errors.push(notSupported(at.child("status"), status, states));
@@ -65,26 +70,29 @@ function validConditions(next: Status, previous: Status): FieldError[] {
     if (!bothStood && others.length === 1 && types.has(others[0]!)) {
       errors.push(invalid(conditionsPath, type, exclusive));
     }
-    if (types.has(type)) errors.push(duplicate(at.child("type"), type));
+    if (!repeated && types.has(type)) errors.push(duplicate(at.child("type"), type));
     types.add(type);
     return errors;
   });
 }
 
-function validCertificate(encoded: string | undefined): FieldError[] {
-  if (!encoded) return [];
-  const problem = certificateProblem(Buffer.from(encoded, "base64").toString("latin1"));
+/** Of a certificate that takes another's place, unless that one was none to begin with. */
+function validCertificate(next: string | undefined, previous: string | undefined): FieldError[] {
+  if (next === previous || certificateProblem(previous)) return [];
+  const problem = certificateProblem(next);
   return problem ? [invalid(certificatePath, "<certificate data>", problem)] : [];
 }
 
-function certificateProblem(pem: string): string | undefined {
-  const blocks = [...pem.matchAll(/^-----BEGIN ([^\n-]+)-----[ \t]*\r?\n([^-]*)^-----END \1-----/gm)];
+function certificateProblem(encoded: string | undefined): string | undefined {
+  if (!encoded) return undefined;
+  const blocks = pemBlocks(Buffer.from(encoded, "base64").toString("latin1"));
   if (blocks.length === 0) return "must contain at least one CERTIFICATE PEM block";
-  for (const [text, type, body = ""] of blocks) {
-    if (type !== "CERTIFICATE") return `only CERTIFICATE PEM blocks are allowed, found ${JSON.stringify(type)}`;
-    if (body.includes(":")) return "no PEM block headers are permitted";
+  for (const { type, hasHeaders, der } of blocks) {
+    if (type !== "CERTIFICATE") return `only CERTIFICATE PEM blocks are allowed, found ${goQuote(type)}`;
+    if (hasHeaders) return "no PEM block headers are permitted";
+    if (der.length === 0) return "found CERTIFICATE PEM block containing 0 certificates";
     try {
-      new X509Certificate(text);
+      new X509Certificate(der);
     } catch {
       return "x509: malformed certificate";
     }

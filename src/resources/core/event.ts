@@ -1,8 +1,9 @@
 /** Events: what components tell users about an object. Two group-versions show the same stored objects. */
 import type { Event } from "../../api/core/v1.ts";
 import { type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
-import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { ageText, name, text, unknown, wide } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { obeys } from "../validation/rules.ts";
@@ -45,30 +46,39 @@ export const events = defineResource<Event>({
 
 /** Events of the old form must stand in their object's namespace; those with an eventTime must name their reporter. */
 export function validEvent(event: Event, reporterField: string): FieldError[] {
-  const { namespace } = event.metadata;
+  const { namespace = "" } = event.metadata;
   const about = event.involvedObject?.namespace ?? "";
-  const namespacePath = root.child("involvedObject", "namespace");
-  if (!event.eventTime) {
-    const agree = about === "" ? namespace === "default" : about === namespace;
-    return agree ? [] : [invalid(namespacePath, about, "does not match event.namespace")];
-  }
   const errors: FieldError[] = [];
-  if (about === "" && namespace !== "default" && namespace !== "kube-system") {
-    errors.push(invalid(namespacePath, about, "does not match event.namespace"));
+  if (!mayStandIn(namespace, about, !!event.eventTime)) {
+    errors.push(invalid(root.child("involvedObject", "namespace"), about, "does not match event.namespace"));
   }
-  const reporter = event.reportingComponent ?? "";
-  if (reporter === "") errors.push(required(root.child(reporterField)));
-  errors.push(...obeys(reporter, qualifiedNameProblems, root.child(reporterField)));
-  errors.push(...atMost(event.reportingInstance ?? "", 128, "reportingInstance", true));
-  errors.push(...atMost(event.action ?? "", 128, "action", true));
-  errors.push(...atMost(event.reason ?? "", 128, "reason", true));
-  errors.push(...atMost(event.message ?? "", 1024, "message", false));
+  if (event.eventTime) errors.push(...validReport(event, reporterField));
+  errors.push(...obeys(namespace, dns1123SubdomainProblems, root.child("namespace")));
   return errors;
 }
 
+/** Of an event about something in the namespace `about`, or about something that is in none. */
+function mayStandIn(namespace: string, about: string, hasEventTime: boolean): boolean {
+  if (about !== "") return hasEventTime || about === namespace;
+  return namespace === "default" || (hasEventTime && namespace === "kube-system");
+}
+
+function validReport(event: Event, reporterField: string): FieldError[] {
+  const reporter = event.reportingComponent ?? "";
+  return [
+    ...(reporter === "" ? [required(root.child(reporterField))] : []),
+    ...obeys(reporter, qualifiedNameProblems, root.child(reporterField)),
+    ...atMost(event.reportingInstance ?? "", 128, "reportingInstance", true),
+    ...atMost(event.action ?? "", 128, "action", true),
+    ...atMost(event.reason ?? "", 128, "reason", true),
+    ...atMost(event.message ?? "", 1024, "message", false),
+  ];
+}
+
+/** The message says characters, and bytes are meant. */
 function atMost(value: string, maximum: number, field: string, mandatory: boolean): FieldError[] {
   if (mandatory && value === "") return [required(root.child(field))];
-  if (value.length <= maximum) return [];
+  if (utf8Length(value) <= maximum) return [];
   return [invalid(root.child(field), "", `can have at most ${maximum} characters`)];
 }
 

@@ -66,7 +66,7 @@ function validNewEvent(event: Event): FieldError[] {
 function validSeries({ series }: Event): FieldError[] {
   if (!series) return [];
   const errors: FieldError[] = [];
-  if (series.count < 2) errors.push(invalid(root.child("series.count"), "", "should be at least 2"));
+  if ((series.count ?? 0) < 2) errors.push(invalid(root.child("series.count"), "", "should be at least 2"));
   if (!series.lastObservedTime) errors.push(required(root.child("series.lastObservedTime")));
   return errors;
 }

@@ -7,7 +7,7 @@ import { age, integer, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validConditions } from "../validation/conditions.ts";
 import { atMostHundredPercent, validIntOrPercent } from "../validation/int-or-percent.ts";
-import { validLabelSelector } from "../validation/label-selector.ts";
+import { hasInvalidValue, validLabelSelector } from "../validation/label-selector.ts";
 import { optionalOneOf } from "../validation/rules.ts";
 
 const counts = ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] as const;
@@ -37,7 +37,7 @@ export const podDisruptionBudgets = defineResource<PodDisruptionBudget>({
   ],
 });
 
-function validBudget({ spec }: PodDisruptionBudget): FieldError[] {
+function validBudget({ spec }: PodDisruptionBudget, previous: PodDisruptionBudget | undefined): FieldError[] {
   const errors: FieldError[] = [];
   const { minAvailable, maxUnavailable, selector, unhealthyPodEvictionPolicy } = spec;
   if (minAvailable !== undefined && maxUnavailable !== undefined) {
@@ -53,7 +53,9 @@ function validBudget({ spec }: PodDisruptionBudget): FieldError[] {
     errors.push(...validIntOrPercent(spec[field], specPath.child(field)));
     errors.push(...atMostHundredPercent(spec[field], specPath.child(field)));
   }
-  errors.push(...validLabelSelector(selector, specPath.child("selector")));
+  // What older rules let in stays usable.
+  const allowInvalidValues = hasInvalidValue(previous?.spec.selector);
+  errors.push(...validLabelSelector(selector, specPath.child("selector"), { allowInvalidValues }));
   const policies = ["AlwaysAllow", "IfHealthyBudget"];
   return [
     ...errors,

@@ -4,7 +4,7 @@ import { type FieldError, FieldPath, forbidden, metadata } from "../../apimachin
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, boolean, integer, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { oneOf } from "../validation/rules.ts";
+import { requiredOneOf, unchanged } from "../validation/rules.ts";
 
 const highestUserValue = 1_000_000_000;
 const systemClasses: Readonly<Record<string, number>> = {
@@ -12,7 +12,6 @@ const systemClasses: Readonly<Record<string, number>> = {
   "system-cluster-critical": 2_000_000_000,
 };
 const root = FieldPath.root;
-const fixed = "may not be changed in an update.";
 
 export const priorityClasses = defineResource<PriorityClass>({
   ...served("scheduling.k8s.io/v1", "priorityclasses"),
@@ -37,6 +36,7 @@ function validPriorityClass({
   // A missing name has been reported already.
   metadata: { name: className = "" },
   value = 0,
+  globalDefault = false,
   preemptionPolicy,
 }: PriorityClass): FieldError[] {
   const errors: FieldError[] = [];
@@ -48,19 +48,21 @@ function validPriorityClass({
       errors.push(forbidden(path, `${reserved} ${className} is not a known system priority class`));
     } else if (expected !== value) {
       errors.push(forbidden(path, `${reserved} value of ${className} PriorityClass must be ${expected}`));
+    } else if (globalDefault) {
+      errors.push(forbidden(path, `${reserved} globalDefault of ${className} PriorityClass must be false`));
     }
   } else if (value > highestUserValue) {
     const detail = `maximum allowed value of a user defined priority is ${highestUserValue}`;
     errors.push(forbidden(root.child("value"), detail));
   }
   if (preemptionPolicy !== undefined) {
-    errors.push(...oneOf(preemptionPolicy, ["PreemptLowerPriority", "Never"], root.child("preemptionPolicy")));
+    errors.push(...requiredOneOf(preemptionPolicy, ["PreemptLowerPriority", "Never"], root.child("preemptionPolicy")));
   }
   return errors;
 }
 
 function validChange(next: PriorityClass, previous: PriorityClass): FieldError[] {
-  return (["value", "preemptionPolicy"] as const)
-    .filter((field) => next[field] !== previous[field])
-    .map((field) => forbidden(root.child(field), fixed));
+  const errors = unchanged(next.preemptionPolicy, previous.preemptionPolicy, root.child("preemptionPolicy"));
+  if ((next.value ?? 0) === (previous.value ?? 0)) return errors;
+  return [forbidden(root.child("value"), "may not be changed in an update."), ...errors];
 }

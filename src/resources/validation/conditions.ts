@@ -9,6 +9,7 @@ import {
   tooLong,
 } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems, regexMessage } from "../../apimachinery/name-validation.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { each, obeys, oneOf } from "./rules.ts";
 
 const longestReason = 1024;
@@ -36,12 +37,12 @@ export function validConditions(conditions: readonly Condition[] | undefined, pa
     if (observedGeneration < 0) {
       errors.push(invalid(at.child("observedGeneration"), observedGeneration, "must be greater than or equal to zero"));
     }
-    if (!lastTransitionTime) errors.push(required(at.child("lastTransitionTime"), "must be set"));
+    if (!lastTransitionTime) errors.push(required(at.child("lastTransitionTime")));
     const reasonPath = at.child("reason");
-    if (!reason) errors.push(required(reasonPath, "must be set"));
+    if (!reason) errors.push(required(reasonPath));
     else if (!reasonPattern.test(reason)) errors.push(invalid(reasonPath, reason, badReason));
-    if (reason.length > longestReason) errors.push(tooLong(reasonPath, longestReason));
-    if (message.length > longestMessage) errors.push(tooLong(at.child("message"), longestMessage));
+    if (utf8Length(reason) > longestReason) errors.push(tooLong(reasonPath, longestReason));
+    if (utf8Length(message) > longestMessage) errors.push(tooLong(at.child("message"), longestMessage));
     return errors;
   });
 }

@@ -25,7 +25,7 @@ export function validLabelSelector(
 }
 
 function validRequirement(
-  { key, operator, values }: LabelSelectorRequirement,
+  { key = "", operator = "", values }: Partial<LabelSelectorRequirement>,
   path: FieldPath,
   options: LabelSelectorOptions,
 ): FieldError[] {
@@ -53,6 +53,12 @@ function validRequirement(
     errors.push(...each(values, path.child("values"), (value, at) => obeys(value, labelValueProblems, at)));
   }
   return errors;
+}
+
+/** Whether expressions of the selector ask for what no label's value can be. */
+export function hasInvalidValue(selector: LabelSelector | undefined | null): boolean {
+  const values = selector?.matchExpressions?.flatMap((expression) => expression.values ?? []) ?? [];
+  return values.some((value) => labelValueProblems(value).length > 0);
 }
 
 /** Whether the selector is there but asks for nothing. */

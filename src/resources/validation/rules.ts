@@ -54,8 +54,9 @@ export function obeys(value: string, rule: (value: string) => string[], path: Fi
 export const validDnsLabel = (value: string, path: FieldPath) => obeys(value, dns1123LabelProblems, path);
 export const validDnsSubdomain = (value: string, path: FieldPath) => obeys(value, dns1123SubdomainProblems, path);
 
-export function validPort(port: number, path: FieldPath): FieldError[] {
-  return portNumberProblems(port).map((problem) => invalid(path, port, problem));
+/** `said` stands before each complaint. */
+export function validPort(port: number, path: FieldPath, said = ""): FieldError[] {
+  return portNumberProblems(port).map((problem) => invalid(path, port, said + problem));
 }
 
 /** Runs a rule over every item of a list that may be absent. */
