@@ -387,7 +387,7 @@ refusesChanges(
       {
         "status.conditions": [{ type: "Ok", status: "True", lastTransitionTime: "2026-01-01T00:00:00Z", message: "" }],
       },
-      ["status.conditions[0].reason: Required value: must be set"],
+      ["status.conditions[0].reason: Required value"],
     ],
   ],
   "status",
