@@ -5,8 +5,9 @@ import type { Revision } from "./store.ts";
 import type { Selection } from "./watch-cache-contract.ts";
 import { Batch, SharedEvent } from "./watch-dispatch.ts";
 
-/** Events that are made in one go: objects may have to be encoded for them, while others wait. */
+/** Events that are made in one go, and how heavy they become: objects may have to be encoded for them, while others wait. */
 const initialPageSize = 32;
+const initialPageBytes = 64 * 1024;
 
 /** ADDED events in key order; with `bookmark`, the state's revision, an initial-events-end bookmark follows. */
 export function* initialBatches<T>(
@@ -18,17 +19,21 @@ export function* initialBatches<T>(
   const to = prefixEnd(keyPrefix);
   for (let from: string | undefined = keyPrefix; from !== undefined; ) {
     const events: SharedEvent<T>[] = [];
-    let last = "";
-    let visited = 0;
+    let bytes = 0;
+    let next: string | undefined;
     source.scan(from, to, (entry) => {
+      if (events.length === initialPageSize || bytes >= initialPageBytes) {
+        next = entry.key;
+        return false;
+      }
       if (!selection || selection.matches(entry.object)) {
         events.push(new SharedEvent("ADDED", entry.modRevision, entry));
+        bytes += entry.weight;
       }
-      last = entry.key;
-      return ++visited < initialPageSize;
+      return true;
     });
     if (events.length > 0) yield new Batch(events);
-    from = visited === initialPageSize ? `${last}\0` : undefined;
+    from = next;
   }
   if (bookmark !== undefined) yield new Batch<T>([{ type: "BOOKMARK", revision: bookmark, initialEventsEnd: true }]);
 }

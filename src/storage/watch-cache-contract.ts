@@ -74,6 +74,8 @@ export interface ObjectEvent<T> {
   readonly revision: Revision;
   /** For DELETED: the last state, with the revision of its end as resourceVersion. */
   readonly entry: Entry<T>;
+  /** How much there is of the object: the length of its stored bytes. */
+  readonly weight: number;
   /** The frame for clients, written once for all watchers. */
   frame(encoder: Encoder<T>): Buffer;
   /** The same in pieces, for whoever joins them with others. */
@@ -91,8 +93,10 @@ export type CacheEvent<T> = ObjectEvent<T> | Bookmark;
 /** Events in revision order, at least one. Watchers that want the same get the same batch, so its bytes are joined once. */
 export interface WatchBatch<T> {
   readonly events: readonly CacheEvent<T>[];
-  /** All frames, one after the other. Never change them. */
-  encoded(encoder: Encoder<T>): Buffer;
+  /** Of the events' objects together. */
+  readonly weight: number;
+  /** All frames, one after the other: joined when other watchers have the batch too, else in the pieces that there are. Never change them. */
+  parts(encoder: Encoder<T>): readonly Uint8Array[];
 }
 
 /** Why a watch ended by itself. `full`: its sink was held back for longer than its buffer lasts; the client lists or watches again. */

@@ -146,8 +146,8 @@ describe("WatchCache", () => {
     await turn();
     counted.get("/registry/counted/a")?.encoded(counting);
     expect(one.batches[0]).toBe(two.batches[0]);
-    expect(one.batches[0]!.encoded(counting)).toBe(two.batches[0]!.encoded(counting));
-    expect(one.batches[0]!.encoded(counting).toString()).toBe(
+    expect(one.batches[0]!.parts(counting)).toBe(two.batches[0]!.parts(counting));
+    expect(one.batches[0]!.parts(counting).join("")).toBe(
       '{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"default","resourceVersion":"1"},"spec":{}}}\n',
     );
     expect(encodings).toBe(1);
@@ -258,7 +258,14 @@ describe("WatchCache", () => {
     const second = await cache.list({ limit: 2, from: first.next, revision: first.revision });
     expect(
       second.entries.map((entry) =>
-        written({ type: "ADDED", revision: 0, entry, frame: encoder.frame as never, pieces: encoder.frame as never }),
+        written({
+          type: "ADDED",
+          revision: 0,
+          entry,
+          weight: 0,
+          frame: encoder.frame as never,
+          pieces: encoder.frame as never,
+        }),
       ),
     ).toEqual(["0 ADDED c@3", "0 ADDED d@4"]);
     expect(second.next).toBeUndefined();
@@ -359,7 +366,7 @@ describe("WatchCache", () => {
     await turn();
     clock.advance(60_000);
     expect(wants.events).toEqual(["1 ADDED a@1", "2 bookmark"]);
-    expect(wants.batches.at(-1)?.encoded(encoder).toString()).toBe(
+    expect(wants.batches.at(-1)?.parts(encoder).join("")).toBe(
       '{"type":"BOOKMARK","object":{"kind":"Thing","apiVersion":"v1","metadata":{"resourceVersion":"2"}}}\n',
     );
     expect(slow.events).toEqual(["1 ADDED a@1"]);

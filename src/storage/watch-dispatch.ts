@@ -82,7 +82,7 @@ export class WatchDispatch<T> {
       }
     }
     for (const group of touched) {
-      const batch = new Batch(group.takeEvents());
+      const batch = new SharedBatch(group.takeEvents());
       for (const watcher of group.watchers) watcher.offer(batch);
     }
   }
@@ -166,12 +166,16 @@ export class SharedEvent<T> implements ObjectEvent<T> {
   readonly revision: Revision;
   readonly entry: CachedEntry<T>;
   // Frames live as long as the event, which is as long as somebody still has to be told.
-  readonly #frames = new Memo();
+  readonly #frames = new Memo<Buffer>();
 
   constructor(type: WatchEventType, revision: Revision, entry: CachedEntry<T>) {
     this.type = type;
     this.revision = revision;
     this.entry = entry;
+  }
+
+  get weight(): number {
+    return this.entry.weight;
   }
 
   frame(encoder: Encoder<T>): Buffer {
@@ -186,18 +190,30 @@ export class SharedEvent<T> implements ObjectEvent<T> {
 
 export class Batch<T> implements WatchBatch<T> {
   readonly events: readonly CacheEvent<T>[];
-  readonly #joined = new Memo();
+  readonly weight: number;
 
   constructor(events: readonly CacheEvent<T>[]) {
     this.events = events;
+    let weight = 0;
+    for (const event of events) if (event.type !== "BOOKMARK") weight += event.weight;
+    this.weight = weight;
   }
 
-  encoded(encoder: Encoder<T>): Buffer {
+  parts(encoder: Encoder<T>): readonly Uint8Array[] {
+    return this.events.flatMap((event) => piecesOf(event, encoder));
+  }
+}
+
+/** A batch that many watchers may have: its bytes are joined for the first of them. */
+class SharedBatch<T> extends Batch<T> {
+  readonly #joined = new Memo<readonly Uint8Array[]>();
+
+  override parts(encoder: Encoder<T>): readonly Uint8Array[] {
     return this.#joined.of(encoder.id, () => {
       const [first] = this.events;
       // The frame of a lone event is the same for groups that want other things besides.
-      if (this.events.length === 1 && first!.type !== "BOOKMARK") return first!.frame(encoder);
-      return Buffer.concat(this.events.flatMap((event) => piecesOf(event, encoder)));
+      if (this.events.length === 1 && first!.type !== "BOOKMARK") return [first!.frame(encoder)];
+      return [Buffer.concat(super.parts(encoder))];
     });
   }
 }
@@ -207,15 +223,16 @@ function piecesOf<T>(event: CacheEvent<T>, encoder: Encoder<T>): readonly Uint8A
 }
 
 /** Bytes by encoder; nearly always there is one. */
-class Memo {
+class Memo<Bytes> {
   #id: string | undefined;
-  #bytes: Buffer | undefined;
-  #others: Map<string, Buffer> | undefined;
+  #bytes: Bytes | undefined;
+  #others: Map<string, Bytes> | undefined;
 
-  of(id: string, make: () => Buffer): Buffer {
+  of(id: string, make: () => Bytes): Bytes {
     if (this.#id === undefined) {
+      this.#bytes = make();
       this.#id = id;
-      return (this.#bytes = make());
+      return this.#bytes;
     }
     if (this.#id === id) return this.#bytes!;
     this.#others ??= new Map();

@@ -27,6 +27,8 @@ export interface Exchange {
   begin(status: number, headers: ResponseHeaders): void;
   /** Returns false when the client does not keep up: wait for `onDrain`. */
   write(chunk: Uint8Array | string): boolean;
+  /** As `write`, of parts that follow one another. They may be kept until they are sent: never change them. */
+  writeParts(parts: readonly Uint8Array[]): boolean;
   onDrain(callback: () => void): void;
   /** As `onDrain`, whenever it happens: a stream that writes for hours need not ask each time. */
   onEveryDrain(callback: () => void): void;
@@ -109,6 +111,11 @@ export class Http1Exchange implements Exchange {
     return this.#response.write(chunk);
   }
 
+  /** In one piece: each costs a chunk's head and end. */
+  writeParts(parts: readonly Uint8Array[]): boolean {
+    return this.write(joined(parts));
+  }
+
   onDrain(callback: () => void): void {
     this.#response.once("drain", callback);
   }
@@ -124,6 +131,10 @@ export class Http1Exchange implements Exchange {
   abort(): void {
     this.#response.destroy();
   }
+}
+
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
 /** Reads a body to its end, or to the limit. */
@@ -219,6 +230,10 @@ export class SocketExchange implements Exchange {
 
   write(chunk: Uint8Array | string): boolean {
     return this.#raw.write(chunk);
+  }
+
+  writeParts(parts: readonly Uint8Array[]): boolean {
+    return this.write(joined(parts));
   }
 
   onDrain(callback: () => void): void {

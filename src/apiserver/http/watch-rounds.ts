@@ -12,9 +12,9 @@ export interface RoundMember {
   /** What carries it: its members write one after the other. */
   readonly connection: object | undefined;
   /** The bytes that wait, in order, each made once for all streams that want the same. Nothing when it has been forgotten. */
-  takeParts(): readonly Buffer[];
-  /** Writes what was taken, joined. */
-  write(bytes: Buffer): void;
+  takeParts(): readonly Uint8Array[];
+  /** Writes what was taken, joined when others write the same. */
+  write(parts: readonly Uint8Array[]): void;
 }
 
 /** At two or three microseconds each. More are written only to have all frames of a connection in one piece. */
@@ -29,8 +29,9 @@ export class WatchRounds {
   #written = 0;
   #scheduled = false;
   /** What the last stream wrote: streams of one selection come with the very same parts. */
-  #parts: readonly Buffer[] = [];
-  #joined: Buffer = nothing;
+  #parts: readonly Uint8Array[] = [];
+  /** That in one piece, once a second stream comes with it. */
+  #joined: readonly Uint8Array[] | undefined;
   readonly #turn = () => this.#writeSome();
 
   /** The member writes soon, once, however often it joins before. */
@@ -61,7 +62,7 @@ export class WatchRounds {
     this.#round = [];
     this.#written = 0;
     this.#parts = [];
-    this.#joined = nothing;
+    this.#joined = undefined;
   }
 
   #endOfTurn(): number {
@@ -77,13 +78,14 @@ export class WatchRounds {
     if (parts.length === 0) return;
     if (!areSame(parts, this.#parts)) {
       this.#parts = parts;
-      this.#joined = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      this.#joined = undefined;
+      member.write(parts);
+      return;
     }
+    this.#joined ??= parts.length === 1 ? parts : [Buffer.concat(parts)];
     member.write(this.#joined);
   }
 }
-
-const nothing = Buffer.alloc(0);
 
 function byConnection(members: ReadonlySet<RoundMember>): RoundMember[] {
   if (members.size <= 2) return [...members];
@@ -96,7 +98,8 @@ function byConnection(members: ReadonlySet<RoundMember>): RoundMember[] {
   return groups.size === 1 ? [...members] : [...groups.values()].flat();
 }
 
-function areSame(a: readonly Buffer[], b: readonly Buffer[]): boolean {
+function areSame(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;

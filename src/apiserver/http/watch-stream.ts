@@ -17,7 +17,8 @@ import type { RoundMember, WatchRounds } from "./watch-rounds.ts";
 /** Turns batches into the bytes of one watcher's rendering. */
 export interface StreamFormat {
   contentType: string;
-  batch(batch: WatchBatch<KubeObject>): Buffer;
+  /** In one part or many; the same parts for all watchers that want the same. */
+  batch(batch: WatchBatch<KubeObject>): readonly Uint8Array[];
   error(error: StatusError): Buffer;
 }
 
@@ -29,7 +30,7 @@ export async function streamFormatOf(resource: ServedResource, wanted: Wanted, c
     const encoder = isPartial ? partialEncoder(resource, version) : resource.json;
     return {
       contentType: contentTypes.json,
-      batch: as === "Table" ? tableWriter(resource, wanted, clock) : (batch) => batch.encoded(encoder),
+      batch: as === "Table" ? tableWriter(resource, wanted, clock) : (batch) => batch.parts(encoder),
       error: errorFrame,
     };
   }
@@ -41,7 +42,7 @@ export async function streamFormatOf(resource: ServedResource, wanted: Wanted, c
       : encoders.protobufEncoder(resource);
     return {
       contentType: `${contentTypes.protobuf};stream=watch`,
-      batch: (batch) => batch.encoded(encoder),
+      batch: (batch) => batch.parts(encoder),
       error: (error) => protobufErrorFrame(error.toStatus()),
     };
   }
@@ -63,7 +64,7 @@ function partialEncoder(resource: ServedResource, version: string): Encoder<Kube
 /** Column definitions come with the first event only; ages are told anew with each, so nothing is kept. */
 function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): StreamFormat["batch"] {
   let first = true;
-  const frameOf = (event: CacheEvent<KubeObject>): Buffer => {
+  const frameOf = (event: CacheEvent<KubeObject>): readonly Uint8Array[] => {
     const isBookmark = event.type === "BOOKMARK";
     const object = isBookmark
       ? (bookmarkObject(resource.apiVersion, resource.kind, event.revision, event.initialEventsEnd) as KubeObject)
@@ -73,18 +74,19 @@ function tableWriter(resource: ServedResource, wanted: Wanted, clock: Clock): St
     if (isBookmark) table.rows = [{ cells: table.rows[0]!.cells.map(() => null), object }];
     first = false;
     const encoded = Buffer.from(stringifyExactly(table));
-    if (isBookmark) return Buffer.from(`{"type":"BOOKMARK","object":${encoded.toString()}}\n`);
-    return Buffer.concat(jsonFrame(event.type, encoded));
+    if (isBookmark) return [Buffer.from(`{"type":"BOOKMARK","object":${encoded.toString()}}\n`)];
+    return jsonFrame(event.type, encoded);
   };
-  return (batch) => Buffer.concat(batch.events.map(frameOf));
+  return (batch) => batch.events.flatMap(frameOf);
 }
 
 function errorFrame(error: StatusError): Buffer {
   return Buffer.from(`{"type":"ERROR","object":${JSON.stringify(error.toStatus())}}\n`);
 }
 
-/** As many events wait for their turn; beyond, the watch is held back until they are written. */
+/** As much waits for its turn, in events and in bytes; beyond, the watch is held back until that is written. */
 const fullEvents = 32;
+const fullBytes = 64 * 1024;
 
 /** Streams until the watch or the client ends. `open` starts the watch; headers go out once it stands. */
 export async function streamWatch(
@@ -112,6 +114,7 @@ class WatchStream implements WatchReceiver, RoundMember {
   #begun = false;
   #waiting: WatchBatch<KubeObject>[] = [];
   #waitingEvents = 0;
+  #waitingBytes = 0;
   /** The watch was told to wait until `#resume`. */
   #held = false;
   /** The socket has enough for now. */
@@ -139,7 +142,8 @@ class WatchStream implements WatchReceiver, RoundMember {
   deliver(batch: WatchBatch<KubeObject>): boolean {
     this.#waiting.push(batch);
     this.#waitingEvents += batch.events.length;
-    this.#held = this.#draining || this.#waitingEvents >= fullEvents;
+    this.#waitingBytes += batch.weight;
+    this.#held = this.#draining || this.#waitingEvents >= fullEvents || this.#waitingBytes >= fullBytes;
     if (!this.#draining) this.#rounds.join(this);
     return !this.#held;
   }
@@ -149,7 +153,7 @@ class WatchStream implements WatchReceiver, RoundMember {
     const parts = this.takeParts();
     this.#forget();
     if (this.#exchange.closed) return;
-    for (const part of parts) this.#exchange.write(part);
+    if (parts.length > 0) this.#exchange.writeParts(parts);
     if (error) this.#exchange.write(this.#format.error(error));
     this.#exchange.end();
   }
@@ -160,17 +164,18 @@ class WatchStream implements WatchReceiver, RoundMember {
     this.#exchange.abort();
   }
 
-  takeParts(): readonly Buffer[] {
+  takeParts(): readonly Uint8Array[] {
     const waiting = this.#waiting;
     if (waiting.length === 0) return [];
-    this.#waiting = [];
-    this.#waitingEvents = 0;
-    return waiting.length === 1 ? [this.#format.batch(waiting[0]!)] : waiting.map((batch) => this.#format.batch(batch));
+    this.#forgetWaiting();
+    return waiting.length === 1
+      ? this.#format.batch(waiting[0]!)
+      : waiting.flatMap((batch) => this.#format.batch(batch));
   }
 
-  write(bytes: Buffer): void {
+  write(parts: readonly Uint8Array[]): void {
     this.#begin();
-    if (!this.#exchange.write(bytes)) this.#draining = true;
+    if (!this.#exchange.writeParts(parts)) this.#draining = true;
     else if (this.#held) this.#resume();
   }
 
@@ -190,7 +195,12 @@ class WatchStream implements WatchReceiver, RoundMember {
 
   #forget(): void {
     this.#rounds.leave(this);
+    this.#forgetWaiting();
+  }
+
+  #forgetWaiting(): void {
     this.#waiting = [];
     this.#waitingEvents = 0;
+    this.#waitingBytes = 0;
   }
 }

@@ -29,10 +29,10 @@ export async function serveWebSocketWatch(
   const receiver: WatchReceiver = {
     deliver(batch) {
       if (early) {
-        early.push(() => send(format.batch(batch)));
+        early.push(() => send(Buffer.concat(format.batch(batch))));
         return true;
       }
-      return send(format.batch(batch));
+      return send(Buffer.concat(format.batch(batch)));
     },
     ended(error) {
       whenOpen(() => {

@@ -161,6 +161,17 @@ export class Http2Exchange implements Exchange {
   write(chunk: Uint8Array | string): boolean {
     if (this.#closed || this.#ended || this.#isBodiless || chunk.length === 0) return true;
     this.#push(chunk);
+    return this.#hasRoom();
+  }
+
+  writeParts(parts: readonly Uint8Array[]): boolean {
+    if (this.#closed || this.#ended || this.#isBodiless) return true;
+    for (const part of parts) if (part.length > 0) this.#push(part);
+    return this.#waitingBytes === 0 || this.#hasRoom();
+  }
+
+  /** After something was added to what waits. */
+  #hasRoom(): boolean {
     this.#carrier.ready(this);
     this.#owesDrain = this.#waitingBytes > highWaterBytes;
     return !this.#owesDrain;
@@ -252,7 +263,8 @@ export class Http2Exchange implements Exchange {
     for (; length > 0; ) {
       const chunk = this.#waiting[finished]!;
       const part = Math.min(length, chunk.length - this.#sentOfFirst);
-      target.set(chunk.subarray(this.#sentOfFirst, this.#sentOfFirst + part), at + done);
+      const isWhole = part === chunk.length;
+      target.set(isWhole ? chunk : chunk.subarray(this.#sentOfFirst, this.#sentOfFirst + part), at + done);
       done += part;
       length -= part;
       this.#sentOfFirst += part;
