@@ -64,6 +64,8 @@ const hasNfs = findProgram("mount.nfs") !== undefined && /\tnfs/.test(readFileSy
 
 const noUserNamespaces = "containerd has had user namespaces for pods since 2.0: told in the table of refusals";
 
+const hasAppArmor = existsSync("/sys/kernel/security/apparmor");
+
 const features: Record<string, Feature> = {
   hostNetwork: { pod: "hostNetwork: true", script: "ip addr", says: /cni0|pods0|: veth/ },
   hostPID: { pod: "hostPID: true", script: "ps | wc -l", says: /^\d{2,}$/m },
@@ -487,11 +489,20 @@ const features: Record<string, Feature> = {
     script: "touch /v/x 2>&1 || true",
     says: /Read-only file system/,
   },
+  ...(hasAppArmor
+    ? {
+        "AppArmor's default profile": {
+          container: "securityContext: {capabilities: {add: [SYS_ADMIN]}}",
+          script: "cat /proc/self/attr/current; mount -t tmpfs x /mnt 2>&1 || true",
+          says: /^(pinnace-default|cri-containerd\.apparmor\.d) \(enforce\)\n.*(Permission denied|read-only)/,
+        },
+      }
+    : {}),
 };
 
 /** What a node does not do for a pod, and what it says of it: `STATUS reason: message`, and its warnings after that. */
 const refused: Record<string, { node?: Runtime; spec: string; says: RegExp }> = {
-  ...(existsSync("/sys/module/apparmor")
+  ...(hasAppArmor
     ? {}
     : {
         "an AppArmor profile that nobody enforces": {
@@ -697,7 +708,6 @@ describeCluster("what a pod can ask for", { config }, (cluster) => {
     );
   });
 
-  const hasAppArmor = existsSync("/sys/module/apparmor");
   if (hasAppArmor) test.skip("AppArmor's absence is told (this machine's kernel has AppArmor)", () => {});
   else test.skip("an AppArmor profile confines a container (this machine's kernel has no AppArmor)", () => {});
 

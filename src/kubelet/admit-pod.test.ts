@@ -60,5 +60,24 @@ test("an AppArmor profile is taken only where it would be enforced", () => {
   expect(refusalOf(asks("Unconfined"), room)).toBeUndefined();
   const confining = { ...room, hasAppArmor: true };
   expect(refusalOf(asks("Localhost", "pod"), confining)).toBeUndefined();
-  expect(refusalOf(asks("RuntimeDefault"), confining)?.message).toContain("no default profile");
+  expect(refusalOf(asks("RuntimeDefault"), confining)).toBeUndefined();
+});
+
+test("a static pod's annotations say its AppArmor profiles, unless its containers' fields do", () => {
+  const annotations = {
+    "container.apparmor.security.beta.kubernetes.io/c": "localhost/",
+    "container.apparmor.security.beta.kubernetes.io/d": "unconfined",
+  };
+  const annotated = (spec: object) => {
+    const plain = pod({}, spec);
+    return { ...plain, metadata: { ...plain.metadata, annotations } } as PodObject;
+  };
+  const confining = { ...room, hasAppArmor: true };
+  expect(refusalOf(annotated({ containers: [{ name: "d" }] }), room)).toBeUndefined();
+  expect(refusalOf(annotated({ containers: [{ name: "c" }] }), room)?.message).toContain("is not enabled on the host");
+  expect(refusalOf(annotated({ containers: [{ name: "c" }] }), confining)?.message).toBe(
+    'Cannot enforce AppArmor: invalid AppArmor profile name: "localhost/"',
+  );
+  const securityContext = { appArmorProfile: { type: "Localhost", localhostProfile: "web" } };
+  expect(refusalOf(annotated({ containers: [{ name: "c", securityContext }] }), confining)).toBeUndefined();
 });

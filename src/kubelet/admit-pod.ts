@@ -1,5 +1,6 @@
 /** Whether a node takes on a pod that was bound to it (upstream's kubelet admission): it must fit in what is left, whoever bound it. Pure. */
 import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
+import { appArmorProblem } from "./apparmor.ts";
 import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts";
 import type { PodObject } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
@@ -58,19 +59,9 @@ function pressureRefusal(pod: PodObject, { pressures }: NodeRoom): Refusal | und
   return { reason: "Evicted", message: `The node had condition: [${[...pressures].join(" ")}]. ` };
 }
 
-/** A profile that nobody enforces must not look enforced. */
-function appArmorRefusal({ spec }: PodObject, { hasAppArmor }: NodeRoom): Refusal | undefined {
-  const profiles = [
-    spec.securityContext?.appArmorProfile,
-    ...[...spec.containers, ...(spec.initContainers ?? [])].map(
-      ({ securityContext }) => securityContext?.appArmorProfile,
-    ),
-  ].filter((profile) => profile && profile.type !== "Unconfined");
-  if (profiles.length === 0) return undefined;
-  if (!hasAppArmor) return appArmorProblem("AppArmor is not enabled on the host");
-  return profiles.some((profile) => profile?.type === "RuntimeDefault")
-    ? appArmorProblem("this node's runtime has no default profile")
-    : undefined;
+function appArmorRefusal(pod: PodObject, { hasAppArmor = false }: NodeRoom): Refusal | undefined {
+  const problem = appArmorProblem(pod, hasAppArmor);
+  return problem === undefined ? undefined : { reason: "AppArmor", message: `Cannot enforce AppArmor: ${problem}` };
 }
 
 function groupsRefusal({ spec }: PodObject, { features }: NodeRoom): Refusal | undefined {
@@ -80,10 +71,6 @@ function groupsRefusal({ spec }: PodObject, { features }: NodeRoom): Refusal | u
     reason: "SupplementalGroupsPolicyNotSupported",
     message: `SupplementalGroupsPolicy=${policy} is not supported in this node`,
   };
-}
-
-function appArmorProblem(why: string): Refusal {
-  return { reason: "AppArmor", message: `Cannot enforce AppArmor: ${why}` };
 }
 
 function selectorRefusal({ spec }: PodObject, { labels }: NodeRoom): Refusal | undefined {

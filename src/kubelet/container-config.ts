@@ -1,6 +1,12 @@
 /** From a container's spec to what the runtime is told (upstream's generateContainerConfig). Pure, but for the error it may throw. */
-import type { SecurityContext as ApiSecurityContext, Capabilities, SeccompProfile } from "../api/core/v1.ts";
+import type {
+  SecurityContext as ApiSecurityContext,
+  AppArmorProfile,
+  Capabilities,
+  SeccompProfile,
+} from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
+import { appArmorProfileOf } from "./apparmor.ts";
 import { ContainerConfigError } from "./environment.ts";
 import { expand } from "./expand.ts";
 import type { StoredImage } from "./images/image-service.ts";
@@ -96,7 +102,7 @@ function securityContext(
     ...(ofPod.supplementalGroups ?? []),
   ];
   const seccomp = own.seccompProfile ?? ofPod.seccompProfile;
-  const appArmor = own.appArmorProfile ?? ofPod.appArmorProfile;
+  const appArmor = appArmorOf(appArmorProfileOf(pod, container));
   const privileged = own.privileged ?? false;
   const canGain = own.allowPrivilegeEscalation ?? true;
   return {
@@ -109,9 +115,7 @@ function securityContext(
     ...(!canGain && !privileged ? { noNewPrivileges: true } : {}),
     ...(own.capabilities ? { capabilities: capabilities(own.capabilities) } : {}),
     ...(privileged ? {} : { seccomp: seccompOf(seccomp, seccompRoot) }),
-    ...(appArmor?.type === "Localhost" && appArmor.localhostProfile
-      ? { appArmorProfile: appArmor.localhostProfile }
-      : {}),
+    ...(appArmor ? { appArmor } : {}),
     ...(own.procMount === "Unmasked" ? { procMount: "Unmasked" } : {}),
   };
 }
@@ -142,6 +146,13 @@ function checkNonRoot(
 function capabilities({ add, drop }: DeepReadonly<Capabilities>) {
   const bare = (name: string) => name.replace(/^CAP_/, "");
   return { ...(add ? { add: add.map(bare) } : {}), ...(drop ? { drop: drop.map(bare) } : {}) };
+}
+
+/** Types that are not known are the API server's to refuse. */
+function appArmorOf(profile: DeepReadonly<AppArmorProfile> | undefined): SecurityContext["appArmor"] {
+  if (profile?.type === "RuntimeDefault") return { type: "RuntimeDefault" };
+  if (profile?.type === "Localhost") return { type: "Localhost", profile: profile.localhostProfile ?? "" };
+  return profile && { type: "Unconfined" };
 }
 
 /** Upstream leaves containers unconfined unless they ask; so do we. */

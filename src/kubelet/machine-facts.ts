@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, release, totalmem } from "node:os";
 import { join } from "node:path";
+import { kernelHasAppArmor } from "./apparmor.ts";
 
 export interface MachineFacts {
   cpus: number;
@@ -37,7 +38,7 @@ export function machineFacts(nodeName: string, folder: string): MachineFacts {
     kernelVersion: release(),
     osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readText("/etc/os-release"))?.[1] ?? "Linux",
     hugePages: hugePages(),
-    hasAppArmor: readText("/sys/module/apparmor/parameters/enabled") === "Y",
+    hasAppArmor: kernelHasAppArmor(),
     architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
   };
 }

@@ -219,8 +219,8 @@ export interface SecurityContext {
   /** Names without CAP_; "ALL" is allowed. */
   capabilities?: { add?: readonly string[]; drop?: readonly string[] };
   seccomp?: { type: "Unconfined" } | { type: "RuntimeDefault" } | { type: "Localhost"; path: string };
-  /** A profile that the kernel has loaded. */
-  appArmorProfile?: string;
+  /** Localhost: a profile that the kernel has loaded. Absent: the runtime's default where the kernel has AppArmor, none for privileged ones. */
+  appArmor?: { type: "Unconfined" } | { type: "RuntimeDefault" } | { type: "Localhost"; profile: string };
   procMount?: "Default" | "Unmasked";
 }
 

@@ -139,9 +139,7 @@ function criSecurity(security: SecurityContext, sandbox: UserSandboxConfig, targ
       ? { capabilities: { add_capabilities: capabilities.add ?? [], drop_capabilities: capabilities.drop ?? [] } }
       : {}),
     seccomp: criSeccomp(security),
-    ...(security.appArmorProfile
-      ? { apparmor: { profile_type: profileType.localhost, localhost_ref: security.appArmorProfile } }
-      : {}),
+    ...(security.appArmor ? { apparmor: criAppArmor(security.appArmor) } : {}),
     ...(isOpen ? {} : { masked_paths: maskedPaths, readonly_paths: readonlyPaths }),
   };
 }
@@ -149,6 +147,13 @@ function criSecurity(security: SecurityContext, sandbox: UserSandboxConfig, targ
 function criSeccomp({ seccomp }: SecurityContext) {
   if (seccomp?.type === "RuntimeDefault") return { profile_type: profileType.runtimeDefault };
   if (seccomp?.type === "Localhost") return { profile_type: profileType.localhost, localhost_ref: seccomp.path };
+  return { profile_type: profileType.unconfined };
+}
+
+/** Without one the runtime's own rule holds: its default, where the machine has AppArmor. */
+function criAppArmor(appArmor: NonNullable<SecurityContext["appArmor"]>) {
+  if (appArmor.type === "RuntimeDefault") return { profile_type: profileType.runtimeDefault };
+  if (appArmor.type === "Localhost") return { profile_type: profileType.localhost, localhost_ref: appArmor.profile };
   return { profile_type: profileType.unconfined };
 }
 

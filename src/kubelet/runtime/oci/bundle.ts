@@ -36,6 +36,8 @@ export interface BundleInputs {
   edits?: ContainerEdits | undefined;
   /** The content of a Localhost profile. */
   localhostSeccomp?: SeccompProfile;
+  /** The AppArmor profile that it starts under. */
+  appArmorProfile?: string | undefined;
   openFilesLimit: number;
   /** What this process may give away. */
   availableCapabilities: ReadonlySet<string>;
@@ -87,7 +89,7 @@ export function compileBundle(inputs: BundleInputs): Bundle {
         ambient: [],
       },
       rlimits: [{ type: "RLIMIT_NOFILE", hard: inputs.openFilesLimit, soft: inputs.openFilesLimit }],
-      ...(security?.appArmorProfile ? { apparmorProfile: security.appArmorProfile } : {}),
+      ...(inputs.appArmorProfile ? { apparmorProfile: inputs.appArmorProfile } : {}),
       noNewPrivileges: security?.noNewPrivileges ?? false,
       oomScoreAdj: allowedOomScoreAdj(config.resources?.oomScoreAdj ?? 0, inputs.availableCapabilities),
     },

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ImageConfig, ImageRootfs } from "../../images/image-service.ts";
 import { type ContainerConfig, type Mount, RuntimeError } from "../container-runtime.ts";
+import { profileFor } from "./apparmor.ts";
 import { type Bundle, compileBundle, type Device } from "./bundle.ts";
 import { editsOf } from "./cdi.ts";
 import { deviceAt, machineDevices } from "./devices.ts";
@@ -76,6 +77,7 @@ export class ContainerBundles {
       machineDevices: devicesFor(config),
       edits: editsOf(config.cdiDevices ?? [], machine.cdiFolders),
       localhostSeccomp: profile?.type === "Localhost" ? readSeccomp(profile.path) : undefined,
+      appArmorProfile: profileFor(config.security ?? {}, machine.appArmor),
       openFilesLimit: machine.openFilesLimit,
       availableCapabilities: machine.capabilities,
     });

@@ -11,7 +11,9 @@ import type { Logger } from "../../../base/logger.ts";
 import { findProgram } from "../../../base/node/find-program.ts";
 import { mountTmpfs } from "../../../base/node/mounts.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
+import { kernelHasAppArmor } from "../../apparmor.ts";
 import { RuntimeError } from "../container-runtime.ts";
+import { type AppArmorHost, loadDefaultProfile, loadedProfiles } from "./apparmor.ts";
 import { parseEffectiveCapabilities } from "./capabilities.ts";
 import { Cgroups, parseCgroupMounts } from "./cgroups.ts";
 import { mount, msBind, msPrivate, msRecursive, msShared, releaseNamespace, unmount } from "./linux.ts";
@@ -47,6 +49,7 @@ export class OciMachine {
   #version: string | undefined;
   #openFilesLimit: number | undefined;
   #capabilities: ReadonlySet<string> | undefined;
+  #appArmor: AppArmorHost | undefined;
 
   constructor(options: OciMachineOptions) {
     this.#options = options;
@@ -65,7 +68,12 @@ export class OciMachine {
     if (!mounts) throw new RuntimeError("Unavailable", "no cgroup filesystem is mounted under /sys/fs/cgroup");
     this.#cgroups = new Cgroups(mounts, this.#options.clock);
     mkdirSync(this.#options.folder, { recursive: true });
-    const [help, version] = await Promise.all([output(conmon, ["--help"]), output(runtime, ["--version"])]);
+    const [help, version, appArmor] = await Promise.all([
+      output(conmon, ["--help"]),
+      output(runtime, ["--version"]),
+      this.#openAppArmor(),
+    ]);
+    this.#appArmor = appArmor;
     this.#conmonFlags = new Set(help.match(/--[a-z-]+/g));
     this.#version = /version (\S+)/.exec(version)?.[1] ?? "unknown";
     const needsOwnView = mounts.kind === "hybrid" && kind === "crun";
@@ -116,6 +124,11 @@ export class OciMachine {
     return this.#capabilities;
   }
 
+  /** Undefined where the kernel has no AppArmor. */
+  get appArmor(): AppArmorHost | undefined {
+    return this.#appArmor;
+  }
+
   get runtimeProgram(): string {
     return opened(this.#programs).runtime;
   }
@@ -140,6 +153,17 @@ export class OciMachine {
   /** A path through which a namespace file is found from within the programs' view, wherever it is mounted. */
   visiblePath(path: string): string {
     return opened(this.#programs).nsenter ? `/proc/${process.pid}/root${path}` : path;
+  }
+
+  /** Without the default profile containers that do not ask for one start all the same, unconfined, as with containerd. */
+  async #openAppArmor(): Promise<AppArmorHost | undefined> {
+    if (!kernelHasAppArmor()) return undefined;
+    let hasDefaultProfile = true;
+    await loadDefaultProfile().catch((error: Error) => {
+      hasDefaultProfile = false;
+      this.#options.logger.warn("containers have no default AppArmor profile", { error: error.message });
+    });
+    return { hasDefaultProfile, loaded: () => loadedProfiles() };
   }
 
   /** Mounts made in the folder must appear in crun's view, too. */
