@@ -3,24 +3,17 @@ import { refuses, refusesChanges } from "../testing/refusals.ts";
 import { apiServices } from "./apiregistration/api-service.ts";
 import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
-import { leases } from "./coordination/lease.ts";
 import { ingresses } from "./networking/ingress.ts";
 import { ingressClasses } from "./networking/ingress-class.ts";
 import { networkPolicies } from "./networking/network-policy.ts";
 import { ipAddresses, serviceCidrs } from "./networking/service-range.ts";
-import { runtimeClasses } from "./node/runtime-class.ts";
 import { podDisruptionBudgets } from "./policy/pod-disruption-budget.ts";
 import { clusterRoleBindings, roleBindings } from "./rbac/binding.ts";
 import { clusterRoles } from "./rbac/cluster-role.ts";
 import { roles } from "./rbac/role.ts";
 import { deviceClasses, resourceClaims, resourceClaimTemplates, resourceSlices } from "./resource/dynamic-resources.ts";
 import { priorityClasses } from "./scheduling/priority-class.ts";
-import { csiDrivers, csiNodes, csiStorageCapacities } from "./storage/csi.ts";
-import { storageClasses } from "./storage/storage-class.ts";
-import { volumeAttachments, volumeAttributesClasses } from "./storage/volume-attachment.ts";
 
-const namePart =
-  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const subdomain =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const label =
@@ -391,31 +384,6 @@ refusesChanges(priorityClasses, { metadata: cluster, value: 5 }, [
   ["may be described", { description: "d" }, []],
   ["may not mean something else", { value: 6 }, ["value: Forbidden: may not be changed in an update."]],
 ]);
-refuses(runtimeClasses, { metadata: cluster, handler: "crun" }, [
-  ["of nobody", { handler: "" }, [expect.stringContaining('handler: Invalid value: "":')]],
-  [
-    "with costs that are none",
-    { overhead: { podFixed: { gold: "1" } } },
-    [
-      'overhead.podFixed[gold]: Invalid value: "gold": must be a standard resource type or fully qualified',
-      'overhead.podFixed[gold]: Invalid value: "gold": must be a standard resource for containers',
-    ],
-  ],
-]);
-refusesChanges(runtimeClasses, { metadata: cluster, handler: "crun" }, [
-  ["may not be run by another", { handler: "kata" }, [`handler: Invalid value: "kata": ${stands}`]],
-]);
-refuses(leases, { metadata, spec: {} }, [
-  [
-    "for no time",
-    { "spec.leaseDurationSeconds": 0, "spec.leaseTransitions": -1 },
-    [
-      "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
-      "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
-    ],
-  ],
-  ["never for ways of election that are switched off", { "spec.strategy": "Odd", "spec.preferredHolder": "me" }, []],
-]);
 
 // Autoscaling
 
@@ -528,184 +496,6 @@ refuses(
     ],
   ],
 );
-
-// Storage
-
-refuses(storageClasses, { metadata: cluster, provisioner: "a.test/p" }, [
-  ["of nobody", { provisioner: "" }, ["provisioner: Required value"]],
-  ["of somebody without a proper name", { provisioner: "a b" }, [`provisioner: Invalid value: "a b": ${namePart}`]],
-  [
-    "that reclaims and binds in ways nobody knows",
-    { reclaimPolicy: "X", volumeBindingMode: "Y" },
-    [
-      'reclaimPolicy: Unsupported value: "X": supported values: "Delete", "Retain"',
-      'volumeBindingMode: Unsupported value: "Y": supported values: "Immediate", "WaitForFirstConsumer"',
-    ],
-  ],
-  [
-    "told something under no name",
-    { parameters: { "": "x" } },
-    ['parameters: Invalid value: "": field can not be empty.'],
-  ],
-  [
-    "for places by nothing, twice",
-    {
-      allowedTopologies: [
-        {
-          matchLabelExpressions: [
-            { key: "zone", values: ["a", "a"] },
-            { key: "zone", values: [] },
-          ],
-        },
-        { matchLabelExpressions: [{ key: "z", values: ["a"] }] },
-        { matchLabelExpressions: [{ key: "z", values: ["a"] }] },
-      ],
-    },
-    [
-      'allowedTopologies[0].matchLabelExpressions[0].values[1]: Duplicate value: "a"',
-      "allowedTopologies[0].matchLabelExpressions[1].values: Required value",
-      'allowedTopologies[0].matchLabelExpressions[1].key: Duplicate value: "zone"',
-      'allowedTopologies[2].matchLabelExpressions: Duplicate value: ""',
-    ],
-  ],
-]);
-refusesChanges(storageClasses, { metadata: cluster, provisioner: "a.test/p" }, [
-  ["may let volumes grow", { allowVolumeExpansion: true }, []],
-  [
-    "may not make it another",
-    { provisioner: "a.test/q", parameters: { a: "b" }, reclaimPolicy: "Retain" },
-    [
-      `parameters: Invalid value: {"a":"b"}: ${stands}`,
-      `provisioner: Invalid value: "a.test/q": ${stands}`,
-      `reclaimPolicy: Invalid value: "Retain": ${stands}`,
-    ],
-  ],
-]);
-refuses(csiDrivers, { metadata: cluster, spec: {} }, [
-  [
-    "that treats groups and lives in ways nobody knows",
-    { "spec.fsGroupPolicy": "Odd", "spec.volumeLifecycleModes": ["Short"] },
-    [
-      'spec.fsGroupPolicy: Unsupported value: "Odd": supported values: "File", "None", "ReadWriteOnceWithFSType"',
-      'spec.volumeLifecycleModes: Unsupported value: "Short": supported values: "Persistent", "Ephemeral"',
-    ],
-  ],
-  [
-    "with tokens for one audience twice, or for too short a time",
-    { "spec.tokenRequests": [{ audience: "a", expirationSeconds: 5 }, { audience: "a" }] },
-    [
-      "spec.tokenRequests[0].expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
-      'spec.tokenRequests[1].audience: Duplicate value: "a"',
-    ],
-  ],
-  [
-    "with secrets for tokens that it does not ask for",
-    { "spec.serviceAccountTokenInSecrets": true },
-    [
-      "spec.serviceAccountTokenInSecrets: Invalid value: true: serviceAccountTokenInSecrets is set but no tokenRequests are specified",
-    ],
-  ],
-  [
-    "with a name longer than drivers may have",
-    { "metadata.name": "d".repeat(64) },
-    ["name: Too long: may not be more than 63 bytes"],
-  ],
-  [
-    "that looks too often",
-    { "spec.nodeAllocatableUpdatePeriodSeconds": 5 },
-    ["spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 5: must be greater than or equal to 10 seconds"],
-  ],
-]);
-refusesChanges(csiDrivers, { metadata: cluster, spec: {} }, [
-  [
-    "may not attach otherwise",
-    { "spec.attachRequired": false, "spec.volumeLifecycleModes": ["Ephemeral"] },
-    [
-      `spec.attachedRequired: Invalid value: false: ${stands}`,
-      `spec.volumeLifecycleModes: Invalid value: ["Ephemeral"]: ${stands}`,
-    ],
-  ],
-]);
-refuses(csiNodes, { metadata: cluster, spec: { drivers: [{ name: "a.test", nodeID: "n" }] } }, [
-  [
-    "with drivers that are none, or twice",
-    {
-      "spec.drivers": [
-        { name: "", nodeID: "" },
-        { name: "b", nodeID: "n", allocatable: { count: -1 } },
-        { name: "b", nodeID: "n" },
-      ],
-    },
-    [
-      "spec.drivers[0].name: Required value",
-      "spec.drivers[0].nodeID: Required value",
-      "spec.drivers[1].allocatable.count: Invalid value: -1: must be greater than or equal to 0",
-      'spec.drivers[2].name: Duplicate value: "b"',
-    ],
-  ],
-]);
-refuses(csiStorageCapacities, { metadata, storageClassName: "fast" }, [
-  ["of no class", { storageClassName: "" }, [`storageClassName: Invalid value: "": ${subdomain}`]],
-  ["of less than nothing", { capacity: "-1" }, ['capacity: Invalid value: "-1": must be greater than or equal to 0']],
-]);
-const attachment = {
-  metadata: cluster,
-  spec: { attacher: "a.test", nodeName: "n1", source: { persistentVolumeName: "v" } },
-};
-const inlineVolume = { accessModes: ["ReadWriteOnce"], csi: { driver: "a.test", volumeHandle: "h" } };
-refuses(volumeAttachments, attachment, [
-  [
-    "of nothing to nothing by nobody",
-    { spec: { attacher: "", source: {}, nodeName: "" } },
-    [
-      "spec.attacher: Required value",
-      "spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-      `spec.nodeName: Invalid value: "": ${subdomain}`,
-      "spec.attacher: Required value",
-    ],
-  ],
-]);
-refuses(
-  volumeAttachments,
-  { ...attachment, spec: { ...attachment.spec, source: { inlineVolumeSpec: inlineVolume } } },
-  [
-    [
-      "of what only a volume of its own may be",
-      {
-        "spec.source.inlineVolumeSpec": {
-          claimRef: { name: "c" },
-          capacity: { storage: "1Gi" },
-          hostPath: { path: "/a" },
-          persistentVolumeReclaimPolicy: "Delete",
-          nodeAffinity: {},
-          storageClassName: "fast",
-          volumeMode: "Block",
-        },
-      },
-      [
-        "spec.source.inlineVolumeSpec.claimRef: Forbidden: may not be specified in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.accessModes: Required value",
-        "spec.source.inlineVolumeSpec.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.nodeAffinity: Forbidden: may not be specified in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
-        "spec.source.inlineVolumeSpec.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline volumes",
-      ],
-    ],
-  ],
-);
-refusesChanges(volumeAttachments, attachment, [
-  [
-    "may not move",
-    { "spec.nodeName": "n2" },
-    [`spec: Invalid value: {"attacher":"a.test","nodeName":"n2","source":{"persistentVolumeName":"v"}}: ${stands}`],
-  ],
-]);
-refuses(volumeAttributesClasses, { metadata: cluster, driverName: "a.test", parameters: { a: "b" } }, [
-  ["of nobody", { driverName: "" }, ["driverName: Required value"]],
-  ["about nothing", { parameters: {} }, ["parameters: Required value: must contain at least one key/value pair"]],
-]);
 
 // Dynamic resources
 
@@ -972,17 +762,6 @@ refuses(
     ],
   ],
 );
-refusesChanges(csiNodes, { metadata: cluster, spec: { drivers: [{ name: "a.test", nodeID: "n" }] } }, [
-  ["how many volumes it takes", { "spec.drivers.0.allocatable": { count: 5 } }, []],
-  ["another driver", { "spec.drivers.1": { name: "b.test", nodeID: "n" } }, []],
-  [
-    "what a driver calls the node",
-    { "spec.drivers.0.nodeID": "m" },
-    [
-      'spec.drivers: Invalid value: {"Name":"a.test","NodeID":"m","TopologyKeys":null,"Allocatable":null}: field is immutable',
-    ],
-  ],
-]);
 
 const selecting = (expression: string) => ({ "spec.selectors": [{ cel: { expression } }] });
 const place = "spec.selectors[0].cel.expression";

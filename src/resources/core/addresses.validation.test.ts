@@ -1,5 +1,4 @@
 import { refuses, refusesChanges } from "../../testing/refusals.ts";
-import { endpointSlices } from "../discovery/endpoint-slice.ts";
 import { newEvents } from "../events/event.ts";
 import { endpoints } from "./endpoints.ts";
 import { events } from "./event.ts";
@@ -39,49 +38,6 @@ refuses(endpoints, { metadata, subsets: [subset] }, [
       'subsets[0].ports[1].protocol: Unsupported value: "Q": supported values: "SCTP", "TCP", "UDP"',
     ],
   ],
-]);
-
-refuses(
-  endpointSlices,
-  { metadata, addressType: "IPv4", endpoints: [{ addresses: ["10.0.0.1"] }], ports: [{ port: 80 }] },
-  [
-    ["of no kind", { addressType: "" }, ["addressType: Required value"]],
-    [
-      "of a kind nobody knows",
-      { addressType: "Road", endpoints: [] },
-      ['addressType: Unsupported value: "Road": supported values: "FQDN", "IPv4", "IPv6"'],
-    ],
-    [
-      "with hints for too many, twice, or for nobody",
-      {
-        "endpoints.0.hints": {
-          forZones: "abcdefghi".split("").map((name) => ({ name })),
-          forNodes: [{ name: "a" }, { name: "a" }, { name: "A" }],
-        },
-        "endpoints.0.deprecatedTopology": { "-": "x" },
-      },
-      [
-        `endpoints[0].deprecatedTopology: Invalid value: "-": ${namePart}`,
-        "endpoints[0].hints.forZones: Too many: 9: must have at most 8 items",
-        'endpoints[0].hints.forNodes[1].name: Duplicate value: "a"',
-        "endpoints[0].hints.forNodes[2].name: Invalid value: \"A\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
-      ],
-    ],
-    [
-      "with an endpoint that is nowhere",
-      { "endpoints.0.addresses": [] },
-      ["endpoints[0].addresses: Required value: must contain at least 1 address"],
-    ],
-    [
-      "with addresses of the other kind",
-      { "endpoints.0.addresses": ["fd00::1"] },
-      ['endpoints[0].addresses[0]: Invalid value: "fd00::1": must be an IPv4 address'],
-    ],
-    ["with two ports of one name", { ports: [{ port: 80 }, { port: 81 }] }, ['ports[1].name: Duplicate value: ""']],
-  ],
-);
-refusesChanges(endpointSlices, { metadata, addressType: "IPv4", endpoints: [] }, [
-  ["may not make it another kind", { addressType: "IPv6" }, ['addressType: Invalid value: "IPv6": field is immutable']],
 ]);
 
 const old = { metadata, involvedObject: { kind: "Pod", namespace: "default", name: "p" }, reason: "R", type: "Normal" };

@@ -2,6 +2,7 @@
 import type { Endpoint, EndpointPort, EndpointSlice } from "../../api/discovery/v1.ts";
 import { duplicate, type FieldError, FieldPath, invalid, required, tooMany } from "../../apimachinery/field-error.ts";
 import {
+  dns1123LabelProblems,
   dns1123SubdomainProblems,
   labelValueProblems,
   qualifiedNameProblems,
@@ -10,17 +11,8 @@ import { validateLabels } from "../../apimachinery/object-meta-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { age, name, text, unset } from "../printing/columns.ts";
 import { served } from "../served.ts";
-import { invalidIpMessage, ipFamilyOf, ipWarnings, validNonSpecialIp } from "../validation/ip.ts";
-import {
-  each,
-  obeys,
-  optionalOneOf,
-  requiredOneOf,
-  unchanged,
-  validDnsLabel,
-  validDnsSubdomain,
-  validPort,
-} from "../validation/rules.ts";
+import { ipFamilyOf, ipWarnings, validIp, validNonSpecialIp } from "../validation/ip.ts";
+import { each, obeys, optionalOneOf, requiredOneOf, unchanged, validDnsLabel, validPort } from "../validation/rules.ts";
 import { semanticallyEqual } from "../validation/semantic-equality.ts";
 
 const maximumShown = 3;
@@ -43,18 +35,22 @@ export const endpointSlices = defineResource<EndpointSlice>({
   },
   beforeCreate(slice) {
     slice.metadata.generation = 1;
+    forgetTopology(slice);
   },
   beforeUpdate(next, previous) {
+    const sameEndpoints = semanticallyEqual(next.endpoints, previous.endpoints);
     const same =
-      semanticallyEqual(next.endpoints, previous.endpoints) &&
+      sameEndpoints &&
       semanticallyEqual(next.ports, previous.ports) &&
       semanticallyEqual(next.metadata.labels, previous.metadata.labels);
     if (!same) next.metadata.generation = (previous.metadata.generation ?? 0) + 1;
+    if (!sameEndpoints) forgetTopology(next);
   },
   validate: (slice, previous) => [
     ...requiredOneOf(slice.addressType, ["FQDN", "IPv4", "IPv6"], root.child("addressType")),
-    ...validEndpoints(slice),
     ...validPorts(slice.ports, root.child("ports")),
+    // What stands was taken when less was asked of addresses.
+    ...(previous && semanticallyEqual(slice.endpoints, previous.endpoints) ? [] : validEndpoints(slice)),
     ...(previous ? unchanged(slice.addressType, previous.addressType, root.child("addressType")) : []),
   ],
   warnings: ({ addressType, endpoints }) => [
@@ -76,6 +72,11 @@ export const endpointSlices = defineResource<EndpointSlice>({
   ],
 });
 
+/** Where endpoints are was said in labels once; the fields of today are what counts. */
+function forgetTopology({ endpoints }: EndpointSlice): void {
+  for (const endpoint of endpoints ?? []) delete endpoint.deprecatedTopology;
+}
+
 function firstFew(items: readonly string[]): string {
   if (items.length === 0) return unset;
   const shown = items.slice(0, maximumShown).join(",");
@@ -93,16 +94,32 @@ function validEndpoints({ addressType, endpoints }: EndpointSlice): FieldError[]
 
 function validAddresses(addresses: readonly string[] | undefined | null, type: string, path: FieldPath): FieldError[] {
   if (!addresses?.length) return [required(path, "must contain at least 1 address")];
-  if (addresses.length > maximumAddresses) return [tooMany(path, addresses.length, maximumAddresses)];
-  return each(addresses, path, (address, at) => {
-    if (type === "FQDN") return validDnsSubdomain(address, at);
-    const family = ipFamilyOf(address);
-    if (!family) return [invalid(at, address, invalidIpMessage)];
-    if ((type === "IPv4" || type === "IPv6") && family !== type) {
-      return [invalid(at, address, `must be an ${type} address`)];
-    }
-    return validNonSpecialIp(address, at);
-  });
+  const many = addresses.length > maximumAddresses ? [tooMany(path, addresses.length, maximumAddresses)] : [];
+  return [
+    ...many,
+    ...each(addresses, path, (address, at) => {
+      if (type === "FQDN") return validDomain(address, at);
+      if (type !== "IPv4" && type !== "IPv6") return [];
+      const errors = validIp(address, at);
+      if (errors.length > 0) return errors;
+      const other = ipFamilyOf(address) === type ? [] : [invalid(at, address, `must be an ${type} address`)];
+      return [...other, ...validNonSpecialIp(address, at)];
+    }),
+  ];
+}
+
+/** A fully qualified domain name, with or without the last dot. */
+function validDomain(address: string, path: FieldPath): FieldError[] {
+  if (!address) return [required(path)];
+  const domain = address.replace(/\.$/, "");
+  const problems = dns1123SubdomainProblems(domain);
+  if (problems.length > 0) return [invalid(path, domain, problems.join(","))];
+  const labels = domain.split(".");
+  if (labels.length < 2) {
+    return [invalid(path, domain, "should be a domain with at least two segments separated by dots")];
+  }
+  const bad = labels.find((label) => dns1123LabelProblems(label).length > 0);
+  return bad === undefined ? [] : [invalid(path, bad, dns1123LabelProblems(bad).join(","))];
 }
 
 function validPlace({ hostname, nodeName, hints, deprecatedTopology }: Endpoint, path: FieldPath): FieldError[] {
@@ -112,7 +129,10 @@ function validPlace({ hostname, nodeName, hints, deprecatedTopology }: Endpoint,
     ...validTopology(deprecatedTopology, path.child("deprecatedTopology")),
     ...(hostname === undefined ? [] : validDnsLabel(hostname, path.child("hostname"))),
     ...validHints(hints?.forZones, labelValueProblems, hintsPath.child("forZones")),
-    ...validHints(hints?.forNodes, dns1123SubdomainProblems, hintsPath.child("forNodes")),
+    // Who has too many zones is told of nothing else.
+    ...((hints?.forZones?.length ?? 0) > maximumHints
+      ? []
+      : validHints(hints?.forNodes, dns1123SubdomainProblems, hintsPath.child("forNodes"))),
   ];
 }
 

@@ -11,6 +11,7 @@ import {
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
+import { bumpGenerationOnSpecChange } from "../apps/workload.ts";
 import { nodeSelectorWarnings } from "../core/deprecated-node-labels.ts";
 import { internalPrinter } from "../internal-printer.ts";
 import { age, boolean, integer, name, text, unset } from "../printing/columns.ts";
@@ -40,8 +41,6 @@ export const csiDrivers = defineResource<CSIDriver>({
   ...served("storage.k8s.io/v1", "csidrivers"),
   returnsDeletedObject: true,
   allowUnconditionalUpdate: false,
-  // Drivers' names are checked below, and upstream finds them at another path.
-  validateName: () => [],
   defaults({ spec }) {
     spec.attachRequired ??= true;
     spec.podInfoOnMount ??= false;
@@ -53,9 +52,14 @@ export const csiDrivers = defineResource<CSIDriver>({
   },
   beforeCreate(driver) {
     driver.metadata.generation = 1;
+    delete driver.spec.preventPodSchedulingIfMissing;
   },
-  validate: ({ metadata, spec }, previous) => [
-    ...(metadata.name ? validCsiDriverName(metadata.name, root.child("name")) : []),
+  beforeUpdate(next, previous) {
+    // Of a feature that is off unless someone turns it on.
+    delete next.spec.preventPodSchedulingIfMissing;
+    bumpGenerationOnSpecChange(next, previous);
+  },
+  validate: ({ spec }, previous) => [
     ...optionalOneOf(spec.fsGroupPolicy, ["File", "None", "ReadWriteOnceWithFSType"], specPath.child("fsGroupPolicy")),
     ...validTokenRequests(spec.tokenRequests, specPath.child("tokenRequests")),
     // Upstream reports these on the list.
@@ -121,7 +125,9 @@ export const csiNodes = defineResource<CSINode>({
 function validNodeId(nodeId: string | undefined, path: FieldPath): FieldError[] {
   const at = path.child("nodeID");
   if (!nodeId) return [required(at)];
-  return nodeId.length > maximumNodeId ? [invalid(at, nodeId, `must be ${maximumNodeId} characters or less`)] : [];
+  return Buffer.byteLength(nodeId) > maximumNodeId
+    ? [invalid(at, nodeId, `must be ${maximumNodeId} characters or less`)]
+    : [];
 }
 
 /** Upstream reports these on the driver. */
@@ -163,11 +169,9 @@ export const csiStorageCapacities = defineResource<CSIStorageCapacity>({
   validate: (next, previous) => [
     ...validLabelSelector(next.nodeTopology, root.child("nodeTopology")),
     ...validDnsSubdomain(next.storageClassName ?? "", root.child("storageClassName")),
-    ...(["capacity", "maximumVolumeSize"] as const).flatMap((field) => {
-      const amount = next[field];
-      if (amount === undefined || Quantity.parse(amount).sign() >= 0) return [];
-      return [invalid(root.child(field), amount, nonNegativeMessage)];
-    }),
+    ...(next.capacity !== undefined && Quantity.parse(next.capacity).sign() < 0
+      ? [invalid(root.child("capacity"), next.capacity, nonNegativeMessage)]
+      : []),
     ...(previous ? validChange(next, previous) : []),
   ],
 });

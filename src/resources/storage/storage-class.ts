@@ -48,10 +48,8 @@ function nameText({ metadata }: StorageClass): string {
 }
 
 function validClass(storageClass: StorageClass): FieldError[] {
-  const path = root.child("provisioner");
-  const { provisioner } = storageClass;
   return [
-    ...(provisioner ? obeys(provisioner.toLowerCase(), qualifiedNameProblems, path) : [required(path)]),
+    ...validProvisioner(storageClass.provisioner, root.child("provisioner")),
     ...validParameters(storageClass.parameters, true),
     ...(storageClass.reclaimPolicy
       ? oneOf(storageClass.reclaimPolicy, ["Delete", "Retain"], root.child("reclaimPolicy"))
@@ -65,11 +63,17 @@ function validClass(storageClass: StorageClass): FieldError[] {
   ];
 }
 
+/** Upstream names in lower case what it finds wrong. */
+export function validProvisioner(provisioner: string | undefined, path: FieldPath): FieldError[] {
+  return provisioner ? obeys(provisioner.toLowerCase(), qualifiedNameProblems, path) : [required(path)];
+}
+
 function validTopologies(topologies: StorageClass["allowedTopologies"]): FieldError[] {
-  const seen = new Set<string>();
+  // Upstream holds each term against as many empty ones as there are terms.
+  const seen = (topologies ?? []).map(() => "[]");
   return each(topologies, root.child("allowedTopologies"), ({ matchLabelExpressions }, path) => {
     const expressionsPath = path.child("matchLabelExpressions");
-    const keys = new Set<string>();
+    const terms = new Map<string, readonly string[]>();
     const errors = each(matchLabelExpressions, expressionsPath, ({ key, values }, at) => {
       const valuesPath = at.child("values");
       const found = values?.length ? [] : [required(valuesPath)];
@@ -77,14 +81,13 @@ function validTopologies(topologies: StorageClass["allowedTopologies"]): FieldEr
         if (values!.indexOf(value) < index) found.push(duplicate(valuesPath.index(index), value));
       }
       found.push(...obeys(key, qualifiedNameProblems, at.child("key")));
-      if (keys.has(key)) found.push(duplicate(at.child("key"), key));
-      keys.add(key);
+      if (terms.has(key)) found.push(duplicate(at.child("key"), key));
+      terms.set(key, [...new Set(values)].sort());
       return found;
     });
-    const terms = (matchLabelExpressions ?? []).map(({ key, values }) => [key, [...(values ?? [])].sort()]);
-    const identity = JSON.stringify(terms.sort());
-    if (seen.has(identity)) errors.push(duplicate(expressionsPath, ""));
-    seen.add(identity);
+    const identity = JSON.stringify([...terms].sort(([a], [b]) => (a < b ? -1 : 1)));
+    for (const other of seen) if (other === identity) errors.push(duplicate(expressionsPath, ""));
+    seen.push(identity);
     return errors;
   });
 }
