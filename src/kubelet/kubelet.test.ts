@@ -1038,7 +1038,8 @@ describe.skipIf(!isPossible)("a kubelet", () => {
           metadata: { name, namespace: "default" },
           spec: { ...common, resources, storageClassName: "", volumeName: `csi-pv-of-${name}` },
         });
-        await client.updateStatus(PersistentVolumeClaims, { ...claim, status: { phase: "Bound" } });
+        const capacity = { storage: "1Gi" };
+        await client.updateStatus(PersistentVolumeClaims, { ...claim, status: { phase: "Bound", capacity } });
       };
       const attributes = { fsType: "ext4", volumeAttributes: { tier: "fast" } };
       await makeClaim("claim", "Filesystem", { volumeHandle: "handle-1", ...attributes });
@@ -1086,6 +1087,24 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       const second = await create(withVolume("cat /data/file; ls /scratch | wc -l"));
       await reach(second, (status) => status.phase === "Succeeded");
       expect(await logOf(second)).toBe("kept\n0\n");
+      // The driver's resizer has done its part: the node does the rest, while the pod runs.
+      const bound = { name: "claim", namespace: "default" };
+      const larger = { spec: { capacity: { storage: "5Gi" } } };
+      await client.patch(PersistentVolumes, { name: "csi-pv-of-claim" }, { type: "merge", body: larger });
+      const pending = { status: { allocatedResourceStatuses: { storage: "NodeResizePending" } } };
+      await client.patch(PersistentVolumeClaims, bound, { type: "merge", body: pending }, { subresource: "status" });
+      await until(
+        async () => (await client.get(PersistentVolumeClaims, bound)).status?.capacity?.["storage"] === "5Gi",
+      );
+      expect(called("NodeExpandVolume").map(({ request }) => request)).toEqual([
+        expect.objectContaining({
+          volume_id: "handle-1",
+          volume_path: expect.stringMatching(/\/volumes\/kubernetes\.io~csi\/csi-pv-of-claim\/mount$/),
+          staging_target_path: expect.stringMatching(/globalmount$/),
+          capacity_range: { required_bytes: 5 * 1024 ** 3 },
+        }),
+      ]);
+      await until(async () => (await eventsOf(first)).some((event) => event.includes("NodeExpandVolume succeeded")));
       // A pod that wants no file system gets the device, and only that.
       const raw = await create({
         restartPolicy: "Never",

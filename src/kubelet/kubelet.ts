@@ -18,6 +18,7 @@ import { type NodeRoom, type Refusal, refusalOf, resizeRefusalOf } from "./admit
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
 import { CsiDrivers } from "./csi/csi-drivers.ts";
+import { CsiGrowth } from "./csi/csi-growth.ts";
 import { CsiVolumes } from "./csi/csi-volumes.ts";
 import { DraDrivers } from "./dra/dra-drivers.ts";
 import { PodDevices } from "./dra/pod-devices.ts";
@@ -152,6 +153,7 @@ class RunningKubelet {
   readonly #plugins: PluginRegistration | undefined;
   readonly #csiDrivers: CsiDrivers;
   readonly #draDrivers: DraDrivers;
+  readonly #growth: CsiGrowth;
   readonly #sysctls: SysctlAllowlist;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
@@ -202,11 +204,13 @@ class RunningKubelet {
             log,
             signal,
           });
+    const events = createEventRecorder({ client, clock, log, component: "kubelet", host: node.name, signal });
+    const growth = new CsiGrowth({ client, clock, events, nodeName: node.name, signal });
+    this.#growth = growth;
+    const ofVolumes = { plugins: this.#csiDrivers, growth, client, nodeName: node.name, root: options.folders.root };
     this.#surroundings = {
       ...this.#options,
-      csi:
-        this.#plugins &&
-        new CsiVolumes({ plugins: this.#csiDrivers, client, nodeName: node.name, root: options.folders.root }),
+      csi: this.#plugins && new CsiVolumes(ofVolumes),
       claims:
         this.#plugins &&
         new PodDevices({ drivers: this.#draDrivers, client, folder: join(options.folders.root, "dra") }),
@@ -222,7 +226,7 @@ class RunningKubelet {
         signal,
         objectOf: (pod) => (isStatic(pod) ? this.#staticPods?.mirrorOf(pod) : pod),
       }),
-      events: createEventRecorder({ client, clock, log, component: "kubelet", host: node.name, signal }),
+      events,
       facts: {
         hostIPs: node.ips,
         runtimeName: runtime.name,
@@ -336,6 +340,7 @@ class RunningKubelet {
         void this.#evictions.look();
         this.#staticPods?.sync();
         this.#plugins?.look();
+        void this.#growth.look();
         // Others may have made room.
         for (const executor of this.#executors.values()) if (executor.state.resize) executor.resize();
       },

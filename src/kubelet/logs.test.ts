@@ -94,6 +94,22 @@ test("following loses no line when the log is rotated, and rotated again, before
   expect(seen.join("")).toBe("two\nstill 3\nnew 3\nstill 4\nnew 4\nstill 5\nnew 5\n");
 });
 
+test("of a log that is rotated more often than files are kept, a reader who is slower still gets all that is kept", async () => {
+  writeFileSync(path, line(1, "one"));
+  const ended = new AbortController();
+  const reader = readLogs(path, { follow: true }, ended.signal, never);
+  expect(String((await reader.next()).value)).toBe("one\n");
+  appendFileSync(path, line(1, "more"));
+  for (let n = 2; n < 9; n++) {
+    const reopen = async () => writeFileSync(path, line(n, `new ${n}`));
+    await rotateLog(path, { maximumBytes: 1, maximumFiles: 5 }, Date.UTC(2026, 0, 1, 0, 0, n), reopen);
+  }
+  ended.abort();
+  const seen: string[] = [];
+  for await (const chunk of reader) seen.push(String(chunk));
+  expect(seen.join("")).toBe("more\nnew 4\nnew 5\nnew 6\nnew 7\nnew 8\n");
+});
+
 test("a log that is too large is set aside, older ones are compressed, the oldest goes", async () => {
   const limits = { maximumBytes: 10, maximumFiles: 3 };
   let reopened = 0;

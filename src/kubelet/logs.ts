@@ -62,13 +62,17 @@ export async function* readLogs(
       if (!waker) return;
       if (successor) {
         // Rotated, perhaps more than once since this file was opened.
+        const beginning = await beginningOf(file);
         await file.close();
         file = successor;
         successor = undefined;
         ({ ino } = await file.stat());
         const before = new Set(setAside);
         setAside = await filesSetAside(path, ino);
-        for (const between of setAside.filter((name) => !before.has(name)).slice(1)) {
+        const since = setAside.filter((name) => !before.has(name));
+        // The first of them is the one just read, unless that has been removed meanwhile.
+        const isRead = since[0] !== undefined && (await beginsWith(since[0], beginning));
+        for (const between of isRead ? since.slice(1) : since) {
           for await (const bytes of contentsOf(between)) {
             const chunk = take(bytes);
             if (chunk.length > 0) yield chunk;
@@ -103,6 +107,19 @@ async function filesSetAside(path: string, inode: number): Promise<string[]> {
     ),
   );
   return [...names].filter((_, i) => inodes[i] !== inode);
+}
+
+const beginningBytes = 256;
+
+/** Lines begin with the time to the nanosecond: no two files of a log begin alike. */
+async function beginningOf(file: FileHandle): Promise<Buffer> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(beginningBytes), 0, beginningBytes, 0);
+  return buffer.subarray(0, bytesRead);
+}
+
+async function beginsWith(name: string, beginning: Buffer): Promise<boolean> {
+  for await (const bytes of contentsOf(name)) return bytes.subarray(0, beginning.length).equals(beginning);
+  return false;
 }
 
 /** Of a file that was set aside; it may have been compressed since. Nothing when it is gone. */

@@ -18,7 +18,7 @@ export const accessModes: Readonly<Record<string, number>> = {
   ReadWriteOncePod: 6,
 };
 
-export const nodeCapability = { stageUnstageVolume: 1, volumeMountGroup: 6 } as const;
+export const nodeCapability = { stageUnstageVolume: 1, expandVolume: 3, volumeMountGroup: 6 } as const;
 
 function nodeMethod<In extends Message, Out extends Message>(
   name: string,
@@ -69,6 +69,18 @@ export const csi = {
       volume_context: map(8),
     }),
     empty,
+  ),
+  expandVolume: nodeMethod(
+    "NodeExpandVolume",
+    message({
+      volume_id: text(1),
+      volume_path: text(2),
+      capacity_range: part(3, message({ required_bytes: int(1) })),
+      staging_target_path: text(4),
+      volume_capability: part(5, volumeCapability),
+      secrets: map(6),
+    }),
+    message({ capacity_bytes: int(1) }),
   ),
   unpublishVolume: nodeMethod("NodeUnpublishVolume", message({ volume_id: text(1), target_path: text(2) }), empty),
 };

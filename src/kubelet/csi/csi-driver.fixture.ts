@@ -45,7 +45,7 @@ export async function startCsiDriver(options: TestCsiDriverOptions): Promise<Tes
         accessible_topology: { segments: { "test/zone": "a" } },
       }),
     },
-    { method: csi.getCapabilities, answer: () => ({ capabilities: [{ rpc: { type: 1 } }] }) },
+    { method: csi.getCapabilities, answer: () => ({ capabilities: [{ rpc: { type: 1 } }, { rpc: { type: 3 } }] }) },
     {
       method: csi.stageVolume,
       answer({ volume_id, staging_target_path }) {
@@ -69,6 +69,10 @@ export async function startCsiDriver(options: TestCsiDriverOptions): Promise<Tes
         mountOnce(staging_target_path || content(volume_id), target_path);
         return {};
       },
+    },
+    {
+      method: csi.expandVolume,
+      answer: ({ capacity_range }) => ({ capacity_bytes: capacity_range.required_bytes }),
     },
     {
       method: csi.unpublishVolume,

@@ -14,11 +14,13 @@ import { isNotFound } from "../../apimachinery/status-error.ts";
 import type { Client } from "../../client/client.ts";
 import type { PodObject } from "../pod-state.ts";
 import { unmount } from "../volumes/mount.ts";
-import { accessModes, csi } from "./csi-api.ts";
+import { accessModes, csi, nodeCapability } from "./csi-api.ts";
 import { type CsiDriver, type CsiDrivers, stages } from "./csi-drivers.ts";
+import type { CsiGrowth } from "./csi-growth.ts";
 
 export interface CsiVolumesOptions {
   plugins: CsiDrivers;
+  growth: CsiGrowth;
   client: Client;
   nodeName: string;
   /** The node's folder, below which volumes are staged and the pods' folders lie. */
@@ -59,6 +61,7 @@ export class CsiVolumes {
   async publishPersistent(
     volume: {
       name: string;
+      claimName: string;
       source: DeepReadonly<CSIPersistentVolumeSource>;
       accessModes: readonly string[];
       mountOptions: readonly string[];
@@ -87,7 +90,7 @@ export class CsiVolumes {
     };
     const record = { driver: driver.name, volumeHandle: source.volumeHandle, ...(isBlock ? { isBlock } : {}) };
     const staging = stages(driver) ? this.#stagingPath(record) : "";
-    return this.#inTurn(driver.name, source.volumeHandle, async () => {
+    const mount = await this.#inTurn(driver.name, source.volumeHandle, async () => {
       if (staging) {
         mkdirSync(staging, { recursive: true, mode: 0o750 });
         writeRecord(join(staging, ".."), record);
@@ -107,6 +110,27 @@ export class CsiVolumes {
         volume_context: source.volumeAttributes ?? {},
       });
     });
+    if (driver.capabilities.has(nodeCapability.expandVolume))
+      await this.#options.growth.mounted(folder, {
+        name: volume.name,
+        claim: { name: volume.claimName, namespace: pod.metadata.namespace },
+        pod,
+        readOnly: mount.readOnly,
+        expand: (bytes) =>
+          this.#inTurn(driver.name, source.volumeHandle, async () => {
+            const { channel } = this.#options.plugins.driver(driver.name);
+            const expand = {
+              volume_id: source.volumeHandle,
+              volume_path: mount.path,
+              staging_target_path: staging,
+              capacity_range: { required_bytes: bytes },
+              volume_capability: capability,
+              secrets: await secretsOf(source.nodeExpandSecretRef),
+            };
+            await channel.call(csi.expandVolume, expand, { timeoutMs: callMs, signal });
+          }),
+      });
+    return mount;
   }
 
   /** A volume that lives and dies with its pod. */
@@ -147,6 +171,7 @@ export class CsiVolumes {
   }
 
   async #unpublish(folder: string): Promise<void> {
+    this.#options.growth.unmounted(folder);
     const record = readRecord(folder);
     if (record) {
       const driver = this.#options.plugins.driver(record.driver);

@@ -31,7 +31,7 @@ export async function claimedVolume(
     const { accessModes = [], mountOptions = [] } = spec;
     const folder = join(podRoot, "volumes", csiFolder, volumeName);
     return csi.publishPersistent(
-      { name: volumeName, source: spec.csi, accessModes, mountOptions, isBlock },
+      { name: volumeName, claimName, source: spec.csi, accessModes, mountOptions, isBlock },
       pod,
       folder,
       signal,

@@ -235,14 +235,21 @@ const environment: Refusal[] = [
       [`${c0}.env`]: [
         { name: "A", valueFrom: { fileKeyRef: { volumeName: "none", path: "../a", key: "k" } } },
         { name: "B", valueFrom: { fileKeyRef: { volumeName: "conf", path: "a", key: "" } } },
+        { name: "C", valueFrom: { fileKeyRef: { volumeName: "conf", path: "/etc/passwd", key: "k" } } },
+        { name: "D", valueFrom: { fileKeyRef: { volumeName: "conf", path: "..data", key: "k" } } },
       ],
       "spec.volumes.1": { name: "conf", configMap: { name: "c" } },
     },
     [
       `${p0}.env[0].valueFrom.fileKeyRef.path: Invalid value: "../a": must not contain '..'`,
       `${p0}.env[1].valueFrom.fileKeyRef.key: Required value`,
+      `${p0}.env[2].valueFrom.fileKeyRef.path: Invalid value: "/etc/passwd": must be a relative path`,
+      `${p0}.env[3].valueFrom.fileKeyRef.path: Invalid value: "..data": must not start with '..'`,
       `${p0}.env[0].valueFrom.fileKeyRef.volumeName: Not found: "none"`,
-      `${p0}.env[1].valueFrom.fileKeyRef.volumeName: Invalid value: "conf": referenced volume must be of type emptyDir`,
+      ...[1, 2, 3].map(
+        (n) =>
+          `${p0}.env[${n}].valueFrom.fileKeyRef.volumeName: Invalid value: "conf": referenced volume must be of type emptyDir`,
+      ),
     ],
   ],
   [

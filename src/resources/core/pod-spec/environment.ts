@@ -10,7 +10,7 @@ import {
 import { each, obeys, validDnsLabel } from "../../validation/rules.ts";
 import { eachContainer } from "./each-container.ts";
 import { environmentFields, validFieldReference, validResourceReference } from "./field-selector.ts";
-import { withoutBacksteps } from "./paths.ts";
+import { validUnreservedPath } from "./paths.ts";
 
 export function validEnvironment(variables: Container["env"], path: FieldPath): FieldError[] {
   return each(variables, path, (variable, at) => [
@@ -39,7 +39,7 @@ function validValueFrom({ value, valueFrom }: EnvVar, path: FieldPath): FieldErr
     return [
       ...(ref.key ? obeys(ref.key, environmentVariableNameProblems, at.child("key")) : [required(at.child("key"))]),
       ...(ref.volumeName ? validDnsLabel(ref.volumeName, at.child("volumeName")) : [required(at.child("volumeName"))]),
-      ...(ref.path ? withoutBacksteps(ref.path, at.child("path")) : [required(at.child("path"))]),
+      ...(ref.path ? validUnreservedPath(ref.path, at.child("path")) : [required(at.child("path"))]),
     ];
   });
   if (sources === 0) {
