@@ -56,7 +56,7 @@ export class ContainerBundles {
         mounts:
           firstUser !== undefined
             ? shiftedMounts(image.config, config, folder)
-            : bindMounts(image.config, config, folder),
+            : seenMounts(machine, image.config, config, folder),
       },
       sandbox: sandboxConfig,
       image: image.config,
@@ -102,12 +102,26 @@ export function bindMounts(image: ImageConfig, config: ContainerConfig, folder: 
 
 /** The same by way of places where their owners are shifted. The places are made; the mounts come when the container starts. */
 function shiftedMounts(image: ImageConfig, config: ContainerConfig, folder: ContainerFolder): Mount[] {
-  return bindMounts(image, config, folder).map((mount, i) => {
-    const hostPath = shiftedPlace(folder, i);
-    mkdirSync(folder.shifted, { recursive: true, mode: 0o711 });
-    makePlace(hostPath, mount.hostPath);
-    return { ...mount, hostPath };
-  });
+  return bindMounts(image, config, folder).map((mount, i) => byPlace(mount, i, folder));
+}
+
+/** The same, by way of places where the runtime would not find what is mounted on the machine. */
+function seenMounts(
+  machine: OciMachine,
+  image: ImageConfig,
+  config: ContainerConfig,
+  folder: ContainerFolder,
+): Mount[] {
+  return bindMounts(image, config, folder).map((mount, i) =>
+    mount.layers || !existsSync(mount.hostPath) || machine.sees(mount.hostPath) ? mount : byPlace(mount, i, folder),
+  );
+}
+
+function byPlace(mount: Mount, index: number, folder: ContainerFolder): Mount {
+  const hostPath = shiftedPlace(folder, index);
+  mkdirSync(folder.shifted, { recursive: true, mode: 0o711 });
+  makePlace(hostPath, mount.hostPath);
+  return { ...mount, hostPath };
 }
 
 export function shiftedPlace(folder: ContainerFolder, mount: number): string {

@@ -26,7 +26,7 @@ import {
   writeRecord,
 } from "./folders.ts";
 import { launch } from "./launch.ts";
-import { unmount } from "./linux.ts";
+import { mount, msBind, msRecursive, unmount } from "./linux.ts";
 import type { OciMachine } from "./machine.ts";
 import { signalNumber, signalProcess, startTicks } from "./processes.ts";
 import { mountLayersShifted, mountRootfs } from "./rootfs.ts";
@@ -87,6 +87,7 @@ export class ContainerLives {
     const { config } = record;
     const { layers, config: image } = await this.#options.images.rootfs(config.imageId);
     const users = this.#options.userNamespace(container);
+    const hasPlaces = users !== undefined || existsSync(folder.shifted);
     const root = mountRootfs({
       layers: [...layers, record.mountPoints],
       ...(users ? { users: { ...users, shifted: folder.shifted } } : {}),
@@ -96,11 +97,12 @@ export class ContainerLives {
     });
     try {
       await this.#fillVolumes(folder, image, config);
-      if (users) {
+      if (hasPlaces) {
         for (const [i, { hostPath, layers }] of bindMounts(image, config, folder).entries()) {
           const place = shiftedPlace(folder, i);
-          if (layers) mountLayersShifted(layers, place, users.file);
-          else mountShifted(hostPath, place, users.file);
+          if (users && layers) mountLayersShifted(layers, place, users.file);
+          else if (users) mountShifted(hostPath, place, users.file);
+          else if (existsSync(place)) mount({ source: hostPath, target: place, flags: msBind | msRecursive });
         }
       }
       const started = await launch({
@@ -117,7 +119,7 @@ export class ContainerLives {
       container.started = started;
       container.state = { kind: "running", pid: started.pid, startedAtMs: started.startedAtMs };
     } finally {
-      if (users) removePlaces(folder.shifted);
+      if (hasPlaces) removePlaces(folder.shifted);
       // The container has its root; nobody else needs to see it. With propagated mounts the two are tied together.
       if (!config.mounts?.some((each) => each.propagation && each.propagation !== "None")) root[Symbol.dispose]();
     }

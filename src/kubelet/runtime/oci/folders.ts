@@ -109,7 +109,10 @@ export class ContainerFolder {
   get rootfs() {
     return join(this.path, "rootfs");
   }
-  /** Mounts with shifted owners, for a pod with a user namespace: there while the container starts. */
+  /**
+   * What is mounted for a container that cannot take it from where it lies: with shifted owners for a pod with a user namespace, or
+   * what the runtime does not see. There while the container starts.
+   */
   get shifted() {
     return join(this.path, "shifted");
   }

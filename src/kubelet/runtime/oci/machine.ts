@@ -2,7 +2,7 @@
  * What the OCI runtimes of all nodes on one machine share: the programs, the machine's control groups, and how many containers
  * start at a time.
  */
-import { mkdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync, statfsSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { text } from "node:stream/consumers";
@@ -17,6 +17,7 @@ import { type AppArmorHost, loadDefaultProfile, loadedProfiles } from "./apparmo
 import { parseEffectiveCapabilities } from "./capabilities.ts";
 import { Cgroups, parseCgroupMounts } from "./cgroups.ts";
 import { mount, msBind, msPrivate, msRecursive, msShared, releaseNamespace, unmount } from "./linux.ts";
+import { isWithin, mountsAt } from "./mount-table.ts";
 import { Semaphore } from "./semaphore.ts";
 
 export interface OciMachineOptions {
@@ -47,6 +48,8 @@ export class OciMachine {
   #cgroups: Cgroups | undefined;
   #conmonFlags: Set<string> | undefined;
   #version: string | undefined;
+  /** The machine's mount table when the view was made. */
+  #mountsOfView = "";
   #openFilesLimit: number | undefined;
   #capabilities: ReadonlySet<string> | undefined;
   #appArmor: AppArmorHost | undefined;
@@ -166,6 +169,18 @@ export class OciMachine {
     return { hasDefaultProfile, loaded: () => loadedProfiles() };
   }
 
+  /**
+   * Whether the runtime finds at a path what is there now. What was mounted on the machine since its view was made, it does not, but
+   * in the cluster's own folder; what holds that folder is taken as it was.
+   */
+  sees(path: string): boolean {
+    if (!opened(this.#programs).nsenter) return true;
+    const [actual, folder] = [realpathSync(path), realpathSync(this.#options.folder)];
+    if (isWithin(actual, folder) || isWithin(folder, actual)) return true;
+    const now = readFileSync("/proc/self/mountinfo", "utf8");
+    return mountsAt(actual, now, folder).join("\n") === mountsAt(actual, this.#mountsOfView, folder).join("\n");
+  }
+
   /** Mounts made in the folder must appear in crun's view, too. */
   #shareFolder(): void {
     const { folder } = this.#options;
@@ -192,6 +207,7 @@ export class OciMachine {
     mount({ source: "tmpfs", target: this.#viewFolder, type: "tmpfs", data: "mode=700,size=4k" });
     mount({ source: "", target: this.#viewFolder, flags: msPrivate });
     writeFileSync(this.#viewFile, "");
+    this.#mountsOfView = readFileSync("/proc/self/mountinfo", "utf8");
     const made = spawnProcess({
       file: needProgram("unshare"),
       args: [

@@ -1,10 +1,21 @@
 import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { silentLogger } from "../../../base/logger.ts";
 import { findProgram } from "../../../base/node/find-program.ts";
 import { Links } from "../../../base/node/links.ts";
+import { mountTmpfs, unmountAll } from "../../../base/node/mounts.ts";
 import { createNetns, deleteNetns, netnsPath } from "../../../base/node/netns.ts";
 import { systemClock } from "../../../base/node/system-clock.ts";
 import { systemRandom } from "../../../base/node/system-random.ts";
@@ -12,7 +23,7 @@ import { busyboxLayer } from "../busybox-layer.fixture.ts";
 import { describeContainerRuntime, type RuntimeFixture } from "../container-runtime.conformance.ts";
 import type { ContainerRuntime } from "../container-runtime.ts";
 import { OciMachine } from "./machine.ts";
-import { OciRuntime } from "./oci-runtime.ts";
+import { entersUsersLast, OciRuntime } from "./oci-runtime.ts";
 import { startTicks } from "./processes.ts";
 
 const isPossible = process.getuid?.() === 0 && findProgram("conmon") && findProgram("busybox");
@@ -100,7 +111,70 @@ async function ociFixture(
   };
 }
 
+test("user namespaces need a runc of 1.2 or later", () => {
+  expect(["1.1.15", "1.2.0-rc.1", "1.3.6+ds1", "2.0.0", "unknown"].map(entersUsersLast)).toEqual([
+    ...[false, true, true, true, false],
+  ]);
+});
+
 if (isPossible && findProgram("crun")) {
+  test("what was mounted on the machine while the runtime was open is in containers that mount it, and what was unmounted is not", async () => {
+    const fixture = await ociFixture("crun");
+    const runtime = fixture.runtime();
+    const place = mkdtempSync("/var/tmp/pnt-late-");
+    const link = `${fixture.folder}/link`;
+    try {
+      await runtime.open();
+      symlinkSync(place, link);
+      const sandbox = await runtime.createSandbox({
+        pod: { name: "p", namespace: "default", uid: "late" },
+        attempt: 0,
+        hostname: "p",
+        cgroupParent: `${fixture.cgroupParent}/late`,
+      });
+      const listed = async (name: string, ...hostPaths: string[]) => {
+        const logPath = join(fixture.folder, `${name}.log`);
+        const id = await runtime.createContainer(sandbox, {
+          name,
+          attempt: 0,
+          imageId: "test",
+          imageName: "test",
+          command: ["sh", "-c", "ls /late* && touch /late0/by-the-container; sleep 1000"],
+          mounts: hostPaths.map((hostPath, i) => ({ hostPath, containerPath: `/late${i}` })),
+          logPath,
+        });
+        await runtime.startContainer(id);
+        await vi.waitUntil(() => readFileSync(logPath, "utf8") !== "", 5000);
+        return readFileSync(logPath, "utf8")
+          .replaceAll(/^.* F /gm, "")
+          .split(/\s+/)
+          .filter(Boolean);
+      };
+      mountTmpfs(place, "mode=755");
+      mkdirSync(join(place, "inner"));
+      mountTmpfs(join(place, "inner"), "mode=755");
+      writeFileSync(join(place, "inner", "file"), "");
+      expect(await listed("a", place, join(place, "inner"), link)).toEqual([
+        "/late0:",
+        "inner",
+        "/late1:",
+        "file",
+        "/late2:",
+        "inner",
+      ]);
+      expect(existsSync(join(place, "by-the-container"))).toBe(true);
+      unmountAll(place);
+      expect(await listed("b", place, link)).toEqual(["/late0:", "/late1:"]);
+      await runtime.removeSandbox(sandbox);
+      expect(fixture.leftovers()).toEqual([]);
+    } finally {
+      unmountAll(place);
+      await runtime.close();
+      await fixture.dispose();
+      rmSync(place, { recursive: true, force: true });
+    }
+  });
+
   test("a container whose conmon was killed ends too, and says that its exit code is unknown", async () => {
     const fixture = await ociFixture("crun");
     const runtime = fixture.runtime();

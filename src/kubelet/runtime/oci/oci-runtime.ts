@@ -102,10 +102,10 @@ export class OciRuntime implements ContainerRuntime {
   }
 
   get features(): RuntimeFeatures {
-    // runc enters the user namespace first, and then may not enter the pod's network.
+    const { kind, version } = this.#machine;
     return {
       recursiveReadOnlyMounts: true,
-      userNamespaces: this.#machine.kind === "crun",
+      userNamespaces: kind === "crun" || entersUsersLast(version),
       supplementalGroupsPolicy: true,
     };
   }
@@ -430,4 +430,10 @@ function connected(socket: Socket, signal?: AbortSignal): Promise<Socket> {
       resolve(socket);
     });
   });
+}
+
+/** Before 1.2 runc enters the user namespace first, and then may not enter the pod's network. */
+export function entersUsersLast(runcVersion: string): boolean {
+  const [major = 0, minor = 0] = runcVersion.split(".").map((part) => Number.parseInt(part, 10));
+  return major > 1 || (major === 1 && minor >= 2);
 }

@@ -2,7 +2,7 @@
  * Pods in a user namespace of their own (`hostUsers: false`): root in the pod is nobody on the machine. What makes the namespace,
  * and what shows the pod files of the machine as if they were owned inside it (mounts with shifted owners, Linux 5.19 and later).
  */
-import { closeSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { findProgram } from "../../../base/node/find-program.ts";
@@ -112,7 +112,7 @@ export function mountShifted(source: string, target: string, userNamespace: stri
 
 /** A place for a mount of `source`. */
 export function makePlace(target: string, source: string): void {
-  if (lstatSync(source, { throwIfNoEntry: false })?.isDirectory() ?? true) mkdirSync(target, { recursive: true });
+  if (statSync(source, { throwIfNoEntry: false })?.isDirectory() ?? true) mkdirSync(target, { recursive: true });
   else writeFileSync(target, "", { flag: "a" });
 }
 
