@@ -1,18 +1,17 @@
 /** Stops a pod's containers: preStop hook, signal, and the end of their grace. */
-import type { Timer } from "../base/clock.ts";
 import { runHook } from "./lifecycle-hooks.ts";
+import { minimumGraceSeconds } from "./plan-pod.ts";
 import { actionTarget, type PodDesk, untilDone } from "./pod-desk.ts";
 import { findContainerSpec, type PodEffect } from "./pod-state.ts";
 import type { ContainerId, ContainerStatus } from "./runtime/container-runtime.ts";
 
 interface Stop {
   deadlineMs: number;
-  /** Ends the preStop hook. */
-  hook: AbortController | undefined;
-  timer: Timer | undefined;
+  /** Fires when nobody has to end before it any more. */
+  readonly turn: AbortController;
+  /** Its preStop hook or its turn is waited for: looks again whether that is over. Undefined: it has been asked to end. */
+  lookAgain?: (() => void) | undefined;
 }
-
-const minimumGraceSeconds = 2;
 
 export class ContainerStopper {
   readonly #pod: PodDesk;
@@ -27,44 +26,18 @@ export class ContainerStopper {
 
   async stop(effect: PodEffect & { kind: "stopContainer" }): Promise<void> {
     const { clock, runtime } = this.#pod.node;
-    const { id, container: name, graceSeconds } = effect;
+    const { id, container: name, graceSeconds, awaitsTurn } = effect;
     const deadlineMs = clock.now() + graceSeconds * 1000;
     const current = this.#stops.get(id);
-    if (current) {
-      // Asked again with less grace: the hook ends sooner, or the runtime is told.
-      if (deadlineMs >= current.deadlineMs) return;
-      current.deadlineMs = deadlineMs;
-      if (current.hook) this.#limitHook(current, graceSeconds);
-      else await runtime.stopContainer(id, { gracePeriodSeconds: graceSeconds });
-      return;
-    }
+    if (current) return this.#hurry(id, current, deadlineMs, awaitsTurn);
     this.#pod.record(name, "Normal", "Killing", effect.message);
-    const stop: Stop = { deadlineMs, hook: undefined, timer: undefined };
+    const stop: Stop = { deadlineMs, turn: new AbortController() };
+    if (!awaitsTurn) stop.turn.abort();
     this.#stops.set(id, stop);
     try {
-      const container = findContainerSpec(this.#pod.state.pod, name);
-      const preStop = container?.lifecycle?.preStop;
-      if (container && preStop && graceSeconds > 0) {
-        stop.hook = new AbortController();
-        this.#limitHook(stop, graceSeconds);
-        const failure = await runHook(
-          preStop,
-          actionTarget(this.#pod, container, id),
-          this.#pod.node.runAction,
-          stop.hook.signal,
-        );
-        stop.timer?.[Symbol.dispose]();
-        stop.hook = undefined;
-        if (failure !== undefined) {
-          this.#pod.node.log.info("preStop hook failed", { pod: this.#pod.name, container: name, failure });
-          this.#pod.record(name, "Warning", "FailedPreStopHook", "PreStopHook failed");
-        }
-      }
-      await untilDone(this.#pod, "error killing pod", async () => {
-        const leftSeconds = Math.max(0, Math.ceil((stop.deadlineMs - clock.now()) / 1000));
-        const leastSeconds = preStop && graceSeconds > 0 ? minimumGraceSeconds : 0;
-        await runtime.stopContainer(id, { gracePeriodSeconds: Math.max(leftSeconds, leastSeconds) });
-      });
+      if (graceSeconds > 0) await this.#runPreStop(name, id, stop);
+      await this.#untilOver(stop, stop.turn.signal);
+      await untilDone(this.#pod, "error killing pod", () => this.#ask(id, stop));
     } finally {
       this.#stops.delete(id);
     }
@@ -72,6 +45,54 @@ export class ContainerStopper {
     const status = runtime.containerStatus(id);
     if (status?.state.kind === "exited") this.#onExited(status);
     else if (!status) this.#reportLoss(name, id);
+  }
+
+  /** Wanted again: its turn has come, or it has less grace. */
+  async #hurry(id: ContainerId, stop: Stop, deadlineMs: number, awaitsTurn: boolean | undefined): Promise<void> {
+    if (!awaitsTurn) stop.turn.abort();
+    if (deadlineMs >= stop.deadlineMs) return;
+    stop.deadlineMs = deadlineMs;
+    if (stop.lookAgain) stop.lookAgain();
+    else await this.#ask(id, stop);
+  }
+
+  /** However little grace is left, it is asked before it is killed. */
+  async #ask(id: ContainerId, { deadlineMs }: Stop): Promise<void> {
+    const { clock, runtime } = this.#pod.node;
+    const leftSeconds = Math.ceil((deadlineMs - clock.now()) / 1000);
+    await runtime.stopContainer(id, { gracePeriodSeconds: Math.max(leftSeconds, minimumGraceSeconds) });
+  }
+
+  async #runPreStop(name: string, id: ContainerId, stop: Stop): Promise<void> {
+    const container = findContainerSpec(this.#pod.state.pod, name);
+    const preStop = container?.lifecycle?.preStop;
+    if (!container || !preStop) return;
+    const over = new AbortController();
+    const target = actionTarget(this.#pod, container, id);
+    const hook = runHook(preStop, target, this.#pod.node.runAction, over.signal);
+    void hook.then(() => over.abort());
+    await this.#untilOver(stop, over.signal);
+    over.abort();
+    const failure = await hook;
+    if (failure === undefined) return;
+    this.#pod.node.log.info("preStop hook failed", { pod: this.#pod.name, container: name, failure });
+    this.#pod.record(name, "Warning", "FailedPreStopHook", "PreStopHook failed");
+  }
+
+  /** Or until its grace, which may become less meanwhile, is used up. */
+  async #untilOver(stop: Stop, over: AbortSignal): Promise<void> {
+    const { clock } = this.#pod.node;
+    while (!over.aborted && clock.now() < stop.deadlineMs) {
+      await new Promise<void>((resolve) => {
+        const timer = clock.setTimer(stop.deadlineMs - clock.now(), resolve, { background: true });
+        stop.lookAgain = () => {
+          timer[Symbol.dispose]();
+          resolve();
+        };
+        over.addEventListener("abort", stop.lookAgain, { once: true });
+      });
+    }
+    stop.lookAgain = undefined;
   }
 
   /** The runtime does not know the container any more: it has ended, nobody knows how. */
@@ -88,11 +109,5 @@ export class ContainerStopper {
       finishedAtMs: this.#pod.node.clock.now(),
     };
     this.#pod.dispatch({ kind: "containerExited", container: name, run: exit });
-  }
-
-  #limitHook(stop: Stop, graceSeconds: number): void {
-    const { hook } = stop;
-    stop.timer?.[Symbol.dispose]();
-    stop.timer = this.#pod.node.clock.setTimer(graceSeconds * 1000, () => hook?.abort(), { background: true });
   }
 }

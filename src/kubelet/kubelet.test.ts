@@ -6,12 +6,14 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer as createHttp2Server, type Http2Server } from "node:http2";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
@@ -561,6 +563,58 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     await api.client.delete(Pods, { name, namespace: "default" });
     await until(() => isGone(name));
     expect(performance.now() - deleting).toBeGreaterThan(1000);
+  });
+
+  test.concurrent("preStop hooks run all at once; sidecars are asked to end after the main containers, the last one first", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pinnace-stop-"));
+    const speaker = (name: string, hook: string) => ({
+      name,
+      image: "busybox:1",
+      command: ["sh", "-c", `trap 'echo ${name} ends >> /out/log; exit 0' TERM; while true; do sleep 0.05; done`],
+      volumeMounts: [{ name: "out", mountPath: "/out" }],
+      lifecycle: { preStop: { exec: { command: ["sh", "-c", `${hook}; echo ${name} hook >> /out/log`] } } },
+    });
+    try {
+      const name = await create({
+        terminationGracePeriodSeconds: 20,
+        volumes: [{ name: "out", hostPath: { path: folder } }],
+        initContainers: [
+          { ...speaker("one", "true"), restartPolicy: "Always" },
+          { ...speaker("two", "sleep 0.3"), restartPolicy: "Always" },
+        ],
+        containers: [speaker("main", "sleep 0.6")],
+      });
+      await reach(name, isReady);
+      await api.client.delete(Pods, { name, namespace: "default" });
+      await until(() => isGone(name));
+      const said = readFileSync(join(folder, "log"), "utf8").trim().split("\n");
+      expect(said).toEqual(["one hook", "two hook", "main hook", "main ends", "two ends", "one ends"]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test.concurrent("deleted by force, a container is still asked before it is killed, and its preStop hook begins", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "pinnace-force-"));
+    const script = "trap 'echo asked >> /out/log; exit 0' TERM; while true; do sleep 0.05; done";
+    try {
+      const name = await create({
+        volumes: [{ name: "out", hostPath: { path: folder } }],
+        containers: [
+          {
+            command: ["sh", "-c", script],
+            volumeMounts: [{ name: "out", mountPath: "/out" }],
+            lifecycle: { preStop: { exec: { command: ["sh", "-c", "echo hook >> /out/log"] } } },
+          },
+        ],
+      });
+      await reach(name, isReady);
+      await api.client.delete(Pods, { name, namespace: "default" }, { gracePeriodSeconds: 0 });
+      await until(() => existsSync(join(folder, "log")) && readFileSync(join(folder, "log"), "utf8").includes("asked"));
+      expect(readFileSync(join(folder, "log"), "utf8")).toBe("hook\nasked\n");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test.concurrent("a log is followed until the container ends, and the next run has a log of its own", async () => {

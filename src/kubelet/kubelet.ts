@@ -559,7 +559,7 @@ class RunningKubelet {
 }
 
 function takesRoom({ stage, containers }: PodState): boolean {
-  // Whoever deletes a pod by force makes room at once, as upstream; its containers are killed in the same moment.
+  // Whoever deletes a pod by force makes room at once, as upstream; its containers end at once.
   if (stage.kind === "stopping") return stage.cause !== "vanished" && containers.some(isAlive);
   return stage.kind === "active";
 }

@@ -9,6 +9,7 @@ import {
   findContainerSpec,
   type ImageState,
   type PodEffect,
+  type PodObject,
   type PodState,
   type PodStep,
   podText,
@@ -23,7 +24,7 @@ import {
 } from "./restart-policy.ts";
 
 /** A container that is stopped after the grace period is used up still gets this long, as upstream. */
-const minimumGraceSeconds = 2;
+export const minimumGraceSeconds = 2;
 export const imageBackoffShownAfterMs = 5_000;
 
 export function planPod(state: PodState, now: number): PodStep {
@@ -82,7 +83,7 @@ class Plan {
   }
 
   #stop(cause: StopCause): void {
-    const graceSeconds = graceSecondsOf(this.state);
+    const graceSeconds = graceSecondsOf(this.state.pod);
     this.state = {
       ...this.state,
       stage: { kind: "stopping", cause, graceSeconds, deadlineMs: this.#now + graceSeconds * 1000 },
@@ -251,30 +252,36 @@ class Plan {
     });
   }
 
-  /** Main containers all at once; when the last of them is gone, sidecars one after the other, the last started first. */
+  /**
+   * All at once, as far as their preStop hooks go; but sidecars are asked to end only when no main container is left, one after the
+   * other, the last started first.
+   */
   stopContainers(): void {
     const alive = this.state.containers.filter(isAlive);
-    const others = alive.filter((container) => container.role !== "sidecar");
-    const now = others.length > 0 ? others : alive.slice(-1);
-    for (const container of now) this.#stopForGood(container);
+    const sidecars = alive.filter(({ role }) => role === "sidecar");
+    const next = alive.some(({ role }) => role === "main") ? undefined : sidecars.at(-1);
+    for (const container of alive) this.#stopForGood(container, container.role === "sidecar" && container !== next);
   }
 
-  #stopForGood(container: ContainerState): void {
+  #stopForGood(container: ContainerState, awaitsTurn: boolean): void {
     const { stage } = this.state;
     const { run, name } = container;
     if (stage.kind !== "stopping" || run.kind !== "running") return;
     const leftSeconds = Math.ceil((stage.deadlineMs - this.#now) / 1000);
     const graceSeconds = Math.max(leftSeconds, Math.min(stage.graceSeconds, minimumGraceSeconds));
     const deadlineMs = this.#now + graceSeconds * 1000;
+    const isItsTurn = run.stopping?.awaitsTurn === true && !awaitsTurn;
     // Half a second keeps rounding from sending the same again.
-    if (run.stopping && run.stopping.deadlineMs <= deadlineMs + 500) return;
-    this.#update(name, { run: { ...run, stopping: { deadlineMs } } });
+    if (run.stopping && run.stopping.deadlineMs <= deadlineMs + 500 && !isItsTurn) return;
+    const turn = awaitsTurn ? { awaitsTurn } : {};
+    this.#update(name, { run: { ...run, stopping: { deadlineMs, ...turn } } });
     this.#effects.push({
       kind: "stopContainer",
       container: name,
       id: run.id,
       graceSeconds,
       message: `Stopping container ${name}`,
+      ...turn,
     });
   }
 
@@ -306,9 +313,14 @@ export function isAlive(container: ContainerState): boolean {
   return container.run.kind === "running" || container.run.kind === "starting";
 }
 
-/** The grace period that the deleter asked for, else the pod's own. */
-export function graceSecondsOf({ pod }: PodState): number {
-  return Number(pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30);
+/** The grace period that the deleter asked for, else the pod's own; never none. */
+export function graceSecondsOf({ metadata, spec }: PodObject): number {
+  return atLeastOne(Number(metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30));
+}
+
+/** Whoever ends a pod, and be it by force: its containers are asked before they are killed. */
+export function atLeastOne(graceSeconds: number): number {
+  return Math.max(graceSeconds, 1);
 }
 
 /** What `waiting` says while an image has failed to come. */

@@ -174,8 +174,8 @@ export interface RunningRun extends RunIdentity {
   readonly resources?: DeepReadonly<ResourceRequirements>;
   /** Its postStart hook has not ended: it does not count as running yet. */
   readonly hook?: "wanted" | "running";
-  /** Asked to stop. `restart`: the kubelet wants it to run again whatever its exit code. */
-  readonly stopping?: { readonly deadlineMs: number; readonly restart?: boolean };
+  /** Asked to stop. `restart`: the kubelet wants it to run again whatever its exit code. `awaitsTurn`: no further than its preStop hook. */
+  readonly stopping?: { readonly deadlineMs: number; readonly restart?: boolean; readonly awaitsTurn?: boolean };
 }
 
 export interface ExitedRun extends RunIdentity {
@@ -248,8 +248,18 @@ export type PodEffect =
   | { kind: "ensureImage"; container: string }
   | { kind: "startContainer"; container: string; attempt: number; imageId: string; backoff?: RestartBackoff }
   | { kind: "runPostStart"; container: string; id: ContainerId }
-  /** Runs preStop, asks to stop, kills at the end of the grace period. Wanted again with less grace, the shorter wins. */
-  | { kind: "stopContainer"; container: string; id: ContainerId; graceSeconds: number; message: string }
+  /**
+   * Runs preStop, asks to stop, kills at the end of the grace period. Wanted again with less grace, the shorter wins. One that awaits
+   * its turn is asked to stop when it is wanted again without that, or when its grace is used up.
+   */
+  | {
+      kind: "stopContainer";
+      container: string;
+      id: ContainerId;
+      graceSeconds: number;
+      message: string;
+      awaitsTurn?: boolean;
+    }
   | { kind: "release" }
   | { kind: "remove" }
   /** Once the final status is written and everything is removed. */

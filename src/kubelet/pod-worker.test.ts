@@ -136,14 +136,17 @@ test("deletion stops main containers together, then sidecars in reverse order, t
   const driver = new Driver(of).prepared().run("first").run("second").run("a").run("b");
   driver.tell(deleted(of, 20));
   expect(driver.effects).toMatchObject([
+    { kind: "stopContainer", container: "first", awaitsTurn: true },
+    { kind: "stopContainer", container: "second", awaitsTurn: true },
     { kind: "stopContainer", container: "a", graceSeconds: 20, message: "Stopping container a" },
     { kind: "stopContainer", container: "b" },
   ]);
   driver.now += 5_000;
   expect(driver.exited("a", 0).kinds()).toEqual([]);
-  expect(driver.exited("b", 0).effects).toMatchObject([
-    { kind: "stopContainer", container: "second", graceSeconds: 15 },
-  ]);
+  const [turn, ...others] = driver.exited("b", 0).effects;
+  expect(turn).toMatchObject({ kind: "stopContainer", container: "second", graceSeconds: 15 });
+  expect(turn).not.toHaveProperty("awaitsTurn");
+  expect(others).toEqual([]);
   expect(driver.exited("second", 0).effects).toMatchObject([{ kind: "stopContainer", container: "first" }]);
   expect(driver.exited("first", 0).kinds()).toEqual(["remove", "deleteObject"]);
   expect(driver.status().phase).toBe("Succeeded");

@@ -2,8 +2,10 @@
  * The pod's state machine: (state, event, time) → (state, effects). Pure; the executor applies the effects and answers with events.
  * An event only records what happened; what follows from it is planned from the whole state (plan-pod.ts).
  */
+import type { Container } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
-import { planPod, updateContainer } from "./plan-pod.ts";
+import { atLeastOne, graceSecondsOf, planPod, updateContainer } from "./plan-pod.ts";
 import {
   type ContainerState,
   containerSpecs,
@@ -130,7 +132,8 @@ function reduce(state: PodState, event: PodEvent, now: number): PodState {
       return change(event.container, (container) => probed(state, container, event));
     case "evicted": {
       if (state.stage.kind !== "active") return state;
-      const { verdict, graceSeconds } = event;
+      const { verdict } = event;
+      const graceSeconds = atLeastOne(event.graceSeconds);
       const stage = {
         kind: "stopping",
         cause: "evicted",
@@ -208,7 +211,7 @@ function withPod(state: PodState, pod: PodObject, now: number): PodState {
   const { stage } = state;
   if (stage.kind === "stopping" && pod.metadata.deletionTimestamp && stage.cause !== "vanished") {
     // A deletion may shorten the wait, and makes the records go too.
-    const graceSeconds = Number(pod.metadata.deletionGracePeriodSeconds ?? stage.graceSeconds);
+    const graceSeconds = atLeastOne(Number(pod.metadata.deletionGracePeriodSeconds ?? stage.graceSeconds));
     const deadlineMs = Math.min(stage.deadlineMs, now + graceSeconds * 1000);
     next = {
       ...next,
@@ -237,8 +240,7 @@ function imageChanged(container: ContainerState, image: string): ContainerState 
 function vanished(state: PodState, now: number): PodState {
   const { stage } = state;
   if (stage.kind === "removing" || stage.kind === "gone") return state;
-  const { metadata, spec } = state.pod;
-  const graceSeconds = Number(metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30);
+  const graceSeconds = graceSecondsOf(state.pod);
   const deadlineMs = now + graceSeconds * 1000;
   const current = stage.kind === "stopping" ? stage : undefined;
   return {
@@ -298,7 +300,9 @@ function probed(state: PodState, container: ContainerState, event: PodEvent & { 
     return { ...container, started: true, ready: !hasReadiness };
   }
   if (run.stopping || container.condemned) return container;
-  const restart = container.role === "sidecar" || (state.pod.spec.restartPolicy ?? "Always") !== "Never";
+  // The container's own policy counts, not its rules: it has not exited.
+  const spec = findContainerSpec(state.pod, container.name) as DeepReadonly<Container> | undefined;
+  const restart = (spec?.restartPolicy ?? state.pod.spec.restartPolicy ?? "Always") !== "Never";
   const message = `Container ${container.name} failed ${event.probe} probe${restart ? ", will be restarted" : ""}`;
   const { graceSeconds } = event;
   return { ...container, condemned: { message, restart, ...(graceSeconds !== undefined ? { graceSeconds } : {}) } };

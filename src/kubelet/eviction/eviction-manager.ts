@@ -29,6 +29,8 @@ export interface EvictionManagerOptions {
 
 /** A condition stays this long after its cause has gone, so that it does not flap: evictionPressureTransitionPeriod. */
 const transitionMs = 5 * 60_000;
+/** How long the pod that was evicted last is waited for before another goes. */
+const patienceMs = 30_000;
 /** What was pulled or left just now may be about to be used: imageMinimumGCAge. */
 const minimumImageAgeMs = 2 * 60_000;
 
@@ -37,6 +39,7 @@ export class EvictionManager {
   readonly #seenAtMs = new Map<PressureCondition, number>();
   readonly counts: Record<string, number> = {};
   #isLooking = false;
+  #evicted: { uids: ReadonlySet<string>; atMs: number } | undefined;
 
   constructor(options: EvictionManagerOptions) {
     this.#options = options;
@@ -63,20 +66,20 @@ export class EvictionManager {
     const { observe, thresholds = defaultThresholds, pods, stats } = this.#options;
     const short = shortages(await observe(), thresholds);
     this.#tell(short.map(({ condition }) => condition));
+    // What it held is not given back yet: another might go in vain.
+    if (this.#awaitsEvicted()) return;
     const active = pods().filter(({ stage }) => stage.kind === "active");
     const limited = active.filter(({ pod }) => hasLocalLimits(pod));
     if (short.length === 0 && limited.length === 0) return;
     // Only what is looked at is walked over.
     const { pods: measured } = await stats.read({ disks: true, only: short.length > 0 ? active : limited });
-    for (const each of measured) {
-      const eviction = overLocalLimits(each);
-      if (eviction) this.#evict(eviction);
-    }
+    const offenders = measured.flatMap((each) => overLocalLimits(each) ?? []);
+    if (offenders.length > 0) return this.#evict(offenders);
     const [worst] = short;
     if (!worst) return;
     if (worst.condition === "DiskPressure" && (await this.#removeUnusedImages()) > 0) return;
     const eviction = planEviction(worst, measured);
-    if (eviction) this.#evict(eviction);
+    if (eviction) this.#evict([eviction]);
     else this.#options.log.warn("the node is low and no pod may be evicted", { resource: worst.resource });
   }
 
@@ -90,9 +93,24 @@ export class EvictionManager {
     if ([...this.#seenAtMs.keys()].sort().join() !== before) onPressure();
   }
 
-  #evict(eviction: Eviction): void {
-    this.counts[eviction.signal] = (this.counts[eviction.signal] ?? 0) + 1;
-    this.#options.evict(eviction);
+  #evict(evictions: readonly Eviction[]): void {
+    const { clock, evict } = this.#options;
+    this.#evicted = { uids: new Set(evictions.map(({ pod }) => pod.metadata.uid)), atMs: clock.now() };
+    for (const eviction of evictions) {
+      this.counts[eviction.signal] = (this.counts[eviction.signal] ?? 0) + 1;
+      evict(eviction);
+    }
+  }
+
+  #awaitsEvicted(): boolean {
+    const { clock, pods } = this.#options;
+    const evicted = this.#evicted;
+    if (!evicted) return false;
+    const isEnding = ({ pod, stage }: PodState) =>
+      evicted.uids.has(pod.metadata.uid) && (stage.kind === "stopping" || stage.kind === "releasing");
+    if (clock.now() - evicted.atMs < patienceMs && pods().some(isEnding)) return true;
+    this.#evicted = undefined;
+    return false;
   }
 
   /** Returns the bytes that the names stood for; containers keep what they run from. */

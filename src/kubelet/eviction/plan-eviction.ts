@@ -48,7 +48,7 @@ export function planEviction(shortage: Shortage, pods: readonly PodStats[]): Evi
     pods.filter(({ pod }) => !isCritical(pod)),
   );
   if (!first) return undefined;
-  return { pod: first.pod, signal: shortage.signal, graceSeconds: 0, message: message(shortage, first) };
+  return { pod: first.pod, signal: shortage.signal, graceSeconds: 1, message: message(shortage, first) };
 }
 
 /** First who goes first: those over their request, then the less important, then those that are over it by most. */
