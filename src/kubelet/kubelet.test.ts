@@ -1312,7 +1312,7 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       containers: [{ command: ["sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"] }],
     });
     for (const name of [plain, critical, stubborn]) await reach(name, isReady);
-    await kubelet.shutdown({ gracePeriodSeconds: 4, criticalPodsSeconds: 3 });
+    await kubelet.shutdown({ gracePeriodSeconds: 6, criticalPodsSeconds: 3 });
     const late = await create({});
     const verdict = { phase: "Failed", reason: "Terminated" };
     const ends = await Promise.all(
