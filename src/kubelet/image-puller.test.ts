@@ -2,15 +2,16 @@ import { expect, test } from "vitest";
 import type { Secret } from "../api/core/v1.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { credentialsFor, defaultPullPolicy, ensureImage } from "./image-puller.ts";
+import { withAccess } from "./images/image-access.ts";
 import { ImageError, type ImageService, type StoredImage } from "./images/image-service.ts";
 
 const stored = { id: "sha256:1", names: [], digests: [], sizeBytes: 42, lastUsedAtMs: 0, pinned: false } as StoredImage;
 
-async function ensure(policy: string | undefined, images: Partial<ImageService>) {
+async function ensure(policy: string | undefined, images: Partial<ImageService>, secrets: Secret[] = []) {
   const events: string[] = [];
   const outcome = await ensureImage(
     { name: "main", image: "web:1", ...(policy ? { imagePullPolicy: policy } : {}) },
-    async () => [],
+    async () => secrets,
     {
       clock: systemClock,
       images: {
@@ -36,6 +37,34 @@ test("a present image is not pulled, unless the policy says Always", async () =>
   expect(events[1]).toMatch(
     /^Normal Pulled: Successfully pulled image "web:1" in [\d.]+m?s \([\d.]+m?s including waiting\)\. Image size: 42 bytes\.$/,
   );
+});
+
+const pullSecret = (user: string) =>
+  ({
+    metadata: { name: user, namespace: "shop", uid: user },
+    data: {
+      ".dockerconfigjson": Buffer.from(
+        JSON.stringify({ auths: { "docker.io": { username: user, password: "p" } } }),
+      ).toString("base64"),
+    },
+  }) as unknown as Secret;
+
+test("an image that came by a Secret is pulled again for a pod that does not have it", async () => {
+  const [credentials] = credentialsFor("docker.io/library/web:1", [pullSecret("owner")]);
+  const present = { ...stored, access: withAccess(undefined, "docker.io/library/web:1", credentials) };
+  const pull = async () => {
+    throw new ImageError("Unauthorized", "authorization failed: no basic auth credentials");
+  };
+  const images = { status: () => present, pull };
+  expect((await ensure("IfNotPresent", images, [pullSecret("owner")])).outcome).toMatchObject({ kind: "ready" });
+  const { outcome, events } = await ensure("IfNotPresent", images);
+  expect(outcome).toMatchObject({ reason: "ErrImagePull", message: "authorization failed: no basic auth credentials" });
+  expect(events[0]).toBe('Normal Pulling: Pulling image "web:1"');
+  expect((await ensure("IfNotPresent", images, [pullSecret("other")])).outcome).toMatchObject({ kind: "failed" });
+  expect((await ensure("Never", images)).events).toEqual([
+    'Warning ErrImageNeverPull: Container image "web:1" is not present with pull policy of Never',
+    "Warning Failed: Error: ErrImageNeverPull",
+  ]);
 });
 
 test("a failed pull is told with its cause", async () => {
@@ -86,6 +115,7 @@ test("credentials are those of the image's registry, the longest path first", ()
     "*.example": { username: "wild", password: "4" },
   };
   const secret = {
+    metadata: { name: "pull", namespace: "shop", uid: "u" },
     data: { ".dockerconfigjson": Buffer.from(JSON.stringify({ auths })).toString("base64") },
   } as unknown as Secret;
   const names = (image: string) => credentialsFor(image, [secret]).map(({ username }) => username);

@@ -2,12 +2,14 @@
 import type { Secret } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import type { Clock } from "../base/clock.ts";
+import { isAccessible } from "./images/image-access.ts";
 import {
   type ImageError,
   type ImageService,
   isImageError,
   type RegistryCredentials,
   type ResolvedImage,
+  type StoredImage,
 } from "./images/image-service.ts";
 import type { ContainerSpec, ImageFailureReason } from "./pod-state.ts";
 import { goDuration } from "./restart-policy.ts";
@@ -23,7 +25,7 @@ export type ImageOutcome =
 
 export type ContainerEventSink = (type: "Normal" | "Warning", reason: string, message: string) => void;
 
-/** Never rejects: what goes wrong is an outcome. `pullSecrets` is asked only when something is pulled. */
+/** Never rejects: what goes wrong is an outcome. `pullSecrets` is asked only when something is pulled, or came by some. */
 export async function ensureImage(
   container: ContainerSpec,
   pullSecrets: () => Promise<readonly DeepReadonly<Secret>[]>,
@@ -42,7 +44,7 @@ export async function ensureImage(
   }
   const policy = container.imagePullPolicy ?? defaultPullPolicy(name);
   const present = images.status(name);
-  if (present && (policy !== "Always" || resolved.substitutedBy)) {
+  if (present && (policy !== "Always" || resolved.substitutedBy) && (await isForThisPod(present))) {
     recordSubstitute(resolved);
     record("Normal", "Pulled", `Container image ${quoted} already present on machine and can be accessed by the pod`);
     return { kind: "ready", id: present.id };
@@ -58,7 +60,9 @@ export async function ensureImage(
   const startedAtMs = clock.now();
   try {
     const credentials = credentialsFor(resolved.requested, await pullSecrets());
-    const image = await images.pull(name, { credentials, signal, ...(policy === "Always" ? { anew: true } : {}) });
+    // One that is there and not for this pod is asked for with what the pod has to show.
+    const anew = policy === "Always" || present !== undefined;
+    const image = await images.pull(name, { credentials, signal, ...(anew ? { anew } : {}) });
     const took = goDuration(Math.floor(clock.now() - startedAtMs));
     recordSubstitute(images.resolve(name));
     record(
@@ -72,6 +76,12 @@ export async function ensureImage(
     const { message } = error as Error;
     record("Warning", "Failed", `Failed to pull image ${quoted}: ${message}`);
     return failed(reasonOf(error), message);
+  }
+
+  async function isForThisPod({ access }: StoredImage): Promise<boolean> {
+    if (resolved.substitutedBy || isAccessible(access, resolved.requested, [])) return true;
+    const secrets = await pullSecrets().catch(() => []);
+    return isAccessible(access, resolved.requested, credentialsFor(resolved.requested, secrets));
   }
 
   function failed(reason: ImageFailureReason, message: string, event?: string): ImageOutcome {
@@ -113,7 +123,11 @@ export function credentialsFor(image: string, secrets: readonly DeepReadonly<Sec
     for (const [registry, entry] of Object.entries(registryEntries(secret))) {
       const pattern = normalizedRegistry(registry);
       if (!matchesRegistry(image, pattern)) continue;
-      matches.push({ length: pattern.length, credentials: credentialsOf(entry) });
+      const { uid, namespace, name } = secret.metadata;
+      matches.push({
+        length: pattern.length,
+        credentials: { ...credentialsOf(entry), source: `${uid}/${namespace}/${name}` },
+      });
     }
   }
   return matches.sort((a, b) => b.length - a.length).map((match) => match.credentials);

@@ -3,6 +3,8 @@
  * Shaped like upstream's CRI ImageService. Pull policy, back-off and events are the caller's.
  */
 
+import type { ImageAccess } from "./image-access.ts";
+
 export interface ImageService {
   /** Prepares the store; finishes or undoes what an interrupted pull left. */
   open(signal?: AbortSignal): Promise<void>;
@@ -63,6 +65,8 @@ export interface RegistryCredentials {
   registryToken?: string;
   /** An OAuth2 refresh token to exchange. */
   identityToken?: string;
+  /** Which Secret they stand in: `<uid>/<namespace>/<name>`. */
+  source?: string;
 }
 
 export interface PullProgress {
@@ -87,6 +91,8 @@ export interface StoredImage {
   pinned: boolean;
   /** A container holds it. */
   inUse?: boolean;
+  /** Who may use it. Absent: everyone. */
+  access?: ImageAccess;
 }
 
 export interface ImageRootfs {

@@ -10,6 +10,7 @@ import type { Logger } from "../../base/logger.ts";
 import type { Random } from "../../base/random.ts";
 import { loadArchive } from "./archive.ts";
 import { ContentStore } from "./content-store.ts";
+import { type ImageAccess, withAccess } from "./image-access.ts";
 import { parseImageConfig } from "./image-config.ts";
 import {
   ImageError,
@@ -17,6 +18,7 @@ import {
   type ImageService,
   isImageError,
   type PullOptions,
+  type RegistryCredentials,
   type ResolvedImage,
   type StoredImage,
 } from "./image-service.ts";
@@ -58,6 +60,8 @@ export interface FetchedImage {
   manifestDigest?: string;
   sizeBytes: number;
   pinned?: boolean;
+  /** It was pulled, with these of the credentials that the puller gave, or without. */
+  pulledWith?: RegistryCredentials | "none";
 }
 
 interface ImageRecord {
@@ -68,6 +72,7 @@ interface ImageRecord {
   sizeBytes: number;
   lastUsedAtMs: number;
   pinned: boolean;
+  access?: ImageAccess;
 }
 
 export class ImageStore implements ImageService {
@@ -75,7 +80,7 @@ export class ImageStore implements ImageService {
   readonly content: ContentStore;
   readonly layers: LayerStore;
   readonly #images = new Map<string, ImageRecord>();
-  /** By whole name. */
+  /** By whole name and credentials. */
   readonly #pulling = new Map<string, Promise<StoredImage>>();
   /** Who uses an image, by its id: content that is held stays. */
   readonly #holders = new Map<string, Set<string>>();
@@ -162,10 +167,12 @@ export class ImageStore implements ImageService {
     }
     // A stand-in is asked for anew: the registry may be reachable by now.
     const wanted = findSubstitute(this.#substitutes, name)?.when === "always" ? resolved.image : resolved.requested;
-    const running = this.#pulling.get(wanted);
+    // Who shows other credentials is not to profit from what these bring.
+    const key = JSON.stringify([wanted, options.credentials ?? []]);
+    const running = this.#pulling.get(key);
     if (running) return running;
-    const pulling = this.#pullOrStandIn(wanted, name, options).finally(() => this.#pulling.delete(wanted));
-    this.#pulling.set(wanted, pulling);
+    const pulling = this.#pullOrStandIn(wanted, name, options).finally(() => this.#pulling.delete(key));
+    this.#pulling.set(key, pulling);
     return pulling;
   }
 
@@ -230,6 +237,12 @@ export class ImageStore implements ImageService {
       if (reference.digest) digests.add(`${repositoryOf(reference)}@${reference.digest}`);
     }
     for (const digest of before?.digests ?? []) digests.add(digest);
+    const { pulledWith } = fetched;
+    let access = before?.access;
+    for (const reference of pulledWith ? references : [])
+      access = withAccess(access, formatReference(reference), pulledWith === "none" ? undefined : pulledWith);
+    // What somebody brings to the machine themselves is for all.
+    if (!pulledWith) access = undefined;
     const record: ImageRecord = {
       id: fetched.id,
       names: [...names],
@@ -238,6 +251,7 @@ export class ImageStore implements ImageService {
       sizeBytes: fetched.sizeBytes,
       lastUsedAtMs: this.#options.clock.now(),
       pinned: fetched.pinned ?? before?.pinned ?? false,
+      ...(access ? { access } : {}),
     };
     this.#images.set(record.id, record);
     this.#rootfs.delete(record.id);
@@ -418,5 +432,6 @@ function stored(record: ImageRecord, content: ContentStore): StoredImage {
     username: isNumber ? undefined : user,
     lastUsedAtMs: record.lastUsedAtMs,
     pinned: record.pinned,
+    ...(record.access ? { access: record.access } : {}),
   };
 }

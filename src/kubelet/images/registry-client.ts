@@ -123,7 +123,9 @@ export class RegistryClient implements ImageSource {
     // Last, so that an interrupted pull leaves no config without its layers.
     target.content.write(configBytes, manifest.config.digest);
     const sizeBytes = manifest.config.size + manifest.layers.reduce((sum, layer) => sum + Math.max(0, layer.size), 0);
-    return { id: manifest.config.digest, manifestDigest: top, sizeBytes };
+    // The machine's own credentials are for all of its pods.
+    const pulledWith = credentials && options.credentials?.includes(credentials) ? credentials : "none";
+    return { id: manifest.config.digest, manifestDigest: top, sizeBytes, pulledWith };
   }
 
   /** Finds the manifest for this machine, at the first endpoint that has it. */

@@ -8,6 +8,7 @@ import { type Clock, sleep } from "../../../base/clock.ts";
 import { findProgram } from "../../../base/node/find-program.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
 import { exportImage, runProgram } from "../../images/export-image.ts";
+import { isAccessible } from "../../images/image-access.ts";
 import {
   ImageError,
   type ImageRootfs,
@@ -65,7 +66,9 @@ export class ContainerdImages implements ImageService {
 
   async pull(name: string, options: PullOptions = {}): Promise<StoredImage> {
     const { machine } = this.#options;
-    const present = options.anew ? undefined : machine.status(name);
+    const known = options.anew ? undefined : machine.status(name);
+    const { requested } = machine.resolve(name);
+    const present = isAccessible(known?.access, requested, options.credentials ?? []) ? known : undefined;
     const image = present ?? (await machine.pull(name, options));
     const { image: stored } = machine.resolve(name);
     const key = `${image.id} ${stored}`;
@@ -154,9 +157,10 @@ export class ContainerdImages implements ImageService {
   /** Digests are those it came with: what users compare with their registry's. */
   #known(image: StoredImage): StoredImage {
     const ours = this.#machineId(image.id);
-    const digests = ours ? this.#options.machine.status(ours)?.digests : undefined;
+    const { digests, access } = (ours ? this.#options.machine.status(ours) : undefined) ?? {};
     return {
       ...image,
+      ...(access ? { access } : {}),
       ...(digests?.length ? { digests } : ours ? { digests: [ours] } : {}),
       ...(image.names.includes(pauseImage) ? { pinned: true } : {}),
     };

@@ -3,6 +3,7 @@ import { statfsSync } from "node:fs";
 import type { Clock } from "../../../base/clock.ts";
 import { type GrpcChannel, GrpcError, grpcCode } from "../../grpc/channel.ts";
 import type { Read } from "../../grpc/message.ts";
+import { type ImageAccess, withAccess } from "../../images/image-access.ts";
 import {
   ImageError,
   type ImageErrorReason,
@@ -24,6 +25,8 @@ export class CriImages implements ImageService {
   readonly #holders = new Map<string, Set<string>>();
   readonly #lastUsedAtMs = new Map<string, number>();
   readonly #pulls = new Map<string, Promise<StoredImage>>();
+  /** By an image's id, of those that this process pulled. */
+  readonly #access = new Map<string, ImageAccess>();
   /** As the runtime last told. */
   #images: StoredImage[] = [];
 
@@ -58,9 +61,11 @@ export class CriImages implements ImageService {
 
   pull(name: string, options: PullOptions = {}): Promise<StoredImage> {
     const { requested } = this.resolve(name);
-    const pending = this.#pulls.get(requested) ?? this.#pull(requested, options);
-    this.#pulls.set(requested, pending);
-    const forget = () => this.#pulls.delete(requested);
+    // Who shows other credentials is not to profit from what these bring.
+    const key = JSON.stringify([requested, options.credentials ?? []]);
+    const pending = this.#pulls.get(key) ?? this.#pull(requested, options);
+    this.#pulls.set(key, pending);
+    const forget = () => this.#pulls.delete(key);
     pending.then(forget, forget);
     return pending;
   }
@@ -74,7 +79,11 @@ export class CriImages implements ImageService {
         const { image_ref } = await this.#channel.call(cri.pullImage, request, options);
         await this.refresh();
         const image = this.#images.find(({ id, digests }) => id === image_ref || digests.includes(image_ref));
-        if (image) return image;
+        if (image) {
+          const access = withAccess(this.#access.get(image.id), name, each);
+          this.#access.set(image.id, access);
+          return Object.assign(image, { access });
+        }
         throw new ImageError(
           "Internal",
           `image ${JSON.stringify(name)} was pulled as ${image_ref}, which is not there`,
@@ -126,7 +135,9 @@ export class CriImages implements ImageService {
 
   #stored(image: CriImage): StoredImage {
     const { id, repo_tags: names, repo_digests: digests, size: sizeBytes, uid, username, pinned } = image;
+    const access = this.#access.get(id);
     return {
+      ...(access ? { access } : {}),
       id,
       names,
       digests,
