@@ -40,7 +40,8 @@ const maximumKernelNameLength = 64;
 /** The host name as uname shows it, and the domain that a subdomain gives. Throws, in upstream's words, for what the kernel will not take. */
 export function podNames(pod: PodObject, clusterDomain: string): { hostname: string; domain: string; utsName: string } {
   if (pod.spec.hostnameOverride) {
-    return { hostname: pod.spec.hostnameOverride, domain: "", utsName: pod.spec.hostnameOverride };
+    const hostname = truncated(pod.spec.hostnameOverride);
+    return { hostname, domain: "", utsName: hostname };
   }
   const hostname = pod.spec.hostname || truncated(pod.metadata.name);
   const domain = pod.spec.subdomain ? `${pod.spec.subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}` : "";

@@ -42,6 +42,8 @@ export async function ensureImage(
     const message = `Failed to apply default image tag ${quoted}: ${(error as Error).message}`;
     return failed("InvalidImageName", message, "InspectFailed");
   }
+  let asked: ReturnType<typeof pullSecrets> | undefined;
+  const secrets = () => (asked ??= pullSecrets());
   const policy = container.imagePullPolicy ?? defaultPullPolicy(name);
   const present = images.status(name);
   if (present && (policy !== "Always" || resolved.substitutedBy) && (await isForThisPod(present))) {
@@ -59,7 +61,7 @@ export async function ensureImage(
   record("Normal", "Pulling", `Pulling image ${quoted}`);
   const startedAtMs = clock.now();
   try {
-    const credentials = credentialsFor(resolved.requested, await pullSecrets());
+    const credentials = credentialsFor(resolved.requested, await secrets());
     // One that is there and not for this pod is asked for with what the pod has to show.
     const anew = policy === "Always" || present !== undefined;
     const image = await images.pull(name, { credentials, signal, ...(anew ? { anew } : {}) });
@@ -80,8 +82,8 @@ export async function ensureImage(
 
   async function isForThisPod({ access }: StoredImage): Promise<boolean> {
     if (resolved.substitutedBy || isAccessible(access, resolved.requested, [])) return true;
-    const secrets = await pullSecrets().catch(() => []);
-    return isAccessible(access, resolved.requested, credentialsFor(resolved.requested, secrets));
+    const shown = credentialsFor(resolved.requested, await secrets().catch(() => []));
+    return isAccessible(access, resolved.requested, shown);
   }
 
   function failed(reason: ImageFailureReason, message: string, event?: string): ImageOutcome {

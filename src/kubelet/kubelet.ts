@@ -322,6 +322,7 @@ class RunningKubelet {
   async start(): Promise<void> {
     const { node, machine, client, images, clock, log, signal, runtime, network } = this.#options;
     const version = await runtime.version();
+    const subject = { apiVersion: "v1", kind: Nodes.kind, metadata: { name: node.name, uid: node.name } };
     const registration = new NodeRegistration({
       config: { ...node, features: runtime.features },
       machine,
@@ -335,6 +336,7 @@ class RunningKubelet {
       pressures: () => this.#evictions.pressures,
       isShuttingDown: () => this.#isShuttingDown,
       networkProblem: () => network.problem?.(),
+      record: (type, reason, message) => this.#surroundings.events.event(subject, type, reason, message),
       onTick: () => {
         if (!runtime.withoutFiles) void this.#rotateLogs();
         void this.#evictions.look();
@@ -362,9 +364,7 @@ class RunningKubelet {
       void this.#draDrivers.removeOldSlices();
     }
     void registration.run();
-    const { events } = this.#surroundings;
-    const subject = { apiVersion: "v1", kind: Nodes.kind, metadata: { name: node.name, uid: node.name } };
-    events.event(subject, "Normal", "Starting", "Starting kubelet.");
+    this.#surroundings.events.event(subject, "Normal", "Starting", "Starting kubelet.");
     const pods = this.#informers.informer(Pods);
     pods.addHandler((change) => this.#podChanged(change));
     await Promise.race([pods.synced, aborted(signal)]);

@@ -33,6 +33,7 @@ export const kubeletPort = 10250;
 export const maximumPods = 110;
 const memoryReserveBytes = 100 * 1024 * 1024; // Upstream's eviction threshold.
 const imagesTold = 50;
+const namesTold = 5; // Of each image.
 /** What pods may ask of this kubelet that others of this or the last release may lack, by upstream's names. */
 const declaredFeatures = [
   "ExtendWebSocketsToKubelet",
@@ -133,7 +134,7 @@ export function nodeStatus(
     images: [...images]
       .sort((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, imagesTold)
-      .map((image) => ({ names: [...image.digests, ...image.names], sizeBytes: image.sizeBytes })),
+      .map(({ digests, names, sizeBytes }) => ({ names: [...digests, ...names].slice(0, namesTold), sizeBytes })),
     nodeInfo: {
       machineID: machine.machineId,
       systemUUID: machine.systemUuid,

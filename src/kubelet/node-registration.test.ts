@@ -5,9 +5,53 @@ import { Namespaces, Nodes } from "../api/resources.ts";
 import { silentLogger } from "../base/logger.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { startTestApiServer } from "../testing/api-server.ts";
+import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import { SimulatedImages } from "./images/simulated-images.ts";
 import { machineFacts } from "./machine-facts.ts";
 import { NodeRegistration } from "./node-registration.ts";
+
+test("what becomes of a node is told in events: its conditions, and whether pods may be put on it", async () => {
+  await using api = await startTestApiServer({});
+  const { client } = api;
+  await client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
+  const stop = new AbortController();
+  const events: string[] = [];
+  const pressures = new Set<PressureCondition>();
+  const registration = new NodeRegistration({
+    config: { name: "node", ips: ["10.0.2.4"], podCIDRs: [], kubeletVersion: "v1" },
+    machine: machineFacts("node", tmpdir()),
+    runtimeVersion: "none://0",
+    client,
+    images: new SimulatedImages(),
+    clock: systemClock,
+    log: silentLogger,
+    signal: stop.signal,
+    renewalMs: 20,
+    pressures: () => pressures,
+    isShuttingDown: () => false,
+    networkProblem: () => undefined,
+    record: (_, reason, message) => events.push(message.endsWith(`is now: ${reason}`) ? reason : message),
+    onTick: () => {},
+  });
+  await registration.register();
+  const wait = (reason: string) => expect.poll(() => events.at(-1), { timeout: 10_000 }).toBe(reason);
+  const running = registration.run();
+  const cordon = (unschedulable: boolean) =>
+    client.patch(Nodes, { name: "node" }, { type: "merge", body: { spec: { unschedulable } } });
+  try {
+    expect(events).toEqual(["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"]);
+    await cordon(true);
+    await wait("NodeNotSchedulable");
+    await cordon(false);
+    await wait("NodeSchedulable");
+    pressures.add("MemoryPressure");
+    await wait("NodeHasInsufficientMemory");
+    expect(events).toHaveLength(6);
+  } finally {
+    stop.abort();
+    await running;
+  }
+});
 
 test("an extended resource that somebody advertises as capacity can be allocated, and no longer once it is taken back", async () => {
   await using api = await startTestApiServer({});

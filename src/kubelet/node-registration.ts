@@ -11,6 +11,7 @@ import type { Client } from "../client/client.ts";
 import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import type { ImageService } from "./images/image-service.ts";
 import type { MachineFacts } from "./machine-facts.ts";
+import { conditionEvents } from "./node-events.ts";
 import { isAdvertisedAnew, type NodeConfig, newNode, nodeLabels, nodeStatus } from "./node-object.ts";
 
 export interface NodeRegistrationOptions {
@@ -30,6 +31,8 @@ export interface NodeRegistrationOptions {
   isShuttingDown(): boolean;
   /** Why pods cannot have a network; undefined when they can. */
   networkProblem(): string | undefined;
+  /** An event about the node. Default: nobody is told. */
+  record?(type: "Normal" | "Warning", reason: string, message: string): void;
   /** Called with every renewal: other work that must be done now and then rides along. */
   onTick(): void;
 }
@@ -50,6 +53,7 @@ export class NodeRegistration {
   #pressuresTold = "";
   #wasShuttingDown = false;
   #networkProblemTold: string | undefined;
+  #wasUnschedulable = false;
 
   constructor(options: NodeRegistrationOptions) {
     this.#options = options;
@@ -90,7 +94,7 @@ export class NodeRegistration {
       const node = await client.create(Nodes, newNode(config, machine, status), { signal });
       this.#uid = node.metadata.uid;
       this.#labels = node.metadata.labels;
-      if (node.status?.conditions?.length) this.#took(node.status);
+      if (node.status?.conditions?.length) this.#took(undefined, node.status);
       else await this.#patchStatus(status);
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
@@ -104,6 +108,13 @@ export class NodeRegistration {
     const node = await client.get(Nodes, { name: config.name }, { signal });
     this.#uid = node.metadata.uid;
     this.#status = node.status;
+    const { bootID } = node.status?.nodeInfo ?? {};
+    if (bootID && bootID !== machine.bootId)
+      this.#options.record?.(
+        "Warning",
+        "Rebooted",
+        `Node ${config.name} has been rebooted, boot id: ${machine.bootId}`,
+      );
     const labels = nodeLabels(config, machine);
     const isStale = Object.entries(labels).some(([key, value]) => node.metadata.labels?.[key] !== value);
     const lacksCidr = !node.spec?.podCIDR && config.podCIDRs[0];
@@ -125,6 +136,10 @@ export class NodeRegistration {
     const node = await client.get(Nodes, { name: config.name }, { signal });
     this.#labels = node.metadata.labels;
     this.#status = node.status;
+    const isUnschedulable = node.spec?.unschedulable === true;
+    if (isUnschedulable !== this.#wasUnschedulable)
+      this.#tell(isUnschedulable ? "NodeNotSchedulable" : "NodeSchedulable");
+    this.#wasUnschedulable = isUnschedulable;
     const isDue =
       isAdvertisedAnew(node.status) ||
       clock.now() - this.#statusAtMs >= statusMs ||
@@ -165,12 +180,18 @@ export class NodeRegistration {
     const options = { subresource: "status", signal };
     const node = await client.patch(Nodes, { name: config.name }, { type: "strategic", body }, options);
     this.#labels = node.metadata.labels;
-    this.#took(node.status);
+    this.#took(this.#status, node.status);
   }
 
-  #took(status: DeepReadonly<NodeStatus>): void {
+  #took(before: DeepReadonly<NodeStatus> | undefined, status: DeepReadonly<NodeStatus>): void {
+    for (const reason of conditionEvents(before, status)) this.#tell(reason);
     this.#status = status;
     this.#statusAtMs = this.#options.clock.now();
+  }
+
+  #tell(reason: string): void {
+    const { config, record } = this.#options;
+    record?.("Normal", reason, `Node ${config.name} status is now: ${reason}`);
   }
 
   async #renew(): Promise<void> {

@@ -120,21 +120,14 @@ export async function pullSecrets(desk: PodDesk): Promise<DeepReadonly<Secret>[]
   const { references } = desk.node;
   const { pod } = desk.state;
   const { namespace, uid } = pod.metadata;
-  const found = await Promise.all(
-    (pod.spec.imagePullSecrets ?? []).map(async ({ name }) => {
-      if (!name) return [];
-      const secret = await references.get(Secrets, namespace, name, uid);
-      if (secret) return [secret];
-      desk.record(
-        undefined,
-        "Warning",
-        "FailedToRetrieveImagePullSecret",
-        `Unable to retrieve some image pull secrets (${name}); attempting to pull the image may not succeed.`,
-      );
-      return [];
-    }),
-  );
-  return found.flat();
+  const names = (pod.spec.imagePullSecrets ?? []).flatMap(({ name }) => name || []);
+  const found = await Promise.all(names.map((name) => references.get(Secrets, namespace, name, uid)));
+  const missing = names.filter((_, i) => !found[i]);
+  if (missing.length > 0) {
+    const message = `Unable to retrieve some image pull secrets (${missing.join(", ")}); attempting to pull the image may not succeed.`;
+    desk.record(undefined, "Warning", "FailedToRetrieveImagePullSecret", message);
+  }
+  return found.filter((secret) => secret !== undefined);
 }
 
 /** Tries again, later each time, until it succeeds or the node's kubelet ends. What is not there needs nothing done. */

@@ -15,6 +15,7 @@ import { findProgram } from "../../base/node/find-program.ts";
 import { systemClock } from "../../base/node/system-clock.ts";
 import { systemRandom } from "../../base/node/system-random.ts";
 import { digestOf } from "./content-store.ts";
+import { isAccessible } from "./image-access.ts";
 import type { PullProgress } from "./image-service.ts";
 import { ImageStore } from "./image-store.ts";
 import { LocalImages } from "./local-image.ts";
@@ -174,6 +175,21 @@ describe.runIf(isPossible)("pulling from a real registry", () => {
     await expect(
       (await store()).pull(name, { credentials: [{ username: "student", password: "wrong" }] }),
     ).rejects.toMatchObject({ reason: "Unauthorized" });
+  });
+
+  test("what came by a password is told to be for those who have it; in the midst of its pull, nobody else gets it", async () => {
+    const name = `${closed.address}/lab/web:1`;
+    const images = await store();
+    const credentials = [{ username: "student", password: "secret" }];
+    const [ours, theirs] = await Promise.allSettled([images.pull(name, { credentials }), images.pull(name)]);
+    expect(ours.status).toBe("fulfilled");
+    expect(theirs.status).toBe("rejected");
+    expect(isAccessible(images.status(name)?.access, name, [])).toBe(false);
+    expect(isAccessible(images.status(name)?.access, name, credentials)).toBe(true);
+    const free = `${open.address}/lab/web:1`;
+    await images.pull(free);
+    expect(isAccessible(images.status(free)?.access, free, [])).toBe(true);
+    expect(isAccessible(images.status(name)?.access, name, [])).toBe(false);
   });
 
   test("pulls of one image at one time share the work", async () => {
