@@ -7,6 +7,7 @@ import type {
 } from "../../api/apiextensions/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import { approvalOf, isProtectedGroup } from "../../apimachinery/api-approval.ts";
+import { caBundleProblem } from "../../apimachinery/ca-bundle.ts";
 import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 
 type Definition = DeepReadonly<CustomResourceDefinition>;
@@ -35,25 +36,25 @@ export function plannedStatus(
     time,
   );
   if (!isEstablished(definition)) {
-    const established: Condition = conflict
-      ? {
-          type: "Established",
-          status: "False",
-          reason: "NotAccepted",
-          message: "not all names are accepted",
-          lastTransitionTime: time,
-        }
-      : {
-          type: "Established",
-          status: "True",
-          reason: "InitialNamesAccepted",
-          message: "the initial names have been accepted",
-          lastTransitionTime: time,
-        };
-    conditions = withCondition(conditions, established, time);
+    conditions = withCondition(conditions, establishment(definition, conflict !== undefined), time);
   }
   if (conditions === status?.conditions && semanticEqual(accepted, status?.acceptedNames)) return status;
   return { ...status, conditions, acceptedNames: accepted as CustomResourceDefinitionNames };
+}
+
+/** Whether it begins to be served. Once it is, it stays so. */
+function establishment({ spec }: Definition, isConflict: boolean): Omit<Condition, "lastTransitionTime"> {
+  const type = "Established";
+  if (isConflict) return { type, status: "False", reason: "NotAccepted", message: "not all names are accepted" };
+  if (caBundleProblem(spec.conversion?.webhook?.clientConfig?.caBundle ?? "")) {
+    return {
+      type,
+      status: "False",
+      reason: "InvalidCABundle",
+      message: "The conversion webhook CABundle is invalid",
+    };
+  }
+  return { type, status: "True", reason: "InitialNamesAccepted", message: "the initial names have been accepted" };
 }
 
 /** What is said of a definition in one of the project's own groups; undefined of all others. */

@@ -9,6 +9,7 @@ import { semanticEqual } from "../../apimachinery/semantic-equal.ts";
 import { isKnownFormat } from "../../apimachinery/structural-schema/formats.ts";
 import { rfc3339 } from "../../base/clock.ts";
 import { served } from "../served.ts";
+import { schemaParts } from "./schema-parts.ts";
 import { validateDefinition, validateStatus } from "./validate-definition.ts";
 
 const cleanupFinalizer = "customresourcecleanup.apiextensions.k8s.io";
@@ -69,15 +70,7 @@ function unknownFormats({ spec }: CustomResourceDefinition): string[] {
 
 function unknownFormatsIn(schema: JSONSchemaProps | undefined): string[] {
   if (!schema) return [];
-  const { type, format, items, additionalProperties: values } = schema;
-  const alternatives = [...(schema.allOf ?? []), ...(schema.oneOf ?? []), ...(schema.anyOf ?? [])];
-  const parts = [
-    ...(Array.isArray(items) ? items : items ? [items] : []),
-    ...alternatives,
-    ...(schema.not ? [schema.not] : []),
-    ...Object.values(schema.properties ?? {}),
-    ...(typeof values === "object" ? [values] : []),
-  ] as JSONSchemaProps[];
+  const { type, format } = schema;
   const own = format && !isKnownFormat(type, format) ? [format] : [];
-  return [...own, ...parts.flatMap(unknownFormatsIn)];
+  return [...own, ...schemaParts(schema).flatMap(unknownFormatsIn)];
 }

@@ -6,6 +6,7 @@ import type {
   CustomResourceDefinitionSpec,
   CustomResourceDefinitionVersion,
   CustomResourceSubresources,
+  JSONSchemaProps,
 } from "../../api/apiextensions/v1.ts";
 import { approvalAnnotation, approvalOf, isProtectedGroup } from "../../apimachinery/api-approval.ts";
 import {
@@ -26,7 +27,8 @@ import { findField } from "../../apimachinery/structural-schema/field-path.ts";
 import { printedSchema } from "../../apimachinery/structural-schema/print-schema.ts";
 import { validateSchema } from "../../apimachinery/structural-schema/validate-schema.ts";
 import { utf8Length } from "../../base/utf8.ts";
-import { obeys, unchanged } from "../validation/rules.ts";
+import { unchanged } from "../validation/rules.ts";
+import { schemaParts } from "./schema-parts.ts";
 import { isEstablished, validateConversion } from "./validate-conversion.ts";
 
 export function validateDefinition(
@@ -85,7 +87,7 @@ function validateSpec(
   const groupPath = spec.child("group");
   if (!group) errors.push(required(groupPath));
   else {
-    const problems = obeys(group, dns1123SubdomainProblems, groupPath);
+    const problems = obeysAtOnce(group, dns1123SubdomainProblems, groupPath);
     errors.push(...problems);
     if (problems.length === 0 && !group.includes("."))
       errors.push(invalid(groupPath, group, "should be a domain with at least one dot"));
@@ -93,7 +95,7 @@ function validateSpec(
   if (!scope) errors.push(required(spec.child("scope")));
   else if (scope !== "Cluster" && scope !== "Namespaced")
     errors.push(notSupported(spec.child("scope"), scope, ["Cluster", "Namespaced"]));
-  errors.push(...validateVersions(versions));
+  errors.push(...validateVersions(versions, next.preserveUnknownFields ?? false));
   errors.push(...validateRequiredNames(next.names), ...validateNames(next.names, spec.child("names")));
   errors.push(...validateShared(versions));
   if (next.preserveUnknownFields && next.conversion && next.conversion.strategy !== "None")
@@ -114,15 +116,25 @@ function isShared(versions: readonly CustomResourceDefinitionVersion[], part: Pa
   return versions.every((version) => deepEqual(version[part] ?? null, first ?? null));
 }
 
+/** All that is wrong with one name is one mistake. */
+function obeysAtOnce(value: string, rule: (value: string) => string[], path: FieldPath): FieldError[] {
+  const problems = rule(value);
+  return problems.length > 0 ? [invalid(path, value, problems.join(","))] : [];
+}
+
 const parts = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"] as const;
 type Part = (typeof parts)[number];
 
-/** One part of a version, at the place where it is said. */
+/**
+ * One part of a version, at the place where it is said. `unseen` tells that selectable fields do not stand where the schema
+ * does: upstream looks for it beside them.
+ */
 function validatePart(
   part: Part,
   version: CustomResourceDefinitionVersion,
   path: FieldPath,
-  hasStatus = version.subresources?.status !== undefined,
+  hasStatus: boolean,
+  unseen: string | undefined,
 ): FieldError[] {
   switch (part) {
     case "schema": {
@@ -134,7 +146,7 @@ function validatePart(
     case "additionalPrinterColumns":
       return validateColumns(version, path);
     case "selectableFields":
-      return validateSelectable(version, path);
+      return validateSelectable(version, path, unseen);
   }
 }
 
@@ -145,26 +157,42 @@ const sharedPlaces: Readonly<Record<Part, FieldPath>> = {
   selectableFields: spec.child("selectableFields"),
 };
 
-function validateVersions(versions: readonly CustomResourceDefinitionVersion[]): FieldError[] {
+function hasDefault(schema: JSONSchemaProps | undefined): boolean {
+  return schema !== undefined && (schema.default !== undefined || schemaParts(schema).some(hasDefault));
+}
+
+function validateVersions(
+  versions: readonly CustomResourceDefinitionVersion[],
+  preservesUnknown: boolean,
+): FieldError[] {
   const errors: FieldError[] = [];
   const path = spec.child("versions");
   const names = versions.map(({ name }) => name);
   versions.forEach((version, i) => {
     if (!version.schema?.openAPIV3Schema) errors.push(required(path.index(i).child("schema", "openAPIV3Schema")));
   });
+  if (preservesUnknown && versions.some(({ schema }) => hasDefault(schema?.openAPIV3Schema))) {
+    const why = "must be false in order to use defaults in the schema";
+    errors.push(invalid(spec.child("preserveUnknownFields"), true, why));
+  }
   versions.forEach((version, i) => {
     const at = path.index(i);
-    errors.push(...obeys(version.name, dns1035LabelProblems, at.child("name")));
+    errors.push(...obeysAtOnce(version.name, dns1035LabelProblems, at.child("name")));
     for (const problem of deprecationProblems(version))
       errors.push(invalid(at.child("deprecationWarning"), version.deprecationWarning, problem));
+    const hasStatus = version.subresources?.status !== undefined;
+    const unseen =
+      isShared(versions, "schema") || !version.schema?.openAPIV3Schema
+        ? "may only be set when `version.schema.openAPIV3Schema` is not included"
+        : undefined;
     for (const part of parts)
-      if (!isShared(versions, part)) errors.push(...validatePart(part, version, at.child(part)));
+      if (!isShared(versions, part)) errors.push(...validatePart(part, version, at.child(part), hasStatus, unseen));
   });
   const printed = () => versions.map((version) => printedVersion(version, versions));
   if (new Set(names).size !== names.length) errors.push(invalid(path, printed(), "must contain unique version names"));
   if (versions.filter(({ storage }) => storage).length !== 1)
     errors.push(invalid(path, printed(), "must have exactly one version marked as storage version"));
-  if (versions[0]) errors.push(...obeys(versions[0].name, dns1035LabelProblems, spec.child("version")));
+  if (versions[0]) errors.push(...obeysAtOnce(versions[0].name, dns1035LabelProblems, spec.child("version")));
   return errors;
 }
 
@@ -173,8 +201,10 @@ function validateShared(versions: readonly CustomResourceDefinitionVersion[]): F
   const [first] = versions;
   if (!first) return [];
   const hasStatus = versions.some(({ subresources }) => subresources?.status !== undefined);
+  const unseen =
+    isShared(versions, "schema") && first.schema ? undefined : "may only be set when validations.schema is included";
   return parts.flatMap((part) =>
-    isShared(versions, part) ? validatePart(part, first, sharedPlaces[part], hasStatus) : [],
+    isShared(versions, part) ? validatePart(part, first, sharedPlaces[part], hasStatus, unseen) : [],
   );
 }
 
@@ -221,21 +251,21 @@ function validateRequiredNames({ plural, singular, kind, listKind }: CustomResou
 function validateNames(names: CustomResourceDefinitionNames, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const { plural, singular, kind, listKind, shortNames, categories } = names;
-  if (plural) errors.push(...obeys(plural, dns1035LabelProblems, path.child("plural")));
-  if (singular) errors.push(...obeys(singular, dns1035LabelProblems, path.child("singular")));
+  const label = (value: string, at: FieldPath) => {
+    errors.push(...obeysAtOnce(value, dns1035LabelProblems, at));
+  };
+  if (plural) label(plural, path.child("plural"));
+  if (singular) label(singular, path.child("singular"));
   for (const [field, value] of Object.entries({ kind, listKind })) {
-    if (!value) continue;
-    for (const problem of dns1035LabelProblems(value.toLowerCase()))
-      errors.push(invalid(path.child(field), value, `may have mixed case, but should otherwise match: ${problem}`));
+    const problems = value ? dns1035LabelProblems(value.toLowerCase()) : [];
+    if (problems.length === 0) continue;
+    const detail = `may have mixed case, but should otherwise match: ${problems.join(",")}`;
+    errors.push(invalid(path.child(field), value, detail));
   }
-  shortNames?.forEach((name, i) => {
-    errors.push(...obeys(name, dns1035LabelProblems, path.child("shortNames").index(i)));
-  });
+  for (const [i, name] of (shortNames ?? []).entries()) label(name, path.child("shortNames").index(i));
   if (kind && kind === listKind)
     errors.push(invalid(path.child("listKind"), listKind, "kind and listKind may not be the same"));
-  categories?.forEach((name, i) => {
-    errors.push(...obeys(name, dns1035LabelProblems, path.child("categories").index(i)));
-  });
+  for (const [i, name] of (categories ?? []).entries()) label(name, path.child("categories").index(i));
   return errors;
 }
 
@@ -287,9 +317,13 @@ function validateColumns(
 
 const mostSelectable = 8;
 
-function validateSelectable(version: CustomResourceDefinitionVersion, path: FieldPath): FieldError[] {
-  const { selectableFields = [], schema } = version;
+function validateSelectable(
+  { selectableFields = [], schema }: CustomResourceDefinitionVersion,
+  path: FieldPath,
+  unseen: string | undefined,
+): FieldError[] {
   const errors: FieldError[] = [];
+  if (unseen && selectableFields.length > 0) return [invalid(path, "", unseen)];
   const seen = new Set<string>();
   if (!schema?.openAPIV3Schema) return errors;
   selectableFields.forEach(({ jsonPath }, i) => {
@@ -324,7 +358,7 @@ function validateSelectable(version: CustomResourceDefinitionVersion, path: Fiel
 function validateStored({ spec: { versions }, status: stands }: CustomResourceDefinition): FieldError[] {
   const stored = stands?.storedVersions ?? [];
   const path = status.child("storedVersions");
-  if (stored.length === 0) return [invalid(path, null, "must have at least one stored version")];
+  if (stored.length === 0) return [invalid(path, stands?.storedVersions, "must have at least one stored version")];
   const names = new Set(versions.map(({ name }) => name));
   const storage = versions.filter((version) => version.storage && !stored.includes(version.name));
   const gone = stored.flatMap((name, i) => {
@@ -342,9 +376,9 @@ function validateApproval(
 ): FieldError[] {
   if (!isProtectedGroup(group)) return [];
   const said = meta.annotations?.[approvalAnnotation];
-  if (previous && previous.metadata.annotations?.[approvalAnnotation] === said) return [];
   const at = metadata.child("annotations").key(approvalAnnotation);
   const { state, message } = approvalOf(meta.annotations);
+  if (previous && approvalOf(previous.metadata.annotations).state === state) return [];
   if (state === "Missing") return [required(at, message)];
   return state === "Invalid" ? [invalid(at, said, message)] : [];
 }

@@ -1,6 +1,6 @@
 /** How a webhook is reached: a URL or a Service, and the authority that its certificate is checked by. */
-import { X509Certificate } from "node:crypto";
 import type { WebhookClientConfig } from "../../api/admissionregistration/v1.ts";
+import { caBundleProblem } from "../../apimachinery/ca-bundle.ts";
 import { type FieldError, type FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
 import { parseGoUrl } from "../../apimachinery/go-url.ts";
 import { dns1123SubdomainProblems, portNumberProblems } from "../../apimachinery/name-validation.ts";
@@ -54,26 +54,8 @@ function validUrl(text: string, path: FieldPath): FieldError[] {
   return errors;
 }
 
-/** `bundle` is base64 of PEM. One good certificate is enough. */
+/** `bundle` is base64 of PEM. */
 export function validCaBundle(bundle: string, path: FieldPath): FieldError[] {
-  const refuse = (why: string) => [invalid(path, bundle, `unable to load root certificates: ${why}`)];
-  const text = Buffer.from(bundle, "base64").toString("latin1");
-  if (text === "") return [];
-  const blocks = [...text.matchAll(/-----BEGIN ([^-]+)-----([^-]*)-----END \1-----\s*/g)];
-  const certificates = blocks.filter(([, type, body]) => type === "CERTIFICATE" && !body!.includes(":"));
-  const readable = certificates.map(([block]) => isCertificate(block));
-  if (readable.includes(true)) return [];
-  if (readable.length > 0) return refuse("failed to parse certificate: x509: malformed certificate");
-  const last = blocks.at(-1);
-  const isAllBlocks = last && last.index + last[0].length === text.length;
-  return refuse(isAllBlocks ? "no valid certificate authority data seen" : "unable to parse bytes as PEM block");
-}
-
-function isCertificate(pem: string): boolean {
-  try {
-    new X509Certificate(pem);
-    return true;
-  } catch {
-    return false;
-  }
+  const problem = caBundleProblem(bundle);
+  return problem ? [invalid(path, bundle, `unable to load root certificates: ${problem}`)] : [];
 }
