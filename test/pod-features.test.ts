@@ -512,7 +512,7 @@ const refused: Record<string, { node?: Runtime; spec: string; says: RegExp }> = 
       }),
   "an unsafe sysctl": {
     spec: "securityContext: {sysctls: [{name: kernel.sem, value: '1 2 3 4'}]}, containers: [{name: c, image: busybox}]",
-    says: /^SysctlForbidden SysctlForbidden: forbidden sysctl: "kernel.sem" not allowlisted/,
+    says: /^SysctlForbidden SysctlForbidden: Pod was rejected: forbidden sysctl: "kernel.sem" not allowlisted/,
   },
   "too much CPU for the node it is bound to": {
     spec: "containers: [{name: c, image: busybox, resources: {requests: {cpu: '4000'}}}]",
@@ -544,7 +544,7 @@ const refused: Record<string, { node?: Runtime; spec: string; says: RegExp }> = 
         "supplementalGroupsPolicy Strict in a runtime without": {
           node: "containerd",
           spec: "securityContext: {supplementalGroupsPolicy: Strict}, containers: [{name: c, image: busybox}]",
-          says: /^SupplementalGroupsPolicyNotSupported SupplementalGroupsPolicyNotSupported: SupplementalGroupsPolicy=Strict is not supported in this node/,
+          says: /^SupplementalGroupsPolicyNotSupported SupplementalGroupsPolicyNotSupported: Pod was rejected: SupplementalGroupsPolicy=Strict is not supported in this node/,
         },
         "a recursive read-only mount in a runtime without": {
           node: "containerd",

@@ -4,7 +4,9 @@ import type { PodObject } from "./pod-state.ts";
 
 const room: NodeRoom = {
   allocatable: { cpu: "2", memory: "1Gi", pods: "3" },
+  name: "n",
   labels: { disk: "ssd" },
+  taints: [],
   others: [],
   pressures: new Set(),
 };
@@ -36,9 +38,42 @@ test("a pod bound past the scheduler to a node that it does not want is refused"
   expect(refusalOf(pod({}, { nodeSelector: { disk: "tape" } }), room)?.reason).toBe("NodeAffinity");
 });
 
-test("two pods cannot have one host port", () => {
-  const spec = { containers: [{ name: "c", ports: [{ containerPort: 80, hostPort: 8080 }] }] };
-  expect(refusalOf(pod({}, spec), { ...room, others: [pod({}, spec)] })?.reason).toBe("NodePorts");
+test("required node affinity is held to as well, of labels and of the name", () => {
+  const wants = (term: object) => ({
+    affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [term] } } },
+  });
+  const disk = (operator: string, values: string[]) => wants({ matchExpressions: [{ key: "disk", operator, values }] });
+  expect(refusalOf(pod({}, disk("In", ["ssd"])), room)).toBeUndefined();
+  expect(refusalOf(pod({}, disk("NotIn", ["ssd"])), room)?.reason).toBe("NodeAffinity");
+  const name = (value: string) => wants({ matchFields: [{ key: "metadata.name", operator: "In", values: [value] }] });
+  expect(refusalOf(pod({}, name("n")), room)).toBeUndefined();
+  expect(refusalOf(pod({}, name("m")), room)?.reason).toBe("NodeAffinity");
+});
+
+test("a taint that drives pods away keeps out those that do not tolerate it, but for static ones", () => {
+  const tainted = (effect: string) => ({ ...room, taints: [{ key: "sick", effect }] });
+  expect(refusalOf(pod({}), tainted("NoSchedule"))).toBeUndefined();
+  expect(refusalOf(pod({}), tainted("NoExecute"))).toEqual({
+    reason: "TaintToleration",
+    message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate",
+  });
+  expect(refusalOf(pod({}, { tolerations: [{ operator: "Exists" }] }), tainted("NoExecute"))).toBeUndefined();
+  const { metadata, ...rest } = pod({});
+  const annotations = { "kubernetes.io/config.source": "file", "kubernetes.io/config.hash": "1" };
+  expect(refusalOf({ ...rest, metadata: { ...metadata, annotations } }, tainted("NoExecute"))).toBeUndefined();
+});
+
+test.each([
+  [{}, {}, true],
+  [{ hostIP: "10.0.0.1" }, {}, true],
+  [{ hostIP: "10.0.0.1" }, { hostIP: "10.0.0.2" }, false],
+  [{ protocol: "UDP" }, {}, false],
+  [{ hostPort: 8081 }, {}, false],
+])("two pods cannot have one host port: %o and %o", (one, other, isRefused) => {
+  const asks = (more: object) =>
+    pod({}, { containers: [{ name: "c", ports: [{ containerPort: 80, hostPort: 8080, ...more }] }] });
+  const refusal = refusalOf(asks(one), { ...room, others: [asks(other)] });
+  expect(refusal?.reason).toBe(isRefused ? "NodePorts" : undefined);
 });
 
 test("under memory pressure only pods that asked for memory come in; under disk pressure none", () => {

@@ -1,15 +1,22 @@
 /** Whether a node takes on a pod that was bound to it (upstream's kubelet admission): it must fit in what is left, whoever bound it. Pure. */
+import type { Taint } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
 import { quantityMilliValue, quantityValue } from "../apimachinery/quantity.ts";
+import { requiredNodes, tolerates } from "../controller-runtime/node-matching.ts";
 import { appArmorProblem } from "./apparmor.ts";
 import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts";
 import type { PodObject } from "./pod-state.ts";
 import { podQosClass } from "./qos.ts";
 import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
+import { isStatic } from "./static-pods/manifest.ts";
 import { type SysctlAllowlist, sysctlRefusal } from "./sysctls.ts";
 
 export interface NodeRoom {
   allocatable: Readonly<Record<string, string>>;
+  /** The node's. */
+  name: string;
   labels: Readonly<Record<string, string>>;
+  taints: readonly DeepReadonly<Taint>[];
   /** Pods that have not ended, without the one that is judged. */
   others: readonly PodObject[];
   pressures: ReadonlySet<PressureCondition>;
@@ -32,9 +39,10 @@ export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
     appArmorRefusal(pod, room) ??
     groupsRefusal(pod, room) ??
     pressureRefusal(pod, room) ??
-    selectorRefusal(pod, room) ??
     roomRefusal(pod, room) ??
-    portRefusal(pod, room)
+    selectorRefusal(pod, room) ??
+    portRefusal(pod, room) ??
+    taintRefusal(pod, room)
   );
 }
 
@@ -73,12 +81,25 @@ function groupsRefusal({ spec }: PodObject, { features }: NodeRoom): Refusal | u
   };
 }
 
-function selectorRefusal({ spec }: PodObject, { labels }: NodeRoom): Refusal | undefined {
-  const misses = Object.entries(spec.nodeSelector ?? {}).some(([key, value]) => labels[key] !== value);
-  return misses
+function selectorRefusal({ spec }: PodObject, { name, labels }: NodeRoom): Refusal | undefined {
+  const isWanted = requiredNodes(spec);
+  return isWanted && !isWanted({ name, labels })
     ? {
         reason: "NodeAffinity",
         message: "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+      }
+    : undefined;
+}
+
+/** Whoever bound it there: from a taint that drives pods away, one that does not tolerate it goes at once. */
+function taintRefusal(pod: PodObject, { taints }: NodeRoom): Refusal | undefined {
+  const { tolerations = [] } = pod.spec;
+  const drivesAway = (taint: DeepReadonly<Taint>) =>
+    taint.effect === "NoExecute" && !tolerations.some((toleration) => tolerates(toleration, taint));
+  return !isStatic(pod) && taints.some(drivesAway)
+    ? {
+        reason: "TaintToleration",
+        message: "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate",
       }
     : undefined;
 }
@@ -106,8 +127,8 @@ function tooMuch(resource: string, requested: number, used: number, capacity: nu
 function portRefusal(pod: PodObject, { others }: NodeRoom): Refusal | undefined {
   const wanted = hostPortsOf(pod);
   if (wanted.length === 0) return undefined;
-  const taken = new Set(others.flatMap(hostPortsOf));
-  return wanted.some((port) => taken.has(port))
+  const taken = others.flatMap(hostPortsOf);
+  return wanted.some((port) => taken.some((other) => isOneDoor(port, other)))
     ? {
         reason: "NodePorts",
         message: "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
@@ -115,10 +136,24 @@ function portRefusal(pod: PodObject, { others }: NodeRoom): Refusal | undefined 
     : undefined;
 }
 
-function hostPortsOf({ spec }: PodObject): string[] {
-  return spec.containers.flatMap(({ ports }) =>
+interface HostPort {
+  port: number;
+  protocol: string;
+  ip: string;
+}
+
+const everyAddress = "0.0.0.0";
+
+function isOneDoor(a: HostPort, b: HostPort): boolean {
+  if (a.port !== b.port || a.protocol !== b.protocol) return false;
+  return a.ip === b.ip || a.ip === everyAddress || b.ip === everyAddress;
+}
+
+function hostPortsOf({ spec }: PodObject): HostPort[] {
+  const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  return [...spec.containers, ...sidecars].flatMap(({ ports }) =>
     (ports ?? []).flatMap(({ hostPort, protocol, hostIP }) =>
-      hostPort ? [`${protocol ?? "TCP"} ${hostIP ?? ""} ${hostPort}`] : [],
+      hostPort ? [{ port: hostPort, protocol: protocol ?? "TCP", ip: hostIP || everyAddress }] : [],
     ),
   );
 }

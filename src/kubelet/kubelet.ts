@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { readdir, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import type { Pod } from "../api/core/v1.ts";
+import type { Node, Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Nodes, Pods, Services } from "../api/resources.ts";
 import { type Clock, sleep } from "../base/clock.ts";
@@ -400,7 +400,7 @@ class RunningKubelet {
     this.#executors.set(uid, executor);
     const refusal = records.sandboxes.length === 0 ? this.#refusalOf(pod) : undefined;
     if (!refusal) executor.start();
-    else if (refusal.reason === "NodeAffinity") void this.#judgeAgain(executor);
+    else if (refusal.reason === "NodeAffinity" || refusal.reason === "TaintToleration") void this.#judgeAgain(executor);
     else this.#refuse(executor, refusal);
   }
 
@@ -412,38 +412,34 @@ class RunningKubelet {
     executor.dispatch({ kind: "evicted", verdict: { ...refusal, message, isRefusal: true }, graceSeconds: 0 });
   }
 
-  /** The node's labels may have changed since they were read last. */
+  /** The node's labels and taints may have changed since they were read last. */
   async #judgeAgain(executor: PodExecutor): Promise<void> {
     const { client, node, signal } = this.#options;
-    const labels = await client.get(Nodes, { name: node.name }, { signal }).then(
-      ({ metadata }) => metadata.labels ?? {},
-      () => undefined,
-    );
+    const seen = await client.get(Nodes, { name: node.name }, { signal }).catch(() => undefined);
     if (signal.aborted) return;
-    const refusal = labels && this.#refusalOf(executor.state.pod, labels);
+    const refusal = seen && this.#refusalOf(executor.state.pod, seen);
     if (refusal) this.#refuse(executor, refusal);
     else executor.start();
   }
 
   /** Of a pod that nobody on this node has begun with. */
-  #refusalOf(pod: DeepReadonly<Pod>, labels?: Readonly<Record<string, string>>): Refusal | undefined {
+  #refusalOf(pod: DeepReadonly<Pod>, seen?: DeepReadonly<Node>): Refusal | undefined {
     if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
     if (this.#isShuttingDown)
       return { reason: "NodeShutdown", message: "Pod was rejected as the node is shutting down." };
-    return refusalOf(pod, this.#roomFor(pod, labels));
+    return refusalOf(pod, this.#roomFor(pod, seen));
   }
 
-  #roomFor(
-    pod: DeepReadonly<Pod>,
-    labels: Readonly<Record<string, string>> | undefined = this.#registration?.labels,
-  ): NodeRoom {
+  #roomFor(pod: DeepReadonly<Pod>, seen: DeepReadonly<Node> | undefined = this.#registration?.node): NodeRoom {
     const { node, machine, runtime } = this.#options;
     const others = [...this.#executors.values()]
       .filter(({ state }) => state.pod.metadata.uid !== pod.metadata.uid && takesRoom(state))
       .map(({ state }) => state.pod);
     return {
       allocatable: this.#surroundings.facts.allocatable,
-      labels: labels ?? nodeLabels(node, machine),
+      name: node.name,
+      labels: seen?.metadata.labels ?? nodeLabels(node, machine),
+      taints: seen?.spec?.taints ?? [],
       others,
       pressures: this.#evictions.pressures,
       hasAppArmor: machine.hasAppArmor ?? false,

@@ -1,6 +1,6 @@
 /** Registers the node, keeps its status true and renews its lease: the kubelet's only periodic work. */
 
-import type { NodeStatus } from "../api/core/v1.ts";
+import type { Node, NodeStatus } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Leases, Nodes } from "../api/resources.ts";
 import { isAlreadyExists, isNotFound } from "../apimachinery/status-error.ts";
@@ -46,7 +46,7 @@ const retry = { initialMs: 100, maximumMs: 7_000 };
 export class NodeRegistration {
   readonly #options: NodeRegistrationOptions;
   #uid = "";
-  #labels: Readonly<Record<string, string>> | undefined;
+  #node: DeepReadonly<Node> | undefined;
   #status: DeepReadonly<NodeStatus> | undefined;
   #statusAtMs = 0;
   #imagesTold = "";
@@ -64,9 +64,9 @@ export class NodeRegistration {
     return this.#uid;
   }
 
-  /** As last seen: users add to them. */
-  get labels(): Readonly<Record<string, string>> | undefined {
-    return this.#labels;
+  /** As last seen: users add to it. */
+  get node(): DeepReadonly<Node> | undefined {
+    return this.#node;
   }
 
   /** Resolves when the Node is there and says that it is ready. Tries until it succeeds or the signal fires. */
@@ -93,7 +93,7 @@ export class NodeRegistration {
     try {
       const node = await client.create(Nodes, newNode(config, machine, status), { signal });
       this.#uid = node.metadata.uid;
-      this.#labels = node.metadata.labels;
+      this.#node = node;
       if (node.status?.conditions?.length) this.#took(undefined, node.status);
       else await this.#patchStatus(status);
     } catch (error) {
@@ -134,7 +134,7 @@ export class NodeRegistration {
   async #updateStatus(): Promise<void> {
     const { config, client, signal, clock, images, pressures, isShuttingDown, networkProblem } = this.#options;
     const node = await client.get(Nodes, { name: config.name }, { signal });
-    this.#labels = node.metadata.labels;
+    this.#node = node;
     this.#status = node.status;
     const isUnschedulable = node.spec?.unschedulable === true;
     if (isUnschedulable !== this.#wasUnschedulable)
@@ -179,7 +179,7 @@ export class NodeRegistration {
     };
     const options = { subresource: "status", signal };
     const node = await client.patch(Nodes, { name: config.name }, { type: "strategic", body }, options);
-    this.#labels = node.metadata.labels;
+    this.#node = node;
     this.#took(this.#status, node.status);
   }
 
