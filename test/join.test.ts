@@ -144,6 +144,7 @@ describeCluster("a machine that joins", { nodes: 1 }, (cluster) => {
     expect(exitCode).toBe(7);
     expect((await cluster.kubectlRaw(["exec", "-i", "there", "--", "cat"], "typed\n")).stdout).toBe("typed\n");
     expect(await cluster.kubectl`get --raw /api/v1/nodes/elsewhere/proxy/healthz`).toBe("ok");
+    expect(await cluster.kubectl`get --raw /api/v1/nodes/elsewhere/proxy/logs/pods`).toContain("<pre>");
   });
 
   test("killed and started again it needs no token, its containers have run on, and its certificate is renewed with the old one when most of its time is over", async () => {

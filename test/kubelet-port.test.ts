@@ -38,6 +38,36 @@ describeCluster("a node's own words", { nodes: 1 }, (cluster) => {
     );
   });
 
+  test("how a pod's probes went is in the metrics", async () => {
+    await cluster.apply(`
+apiVersion: v1
+kind: Pod
+metadata: { name: probed }
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: main
+    image: busybox
+    command: [sleep, "1000"]
+    readinessProbe: { exec: { command: ["true"] }, periodSeconds: 1 }
+    livenessProbe: { exec: { command: ["false"] }, periodSeconds: 1, failureThreshold: 100 }`);
+    const of = 'container="main",namespace="default",pod="probed"';
+    await eventually(
+      async () => cluster.kubectl`get --raw /api/v1/nodes/${await nodeName()}/proxy/metrics/probes`,
+      (text) => {
+        expect(text).toMatch(
+          new RegExp(`^prober_probe_total{${of},pod_uid=".+",probe_type="Readiness",result="successful"} \\d+$`, "m"),
+        );
+        expect(text).toMatch(
+          new RegExp(`^prober_probe_total{${of},pod_uid=".+",probe_type="Liveness",result="failed"} \\d+$`, "m"),
+        );
+        expect(text).toMatch(
+          new RegExp(`^prober_probe_duration_seconds_count{${of},probe_type="Readiness"} \\d+$`, "m"),
+        );
+      },
+    );
+  });
+
   test("a node is asked at its kubelet's port, and at any other of its ports, by way of the API server", async () => {
     const node = await nodeName();
     const at = (id: string, path: string) => cluster.kubectl`get --raw /api/v1/nodes/${id}/proxy/${path}`;

@@ -279,6 +279,7 @@ class RunningKubelet {
       startedAtMs: clock.now(),
       states,
       evictions: () => this.#evictions.counts,
+      probes: () => [...this.#executors.values()].map(({ state, probes }) => ({ pod: state.pod, probes })),
       config: kubeletConfiguration(options),
     });
     this.stopped = new Promise((resolve) => {

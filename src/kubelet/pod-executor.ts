@@ -27,6 +27,7 @@ import {
 import { podStatus } from "./pod-status.ts";
 import { PodVolumeKeeper } from "./pod-volume-keeper.ts";
 import { stepPod } from "./pod-worker.ts";
+import type { ProbeTallies } from "./probes/probe-tally.ts";
 import type { ContainerStatus } from "./runtime/container-runtime.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
 
@@ -69,6 +70,11 @@ export class PodExecutor implements PodDesk {
 
   get ending(): AbortSignal {
     return this.#ending.signal;
+  }
+
+  /** How its probes went so far. */
+  get probes(): ProbeTallies {
+    return this.#probes.tallies;
   }
 
   get state(): PodState {

@@ -2,10 +2,12 @@
 
 import { actionTarget, type PodDesk } from "./pod-desk.ts";
 import { type ContainerSpec, findContainerSpec, type PodState, type ProbeKind } from "./pod-state.ts";
+import { ProbeTallies } from "./probes/probe-tally.ts";
 import { ProbeWorker } from "./probes/probe-worker.ts";
 import type { ContainerId } from "./runtime/container-runtime.ts";
 
 export class PodProbes {
+  readonly tallies = new ProbeTallies();
   readonly #pod: PodDesk;
   readonly #probes = new Map<string, ProbeWorker>();
 
@@ -48,8 +50,13 @@ export class PodProbes {
       startedAtMs,
       ...(verdict !== undefined ? { verdict } : {}),
       ...(isAdopted && kind !== "startup" ? { firstDelayMs: random.float() * (probe.periodSeconds ?? 10) * 1000 } : {}),
-      run: (timeoutMs, signal) =>
-        this.#pod.node.runAction(probe, actionTarget(this.#pod, container, id), timeoutMs, signal),
+      run: async (timeoutMs, signal) => {
+        const begunAtMs = clock.now();
+        const target = actionTarget(this.#pod, container, id);
+        const result = await this.#pod.node.runAction(probe, target, timeoutMs, signal);
+        if (!signal.aborted) this.tallies.add(name, kind, result.kind, clock.now() - begunAtMs);
+        return result;
+      },
       onFailure: (result) => {
         if (result.kind === "failure")
           this.#pod.record(name, "Warning", "Unhealthy", `${title} probe failed: ${result.output}`);

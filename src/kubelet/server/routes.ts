@@ -5,7 +5,8 @@ import { badRequestError, notFoundError } from "../../apimachinery/status-error.
 import { exposition, expositionContentType } from "../../base/exposition.ts";
 import { containerLogPath, type NodeFolders, podFolders } from "../paths.ts";
 import type { PodApi, PodLogOptions } from "../pod-api.ts";
-import type { PodState } from "../pod-state.ts";
+import type { PodObject, PodState } from "../pod-state.ts";
+import { type ProbeTallies, probeMetrics } from "../probes/probe-tally.ts";
 import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from "../stats/metrics.ts";
 import type { StatsSource } from "../stats/node-stats.ts";
 import { summary } from "../stats/summary.ts";
@@ -42,6 +43,8 @@ export interface RoutesOptions {
   startedAtMs: number;
   states(): Iterable<PodState>;
   evictions(): Readonly<Record<string, number>>;
+  /** How the probes of each pod went. */
+  probes(): { pod: PodObject; probes: ProbeTallies }[];
   /** What /configz shows. */
   config: object;
 }
@@ -78,6 +81,8 @@ export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
         );
       case "/metrics/resource":
         return metrics(resourceMetrics(await stats.read({ disks: false })));
+      case "/metrics/probes":
+        return metrics(probeMetrics(options.probes()));
       case "/metrics/cadvisor":
         return metrics(cadvisorMetrics(await stats.read(), availableParallelism()));
     }
