@@ -16,6 +16,7 @@ import { createServer as createHttp2Server, type Http2Server } from "node:http2"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Pod, PodSpec, PodStatus } from "../api/core/v1.ts";
 import { ClusterTrustBundles } from "../api/gated-resources.ts";
@@ -1259,6 +1260,21 @@ describe.skipIf(!isPossible)("a kubelet", () => {
       for (const name of [first, second]) expect(await logOf(name, {}, "main")).toBe("shared\nfor shared\n4\n");
       const { namespace, name, uid } = claim.metadata;
       expect(called("NodePrepareResources")).toEqual([{ claims: [{ namespace, name, uid }] }]);
+      // How the device is, the driver tells while it is in use; who does not use it says nothing.
+      const resourceID = `${driverName}/claim=${uid}`;
+      const tells = (health: object) => (status: DeepReadonly<PodStatus>) => {
+        const [main, plain] = ["main", "plain"].map((each) =>
+          status.containerStatuses?.find((container) => container.name === each),
+        );
+        const told = [{ name: "claim:it", resources: [{ resourceID, ...health }] }];
+        return isDeepStrictEqual(main?.allocatedResourcesStatus, told) && !plain?.allocatedResourcesStatus;
+      };
+      await reach(first, tells({ health: "Unknown" }));
+      await until(() => called("NodeWatchResources").length > 0);
+      driver.report(2, "too hot");
+      await reach(first, tells({ health: "Unhealthy", message: "too hot" }));
+      driver.report(1);
+      await reach(first, tells({ health: "Healthy" }));
 
       // The kubelet's successor knows what was prepared; a driver's, speaking the older version, takes it back.
       await die();

@@ -20,6 +20,7 @@ import { labels } from "./container-config.ts";
 import { CsiDrivers } from "./csi/csi-drivers.ts";
 import { CsiGrowth } from "./csi/csi-growth.ts";
 import { CsiVolumes } from "./csi/csi-volumes.ts";
+import { DeviceHealth } from "./dra/device-health.ts";
 import { DraDrivers } from "./dra/dra-drivers.ts";
 import { PodDevices } from "./dra/pod-devices.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
@@ -187,8 +188,16 @@ class RunningKubelet {
     const { pluginFolder } = options;
     const forPlugins = { nodeName: node.name, client, clock, log, signal };
     this.#csiDrivers = new CsiDrivers({ ...forPlugins, nodeUid: () => this.#registration?.uid ?? "" });
+    const health = new DeviceHealth({
+      clock,
+      log,
+      onChange: () => {
+        for (const executor of this.#executors.values()) executor.devicesChanged();
+      },
+    });
     this.#draDrivers = new DraDrivers({
       ...forPlugins,
+      health,
       ...(options.driverPatienceMs === undefined ? {} : { patienceMs: options.driverPatienceMs }),
       onRegistered: () => {
         for (const executor of this.#executors.values()) executor.driverAppeared();
@@ -213,7 +222,7 @@ class RunningKubelet {
       csi: this.#plugins && new CsiVolumes(ofVolumes),
       claims:
         this.#plugins &&
-        new PodDevices({ drivers: this.#draDrivers, client, folder: join(options.folders.root, "dra") }),
+        new PodDevices({ drivers: this.#draDrivers, health, client, folder: join(options.folders.root, "dra") }),
       nodeName: node.name,
       podPidsLimit: options.podPidsLimit ?? defaultPodPidsLimit,
       references,

@@ -3,6 +3,8 @@
  * events. Everything waits on its own; no pod waits for another.
  */
 import { rm } from "node:fs/promises";
+import type { PodStatus, ResourceStatus } from "../api/core/v1.ts";
+import type { DeepReadonly } from "../api/object.ts";
 import { Pods } from "../api/resources.ts";
 import { isConflict, isNotFound } from "../apimachinery/status-error.ts";
 import { backoffDelayMs } from "../base/backoff.ts";
@@ -145,6 +147,11 @@ export class PodExecutor implements PodDesk {
       this.dispatch({ kind: "referenceChanged" });
   }
 
+  /** Something else is to be said of devices. */
+  devicesChanged(): void {
+    if (this.#state.pod.spec.resourceClaims?.length) this.#publish();
+  }
+
   containerExited(status: ContainerStatus): void {
     const container = this.#state.containers.find(({ name }) => name === status.config.name);
     // A container that is still being started is looked at when its start returns.
@@ -170,7 +177,22 @@ export class PodExecutor implements PodDesk {
     this.#probes.sync();
     const { pod, stage } = this.#state;
     if (stage.kind === "gone" || this.#ending.signal.aborted) return;
-    statuses.set(pod, podStatus(this.#state, statuses.known(pod), facts, clock.now()));
+    const known = statuses.known(pod);
+    const status = podStatus(this.#state, known, facts, clock.now());
+    if (pod.spec.resourceClaims?.length) this.#tellDevices(status, known);
+    statuses.set(pod, status);
+  }
+
+  /** Of a pod that has given its claims back it stays as it was. */
+  #tellDevices(status: PodStatus, known: DeepReadonly<PodStatus> | undefined): void {
+    const { pod } = this.#state;
+    for (const told of status.containerStatuses ?? []) {
+      const container = pod.spec.containers.find(({ name }) => name === told.name);
+      const before = known?.containerStatuses?.find(({ name }) => name === told.name)?.allocatedResourcesStatus;
+      const now = container && this.node.claims?.resourcesStatus(pod, container);
+      const devices = now ?? (before && structuredClone(before as ResourceStatus[]));
+      if (devices) told.allocatedResourcesStatus = devices;
+    }
   }
 
   #apply(effect: PodEffect): void {

@@ -3,9 +3,11 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { registration } from "../grpc/registration-api.ts";
 import { type GrpcBook, type GrpcHandler, serveGrpc } from "../grpc/server.fixture.ts";
-import { type DraService, prepareResources, unprepareResources } from "./dra-api.ts";
+import { type DraService, healthServices, prepareResources, unprepareResources, watchResources } from "./dra-api.ts";
 
 export interface TestDraDriver extends GrpcBook {
+  /** Tells those who listen how the device of every claim is. 1: healthy, 2: unhealthy. */
+  report(health: number, message?: string): void;
   /** Its sockets are gone when it has stopped. */
   stop(): Promise<void>;
 }
@@ -49,7 +51,7 @@ export async function startDraDriver(options: TestDraDriverOptions): Promise<Tes
   const handlers: GrpcHandler[] = [
     {
       method: registration.getInfo,
-      answer: () => ({ type: "DRAPlugin", name, endpoint, supported_versions: [service] }),
+      answer: () => ({ type: "DRAPlugin", name, endpoint, supported_versions: [service, healthServices[1]] }),
     },
     { method: registration.notify, answer: () => ({}) },
     {
@@ -71,8 +73,15 @@ export async function startDraDriver(options: TestDraDriverOptions): Promise<Tes
       },
     },
   ];
-  const driver: TestDraDriver = { calls: [], refuse: undefined, stop };
+  const listeners: ((answer: object) => void)[] = [];
+  handlers.push({ method: watchResources(healthServices[1]), stream: (send) => listeners.push(send) });
+  const driver: TestDraDriver = { calls: [], refuse: undefined, stop, report };
   const server = serveGrpc([endpoint, registrationSocket], handlers, driver);
+
+  function report(health: number, message = ""): void {
+    const device = { pool_name: "pool", device_name: "one" };
+    for (const send of listeners) send({ devices: [{ device, health, message }] });
+  }
 
   async function stop(): Promise<void> {
     await server.stop();

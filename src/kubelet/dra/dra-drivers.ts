@@ -5,13 +5,16 @@ import type { Logger } from "../../base/logger.ts";
 import type { Client } from "../../client/client.ts";
 import { GrpcChannel } from "../grpc/channel.ts";
 import type { PluginHandler, PluginInfo } from "../plugin-registration.ts";
-import { type DraService, services } from "./dra-api.ts";
+import type { DeviceHealth } from "./device-health.ts";
+import { type DraService, healthServices, services } from "./dra-api.ts";
 
 export interface DraDriver {
   name: string;
   endpoint: string;
   channel: GrpcChannel;
   service: DraService;
+  /** It has gone, or the node ends. */
+  gone: AbortController;
 }
 
 export interface DraDriversOptions {
@@ -22,6 +25,7 @@ export interface DraDriversOptions {
   signal: AbortSignal;
   /** How long a driver may be away, as it is while it is upgraded. Default: 30 s, upstream's. */
   patienceMs?: number;
+  health: DeviceHealth;
   /** A driver has come: who waited for it may try again. */
   onRegistered(): void;
 }
@@ -59,8 +63,11 @@ export class DraDrivers implements PluginHandler {
       );
     }
     const others = this.#without(name, endpoint);
-    const driver = { name, endpoint, channel: new GrpcChannel(endpoint, this.#options.clock), service };
+    const channel = new GrpcChannel(endpoint, this.#options.clock);
+    const driver = { name, endpoint, channel, service, gone: new AbortController() };
     this.#drivers.set(name, [...others, driver]);
+    const healthService = healthServices.find((each) => versions.includes(each));
+    if (healthService) void this.#options.health.watch(name, channel, healthService, driver.gone.signal);
     this.#options.onRegistered();
   }
 
@@ -108,13 +115,18 @@ export class DraDrivers implements PluginHandler {
 
   #without(name: string, endpoint: string): DraDriver[] {
     const known = this.#drivers.get(name) ?? [];
-    for (const driver of known) if (driver.endpoint === endpoint) driver.channel.close();
+    for (const driver of known) if (driver.endpoint === endpoint) end(driver);
     return known.filter((driver) => driver.endpoint !== endpoint);
   }
 
   #close(): void {
-    for (const drivers of this.#drivers.values()) for (const { channel } of drivers) channel.close();
+    for (const drivers of this.#drivers.values()) for (const driver of drivers) end(driver);
   }
+}
+
+function end({ gone, channel }: DraDriver): void {
+  gone.abort();
+  channel.close();
 }
 
 const listed = (names: readonly string[]) => `[${names.map((name) => JSON.stringify(name)).join(" ")}]`;

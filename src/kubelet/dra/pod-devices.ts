@@ -4,18 +4,20 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Container, PodResourceClaim } from "../../api/core/v1.ts";
+import type { Container, PodResourceClaim, ResourceHealth, ResourceStatus } from "../../api/core/v1.ts";
 import type { DeepReadonly } from "../../api/object.ts";
 import type { ResourceClaim } from "../../api/resource/v1.ts";
 import { ResourceClaims } from "../../api/resources.ts";
 import type { Client } from "../../client/client.ts";
 import { isReservedFor, podClaimName, whyNotForPod } from "../../controller-runtime/pod-resource-claims.ts";
 import type { PodObject } from "../pod-state.ts";
+import type { DeviceHealth } from "./device-health.ts";
 import { prepareResources, unprepareResources } from "./dra-api.ts";
 import type { DraDrivers } from "./dra-drivers.ts";
 
 export interface PodDevicesOptions {
   drivers: DraDrivers;
+  health: DeviceHealth;
   client: Client;
   /** Where prepared claims are written down. */
   folder: string;
@@ -25,6 +27,10 @@ interface PreparedDevice {
   /** Of the claim; none: all of them. */
   requests: readonly string[];
   cdiDevices: readonly string[];
+  /** What the driver calls it. Absent in what kubelets before this one wrote. */
+  driver?: string;
+  pool?: string;
+  device?: string;
 }
 
 interface ClaimRecord {
@@ -119,7 +125,13 @@ export class PodDevices {
     const answer = claims[uid];
     if (!answer) throw new Error("NodePrepareResources skipped 1 ResourceClaims");
     if (answer.error) throw new Error(`NodePrepareResources failed for ResourceClaim ${name}: ${answer.error}`);
-    return answer.devices.map((device) => ({ requests: device.request_names, cdiDevices: device.cdi_device_ids }));
+    return answer.devices.map((device) => ({
+      requests: device.request_names,
+      cdiDevices: device.cdi_device_ids,
+      driver: driverName,
+      pool: device.pool_name,
+      device: device.device_name,
+    }));
   }
 
   /** The CDI devices of one container, in the order of its claims. */
@@ -143,6 +155,23 @@ export class PodDevices {
       if (mapping.containerName === container.name) add(extended!.resourceClaimName, mapping.requestName);
     }
     return [...new Set(found)];
+  }
+
+  /** How the devices of a container's claims are, as its status tells. Undefined: its claims are not prepared, or not any more. */
+  resourcesStatus(pod: PodObject, container: DeepReadonly<Container>): ResourceStatus[] | undefined {
+    const told = (container.resources?.claims ?? []).flatMap(({ name, request }) => {
+      const entry = pod.spec.resourceClaims?.find((each) => each.name === name);
+      const named = entry && podClaimName(pod, entry);
+      const record = named?.kind === "named" ? this.#all().get(`${pod.metadata.namespace}/${named.name}`) : undefined;
+      const resources = (record?.devices ?? []).map((device) => this.#healthOf(device));
+      return resources.length > 0 ? [{ name: request ? `claim:${name}/${request}` : `claim:${name}`, resources }] : [];
+    });
+    return told.length > 0 ? told : undefined;
+  }
+
+  #healthOf({ cdiDevices, driver = "", pool = "", device = "" }: PreparedDevice): ResourceHealth {
+    const resourceID = cdiDevices[0] ?? `${driver}/${pool}/${device}`;
+    return { resourceID, ...this.#options.health.of(driver, pool, device) };
   }
 
   /** The pod needs its claims no more; with its last pod a claim is given back to its drivers. Rejects when one refuses or is not there. */

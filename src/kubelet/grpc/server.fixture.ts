@@ -5,8 +5,14 @@ import { dirname } from "node:path";
 import { FrameCutter, framed, type Method } from "./channel.ts";
 import type { Message } from "./message.ts";
 
-// biome-ignore lint/suspicious/noExplicitAny: each handler knows its method's messages.
-export type GrpcHandler = { method: Method<Message<any>, Message<any>>; answer(request: any): object };
+export interface GrpcHandler {
+  // biome-ignore lint/suspicious/noExplicitAny: each handler knows its method's messages.
+  method: Method<Message<any>, Message<any>>;
+  // biome-ignore lint/suspicious/noExplicitAny: each handler knows its method's messages.
+  answer?(request: any): object;
+  /** In the place of one answer: as many as are sent, until the other side leaves. */
+  stream?(send: (answer: object) => void): void;
+}
 
 /** What a test sees of the calls, and where it says which shall fail. */
 export interface GrpcBook {
@@ -41,10 +47,15 @@ export function serveGrpc(
             const callName = handler.method.path.split("/").at(-1)!;
             const request = handler.method.request.decode(body) as Record<string, unknown>;
             book.calls.push({ name: callName, request });
+            if (handler.stream) {
+              stream.respond({ ":status": 200, "content-type": "application/grpc" });
+              handler.stream((each) => stream.write(framed(handler.method.response.encode(each))));
+              return;
+            }
             if (book.refuse?.name === callName) [status, message] = ["13", book.refuse.message];
             else {
               [status, message] = ["0", ""];
-              answer = framed(handler.method.response.encode(handler.answer(request)));
+              answer = framed(handler.method.response.encode(handler.answer!(request)));
             }
           }
           stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
