@@ -1,18 +1,15 @@
 import { expect } from "vitest";
 import { refuses, refusesChanges } from "../testing/refusals.ts";
-import { apiServices } from "./apiregistration/api-service.ts";
 import { horizontalPodAutoscalers } from "./autoscaling/horizontal-pod-autoscaler.ts";
 import { horizontalPodAutoscalersV1 } from "./autoscaling/horizontal-pod-autoscaler-v1.ts";
 import { ingresses } from "./networking/ingress.ts";
 import { ingressClasses } from "./networking/ingress-class.ts";
 import { networkPolicies } from "./networking/network-policy.ts";
 import { ipAddresses, serviceCidrs } from "./networking/service-range.ts";
-import { podDisruptionBudgets } from "./policy/pod-disruption-budget.ts";
 import { clusterRoleBindings, roleBindings } from "./rbac/binding.ts";
 import { clusterRoles } from "./rbac/cluster-role.ts";
 import { roles } from "./rbac/role.ts";
 import { deviceClasses, resourceClaims, resourceClaimTemplates, resourceSlices } from "./resource/dynamic-resources.ts";
-import { priorityClasses } from "./scheduling/priority-class.ts";
 
 const subdomain =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
@@ -252,30 +249,6 @@ refusesChanges(serviceCidrs, { metadata: cluster, spec: { cidrs: ["10.0.0.0/16"]
 
 // Policy, RBAC, scheduling, coordination
 
-refuses(podDisruptionBudgets, { metadata, spec: { minAvailable: 1, selector: {} } }, [
-  [
-    "that says both",
-    { "spec.maxUnavailable": 1, "spec.selector": undefined },
-    [
-      'spec: Invalid value: {"MinAvailable":1,"Selector":null,"MaxUnavailable":1,"UnhealthyPodEvictionPolicy":null}: minAvailable and maxUnavailable cannot be both set',
-    ],
-  ],
-  [
-    "of less than nothing, or of more than all",
-    { "spec.minAvailable": -1 },
-    ["spec.minAvailable: Invalid value: -1: must be greater than or equal to 0"],
-  ],
-  [
-    "of more than all",
-    { "spec.minAvailable": "101%" },
-    ['spec.minAvailable: Invalid value: "101%": must not be greater than 100%'],
-  ],
-  [
-    "that evicts in ways nobody knows",
-    { "spec.unhealthyPodEvictionPolicy": "Never" },
-    ['spec.unhealthyPodEvictionPolicy: Unsupported value: "Never": supported values: "AlwaysAllow", "IfHealthyBudget"'],
-  ],
-]);
 const rule = { apiGroups: [""], resources: ["pods"], verbs: ["get"] };
 refuses(roles, { metadata, rules: [rule] }, [
   [
@@ -360,29 +333,6 @@ refuses(clusterRoleBindings, { ...binding, metadata: cluster, roleRef: { kind: "
       "subjects[0].namespace: Required value",
     ],
   ],
-]);
-refuses(priorityClasses, { metadata: cluster, value: 5 }, [
-  [
-    "above the system",
-    { value: 1_000_000_001 },
-    ["value: Forbidden: maximum allowed value of a user defined priority is 1000000000"],
-  ],
-  [
-    "by a name of the system's",
-    { "metadata.name": "system-mine" },
-    [
-      "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-mine is not a known system priority class",
-    ],
-  ],
-  [
-    "that preempts in ways nobody knows",
-    { preemptionPolicy: "Maybe" },
-    ['preemptionPolicy: Unsupported value: "Maybe": supported values: "PreemptLowerPriority", "Never"'],
-  ],
-]);
-refusesChanges(priorityClasses, { metadata: cluster, value: 5 }, [
-  ["may be described", { description: "d" }, []],
-  ["may not mean something else", { value: 6 }, ["value: Forbidden: may not be changed in an update."]],
 ]);
 
 // Autoscaling
@@ -732,36 +682,6 @@ refusesChanges(resourceSlices, slice, [
     [`spec.driver: Invalid value: "b": ${stands}`, `spec.nodeName: Invalid value: "n2": ${stands}`],
   ],
 ]);
-
-// Aggregation
-
-refuses(
-  apiServices,
-  {
-    metadata: { name: "v1.a.test" },
-    spec: { group: "a.test", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
-  },
-  [
-    [
-      "under another name",
-      { "metadata.name": "x" },
-      ['metadata.name: Invalid value: "x": must be `spec.version+"."+spec.group`: "v1.a.test"'],
-    ],
-    [
-      "of no rank",
-      { "spec.groupPriorityMinimum": 0, "spec.versionPriority": 1001 },
-      [
-        "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
-        "spec.versionPriority: Invalid value: 1001: must be positive and less than 1000",
-      ],
-    ],
-    [
-      "of nobody",
-      { "spec.service": {} },
-      ["spec.service.namespace: Required value", "spec.service.name: Required value"],
-    ],
-  ],
-);
 
 const selecting = (expression: string) => ({ "spec.selectors": [{ cel: { expression } }] });
 const place = "spec.selectors[0].cel.expression";

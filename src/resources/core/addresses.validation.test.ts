@@ -1,7 +1,5 @@
 import { refuses, refusesChanges } from "../../testing/refusals.ts";
-import { newEvents } from "../events/event.ts";
 import { endpoints } from "./endpoints.ts";
-import { events } from "./event.ts";
 import { podTemplates } from "./pod-template.ts";
 import { replicationControllers } from "./replication-controller.ts";
 
@@ -36,70 +34,6 @@ refuses(endpoints, { metadata, subsets: [subset] }, [
       "subsets[0].ports[0].name: Required value",
       "subsets[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
       'subsets[0].ports[1].protocol: Unsupported value: "Q": supported values: "SCTP", "TCP", "UDP"',
-    ],
-  ],
-]);
-
-const old = { metadata, involvedObject: { kind: "Pod", namespace: "default", name: "p" }, reason: "R", type: "Normal" };
-const elsewhere = 'involvedObject.namespace: Invalid value: "other": does not match event.namespace';
-refuses(events, old, [
-  ["about something elsewhere", { "involvedObject.namespace": "other" }, [elsewhere]],
-  [
-    "that says when and not who",
-    { eventTime: "2026-01-01T00:00:00.000000Z" },
-    [
-      "reportingComponent: Required value",
-      'reportingComponent: Invalid value: "": name part must be non-empty',
-      `reportingComponent: Invalid value: "": ${namePart}`,
-      "reportingInstance: Required value",
-      "action: Required value",
-    ],
-  ],
-]);
-refusesChanges(events, old, [
-  ["may count on", { count: 2 }, []],
-  ["may not move it elsewhere", { "involvedObject.namespace": "other" }, [elsewhere]],
-]);
-
-const event = {
-  metadata,
-  eventTime: "2026-01-01T00:00:00.000000Z",
-  regarding: { kind: "Pod", namespace: "default", name: "p" },
-  reason: "R",
-  type: "Normal",
-  action: "A",
-  reportingController: "a.test/b",
-  reportingInstance: "i",
-};
-refuses(newEvents, event, [
-  ["that says not when", { eventTime: undefined }, ["eventTime: Required value"]],
-  ["of a type nobody knows", { type: "Loud" }, ['type: Invalid value: "": has invalid value: Loud']],
-  [
-    "in the words of old",
-    { deprecatedCount: 1, deprecatedSource: { component: "c" }, deprecatedFirstTimestamp: "2026-01-01T00:00:00Z" },
-    [
-      'firstTimestamp: Invalid value: "": needs to be unset',
-      'count: Invalid value: "": needs to be unset',
-      'source: Invalid value: "": needs to be unset',
-    ],
-  ],
-  [
-    "in a series of one",
-    { series: { count: 1 } },
-    ['series.count: Invalid value: "": should be at least 2', "series.lastObservedTime: Required value"],
-  ],
-  ["that says too much", { note: "x".repeat(1025) }, ['message: Invalid value: "": can have at most 1024 characters']],
-]);
-refusesChanges(newEvents, event, [
-  ["may go on", { series: { count: 2, lastObservedTime: "2026-01-01T00:00:00.000000Z" } }, []],
-  [
-    "may not say something else",
-    { note: "n", "regarding.name": "q", reason: "S" },
-    [
-      'involvedObject: Invalid value: {"Kind":"Pod","Namespace":"default","Name":"q","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}: field is immutable',
-      'reason: Invalid value: "S": field is immutable',
-      'message: Invalid value: "n": field is immutable',
-      'reason: Invalid value: "S": field is immutable',
     ],
   ],
 ]);
