@@ -377,7 +377,7 @@ const zeroScalars = {
   int32: 0,
   int64: 0,
   double: 0,
-  bytes: "",
+  bytes: null,
   time: null,
   microtime: null,
   duration: "0s",

@@ -1,7 +1,8 @@
 /** ObjectMeta: what the server fills in, what nobody may change, and what it says of mistakes. One place for every kind. */
 import type { ObjectMeta, OwnerReference } from "../api/meta/v1.ts";
 import type { KubeObject } from "../api/object.ts";
-import { type FieldError, metadata } from "../apimachinery/field-error.ts";
+import { type FieldError, invalid, metadata } from "../apimachinery/field-error.ts";
+import { pathSegmentProblems } from "../apimachinery/name-validation.ts";
 import {
   nameRuleOf,
   validateChangeableMeta,
@@ -135,7 +136,10 @@ export function createdProblems(
       : validateObjectMeta(meta, isNamespaced, nameRuleOf("path-segment"), metadata, true);
   }
   const nameRule = nameRuleOf(definition.validateName);
-  return [...validateObjectMeta(meta, isNamespaced, nameRule, metadata, definition.anyFinalizers), ...ofKind()];
+  const errors = [...validateObjectMeta(meta, isNamespaced, nameRule, metadata, definition.anyFinalizers), ...ofKind()];
+  // Rules of a kind's own may let through what no path can hold; the server looks last.
+  if (errors.length > 0 || typeof definition.validateName !== "function") return errors;
+  return pathSegmentProblems(meta.name!).map((problem) => invalid(metadata.child("name"), meta.name, problem));
 }
 
 /**

@@ -42,19 +42,21 @@ function parse(text: string, layout: string, micro: boolean): { date: Date; frac
   take(/^-/, "-");
   const day = Number(take(/^\d\d/, "02"));
   take(/^T/, "T");
-  const hour = within(take(/^\d\d/, "15"), 0, 23, "hour");
+  const hour = within(take(/^\d\d?/, "15"), 0, 23, "hour");
   take(/^:/, ":");
   const minute = within(take(/^\d\d/, "04"), 0, 59, "minute");
   take(/^:/, ":");
   const second = within(take(/^\d\d/, "05"), 0, 59, "second");
   let fraction = "000000";
-  if (micro) fraction = take(/^\.\d{6}(?!\d)/, ".000000").slice(1);
+  if (micro) fraction = take(/^[.,]\d{6}/, ".000000").slice(1);
   else if (/^[.,]\d/.test(rest)) rest = rest.replace(/^[.,]\d+/, "");
   const zone = take(/^(Z|[+-]\d\d:\d\d)/, "Z07:00");
+  // As Go, who lets a day of 24 hours and an hour of 60 minutes pass.
+  const offsetHour = within(zone.slice(1, 3), 0, 24, "time zone offset hour");
+  const offsetMinute = within(zone.slice(4), 0, 60, "time zone offset minute");
   if (rest) throw new DecodeError(`parsing time ${JSON.stringify(text)}: extra text: ${JSON.stringify(rest)}`);
   within(String(day), 1, new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate(), "day");
-  const offsetMinutes =
-    zone === "Z" ? 0 : (zone[0] === "-" ? -1 : 1) * (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4)));
+  const offsetMinutes = zone === "Z" ? 0 : (zone[0] === "-" ? -1 : 1) * (offsetHour * 60 + offsetMinute);
   const date = new Date(0);
   date.setUTCFullYear(year, month - 1, day);
   date.setUTCHours(hour, minute - offsetMinutes, second);

@@ -54,7 +54,7 @@ const subresources: readonly SubresourceDefinition<CertificateSigningRequest>[] 
 export const certificateSigningRequests = defineResource<CertificateSigningRequest>({
   ...resource,
   metadataLooks: { update: ["whole", "change"], status: ["whole", "change"] },
-  validateName: "path-segment",
+  validateName: () => [],
   subresources,
   beforeCreate(request, { user }) {
     request.spec.username = user;

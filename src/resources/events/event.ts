@@ -3,6 +3,7 @@ import type { Event as CoreEvent } from "../../api/core/v1.ts";
 import type { Event } from "../../api/events/v1.ts";
 import type { KubeObject } from "../../api/object.ts";
 import { type FieldError, FieldPath, invalid, required } from "../../apimachinery/field-error.ts";
+import { nameRuleOf, validateObjectMeta } from "../../apimachinery/object-meta-validation.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { events as coreEvents, validEvent } from "../core/event.ts";
 import { internalForm } from "../core/internal-form.ts";
@@ -29,10 +30,13 @@ export const newEvents = defineResource<Event>({
     toStored: (event) => withoutAbsent(toCoreEvent(event)),
     fromStored: (event) => withoutAbsent(fromCoreEvent(event as CoreEvent)),
   },
+  metadataLooks: { create: "last" },
   allowCreateOnUpdate: true,
   validate: (next, previous) => [
     ...validEvent(toCoreEvent(next), "reportingController"),
-    ...(previous ? validChange(next, previous) : validNewEvent(next)),
+    ...(previous
+      ? validChange(next, previous)
+      : [...validateObjectMeta(next.metadata, true, nameRuleOf("dns-subdomain")), ...validNewEvent(next)]),
   ],
   fieldSelectors: Object.fromEntries(
     Object.entries(coreEvents.fieldSelectors ?? {})
@@ -83,7 +87,7 @@ function validChange(next: Event, previous: Event): FieldError[] {
         ? value && internalForm("ObjectReference", value)
         : field === "source"
           ? internalForm("EventSource", value)
-          : (value ?? (field === "count" ? 0 : field.endsWith("Timestamp") ? null : ""));
+          : (value ?? (field === "count" ? 0 : times.has(field) ? null : ""));
     errors.push(invalid(root.child(outerNames[field] ?? field), shown ?? null, "field is immutable"));
   }
   return errors;
@@ -105,6 +109,7 @@ const fixedFields = [
   "reportingComponent",
   "reportingInstance",
 ] as const;
+const times: ReadonlySet<string> = new Set(["firstTimestamp", "lastTimestamp", "eventTime"]);
 const outerNames: Readonly<Record<string, string>> = { reportingComponent: "reportingController" };
 
 function toCoreEvent(event: Event): CoreEvent {

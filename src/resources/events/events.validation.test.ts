@@ -3,6 +3,8 @@ import { events } from "../core/event.ts";
 import { newEvents } from "./event.ts";
 
 const metadata = { name: "web", namespace: "default" };
+const subdomain =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const namePart =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
@@ -39,6 +41,16 @@ const event = {
 };
 refuses(newEvents, event, [
   ["that says not when", { eventTime: undefined }, ["eventTime: Required value"]],
+  [
+    "of no name and many faults, told in upstream's order",
+    { "metadata.name": "E_b", action: "", series: {} },
+    [
+      "action: Required value",
+      `metadata.name: Invalid value: "E_b": ${subdomain}`,
+      'series.count: Invalid value: "": should be at least 2',
+      "series.lastObservedTime: Required value",
+    ],
+  ],
   ["of a type nobody knows", { type: "Loud" }, ['type: Invalid value: "": has invalid value: Loud']],
   [
     "in the words of old",
@@ -111,5 +123,6 @@ refusesChanges(newEvents, event, [
       'reportingInstance: Invalid value: "j": field is immutable',
     ],
   ],
+  ["may not forget when it was", { eventTime: undefined }, ["eventTime: Invalid value: null: field is immutable"]],
   ["may keep a series that is none", { "metadata.labels": { a: "b" } }, [], { series: { count: 1 } }],
 ]);
