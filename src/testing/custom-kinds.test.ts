@@ -1,4 +1,5 @@
 /** Garbage collection and emptying Namespaces where kinds come and go: custom resources, and those that another server keeps. */
+
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OwnerReference } from "../api/meta/v1.ts";
@@ -23,6 +24,7 @@ import { seededRandom } from "../base/random.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
 import { admin, startTestApiServer, type TestApiServer } from "./api-server.ts";
 import { startTestControlPlane, type TestControlPlane } from "./control-plane.ts";
+import { endpointAddress, loopbackDial } from "./loopback-dial.ts";
 
 const ships = (version: string): Resource => ({
   group: "yard.example.com",
@@ -56,7 +58,7 @@ beforeAll(async () => {
       startAggregator({
         ...common,
         cache: new InformerCache(common),
-        router: endpointRouter(() => new RegistryReader(registry), seededRandom(8)),
+        router: endpointRouter(() => new RegistryReader(registry), seededRandom(8), loopbackDial),
         frontProxy: () => undefined,
       });
     },
@@ -104,8 +106,8 @@ async function aggregate(): Promise<void> {
   } as never);
   await cluster.client.create(EndpointSlices, {
     metadata: { ...metadata, labels: { "kubernetes.io/service-name": "wardle" } },
-    addressType: "FQDN",
-    endpoints: [{ addresses: ["localhost"], conditions: { ready: true } }],
+    addressType: "IPv4",
+    endpoints: [{ addresses: [endpointAddress], conditions: { ready: true } }],
     ports: [{ name: "", port: Number(new URL(foreign.url).port) satisfies AddressInfo["port"] }],
   } as never);
   await cluster.client.create(APIServices, {

@@ -1,4 +1,5 @@
 /** A test API server with all of admission: webhooks by URL, and policies. */
+
 import { admissionPlugins } from "../apiserver-plugins/admission/catalog.ts";
 import { RegistryReader } from "../apiserver-plugins/object-reader.ts";
 import { endpointRouter } from "../apiserver-plugins/webhooks/service-route.ts";
@@ -6,11 +7,12 @@ import { WebhookCaller } from "../apiserver-plugins/webhooks/webhook-caller.ts";
 import { systemClock } from "../base/node/system-clock.ts";
 import { seededRandom } from "../base/random.ts";
 import { startTestApiServer, type TestApiServer, type TestApiServerOptions } from "./api-server.ts";
+import { loopbackDial } from "./loopback-dial.ts";
 
 export async function startPolicyServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
   let reader: RegistryReader | undefined;
   const webhooks = new WebhookCaller({
-    router: endpointRouter(() => reader!, seededRandom(5)),
+    router: endpointRouter(() => reader!, seededRandom(5), loopbackDial),
     clock: systemClock,
   });
   const api = await startTestApiServer({

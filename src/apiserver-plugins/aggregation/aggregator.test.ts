@@ -10,6 +10,7 @@ import { systemClock } from "../../base/node/system-clock.ts";
 import { seededRandom } from "../../base/random.ts";
 import { InformerCache } from "../../controller-runtime/informer-cache.ts";
 import { startTestApiServer, type TestApiServer } from "../../testing/api-server.ts";
+import { endpointAddress, loopbackDial } from "../../testing/loopback-dial.ts";
 import { newAuthority, serverCertificate } from "../../testing/webhook-server.ts";
 import { RegistryReader } from "../object-reader.ts";
 import { endpointRouter } from "../webhooks/service-route.ts";
@@ -94,13 +95,13 @@ beforeAll(async () => {
     socket.write(head);
     socket.pipe(socket);
   });
-  await new Promise<void>((resolve) => backend.listen(0, "localhost", resolve));
+  await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
   const client = api.server.client({ name: "system:kube-aggregator", groups: ["system:masters"] }, "test");
   startAggregator({
     registry: api.server.registry,
     cache: new InformerCache({ client, clock: systemClock, log: silentLogger, signal: stop.signal }),
     client,
-    router: endpointRouter(() => new RegistryReader(api.server.registry), seededRandom(1)),
+    router: endpointRouter(() => new RegistryReader(api.server.registry), seededRandom(1), loopbackDial),
     frontProxy: () => pki.frontProxy!.client,
     clock: systemClock,
     log: silentLogger,
@@ -177,8 +178,8 @@ describe("an aggregated API", () => {
     } as never);
     await api.client.create(EndpointSlices, {
       metadata: { name: "sample", namespace: "default", labels: { "kubernetes.io/service-name": "sample" } },
-      addressType: "FQDN",
-      endpoints: [{ addresses: ["localhost"] }],
+      addressType: "IPv4",
+      endpoints: [{ addresses: [endpointAddress] }],
       ports: [{ name: "", port: (backend.address() as AddressInfo).port }],
     } as never);
     await vi.waitFor(async () => expect(await available()).toBe("True Passed all checks passed"), { timeout: 10_000 });
@@ -284,7 +285,7 @@ describe("an aggregated API", () => {
   it("says why it is not there as soon as that is so", async () => {
     const slice = { name: "sample", namespace: "default" };
     const standing = await api.client.get(EndpointSlices, slice);
-    const endpoints = [{ addresses: ["localhost"], conditions: { ready: false } }];
+    const endpoints = [{ addresses: [endpointAddress], conditions: { ready: false } }];
     await api.client.update(EndpointSlices, { ...standing, endpoints } as never);
     const missing =
       'False MissingEndpoints endpointslices for service/sample in "default" have no addresses with port name ""';

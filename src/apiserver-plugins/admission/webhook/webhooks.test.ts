@@ -12,6 +12,7 @@ import {
 import { systemClock } from "../../../base/node/system-clock.ts";
 import { HttpsClient } from "../../../client/https-client.ts";
 import type { TestApiServer } from "../../../testing/api-server.ts";
+import { endpointAddress } from "../../../testing/loopback-dial.ts";
 import { startPolicyServer } from "../../../testing/policy-server.ts";
 import { startWebhookServer, type WebhookAnswer, type WebhookServer } from "../../../testing/webhook-server.ts";
 import { policyAuditor } from "../../audit/policy-auditor.ts";
@@ -166,8 +167,8 @@ describe("a validating webhook", () => {
     });
     await api.client.create(EndpointSlices, {
       metadata: { name: "hook", namespace: "default", labels: { "kubernetes.io/service-name": "hook" } },
-      addressType: "FQDN",
-      endpoints: [{ addresses: ["localhost"] }],
+      addressType: "IPv4",
+      endpoints: [{ addresses: [endpointAddress] }],
       ports: [{ name: "", port: hook.port }],
     });
     const service = { namespace: "default", name: "hook", path: "/deny" };
