@@ -172,6 +172,7 @@ const oldUpdaters = "ancient-changes";
 
 /** Beyond ten, the oldest updaters of a version become one. */
 function capUpdaters(entries: ManagedFieldsEntry[]): ManagedFieldsEntry[] {
+  if (entries.length <= maximumUpdaters) return entries;
   const updaters = entries.filter((entry) => entry.operation === "Update");
   if (updaters.length <= maximumUpdaters) return entries;
   updaters.sort((a, b) => ((a.time ?? "") < (b.time ?? "") ? -1 : (a.time ?? "") > (b.time ?? "") ? 1 : 0));

@@ -231,7 +231,14 @@ export class LmdbEngine implements Engine {
         failure = cause;
       });
     };
-    await root.batch(() => write((written) => written.catch(note))).catch(note);
+    // Nearly all writes of a transaction share its promise.
+    let heard: Promise<unknown> | undefined;
+    const did = (written: Promise<unknown>) => {
+      if (written === heard) return;
+      heard = written;
+      written.catch(note);
+    };
+    await root.batch(() => write(did)).catch(note);
     if (failure) await this.pause();
     root.resetReadTxn();
     return failure;
