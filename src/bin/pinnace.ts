@@ -61,17 +61,24 @@ function saveCache(): void {
   }
 }
 
-/** Node's own modules when they are first used: most of them are there for other verbs. */
-function requireWhenUsed(name: string): unknown {
-  if (!name.startsWith("node:")) return require(name);
+/** One of Node's own modules, loaded when something of it is first used. */
+function whenUsed(name: string): unknown {
   return new Proxy({}, { get: (_, property) => (require(name) as Record<PropertyKey, unknown>)[property] });
 }
+
+/** Of kubectl, most modules are there for other verbs. */
+function requireOfKubectl(name: string): unknown {
+  return name.startsWith("node:") ? whenUsed(name) : require(name);
+}
+
+/** What a server uses once its API answers, or never. */
+const usedLater = new Set(["node:dgram", "node:dns/promises", "node:http2", "node:https"]);
 
 const loaded = { exports: {} as Bundle };
 const run = script.runInThisContext() as (...args: unknown[]) => void;
 
 if (isKubectl) {
-  run(loaded.exports, requireWhenUsed, loaded, bundle, dirname(bundle));
+  run(loaded.exports, requireOfKubectl, loaded, bundle, dirname(bundle));
   const { kubectl, kubectlVerbs } = loaded.exports;
   void kubectl(process.argv.slice(3)).then((exitCode) => {
     process.exitCode = exitCode;
@@ -83,7 +90,9 @@ if (isKubectl) {
   });
 } else {
   const { createRequire } = require("node:module") as typeof import("node:module");
-  run(loaded.exports, createRequire(bundle), loaded, bundle, dirname(bundle));
+  const requireBesides = createRequire(bundle);
+  const requireOfServer = (name: string) => (usedLater.has(name) ? whenUsed(name) : requireBesides(name));
+  run(loaded.exports, requireOfServer, loaded, bundle, dirname(bundle));
   void loaded.exports.runCli(process.argv.slice(2), __filename, saveCache).then((exitCode) => {
     process.exitCode = exitCode;
     // Of the shorter verbs this one is worth it; a server calls for it once it is warm.
