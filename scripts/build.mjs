@@ -1,5 +1,6 @@
 // Bundles src/ into dist/: the command (one script, which its loader compiles from V8's cache), and the library that programs embed.
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { basename } from "node:path";
 import { build } from "esbuild";
 
@@ -12,6 +13,7 @@ const common = {
 };
 // Native addons, and what is large and seldom needed; everything else goes into the bundle, where finding it costs nothing.
 const external = ["koffi", "lmdb", "undici"];
+const lmdbFile = createRequire(import.meta.url).resolve("lmdb");
 
 /** One file that the loader compiles by itself. */
 const script = {
@@ -38,6 +40,22 @@ const withVerbs = (isWanted) => ({
 });
 
 /**
+ * LMDB's binding with what it needs, but for the native part, which it looks for from where it lies itself. Node would compile it anew
+ * at every start. The records are bytes: what makes objects of them is never asked, and needs no native part.
+ */
+const bundledLmdb = {
+  name: "bundled-lmdb",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^lmdb$/ }, ({ kind, path }) =>
+      kind === "require-resolve" ? { path, external: true } : { path: lmdbFile },
+    );
+    onLoad({ filter: /[\\/]lmdb[\\/]dist[\\/]index\.cjs$/ }, async () => ({
+      contents: (await readFile(lmdbFile, "utf8")).replaceAll("__filename", 'require.resolve("lmdb")'),
+    }));
+  },
+};
+
+/**
  * The entry file is a shell's script as well, of which Node sees nothing but comments. Node 20 reads every authority that the machine
  * trusts when it is told of one more, before it runs a line; what needs them asks for them itself. kubectl, which must be there at
  * once, makes Node read none of its own either, unless it is given options. $PINNACE_NODE is another Node than the one on the PATH.
@@ -54,7 +72,9 @@ await Promise.all([
     ...common,
     ...script,
     entryPoints: { server: "src/cluster/cli.ts" },
-    plugins: [withVerbs((verb) => verb === "server" || verb === "up")],
+    plugins: [withVerbs((verb) => verb === "server" || verb === "up"), bundledLmdb],
+    external: external.filter((name) => name !== "lmdb"),
+    define: { ...script.define, "process.env.MSGPACKR_NATIVE_ACCELERATION_DISABLED": '"true"' },
   }),
   build({
     ...common,

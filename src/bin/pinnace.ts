@@ -92,6 +92,7 @@ if (isKubectl) {
   const { createRequire } = require("node:module") as typeof import("node:module");
   const requireBesides = createRequire(bundle);
   const requireOfServer = (name: string) => (usedLater.has(name) ? whenUsed(name) : requireBesides(name));
+  requireOfServer.resolve = requireBesides.resolve;
   run(loaded.exports, requireOfServer, loaded, bundle, dirname(bundle));
   void loaded.exports.runCli(process.argv.slice(2), __filename, saveCache).then((exitCode) => {
     process.exitCode = exitCode;
