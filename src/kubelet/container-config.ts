@@ -12,7 +12,7 @@ import { expand } from "./expand.ts";
 import type { StoredImage } from "./images/image-service.ts";
 import type { ContainerSpec, PodObject, RestartBackoff } from "./pod-state.ts";
 import { podText } from "./pod-state.ts";
-import { containerResources } from "./qos.ts";
+import { containerResources, type NodeGround } from "./qos.ts";
 import type { ContainerConfig, Mount, SecurityContext } from "./runtime/container-runtime.ts";
 
 export interface ContainerParts {
@@ -27,7 +27,7 @@ export interface ContainerParts {
   /** Of an ephemeral container: the one whose processes it sees. */
   target?: ContainerConfig["pidNamespaceOf"] | undefined;
   logPath: string;
-  nodeMemoryBytes: number;
+  node: NodeGround;
   /** Where Localhost seccomp profiles lie. */
   seccompRoot: string;
   backoff?: RestartBackoff;
@@ -74,7 +74,7 @@ export function containerConfig(parts: ContainerParts): ContainerConfig {
     mounts,
     ...(parts.devices?.length ? { devices: parts.devices } : {}),
     ...(parts.cdiDevices?.length ? { cdiDevices: parts.cdiDevices } : {}),
-    resources: containerResources(pod, container, parts.nodeMemoryBytes),
+    resources: containerResources(pod, container, parts.node),
     security: securityContext(pod, container, image, parts.seccompRoot),
     ...(parts.target ? { pidNamespaceOf: parts.target } : {}),
     ...(container.stdin ? { stdin: true } : {}),

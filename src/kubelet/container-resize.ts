@@ -115,7 +115,7 @@ export class ContainerResizer {
 
   async #update({ id }: RunningRun, spec: DeepReadonly<Container>): Promise<void> {
     const { node, state } = this.#pod;
-    const { oomScoreAdj: _, ...resources } = containerResources(state.pod, spec, node.facts.memoryBytes);
+    const { oomScoreAdj: _, ...resources } = containerResources(state.pod, spec, node.facts);
     await node.runtime.updateResources(id, resources);
   }
 

@@ -137,7 +137,7 @@ export class ContainerStarter {
       devices,
       cdiDevices,
       logPath,
-      nodeMemoryBytes: facts.memoryBytes,
+      node: facts,
       seccompRoot,
       ...(effect.backoff ? { backoff: effect.backoff } : {}),
     });

@@ -43,6 +43,7 @@ import type { PodSurroundings } from "./pod-desk.ts";
 import { PodExecutor } from "./pod-executor.ts";
 import type { PodObject, PodState } from "./pod-state.ts";
 import { type RunAction, runAction } from "./probes/action.ts";
+import { QosGroups } from "./qos-groups.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 import type { ContainerRuntime, SandboxConfig, SandboxStatus } from "./runtime/container-runtime.ts";
 import { type KubeletRoutes, kubeletRoutes } from "./server/routes.ts";
@@ -156,6 +157,7 @@ class RunningKubelet {
   readonly #draDrivers: DraDrivers;
   readonly #growth: CsiGrowth;
   readonly #sysctls: SysctlAllowlist;
+  readonly #qosGroups: QosGroups;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
 
@@ -166,6 +168,7 @@ class RunningKubelet {
     // Not 0: Node then takes the signal for no emitter at all where somebody asks for its limit (as undici's fetch does).
     setMaxListeners(manyListeners, signal);
     this.#options = { ...options, log, signal };
+    this.#qosGroups = new QosGroups({ runtime, cgroupRoot: options.cgroupRoot, clock, log });
     this.#sysctls = parseSysctlPatterns(options.allowedUnsafeSysctls ?? []);
     this.#informers = new InformerCache({
       client,
@@ -242,6 +245,8 @@ class RunningKubelet {
         recursiveReadOnlyMounts: runtime.features.recursiveReadOnlyMounts,
         allocatable: nodeAllocatable(node, machine),
         memoryBytes: machine.memoryBytes,
+        hugePageSizes: Object.keys(machine.hugePages ?? {}),
+        containerGroupFiles: machine.containerGroupFiles ?? {},
       },
       runAction: options.runAction ?? runAction,
       services: () => this.#informers.list(Services),
@@ -294,6 +299,7 @@ class RunningKubelet {
     this.stopped = new Promise((resolve) => {
       const stop = () => {
         this.#ending.abort(options.signal.reason);
+        this.#qosGroups.close();
         void this.#closeExecutors().then(resolve);
       };
       if (options.signal.aborted) stop();
@@ -364,6 +370,7 @@ class RunningKubelet {
     signal.addEventListener("abort", () => exits[Symbol.dispose](), { once: true });
     // Service variables must be known before the first container starts.
     const services = this.#informers.informer(Services);
+    this.#qosGroups.open();
     // They may be what the API server itself runs in.
     await this.#staticPods?.start();
     await Promise.all([registered, Promise.race([services.synced, aborted(signal)])]);
@@ -391,8 +398,10 @@ class RunningKubelet {
       if (!executor) return;
       if (executor.state.stage.kind === "gone") this.#forget(uid);
       else executor.dispatch({ kind: "podVanished" });
-    } else if (executor) executor.podChanged(object);
-    else this.#takeOn(object);
+    } else if (executor) {
+      this.#qosGroups.tell(object);
+      executor.podChanged(object);
+    } else this.#takeOn(object);
   }
 
   #takeOn(pod: DeepReadonly<Pod>): void {
@@ -408,6 +417,7 @@ class RunningKubelet {
     }
     const executor = new PodExecutor(adoptPod(pod, records, runtime.name, clock.now()), this.#surroundings);
     this.#executors.set(uid, executor);
+    this.#qosGroups.tell(pod);
     const refusal = records.sandboxes.length === 0 ? this.#refusalOf(pod) : undefined;
     if (!refusal) executor.start();
     else if (refusal.reason === "NodeAffinity" || refusal.reason === "TaintToleration") void this.#judgeAgain(executor);
@@ -512,6 +522,7 @@ class RunningKubelet {
   #forget(podUid: string): void {
     this.#executors.get(podUid)?.close();
     this.#executors.delete(podUid);
+    this.#qosGroups.forget(podUid);
     this.#surroundings.statuses.forget(podUid);
     this.#staticPods?.gone(podUid);
   }

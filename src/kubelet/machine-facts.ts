@@ -1,6 +1,6 @@
 /** What the machine says of itself, read once when a node starts. */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statfsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { kernelHasAppArmor } from "./apparmor.ts";
@@ -17,6 +17,8 @@ export interface MachineFacts {
   kernelVersion: string;
   osImage: string;
   hasAppArmor?: boolean;
+  /** Files of cgroup v2, and their values, that every container's group is given. */
+  containerGroupFiles?: Readonly<Record<string, string>>;
   /** Pages set aside, by their size: `2Mi`, `1Gi`. */
   hugePages?: Readonly<Record<string, number>>;
   /** As Go names it: amd64, arm64. */
@@ -39,6 +41,7 @@ export function machineFacts(nodeName: string, folder: string): MachineFacts {
     osImage: /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readText("/etc/os-release"))?.[1] ?? "Linux",
     hugePages: hugePages(),
     hasAppArmor: kernelHasAppArmor(),
+    containerGroupFiles: containerGroupFiles(),
     architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
   };
 }
@@ -59,6 +62,20 @@ function hugePages(folder = "/sys/kernel/mm/hugepages"): Record<string, number> 
     }),
   );
 }
+
+/**
+ * As upstream's kubelet by default, on machines with cgroup v2 alone: when a container is out of memory it ends as a whole, not
+ * with one process fewer; and nothing of it is swapped out.
+ */
+function containerGroupFiles(): Record<string, string> {
+  const ownGroup = /^0::(.*)$/m.exec(readText("/proc/self/cgroup"))?.[1];
+  if (ownGroup === undefined || statfsSync("/sys/fs/cgroup").type !== cgroup2) return {};
+  const accountsSwap = existsSync(join("/sys/fs/cgroup", ownGroup, "memory.swap.max"));
+  return { "memory.oom.group": "1", ...(accountsSwap ? { "memory.swap.max": "0" } : {}) };
+}
+
+/** Its number among filesystem types. */
+const cgroup2 = 0x63677270;
 
 function swapBytes(): number {
   return Number(/^SwapTotal:\s+(\d+) kB$/m.exec(readText("/proc/meminfo"))?.[1] ?? 0) * 1024;

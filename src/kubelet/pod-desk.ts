@@ -20,6 +20,7 @@ import type { NodeFolders, PodFolders } from "./paths.ts";
 import type { ContainerSpec, PodEvent, PodObject, PodState } from "./pod-state.ts";
 import type { NodeFacts } from "./pod-status.ts";
 import type { ActionTarget, RunAction } from "./probes/action.ts";
+import type { NodeGround } from "./qos.ts";
 import type { ReferencedObjects } from "./referenced-objects.ts";
 import {
   type ContainerId,
@@ -55,7 +56,7 @@ export interface PodSurroundings {
   log: Logger;
   signal: AbortSignal;
   folders: NodeFolders;
-  facts: NodeFacts & { allocatable: Readonly<Record<string, string>>; memoryBytes: number };
+  facts: NodeFacts & NodeGround & { allocatable: Readonly<Record<string, string>> };
   /** Below which pods' cgroups are made: `/pinnace/<cluster>/<node>`. */
   cgroupRoot: string;
   /** How many processes and threads a pod may have. */

@@ -23,7 +23,7 @@ test.each([
 
 test("requests and limits become shares, quota, bytes and an OOM score", () => {
   const of = pod({ requests: { cpu: "500m", memory: "1Gi" }, limits: { cpu: "1500m", memory: "2Gi" } });
-  expect(containerResources(of, of.spec.containers[0]!, 4 * 1024 ** 3)).toEqual({
+  expect(containerResources(of, of.spec.containers[0]!, { memoryBytes: 4 * 1024 ** 3 })).toEqual({
     cpuShares: 512,
     cpuQuotaMicroseconds: 150_000,
     cpuPeriodMicroseconds: 100_000,
@@ -31,7 +31,10 @@ test("requests and limits become shares, quota, bytes and an OOM score", () => {
     oomScoreAdj: 750,
   });
   const none = pod({});
-  expect(containerResources(none, none.spec.containers[0]!, 1)).toEqual({ cpuShares: 2, oomScoreAdj: 1000 });
+  expect(containerResources(none, none.spec.containers[0]!, { memoryBytes: 1 })).toEqual({
+    cpuShares: 2,
+    oomScoreAdj: 1000,
+  });
 });
 
 test("a pod's cgroup is limited when every container is", () => {
@@ -46,7 +49,9 @@ test("a container without limits of its own has the pod's", () => {
   const of = pod({}, { requests: { cpu: "20m" }, limits: { cpu: "50m" } });
   const whole = { requests: { cpu: "50m", memory: "50Mi" }, limits: { cpu: "100m", memory: "100Mi" } };
   const spec = { ...of.spec, resources: whole };
-  const [first, second] = spec.containers.map((one) => containerResources({ ...of, spec }, one, 2 ** 30));
+  const [first, second] = spec.containers.map((one) =>
+    containerResources({ ...of, spec }, one, { memoryBytes: 2 ** 30 }),
+  );
   expect(first).toMatchObject({ cpuShares: 102, cpuQuotaMicroseconds: 10_000, memoryLimitBytes: 100 * 1024 ** 2 });
   expect(second).toMatchObject({ cpuShares: 20, cpuQuotaMicroseconds: 5_000, memoryLimitBytes: 100 * 1024 ** 2 });
 });
@@ -54,7 +59,7 @@ test("a container without limits of its own has the pod's", () => {
 test("what a pod asked for as a whole counts for each of its containers when memory is short, and sidecars go last", () => {
   const score = (of: PodObject, name: string) => {
     const found = [...of.spec.containers, ...(of.spec.initContainers ?? [])].find((one) => one.name === name)!;
-    return containerResources(of, found, 1000 * 2 ** 20).oomScoreAdj;
+    return containerResources(of, found, { memoryBytes: 1000 * 2 ** 20 }).oomScoreAdj;
   };
   const asked = (memory: string) => ({ requests: { memory } });
   const shared = pod(asked("100Mi"), {});
@@ -63,4 +68,17 @@ test("what a pod asked for as a whole counts for each of its containers when mem
   const served = pod(asked("200Mi"), asked("100Mi"));
   const sidecar = { name: "s", restartPolicy: "Always", resources: asked("10Mi") };
   expect(score({ ...served, spec: { ...served.spec, initContainers: [sidecar] } } as PodObject, "s")).toBe(900);
+});
+
+test("a container gets none of the huge pages that it does not ask for, and what cgroup v2 is told of every container", () => {
+  const node = {
+    memoryBytes: 2 ** 30,
+    hugePageSizes: ["1Gi", "2Mi"],
+    containerGroupFiles: { "memory.oom.group": "1" },
+  };
+  const of = pod({ limits: { "hugepages-2Mi": "4Mi", memory: "64Mi", cpu: "1" } });
+  expect(containerResources(of, of.spec.containers[0]!, node)).toMatchObject({
+    hugepageLimits: { "1GB": 0, "2MB": 4 * 2 ** 20 },
+    unified: { "memory.oom.group": "1" },
+  });
 });

@@ -34,7 +34,16 @@ export function podCgroup(root: string, pod: PodObject): string {
   return `${root}/kubepods${parent}/pod${pod.metadata.uid}`;
 }
 
-export function containerResources(pod: PodObject, container: ContainerSpec, nodeMemoryBytes: number): Resources {
+/** Of the node, what a container's limits depend on. */
+export interface NodeGround {
+  memoryBytes: number;
+  /** Sizes of huge pages, such as `2Mi`: of those that a container does not ask for it gets none. Default: none. */
+  hugePageSizes?: readonly string[];
+  /** Files of cgroup v2 that every container's group is given. */
+  containerGroupFiles?: Readonly<Record<string, string>>;
+}
+
+export function containerResources(pod: PodObject, container: ContainerSpec, node: NodeGround): Resources {
   const { requests, limits } = (container as DeepReadonly<Container>).resources ?? {};
   // A container without a limit of its own has the pod's, so that what reads its cgroup (a JVM, a Go program) sees a true one.
   const shared = pod.spec.resources?.limits;
@@ -44,14 +53,19 @@ export function containerResources(pod: PodObject, container: ContainerSpec, nod
     cpuShares: cpuShares(requests?.["cpu"] === undefined ? cpuLimitMilli : quantityMilliValue(requests["cpu"])),
     ...(cpuLimitMilli > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimitMilli), cpuPeriodMicroseconds: cpuPeriod } : {}),
     ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
-    ...hugePageLimits(limits),
-    oomScoreAdj: oomScoreAdj(pod, container, nodeMemoryBytes),
+    ...hugePageLimits(limits, node.hugePageSizes),
+    ...(Object.keys(node.containerGroupFiles ?? {}).length > 0 ? { unified: node.containerGroupFiles! } : {}),
+    oomScoreAdj: oomScoreAdj(pod, container, node.memoryBytes),
   };
 }
 
 /** From `hugepages-2Mi` to the runtime's "2MB". */
-function hugePageLimits(limits: DeepReadonly<Record<string, string>> | undefined): Pick<Resources, "hugepageLimits"> {
-  const entries = Object.entries(limits ?? {}).flatMap(([name, text]) => {
+function hugePageLimits(
+  limits: DeepReadonly<Record<string, string>> | undefined,
+  sizes: readonly string[] = [],
+): Pick<Resources, "hugepageLimits"> {
+  const none = Object.fromEntries(sizes.map((size) => [`hugepages-${size}`, "0"]));
+  const entries = Object.entries({ ...none, ...limits }).flatMap(([name, text]) => {
     const [, amount, unit] = /^hugepages-(\d+)([KMG])i$/.exec(name) ?? [];
     return unit ? [[`${amount}${unit}B`, quantityValue(text)]] : [];
   });
@@ -60,23 +74,33 @@ function hugePageLimits(limits: DeepReadonly<Record<string, string>> | undefined
 
 /** The limits of the pod's own cgroup: the sum of its containers', where every one has a limit. */
 export function podResources(pod: PodObject, pidsLimit?: number): Resources {
-  const containers = pod.spec.containers.map((container) => container.resources ?? {});
-  const sidecars = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy === "Always");
-  const inits = (pod.spec.initContainers ?? []).filter((container) => container.restartPolicy !== "Always");
-  const steady = [...containers, ...sidecars.map((container) => container.resources ?? {})];
-  const all = pod.spec.resources ? [pod.spec.resources] : steady;
-  const peaks = pod.spec.resources ? [] : inits.map((container) => container.resources ?? {});
-  const requestMilli = Math.max(
-    sum(all, (r) => quantityMilliValue(r.requests?.["cpu"] ?? r.limits?.["cpu"])),
-    ...peaks.map((r) => quantityMilliValue(r.requests?.["cpu"] ?? r.limits?.["cpu"])),
-  );
+  const { all, peaks } = requirementsOf(pod);
   const cpuLimit = limitOf(all, peaks, (r) => quantityMilliValue(r.limits?.["cpu"]));
   const memoryLimit = limitOf(all, peaks, (r) => quantityValue(r.limits?.["memory"]));
   return {
     ...(pidsLimit !== undefined ? { pidsLimit } : {}),
-    cpuShares: cpuShares(requestMilli),
+    cpuShares: cpuShares(podCpuMilli(pod)),
     ...(cpuLimit > 0 ? { cpuQuotaMicroseconds: cpuQuota(cpuLimit), cpuPeriodMicroseconds: cpuPeriod } : {}),
     ...(memoryLimit > 0 ? { memoryLimitBytes: memoryLimit } : {}),
+  };
+}
+
+/** What the pod asks of the CPU, in thousandths. */
+export function podCpuMilli(pod: PodObject): number {
+  const { all, peaks } = requirementsOf(pod);
+  const requested = (r: Requirements) => quantityMilliValue(r.requests?.["cpu"] ?? r.limits?.["cpu"]);
+  return Math.max(sum(all, requested), ...peaks.map(requested));
+}
+
+/** What counts together, and what counts alone while it runs; the pod's own word goes before its containers'. */
+function requirementsOf({ spec }: PodObject): { all: Requirements[]; peaks: Requirements[] } {
+  if (spec.resources) return { all: [spec.resources], peaks: [] };
+  const inits = spec.initContainers ?? [];
+  const sidecars = inits.filter((container) => container.restartPolicy === "Always");
+  const ofEach = (list: readonly DeepReadonly<Container>[]) => list.map(({ resources }) => resources ?? {});
+  return {
+    all: ofEach([...spec.containers, ...sidecars]),
+    peaks: ofEach(inits.filter((container) => container.restartPolicy !== "Always")),
   };
 }
 
@@ -96,7 +120,7 @@ const minimumCpuQuota = 1_000;
 const minimumCpuShares = 2;
 const maximumCpuShares = 262_144;
 
-function cpuShares(milli: number): number {
+export function cpuShares(milli: number): number {
   if (milli === 0) return minimumCpuShares;
   return Math.min(Math.max(Math.floor((milli * 1024) / 1000), minimumCpuShares), maximumCpuShares);
 }

@@ -66,6 +66,8 @@ export interface ContainerRuntime {
   updateResources(id: ContainerId, resources: Resources): Promise<void>;
   /** Sets the limits of the pod's cgroup as a whole. */
   updateSandboxResources(id: SandboxId, resources: Resources): Promise<void>;
+  /** Makes a group above pods' own, such as `<root>/kubepods/burstable`, where the runtime's driver lets it, and sets its limits. */
+  limitGroup(path: string, resources: Resources): void;
   /** Usage now. Undefined when the container does not run. */
   containerStats(id: ContainerId): Promise<ContainerStats | undefined>;
   /** Usage of the pod's cgroup, all containers together. */
@@ -239,6 +241,8 @@ export interface Resources {
   pidsLimit?: number;
   /** Sizes such as "2MB" to bytes. */
   hugepageLimits?: Record<string, number>;
+  /** Files of cgroup v2 and what is written to them, for machines that have it. */
+  unified?: Readonly<Record<string, string>>;
 }
 
 export interface StopOptions {

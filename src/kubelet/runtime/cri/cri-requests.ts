@@ -169,6 +169,7 @@ export function criResources(resources: Resources): Written<(typeof linuxResourc
     cpuset_cpus: resources.cpusetCpus ?? "",
     cpuset_mems: resources.cpusetMems ?? "",
     hugepage_limits: Object.entries(hugepageLimits).map(([page_size, limit]) => ({ page_size, limit })),
+    ...(resources.unified ? { unified: resources.unified } : {}),
     ...(memoryLimitBytes !== undefined ? { memory_swap_limit_in_bytes: memoryLimitBytes + swapLimitBytes } : {}),
   };
 }

@@ -372,6 +372,13 @@ export class CriRuntime implements ContainerRuntime {
     this.#cgroups?.update(this.#podGroup(id), resources);
   }
 
+  limitGroup(path: string, resources: Resources): void {
+    const group = this.#names.pod(path);
+    // A slice is systemd's to make, with its first pod.
+    if (this.#driver === "systemd") this.#cgroups?.update(group, resources);
+    else this.#cgroups?.create(group, resources);
+  }
+
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     const { status } = this.#container(id);
     if (status.state.kind !== "running") return undefined;

@@ -242,6 +242,7 @@ function resources(limits: Resources | undefined): object {
     },
     memory,
     pids: limits.pidsLimit === undefined ? undefined : { limit: limits.pidsLimit },
+    ...(limits.unified ? { unified: limits.unified } : {}),
     hugepageLimits: Object.entries(limits.hugepageLimits ?? {}).map(([pageSize, limit]) => ({ pageSize, limit })),
   };
 }

@@ -263,6 +263,7 @@ function settingsV2(resources: Resources): [file: string, value: string][] {
   set("memory.max", orMax(resources.memoryLimitBytes));
   if (resources.memoryLimitBytes !== undefined) set("memory.swap.max", orMax(resources.swapLimitBytes ?? 0));
   set("pids.max", orMax(resources.pidsLimit));
+  for (const [file, value] of Object.entries(resources.unified ?? {})) set(file, value);
   return settings;
 }
 

@@ -259,6 +259,10 @@ export class OciRuntime implements ContainerRuntime {
     this.#machine.cgroups.update(this.#sandboxes.get(id).record.config.cgroupParent, resources);
   }
 
+  limitGroup(path: string, resources: Resources): void {
+    this.#machine.cgroups.create(path, resources);
+  }
+
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     const container = this.#container(id);
     return container.state.kind === "running" ? this.#machine.cgroups.stats(container.record.cgroupPath) : undefined;

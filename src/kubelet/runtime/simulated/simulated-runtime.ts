@@ -161,6 +161,8 @@ export class SimulatedRuntime implements ContainerRuntime {
 
   async updateSandboxResources(): Promise<void> {}
 
+  limitGroup(): void {}
+
   async containerStats(id: ContainerId): Promise<ContainerStats | undefined> {
     return this.#container(id).state.kind === "running" ? this.#noUsage() : undefined;
   }
