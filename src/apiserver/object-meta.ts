@@ -26,8 +26,15 @@ export function generatedName(prefix: string, random: Random): string {
 
 /** Stamps an object that is about to be created. */
 export function stampCreated(meta: ObjectMeta, now: number, random: Random): void {
+  dropSystemFields(meta);
   meta.uid = random.uuid();
   meta.creationTimestamp = rfc3339(now);
+}
+
+/** What a creator may say and only the server knows. */
+export function dropSystemFields(meta: ObjectMeta): void {
+  delete meta.uid;
+  delete meta.creationTimestamp;
   delete meta.deletionTimestamp;
   delete meta.deletionGracePeriodSeconds;
   delete meta.selfLink;

@@ -372,6 +372,11 @@ export class ObjectWriter {
     operation: "CREATE" | "UPDATE" | "CONNECT",
     object: KubeObject | undefined,
   ): Promise<void> {
+    if (operation === "CREATE" && object?.metadata && resource.namespaced) {
+      const meta: { namespace?: string } = object.metadata;
+      if (meta.namespace && meta.namespace !== namespace) throw namespaceMismatch();
+      meta.namespace = namespace;
+    }
     const { admission } = this.services;
     const kind = resource.subresources.get(subresource)?.kind;
     const request = this.#admissionRequest(

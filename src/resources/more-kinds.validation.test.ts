@@ -96,6 +96,50 @@ refuses(
     ],
   ],
 );
+refusesChanges(ingresses, { metadata, spec: { defaultBackend: backend } }, [
+  [
+    "may name a secret that cannot be where one stood already",
+    { "metadata.labels": { a: "b" } },
+    [],
+    { "spec.tls": [{ secretName: "A" }] },
+  ],
+  [
+    "may not name a secret that cannot be where none stood",
+    { "spec.tls": [{ secretName: "A" }] },
+    [`spec.tls[0].secretName: Invalid value: "A": ${subdomain}`],
+  ],
+  [
+    "may keep rules of a wildcard that lead nowhere",
+    { "metadata.labels": { a: "b" } },
+    [],
+    { "spec.rules": [{ host: "*.a.test", http: { paths: [] } }] },
+  ],
+  [
+    "may not lead a wildcard nowhere from now on",
+    { "spec.rules": [{ host: "*.a.test", http: { paths: [] } }] },
+    ["spec.rules[0].http.paths: Required value"],
+  ],
+]);
+refusesChanges(networkPolicies, { metadata, spec: { podSelector: {} } }, [
+  [
+    "may go on asking for what no label says",
+    { "spec.ingress": [] },
+    [],
+    { "spec.podSelector": { matchExpressions: [{ key: "a", operator: "In", values: ["b c"] }] } },
+  ],
+]);
+refusesChanges(clusterRoles, { metadata: cluster, rules: [] }, [
+  [
+    "may not gather by what no label says",
+    { aggregationRule: { clusterRoleSelectors: [{ matchLabels: { a: "b c" } }] } },
+    [
+      expect.stringMatching(
+        /^aggregationRule\.clusterRoleSelectors\[0\]\.matchLabels: Invalid value: "b c": a valid label/,
+      ),
+      "aggregationRule.clusterRoleSelectors[0]: Invalid value: null: invalid label selector.",
+    ],
+  ],
+]);
 refuses(ingressClasses, { metadata: cluster, spec: { controller: "a.test/b" } }, [
   ["of nobody", { "spec.controller": "" }, ["spec.controller: Required value"]],
   [

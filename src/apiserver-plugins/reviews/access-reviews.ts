@@ -56,10 +56,9 @@ export function accessReviews(authorizers: () => readonly Authorizer[]): Virtual
       definition: review("LocalSubjectAccessReview", "localsubjectaccessreviews", "Namespaced"),
       async create(object, request) {
         const asked = object as unknown as LocalSubjectAccessReview;
-        const { namespace: _, ...others } = asked.metadata;
         refuse([
           ...subjectProblems(asked.spec),
-          ...unnamed(others, "must be empty except for namespace"),
+          ...unnamed(asked.metadata, ["namespace"]),
           ...localProblems(asked, request),
         ]);
         return { ...asked, status: await answer(subjectOf(asked.spec), asked.spec) };
@@ -225,9 +224,11 @@ function oneSelection(
   return [...errors, ...wrong];
 }
 
-/** A question has no name and no labels. What the server has booked itself does not count. */
-function unnamed({ managedFields: _, ...metadata }: ObjectMeta, why = "must be empty"): FieldError[] {
-  return Object.keys(metadata).length > 0 ? [invalid(FieldPath.root.child("metadata"), metadata, why)] : [];
+/** A question has no name and no labels. What the server has booked itself does not count, but it is shown with the rest. */
+function unnamed(metadata: ObjectMeta, but: readonly string[] = []): FieldError[] {
+  if (Object.keys(metadata).every((field) => field === "managedFields" || but.includes(field))) return [];
+  const why = ["must be empty", ...but.map((field) => `except for ${field}`)].join(" ");
+  return [invalid(FieldPath.root.child("metadata"), metadata, why)];
 }
 
 function localProblems({ spec: asked }: LocalSubjectAccessReview, { namespace }: VirtualRequest): FieldError[] {

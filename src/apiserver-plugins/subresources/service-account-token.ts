@@ -5,6 +5,7 @@ import type { KubeObject } from "../../api/object.ts";
 import type { Resource } from "../../api/resource.ts";
 import { Nodes, Pods, Secrets, ServiceAccounts } from "../../api/resources.ts";
 import { type FieldError, FieldPath, invalid } from "../../apimachinery/field-error.ts";
+import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { badRequestError, conflictError, invalidError } from "../../apimachinery/status-error.ts";
 import type { ObjectSubresource, SubresourceRequest } from "../../apiserver/subresource-handler.ts";
 import { rfc3339 } from "../../base/clock.ts";
@@ -15,7 +16,6 @@ const tokenRequest = { group: "authentication.k8s.io", kind: "TokenRequest" };
 const oneHourSeconds = 3600;
 const shortestSeconds = 600;
 const longestSeconds = 2 ** 32;
-const yearSeconds = 365 * 24 * 3600;
 
 export function serviceAccountToken(authority: TokenAuthority, apiAudiences: readonly string[]): ObjectSubresource {
   return {
@@ -40,17 +40,18 @@ export function serviceAccountToken(authority: TokenAuthority, apiAudiences: rea
       if (errors.length > 0) throw invalidError(tokenRequest, "", errors);
       const bound = await boundObject(request, asked);
       const audiences = asked?.audiences?.length ? asked.audiences : [...apiAudiences];
-      const { name, namespace, uid, creationTimestamp } = account.metadata;
+      const { name, namespace, uid } = account.metadata;
+      const creationTimestamp = rfc3339(request.objects.services.clock.now());
       const { token, expiresAtMs } = authority.issue({
         subject: { namespace, name, uid },
         audiences,
-        expirationSeconds: Math.min(expirationSeconds, yearSeconds),
+        expirationSeconds,
         ...(bound ? { boundObject: bound.object, ...(bound.node ? { node: bound.node } : {}) } : {}),
       });
       const object = {
         kind: "TokenRequest",
         apiVersion: "authentication.k8s.io/v1",
-        metadata: { name, namespace, creationTimestamp },
+        metadata: { ...given?.metadata, name, namespace, uid, creationTimestamp },
         spec: { audiences, expirationSeconds, boundObjectRef: asked?.boundObjectRef ?? null },
         status: { token, expirationTimestamp: rfc3339(expiresAtMs) },
       };
@@ -79,14 +80,16 @@ async function boundObject(
   const bind = (found: { metadata: { uid: string } }, boundKind: BoundObject["kind"]) => {
     if (reference.uid && reference.uid !== found.metadata.uid) {
       throw conflictError(
-        { group: "", resource: `${boundKind.toLowerCase()}s` },
+        // Upstream names the kind here, and not the resource.
+        { group: "", resource: boundKind },
         boundName,
         `the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
       );
     }
     return { kind: boundKind, name: boundName, uid: found.metadata.uid };
   };
-  if (apiVersion === "v1" && kind === "Pod") {
+  const isCore = !apiVersion.includes("/");
+  if (isCore && kind === "Pod") {
     const pod = (await find(Pods)) as Pod;
     const accountName = pod.spec.serviceAccountName ?? "";
     if (accountName !== name) {
@@ -97,12 +100,10 @@ async function boundObject(
     const node = pod.spec.nodeName;
     return { object: bind(pod, "Pod"), ...(node ? { node: { name: node } } : {}) };
   }
-  if (apiVersion === "v1" && kind === "Secret") return { object: bind(await find(Secrets), "Secret") };
-  if (apiVersion === "v1" && kind === "Node")
-    return { object: bind(await standingObject(objects, Nodes, "", boundName), "Node") };
-  const slash = apiVersion.lastIndexOf("/");
-  const groupVersion = slash < 0 ? `/${apiVersion}` : apiVersion;
+  if (isCore && kind === "Secret") return { object: bind(await find(Secrets), "Secret") };
+  if (isCore && kind === "Node") return { object: bind(await standingObject(objects, Nodes, "", boundName), "Node") };
+  const groupVersion = parseApiVersion(apiVersion) ?? { group: "", version: "" };
   throw badRequestError(
-    `cannot bind token to object of type ${groupVersion === "/v1" ? "/v1" : groupVersion}, Kind=${kind}`,
+    `cannot bind token to object of type ${groupVersion.group}/${groupVersion.version}, Kind=${kind}`,
   );
 }

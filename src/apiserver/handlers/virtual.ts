@@ -5,6 +5,7 @@ import type { Entry } from "../../storage/watch-cache-contract.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
 import { type Body, decodeBody } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
+import { dropSystemFields } from "../object-meta.ts";
 import { namespaceMismatch } from "../object-writer.ts";
 import type { ListOptions, WriteOptions } from "../request-options.ts";
 import type { ServedResource } from "../resource-registry.ts";
@@ -28,6 +29,7 @@ export async function createVirtual(
   if (namespace && metadata.namespace && metadata.namespace !== namespace) throw namespaceMismatch();
   if (namespace) metadata.namespace = namespace;
   else delete metadata.namespace;
+  dropSystemFields(metadata);
   definition.defaults?.(object);
   bookUpdate(resource, object, undefined, options.fieldManager || context.defaultManager, "", services.clock.now());
   const answer = await virtual.create(object, { context, namespace, name: "", query: {} });

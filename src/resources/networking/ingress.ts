@@ -34,7 +34,10 @@ export const ingresses = defineResource<Ingress>({
   metadataLooks: { update: ["change", "whole"] },
   beforeCreate: firstGeneration<Ingress>({ loadBalancer: {} }),
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: (next, previous) => [...validIngress(next), ...(previous ? [] : agreeingClass(next))],
+  validate: (next, previous) => [
+    ...validIngress(next, toleranceOf(previous)),
+    ...(previous ? [] : agreeingClass(next)),
+  ],
   warnings: ({ metadata, spec }, previous) =>
     !previous && metadata.annotations?.[classAnnotation] !== undefined && spec.ingressClassName === undefined
       ? [`annotation "${classAnnotation}" is deprecated, please use 'spec.ingressClassName' instead`]
@@ -76,23 +79,41 @@ function agreeingClass({ metadata, spec }: Ingress): FieldError[] {
   return [invalid(path, annotated, "must match `ingressClassName` when both are specified")];
 }
 
-function validIngress({ spec }: Ingress): FieldError[] {
+/** What older rules let in stays usable. */
+interface Tolerance {
+  secretNames: boolean;
+  wildcardRules: boolean;
+}
+
+function toleranceOf(previous: Ingress | undefined): Tolerance {
+  const { tls, rules } = previous?.spec ?? {};
+  const isBadRule = ({ host, http }: IngressRule) =>
+    host?.includes("*") && !!http && validPaths(http.paths, specPath).length > 0;
+  return {
+    secretNames: !!tls?.some(({ secretName }) => secretName && dns1123SubdomainProblems(secretName).length > 0),
+    wildcardRules: !!rules?.some(isBadRule),
+  };
+}
+
+function validIngress({ spec }: Ingress, tolerated: Tolerance): FieldError[] {
   const errors: FieldError[] = [];
   if (!spec.rules?.length && !spec.defaultBackend) {
-    errors.push(invalid(specPath, null, "either `defaultBackend` or `rules` must be specified"));
+    errors.push(invalid(specPath, spec.rules ?? null, "either `defaultBackend` or `rules` must be specified"));
   }
   if (spec.defaultBackend) errors.push(...validBackend(spec.defaultBackend, specPath.child("defaultBackend")));
   const rulesPath = specPath.child("rules");
   errors.push(
     ...each(spec.rules, rulesPath, ({ host, http }, at) => [
       ...(host ? validHost(host, at.child("host")) : []),
-      ...(http ? validPaths(http.paths, at.child("http", "paths")) : []),
+      ...(http && !(tolerated.wildcardRules && host?.includes("*"))
+        ? validPaths(http.paths, at.child("http", "paths"))
+        : []),
     ]),
   );
   errors.push(
     ...each(spec.tls, specPath.child("tls"), ({ hosts, secretName }, at) => [
       ...each(hosts, at.child("hosts"), (host, hostPath) => obeys(host, hostRule(host), hostPath)),
-      ...(secretName ? validDnsSubdomain(secretName, at.child("secretName")) : []),
+      ...(secretName && !tolerated.secretNames ? validDnsSubdomain(secretName, at.child("secretName")) : []),
     ]),
   );
   if (spec.ingressClassName !== undefined) {

@@ -16,7 +16,7 @@ import { validPortNumberOrName } from "../core/port-number-or-name.ts";
 import { age, name, text } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { cidrWarnings, validCidr } from "../validation/ip.ts";
-import { validLabelSelector } from "../validation/label-selector.ts";
+import { type LabelSelectorOptions, validLabelSelector } from "../validation/label-selector.ts";
 import { each, oneOf, optionalOneOf, validPort } from "../validation/rules.ts";
 
 export const networkPolicies = defineResource<NetworkPolicy>({
@@ -33,8 +33,11 @@ export const networkPolicies = defineResource<NetworkPolicy>({
   },
   beforeUpdate: bumpGenerationOnSpecChange,
   validate({ spec }, previous) {
+    // What older rules let in stays usable.
+    const allowInvalidValues = validLabelSelector(previous?.spec.podSelector, specPath).length > 0;
+    const validPeer = (peer: NetworkPolicyPeer, at: FieldPath) => validPolicyPeer(peer, at, { allowInvalidValues });
     const errors = [
-      ...validLabelSelector(spec.podSelector, specPath.child("podSelector")),
+      ...validLabelSelector(spec.podSelector, specPath.child("podSelector"), { allowInvalidValues }),
       ...each(spec.ingress, specPath.child("ingress"), ({ ports, from }, at) => [
         ...each(ports, at.child("ports"), validPolicyPort),
         ...each(from, at.child("from"), validPeer),
@@ -88,10 +91,14 @@ function validPolicyPort({ protocol, port, endPort }: NetworkPolicyPort, path: F
   return [...errors, ...validPort(endPort, endPath)];
 }
 
-function validPeer({ podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer, path: FieldPath): FieldError[] {
+function validPolicyPeer(
+  { podSelector, namespaceSelector, ipBlock }: NetworkPolicyPeer,
+  path: FieldPath,
+  options: LabelSelectorOptions,
+): FieldError[] {
   const errors = [
-    ...validLabelSelector(podSelector, path.child("podSelector")),
-    ...validLabelSelector(namespaceSelector, path.child("namespaceSelector")),
+    ...validLabelSelector(podSelector, path.child("podSelector"), options),
+    ...validLabelSelector(namespaceSelector, path.child("namespaceSelector"), options),
     ...(ipBlock ? validBlock(ipBlock, path.child("ipBlock")) : []),
   ];
   if (!podSelector && !namespaceSelector && !ipBlock) errors.push(required(path, "must specify a peer"));

@@ -74,7 +74,7 @@ function validSubject(subject: Subject, namespaced: boolean, path: FieldPath): F
       if (apiGroup !== group) errors.push(notSupported(path.child("apiGroup"), apiGroup, [group]));
       return errors;
     default:
-      return [...errors, notSupported(path.child("kind"), subject.kind, ["ServiceAccount", "User", "Group"])];
+      return [...errors, notSupported(path.child("kind"), subject.kind ?? "", ["ServiceAccount", "User", "Group"])];
   }
 }
 
