@@ -28,8 +28,15 @@ const nameForm = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const badInValue = /[\x00-\x08\x0a-\x1f\x7f]/;
 const badInPath = /[\x00-\x20\x7f]/;
 
+/** Nothing is inherited. Other than what `Object.create(null)` makes, V8 looks through it quickly. */
+class HeaderRecord {
+  [name: string]: string;
+}
+Object.setPrototypeOf(HeaderRecord.prototype, null);
+Reflect.deleteProperty(HeaderRecord.prototype, "constructor");
+
 export class RequestHeaders {
-  readonly headers: Record<string, string> = Object.create(null);
+  readonly headers: Record<string, string> = new HeaderRecord();
   method = "";
   target = "";
   /** Bytes of the body as announced; undefined when nothing was said. */
