@@ -100,6 +100,7 @@ export async function startKubeletOf(options: NodeOptions): Promise<Kubelet> {
     folders,
     cgroupRoot: `${clusterCgroup(plan.name)}/${node.name}`,
     clusterDomain: plan.network.dnsDomain,
+    enableSystemLogQuery: plan.enableSystemLogQuery ?? false,
     ...(plan.allowedUnsafeSysctls ? { allowedUnsafeSysctls: plan.allowedUnsafeSysctls } : {}),
     seccompRoot: join(folders.root, "seccomp"),
     ...(node.kind === "local"

@@ -96,6 +96,8 @@ export interface KubeletOptions {
   podPidsLimit?: number;
   /** Names and patterns of kernel parameters that pods may set although their effect may be felt beyond the pod. Default: none. */
   allowedUnsafeSysctls?: readonly string[];
+  /** Whether `/logs/?query=` is answered. Default: not. */
+  enableSystemLogQuery?: boolean;
   logLimits?: LogLimits;
   /** Between two renewals of the lease, with which log sizes and the node's resources are looked at. Default: 10 s. */
   heartbeatMs?: number;
@@ -290,6 +292,7 @@ class RunningKubelet {
       stats: this.stats,
       pods: this.podApi,
       folders: options.folders,
+      ...(options.enableSystemLogQuery ? { logQueryClock: clock } : {}),
       startedAtMs: clock.now(),
       states,
       evictions: () => this.#evictions.counts,
@@ -586,6 +589,7 @@ function kubeletConfiguration({
   allowedUnsafeSysctls,
   cgroupRoot,
   clusterDomain,
+  enableSystemLogQuery = false,
   logLimits = defaultLogLimits,
   node,
   podPidsLimit = defaultPodPidsLimit,
@@ -599,7 +603,7 @@ function kubeletConfiguration({
     cgroupRoot,
     clusterDomain,
     enableSystemLogHandler: true,
-    enableSystemLogQuery: false,
+    enableSystemLogQuery,
     containerLogMaxSize: `${logLimits.maximumBytes / 1024 / 1024}Mi`,
     containerLogMaxFiles: logLimits.maximumFiles,
     maxPods: maximumPods,

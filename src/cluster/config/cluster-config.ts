@@ -60,6 +60,8 @@ export interface KubeletConfig {
   shutdownGracePeriodByPodPriority?: { priority: number; shutdownGracePeriodSeconds: number }[];
   /** Kernel parameters that pods may set besides the safe ones; a `*` at the end stands for any rest. Default: none. */
   allowedUnsafeSysctls?: string[];
+  /** Whether nodes answer `/logs/?query=`. Default: false. */
+  enableSystemLogQuery?: boolean;
 }
 
 /** How soon another server takes over from one that is gone, by the names of upstream's LeaderElectionConfiguration. Go durations. */
@@ -237,6 +239,7 @@ export interface ClusterPlan extends FeatureSwitches {
   shutdown?: ShutdownSettings;
   /** Absent: pods may set the safe ones only. */
   allowedUnsafeSysctls?: string[];
+  enableSystemLogQuery?: boolean;
   /** Absent: one default-scheduler. */
   scheduler?: SchedulerConfig;
   /** Absent: upstream's durations. */

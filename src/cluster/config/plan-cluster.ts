@@ -83,6 +83,7 @@ export function planCluster(config: ClusterConfig, name: string, facts: MachineF
     ...(config.runtimeConfig ? { runtimeConfig: config.runtimeConfig } : {}),
     ...shutdownOf(config),
     ...sysctlsOf(config),
+    ...(config.kubelet?.enableSystemLogQuery ? { enableSystemLogQuery: true } : {}),
     ...(config.scheduler ? { scheduler: config.scheduler } : {}),
     ...(config.leaderElection ? { leaderElection: leaderElectionMs(config.leaderElection) } : {}),
     ...(config.store ? { store: config.store } : {}),

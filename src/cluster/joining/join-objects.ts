@@ -74,13 +74,14 @@ export async function writeJoinObjects(client: Client, plan: ClusterPlan, ca: st
 
 const kubeletSubresources = ["proxy", "log", "stats", "metrics", "spec", "configz", "healthz", "pods"];
 
-function kubeletText({ network, allowedUnsafeSysctls = [] }: ClusterPlan): string {
+function kubeletText({ network, allowedUnsafeSysctls = [], enableSystemLogQuery = false }: ClusterPlan): string {
   return `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 clusterDNS:
 - ${network.dnsAddress}
 clusterDomain: ${network.dnsDomain}
 allowedUnsafeSysctls: ${JSON.stringify(allowedUnsafeSysctls)}
+enableSystemLogQuery: ${enableSystemLogQuery}
 # Of kube-proxy, which runs in the same process.
 # podCIDR: ${network.podCIDR}
 # serviceCIDR: ${network.serviceCIDR}
@@ -101,6 +102,7 @@ export function parseKubeletText(text: string) {
     serviceCIDR: find(/serviceCIDR:\s*(\S+)/),
     // Clusters before did not say.
     allowedUnsafeSysctls: JSON.parse(/^allowedUnsafeSysctls: (\[.*\])$/m.exec(text)?.[1] ?? "[]") as string[],
+    enableSystemLogQuery: /^enableSystemLogQuery: true$/m.test(text),
   };
 }
 

@@ -149,6 +149,7 @@ export async function startJoinedNode(options: JoinedNodeOptions): Promise<Kubel
     cgroupRoot: clusterCgroup(joinedName(name)),
     clusterDomain: network.domain,
     allowedUnsafeSysctls: network.allowedUnsafeSysctls,
+    enableSystemLogQuery: network.enableSystemLogQuery,
     seccompRoot: join(folder, "seccomp"),
     staticPodFolder: join(folder, "manifests"),
     pluginFolder: join(folder, "plugins_registry"),

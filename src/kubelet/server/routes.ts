@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { availableParallelism } from "node:os";
 import { badRequestError, notFoundError } from "../../apimachinery/status-error.ts";
+import type { Clock } from "../../base/clock.ts";
 import { exposition, expositionContentType } from "../../base/exposition.ts";
 import { containerLogPath, type NodeFolders, podFolders } from "../paths.ts";
 import type { PodApi, PodLogOptions } from "../pod-api.ts";
@@ -11,6 +12,7 @@ import { cadvisorMetrics, kubeletMetrics, resourceMetrics } from "../stats/metri
 import type { StatsSource } from "../stats/node-stats.ts";
 import { summary } from "../stats/summary.ts";
 import { type ServedFolder, serveFile } from "./file-server.ts";
+import { queryLogs } from "./node-log-query.ts";
 
 export interface KubeletRequest {
   method: string;
@@ -38,6 +40,8 @@ export interface RoutesOptions {
   stats: StatsSource;
   pods: PodApi;
   folders: NodeFolders;
+  /** Absent: log queries are not answered. */
+  logQueryClock?: Clock;
   /** Served at /logs/, with the logs of pods in it. Default: /var/log. */
   logFolder?: string;
   startedAtMs: number;
@@ -52,12 +56,14 @@ export interface RoutesOptions {
 export function kubeletRoutes(options: RoutesOptions): KubeletRoutes {
   const { stats, nodeName, startedAtMs } = options;
   const nodeLogs = logTree(options);
+  const showLogs = (root: ServedFolder, path: string, request: KubeletRequest) =>
+    options.logQueryClock ? queryLogs(root, path, request, options.logQueryClock) : serveFile(root, path, request);
   return async (request) => {
     const { path, query, method } = request;
     if (method !== "GET" && method !== "HEAD") return plain(405, "Method Not Allowed\n");
     if (path.startsWith("/logs/"))
       return method === "GET"
-        ? serveFile(nodeLogs, path.slice("/logs".length), request)
+        ? showLogs(nodeLogs, path.slice("/logs".length), request)
         : plain(405, "405: Method Not Allowed");
     switch (path === "/" ? path : path.replace(/\/$/, "")) {
       case "/healthz":
