@@ -40,6 +40,7 @@ import { alwaysAllowPathsAuthorizer } from "../apiserver-plugins/authorization/a
 import { mastersAuthorizer } from "../apiserver-plugins/authorization/masters.ts";
 import { NodeAuthorizer } from "../apiserver-plugins/authorization/node-authorizer.ts";
 import { NodeGraph } from "../apiserver-plugins/authorization/node-graph.ts";
+import { policyParametersCheck } from "../apiserver-plugins/authorization/policy-parameters.ts";
 import { RbacAuthorizer, RbacIndex } from "../apiserver-plugins/authorization/rbac.ts";
 import { escalationCheck } from "../apiserver-plugins/authorization/rbac-escalation.ts";
 import { followRoles } from "../apiserver-plugins/authorization/rbac-source.ts";
@@ -204,6 +205,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
           webhookOf,
         }),
         escalationCheck({ rulesOf, authorizers, objects: reader }),
+        policyParametersCheck({ authorizers, objects: reader, registry }),
       ];
     },
     virtualResources: (access) => [

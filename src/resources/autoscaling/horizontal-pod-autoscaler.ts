@@ -21,6 +21,7 @@ import { pathSegmentProblems } from "../../apimachinery/name-validation.ts";
 import { Quantity } from "../../apimachinery/quantity.ts";
 import { defineResource } from "../../apimachinery/resource-definition.ts";
 import { nonNegativeCounts } from "../apps/workload.ts";
+import { validContainerResourceName } from "../core/resource-names.ts";
 import { age, name, none, text, unknown } from "../printing/columns.ts";
 import { served } from "../served.ts";
 import { validLabelSelector } from "../validation/label-selector.ts";
@@ -153,8 +154,8 @@ function validMetric(metric: MetricSpec, path: FieldPath): FieldError[] {
   const present = Object.values(sources).filter((source) => metric[source]);
   for (const source of present.slice(0, 1)) errors.push(...validMetricSource(metric, source, path.child(source)));
   const expected = sources[metric.type as keyof typeof sources];
-  if (!expected) return [...errors, notSupported(typePath, metric.type, metricTypes)];
-  if (!metric[expected]) {
+  if (!expected) errors.push(notSupported(typePath, metric.type, metricTypes));
+  else if (!metric[expected]) {
     errors.push(required(path.child(expected), "must populate information for the given metric source"));
   }
   if (present.length === 1) return errors;
@@ -179,6 +180,7 @@ function validMetricSource(
       if (!given.name) errors.push(required(path.child("name"), "must specify a resource name"));
       if (source === "containerResource") {
         const { container } = metric.containerResource!;
+        if (given.name) errors.push(...validContainerResourceName(given.name, path.child("name")));
         const at = path.child("container");
         errors.push(...(container ? validDnsLabel(container, at) : [required(at, "must specify a container")]));
       }
