@@ -10,6 +10,7 @@ import type {
 } from "../../api/resource/v1.ts";
 import { type FieldError, type FieldPath, invalid, required, tooLong } from "../../apimachinery/field-error.ts";
 import { qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { isExtendedResource } from "../core/resource-names.ts";
 import { each, obeys, oneOf, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
 import { eachOf, validFullyQualifiedName, validOpaque, validToleration } from "./device-rules.ts";
@@ -50,13 +51,8 @@ export function namesOf(claim: DeviceClaim | undefined): ReadonlySet<string> {
 function validRequest({ name, exactly, firstAvailable }: DeviceRequest, path: FieldPath): FieldError[] {
   const errors = validDnsLabel(name ?? "", path.child("name"));
   const choice = "exactly one of `exactly` or `firstAvailable` is required";
-  if (!exactly && !firstAvailable?.length) return [...errors, required(path, choice)];
-  if (exactly && firstAvailable?.length) {
-    return [...errors, invalid(path, null, `${choice}, but multiple fields are set`)];
-  }
-  if (exactly) return [...errors, ...validWanted(exactly, path.child("exactly"))];
-  return [
-    ...errors,
+  const hasAlternatives = !!firstAvailable?.length;
+  errors.push(
     ...eachOf(
       firstAvailable,
       maximumAlternatives,
@@ -67,7 +63,11 @@ function validRequest({ name, exactly, firstAvailable }: DeviceRequest, path: Fi
       ],
       (alternative) => alternative.name,
     ),
-  ];
+  );
+  if (exactly) errors.push(...validWanted(exactly, path.child("exactly")));
+  if (!exactly && !hasAlternatives) errors.push(required(path, choice));
+  if (exactly && hasAlternatives) errors.push(invalid(path, null, `${choice}, but multiple fields are set`));
+  return errors;
 }
 
 type Wanted = Pick<ExactDeviceRequest, "deviceClassName" | "selectors" | "allocationMode" | "count" | "tolerations">;
@@ -92,7 +92,7 @@ function validSelectors(selectors: readonly DeviceSelector[] | undefined, path: 
     if (!cel) return [required(at.child("cel"))];
     const { expression = "" } = cel;
     const expressionPath = at.child("cel", "expression");
-    if (expression.length > maximumExpression) return [tooLong(expressionPath, maximumExpression)];
+    if (utf8Length(expression) > maximumExpression) return [tooLong(expressionPath, maximumExpression)];
     const problem = deviceSelectorProblem(expression);
     return problem ? [invalid(expressionPath, expression, problem)] : [];
   });

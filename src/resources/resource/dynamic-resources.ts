@@ -28,7 +28,11 @@ export const deviceClasses = defineResource<DeviceClass>({
     deviceClass.metadata.generation = 1;
   },
   beforeUpdate: bumpGenerationOnSpecChange,
-  validate: ({ spec }) => validDeviceClass(spec, specPath),
+  validate({ spec }, previous) {
+    const errors = validDeviceClass(spec, specPath);
+    // Upstream looks at the new class as such and once more within the change.
+    return previous ? [...errors, ...errors] : errors;
+  },
   columns: [name, age],
 });
 

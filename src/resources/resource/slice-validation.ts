@@ -15,6 +15,7 @@ import {
   tooLong,
   tooMany,
 } from "../../apimachinery/field-error.ts";
+import { utf8Length } from "../../base/utf8.ts";
 import { validNodeSelector } from "../core/pod-spec/scheduling.ts";
 import { validCsiDriverName } from "../validation/csi-driver-name.ts";
 import { unchanged, validDnsLabel, validDnsSubdomain } from "../validation/rules.ts";
@@ -190,7 +191,7 @@ function validAttribute(attribute: DeviceAttribute, path: FieldPath): FieldError
     const at = path.child(field);
     if (field === "version" && !semanticVersion.test(value))
       errors.push(invalid(at, value, "must be a string compatible with semver.org spec 2.0.0"));
-    if (value.length > longestValue) errors.push(tooLong(at, longestValue));
+    if (utf8Length(value) > longestValue) errors.push(tooLong(at, longestValue));
   }
   const given = Object.values(attribute).filter((value) => value !== undefined && value !== null);
   const detail = "exactly one value must be specified";
