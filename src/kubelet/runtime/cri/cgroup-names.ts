@@ -22,6 +22,28 @@ export function cgroupNames(driver: CgroupDriver, runtimeName: string): CgroupNa
   };
 }
 
+/**
+ * The driver that containerd's configuration says for its default runtime, as it shows it in the verbose answer to CRI's Status: JSON.
+ * Folders where it says nothing, or nobody shows any.
+ */
+export function configuredDriver(config: string | undefined): CgroupDriver {
+  let parsed: ContainerdConfig | null;
+  try {
+    parsed = JSON.parse(config ?? "null") as ContainerdConfig | null;
+  } catch {
+    return "cgroupfs"; // Another runtime's words.
+  }
+  const { defaultRuntimeName = "runc", runtimes } = parsed?.containerd ?? {};
+  return runtimes?.[defaultRuntimeName]?.options?.SystemdCgroup === true ? "systemd" : "cgroupfs";
+}
+
+interface ContainerdConfig {
+  containerd?: {
+    defaultRuntimeName?: string;
+    runtimes?: Readonly<Record<string, { options?: { SystemdCgroup?: boolean } | null } | undefined>>;
+  };
+}
+
 /** From `/kubepods/burstable/poda-b` to `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poda_b.slice`: a dash says "below". */
 function slicePath(path: string): string {
   const parts = path

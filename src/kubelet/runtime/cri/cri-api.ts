@@ -190,8 +190,9 @@ export const cri = {
   ),
   status: runtimeMethod(
     "Status",
-    empty,
+    message({ verbose: flag(1) }),
     message({
+      info: map(2),
       status: part(
         1,
         message({

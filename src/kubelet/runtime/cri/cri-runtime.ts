@@ -35,7 +35,7 @@ import { Cgroups, parseCgroupMounts } from "../oci/cgroups.ts";
 import { LogFollower } from "../oci/log-follower.ts";
 import { signalNumber } from "../oci/processes.ts";
 import { allocateUsers } from "../oci/user-namespaces.ts";
-import { type CgroupDriver, cgroupNames } from "./cgroup-names.ts";
+import { type CgroupDriver, cgroupNames, configuredDriver } from "./cgroup-names.ts";
 import { cgroupDriver, cri, sandboxState } from "./cri-api.ts";
 import {
   configOf,
@@ -147,14 +147,15 @@ export class CriRuntime implements ContainerRuntime {
     });
   }
 
-  /** The kubelet follows the runtime. Older ones do not tell: they then use folders, as containerd does unless it is told otherwise. */
+  /** The kubelet follows the runtime. Older ones do not tell: then containerd's own configuration says it. */
   async #cgroupDriver(options: { timeoutMs: number; signal?: AbortSignal }): Promise<CgroupDriver> {
     try {
       const { linux } = await this.#channel.call(cri.runtimeConfig, {}, options);
       return linux?.cgroup_driver === cgroupDriver.systemd ? "systemd" : "cgroupfs";
     } catch (error) {
-      if (isGrpcError(error, grpcCode.unimplemented)) return "cgroupfs";
-      return this.#ask(Promise.reject(error));
+      if (!isGrpcError(error, grpcCode.unimplemented)) return this.#ask(Promise.reject(error));
+      const { info = {} } = await this.#ask(this.#channel.call(cri.status, { verbose: true }, options));
+      return configuredDriver(info["config"]);
     }
   }
 
