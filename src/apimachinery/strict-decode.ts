@@ -4,6 +4,7 @@
  * The result is a private copy with its fields in upstream's order; only free-form parts (RawExtension, FieldsV1) are shared.
  */
 import type { FieldSchema, Scalar, TypeSchema, ValueSchema } from "../api/schema.ts";
+import { rememberEmpties } from "./given-empties.ts";
 import { canonicalQuantity } from "./quantity.ts";
 import { normalizeBase64 } from "./serializer/base64.ts";
 import { DecodeError, MismatchError } from "./serializer/decode-error.ts";
@@ -144,6 +145,7 @@ function compileStruct(type: TypeSchema): Walk {
       return object;
     }
     let known = 0;
+    let empties: Record<string, [] | Record<string, never>> | undefined;
     for (let i = 0; i < count; i++) {
       const name = names[i]!;
       let value = source[name];
@@ -156,12 +158,14 @@ function compileStruct(type: TypeSchema): Walk {
         if (emit) object[name] = emit();
       } else if (omits[i] && isEmpty[i]!(value)) {
         // Left out, as omitempty does.
+        if (typeof value === "object") (empties ??= {})[name] = value as [];
       } else if (emptyBecomesNull[i] && (value as unknown[]).length === 0) object[name] = null;
       else object[name] = value;
     }
     let total = 0;
     for (const _ in source) total++;
     context.keys += known;
+    if (empties) rememberEmpties(object, empties);
     if (total !== known && Object.keys(source).some((name) => source[name] !== undefined && !type.byName.has(name)))
       context.hasUnknown = true;
     context.depth--;

@@ -1,4 +1,5 @@
 /** Turns API objects into upstream's internal form, by a table of structs. */
+import { givenEmpty } from "../apimachinery/given-empties.ts";
 
 /** See the table in core/internal-form.ts for the notation. */
 export type InternalStructs = Readonly<Record<string, string>>;
@@ -29,7 +30,9 @@ export function internalPrinter(structs: InternalStructs): Print {
   const print: Print = (struct, object) => {
     const source = (object ?? {}) as Record<string, unknown>;
     const printed: Record<string, unknown> = {};
-    for (const field of fieldsOf(struct)) printed[field.name] = printField(field, source[field.json], print);
+    for (const field of fieldsOf(struct)) {
+      printed[field.name] = printField(field, source[field.json] ?? givenEmpty(source, field.json), print);
+    }
     return printed;
   };
   return print;

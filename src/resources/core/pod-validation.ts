@@ -11,6 +11,7 @@ import {
   spec as specPath,
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
+import { asStored, forgetEmpties } from "../../apimachinery/given-empties.ts";
 import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import type { WriteContext } from "../../apimachinery/resource-definition.ts";
 import { jsonDiff } from "../json-diff.ts";
@@ -122,7 +123,7 @@ function validPodChange(next: Pod, previous: Pod): FieldError[] {
   const undone = withUpdatableFieldsOf(next.spec, previous.spec);
   if (previous.spec.schedulingGates?.length) errors.push(...gatedChanges(undone, previous.spec));
   if (!semanticallyEqual(undone, previous.spec)) {
-    const diff = jsonDiff(internalPodSpec(previous.spec), internalPodSpec(undone));
+    const diff = jsonDiff(internalPodSpec(asStored(previous.spec)), internalPodSpec(undone));
     errors.push(forbidden(specPath, `pod updates may not change fields other than ${updatableFields}\n${diff}`));
   }
   return errors;
@@ -172,6 +173,7 @@ function withUpdatableFieldsOf(next: PodSpec, previous: PodSpec): PodSpec {
   const undone: PodSpec = { ...next, containers: withOldImages(next.containers, previous.containers) ?? [] };
   const initContainers = withOldImages(next.initContainers, previous.initContainers);
   if (initContainers) undone.initContainers = initContainers;
+  forgetEmpties(undone, ["initContainers", "tolerations", "schedulingGates"]);
   const oldGrace = previous.terminationGracePeriodSeconds;
   putBack(undone, previous, "activeDeadlineSeconds");
   putBack(undone, previous, "tolerations");
@@ -257,7 +259,10 @@ function validEphemeralChange(next: Pod, previous: Pod): FieldError[] {
     if (!standing) {
       errors.push(forbidden(path, `existing ephemeral containers ${JSON.stringify(old.name)} may not be removed\n`));
     } else if (!semanticallyEqual(standing, old)) {
-      const diff = jsonDiff(internalForm("EphemeralContainer", old), internalForm("EphemeralContainer", standing));
+      const diff = jsonDiff(
+        internalForm("EphemeralContainer", asStored(old)),
+        internalForm("EphemeralContainer", standing),
+      );
       const what = `existing ephemeral containers ${JSON.stringify(old.name)} may not be changed`;
       errors.push(forbidden(path, `${what}\n${diff}`));
     }
