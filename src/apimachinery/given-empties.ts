@@ -3,30 +3,26 @@
  * its answers; but until it is stored upstream tells an empty list from none, and its messages print the one as `[]`, the other as `null`.
  */
 
-const key = Symbol("given empty");
-
 export type Empties = Readonly<Record<string, [] | Record<string, never>>>;
 
-interface Remembers {
-  [key]?: Empties;
-}
+const remembered = new WeakMap<object, Empties>();
 
-/** Copies that are spread from `object` remember it too; JSON, comparisons and structured clones know nothing of it. */
 export function rememberEmpties(object: object, empties: Empties): void {
-  (object as Remembers)[key] = empties;
+  remembered.set(object, empties);
 }
 
 /** The empty list or map that was given for the field, or undefined. */
 export function givenEmpty(object: object, field: string): unknown {
-  const empties = (object as Remembers)[key];
+  const empties = remembered.get(object);
   return empties && Object.hasOwn(empties, field) ? empties[field] : undefined;
 }
 
-/** For a copy whose own `fields` come from elsewhere. */
-export function forgetEmpties(object: object, fields: readonly string[]): void {
-  const empties = (object as Remembers)[key];
-  if (!empties) return;
-  (object as Remembers)[key] = Object.fromEntries(Object.entries(empties).filter(([field]) => !fields.includes(field)));
+/** Makes `copy` remember what its original does, besides `others`, which it has from elsewhere. Answers with the copy. */
+export function withEmptiesOf<T extends object>(copy: T, original: object, others: readonly string[] = []): T {
+  const empties = remembered.get(original);
+  if (!empties) return copy;
+  remembered.set(copy, Object.fromEntries(Object.entries(empties).filter(([field]) => !others.includes(field))));
+  return copy;
 }
 
 /** A copy as storage gives it back: what was given empty is gone. */

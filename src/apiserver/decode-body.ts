@@ -53,11 +53,15 @@ export function bodyFormatOf(mediaType: string | undefined): BodyFormat {
   }
 }
 
-/** Without parameters, in lower case. */
-export function bareMediaType(mediaType: string | undefined): string {
+const parameters = /^(\s*;\s*[\w!#$%&'*+.^`|~-]+\s*=\s*([\w!#$%&'*+.^`|~-]+|"([^"\\]|\\.)*"))*\s*;?\s*$/;
+
+/** Without parameters, in lower case. One whose parameters cannot be read is none that anybody knows. */
+function bareMediaType(mediaType: string | undefined): string {
   if (!mediaType) return "";
   const semicolon = mediaType.indexOf(";");
-  return (semicolon < 0 ? mediaType : mediaType.slice(0, semicolon)).trim().toLowerCase();
+  if (semicolon < 0) return mediaType.trim().toLowerCase();
+  if (!parameters.test(mediaType.slice(semicolon))) return mediaType;
+  return mediaType.slice(0, semicolon).trim().toLowerCase();
 }
 
 /** The object: fresh, complete in type and metadata, not defaulted. Unknown fields are reported as `validation` asks. */

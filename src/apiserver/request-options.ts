@@ -209,7 +209,7 @@ export function checkedListOptions(options: ListOptions, verb: "list" | "watch" 
   return options;
 }
 
-/** DeleteOptions stand in the body when there is one, else in the query. */
+/** DeleteOptions stand in the body when there is one, which then says everything; else in the query. */
 export function deleteOptionsOf(query: Query, body: Record<string, unknown> | undefined): DeleteOptions {
   if (!body && noParameters(query)) return defaultDeleteOptions;
   const errors: FieldError[] = [];
@@ -223,7 +223,6 @@ export function deleteOptionsOf(query: Query, body: Record<string, unknown> | un
       propagationPolicy: (body["propagationPolicy"] as Propagation | null | undefined) ?? undefined,
       preconditions: preconditions ?? undefined,
     };
-    if (!options.dryRun) options.dryRun = dryRunOf(parameters(query, "dryRun"), errors);
   } else {
     options = {
       dryRun: dryRunOf(parameters(query, "dryRun"), errors),

@@ -84,7 +84,8 @@ describe("strategic merge patch", () => {
       { name: "only", image: "y" },
     ]);
     expect(patchPod({ volumes: [{ $patch: "replace", name: "x" }] })["volumes"]).toEqual([]);
-    expect(patchPod({ nodeSelector: { a: "b", $patch: "replace" } })["nodeSelector"]).toEqual({ a: "b" });
+    // What is not there yet takes no directive, and nothing of a map that has one.
+    expect(patchPod({ nodeSelector: { a: "b", $patch: "replace" } })["nodeSelector"]).toBeUndefined();
     expect(
       strategicMergePatch({ data: { a: "1" } }, { data: { $patch: "delete" } }, schemaForKind("", "v1", "ConfigMap")!),
     ).toEqual({ data: {} });
@@ -131,8 +132,8 @@ describe("strategic merge patch", () => {
       "doesn't match $setElementOrder list",
     );
     expect(refusal({ "$setElementOrder/containers": "x" })).toEqual([
-      400,
-      "invalid patch format of setElementOrder list",
+      500,
+      "expected a []interface {}, but received a string",
     ]);
   });
 
@@ -166,5 +167,35 @@ describe("strategic merge patch", () => {
       volumes: [{ $patch: "replace" }],
     });
     expect(JSON.stringify(pod)).toBe(before);
+  });
+
+  it("says in Go's words what does not fit together", () => {
+    const pair = "[map[containerPort:80 name:h] map[containerPort:53 protocol:UDP]]";
+    for (const [patch, code, message] of [
+      [{ containers: [{ name: "main", ports: ["x"] }] }, 500, `list element types are not identical: [${pair} [x]]`],
+      [{ "$setElementOrder/containers": ["x"] }, 500, "value for key 0 is not a map"],
+      [
+        { "$setElementOrder/containers": [{ a: "b" }], containers: [{ name: "main" }] },
+        500,
+        "map: map[a:b] does not contain declared merge key: name",
+      ],
+      [{ "$setElementOrder/foo": ["x"] }, 500, 'unable to find api field in struct PodSpec for the json field "foo"'],
+      [{ $setElementOrder: ["x"] }, 400, "invalid patch format of setElementOrder list"],
+      [{ $deleteFromPrimitiveList: ["x"] }, 400, "invalid patch format of primitive list"],
+      [{ $patch: "merge" }, 500, "unknown patch type: merge in map: map[$patch:merge]"],
+      [{ $patch: 1 }, 500, "unknown patch type: %!s(int64=1) in map: map[$patch:1]"],
+    ] as const) {
+      expect(refusal(patch)).toEqual([code, message]);
+    }
+  });
+
+  it("does not merge into maps of objects, whose items have no type to ask", () => {
+    const definition = schemaForKind("apiextensions.k8s.io", "v1", "CustomResourceDefinition")!;
+    const spec = (properties: object) => ({ spec: { conversion: { webhook: { clientConfig: properties } } } });
+    expect(() => strategicMergePatch(spec({ url: "a" }), spec({ url: "b" }), definition)).not.toThrow();
+    const revision = schemaForKind("apps", "v1", "ControllerRevision")!;
+    expect(() => strategicMergePatch({ data: { a: { b: 1 } } }, { data: { a: { c: 1 } } }, revision)).toThrow(
+      'unable to find api field in struct RawExtension for the json field "a"',
+    );
   });
 });

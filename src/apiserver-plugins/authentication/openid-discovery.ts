@@ -1,6 +1,5 @@
 /** The documents by which others verify ServiceAccount tokens: OpenID Connect discovery, and the keys. */
-import { StatusError } from "../../apimachinery/status-error.ts";
-import type { NonResourceHandler } from "../../apiserver/http/non-resource-routes.ts";
+import { type NonResourceHandler, requireMediaType } from "../../apiserver/http/non-resource-routes.ts";
 import { baseHeaders } from "../../apiserver/http/respond.ts";
 import type { TokenAuthority } from "./service-account-tokens.ts";
 
@@ -25,15 +24,7 @@ export function openIdDiscovery({
 
 function document(contentType: string, make: () => object): NonResourceHandler {
   return (exchange, _info, _user, auditId) => {
-    const accept = String(exchange.headers["accept"] || "*/*");
-    if (!accept.split(",").some((range) => ["*/*", contentType].includes(range.split(";")[0]!.trim()))) {
-      throw new StatusError(
-        406,
-        "NotAcceptable",
-        `406: Not Acceptable\n\nAvailable representations: ${contentType}`,
-        {},
-      );
-    }
+    requireMediaType(exchange, contentType);
     const headers = baseHeaders(auditId, contentType, []);
     headers["cache-control"] = "public, max-age=3600";
     exchange.respond(200, headers, JSON.stringify(make()));

@@ -2,7 +2,7 @@
 import { schemaForKind } from "../../api/schema.ts";
 import { parseApiVersion } from "../../apimachinery/group-version.ts";
 import { DecodeError } from "../../apimachinery/serializer/decode-error.ts";
-import { decodeValue, parseJson } from "../../apimachinery/serializer/json.ts";
+import { decodeValue, parseJson, readTypeMeta } from "../../apimachinery/serializer/json.ts";
 import { literalsOf } from "../../apimachinery/serializer/number-literals.ts";
 import { badRequestError, isNotFound } from "../../apimachinery/status-error.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
@@ -28,12 +28,14 @@ export async function readDeleteOptions(query: Query, body: Body): Promise<Delet
       return deleteOptionsOf(query, decodeProtobuf<Record<string, unknown>>(body.bytes, schema));
     }
     const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.byteLength).toString();
-    if (format === "json") value = parseJson(text);
+    if (format === "json") value = parseDocument(text);
     else value = (await import("../../apimachinery/serializer/yaml.ts")).parseYaml(text).value;
-    const { apiVersion, kind } = (value ?? {}) as { apiVersion?: string; kind?: string };
-    if (kind && (kind !== "DeleteOptions" || !parseApiVersion(apiVersion ?? "v1"))) {
+    const { apiVersion, kind } = readTypeMeta(value);
+    if (apiVersion && !parseApiVersion(apiVersion))
+      throw badRequestError(`unexpected GroupVersion string: ${apiVersion}`);
+    if (kind && kind !== "DeleteOptions") {
       throw badRequestError(
-        `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion ?? "")} in scheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"`,
+        `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion || "meta.k8s.io/v1")} in scheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"`,
       );
     }
     const asWritten = format === "json" ? () => literalsOf(text) : undefined;
@@ -41,6 +43,15 @@ export async function readDeleteOptions(query: Query, body: Body): Promise<Delet
   } catch (error) {
     if (error instanceof DecodeError) throw badRequestError(error.message);
     throw error;
+  }
+}
+
+function parseDocument(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    throw badRequestError(`couldn't get version/kind; json parse error: ${error.message}`);
   }
 }
 

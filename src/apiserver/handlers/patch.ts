@@ -20,7 +20,7 @@ import { countKeys, countTextKeys, duplicateFields } from "../../apimachinery/se
 import { literalsOf } from "../../apimachinery/serializer/number-literals.ts";
 import { badRequestError, conflictError, invalidError, StatusError } from "../../apimachinery/status-error.ts";
 import type { Answer } from "../answer.ts";
-import { type Body, checkCustomKind, type ExpectedKind } from "../decode-body.ts";
+import { type Body, checkCustomKind, type ExpectedKind, unsupportedMediaType } from "../decode-body.ts";
 import { bookUpdate } from "../field-management.ts";
 import type { ObjectWriter } from "../object-writer.ts";
 import type { PatchOptions } from "../request-options.ts";
@@ -42,11 +42,15 @@ const patchTypes: Readonly<Record<string, PatchRequest["type"]>> = {
   "application/apply-patch+yaml": "apply",
 };
 
-/** Throws the 415 that upstream gives to what is no patch. */
-export function patchTypeOf(mediaType: string): PatchRequest["type"] {
-  const type = patchTypes[mediaType];
-  if (!type) throw new StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
-  return type;
+/** Throws the 415 that upstream gives to what is no patch, or no patch for custom resources. Media types are taken as they are spelled. */
+export function patchTypeOf(contentType: string | undefined, isCustom: boolean): PatchRequest["type"] {
+  const bare = contentType?.split(";", 1)[0] ?? "";
+  const type = Object.hasOwn(patchTypes, bare) ? patchTypes[bare] : undefined;
+  if (type && !(isCustom && type === "strategic")) return type;
+  // The router knows the patches of built-in resources, and looks away from blanks.
+  const routed = contentType?.split(",").some((each) => Object.hasOwn(patchTypes, each.split(";", 1)[0]!.trim()));
+  if (isCustom || routed) throw unknownPatch(isCustom);
+  throw new StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {});
 }
 
 export async function patch(
@@ -106,7 +110,7 @@ export class Patcher {
   constructor(context: RequestContext, request: PatchRequest, expected: ExpectedKind) {
     const schema = schemaOfDefinition(expected);
     if (!schema) throw new Error(`no schema for ${expected.kind} in ${apiVersionOf(expected)}`);
-    if (request.type === "strategic" && schema.custom) throw noStrategicMerge();
+    if (request.type === "strategic" && schema.custom) throw unknownPatch(true);
     this.#context = context;
     this.#request = request;
     this.#expected = expected;
@@ -262,10 +266,7 @@ function sorted(value: unknown): unknown {
   );
 }
 
-function noStrategicMerge(): StatusError {
-  return new StatusError(
-    415,
-    "UnsupportedMediaType",
-    "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-  );
+function unknownPatch(isCustom: boolean): StatusError {
+  const types = Object.keys(patchTypes).filter((type) => !(isCustom && patchTypes[type] === "strategic"));
+  return unsupportedMediaType(types.join(", "));
 }

@@ -11,7 +11,7 @@ import type { Answer } from "../answer.ts";
 import type { AuditTrail } from "../audit.ts";
 import type { Credentials, UserInfo } from "../authentication.ts";
 import type { Attributes } from "../authorization.ts";
-import { type Body, bareMediaType, bodyFormatOf, decodeBody } from "../decode-body.ts";
+import { type Body, bodyFormatOf, decodeBody } from "../decode-body.ts";
 import { isLongRunning, type Room, TooManyRequestsError } from "../flow-control.ts";
 import type { ForeignApi } from "../foreign-api.ts";
 import { readDeleteOptions } from "../handlers/delete.ts";
@@ -115,7 +115,7 @@ export class HttpDoor {
     } catch (error) {
       if (!trail && asked) exchange = this.#refusedTrail(given, auditId, asked)?.exchange ?? exchange;
       if (error instanceof TooManyRequestsError) sendTooMany(exchange, auditId, error);
-      else sendError(exchange, error, auditId, warnings, services.log);
+      else await sendError(exchange, error, auditId, warnings, services.log);
     } finally {
       room?.release();
       answered?.(given.status);
@@ -302,7 +302,7 @@ export class HttpDoor {
     context: RequestContext,
   ): Promise<Answer> {
     const mediaType = contentTypeOf(exchange);
-    const type = patchTypeOf(bareMediaType(mediaType));
+    const type = patchTypeOf(mediaType, resource.definition.type?.custom ?? false);
     const bytes = await exchange.readBody(maximumBodyBytes);
     const options = patchOptionsOf(info.query, type === "apply");
     const body: Body = { kind: "bytes", bytes, mediaType };
@@ -469,7 +469,7 @@ export class HttpDoor {
       await handler.upgrade(request, incoming, socket, head);
     } catch (error) {
       if (!trail && asked) exchange = this.#refusedTrail(bare, auditId, asked)?.exchange ?? exchange;
-      sendError(exchange, error, auditId, [], services.log);
+      await sendError(exchange, error, auditId, [], services.log);
       bare.finish();
     }
   }
@@ -581,13 +581,13 @@ function selectorsOf({ verb, query, isResource, hasVerbInPath }: RequestInfo): {
 }
 
 const everything: Offer = {};
-const noProtobuf: Offer = { withoutProtobuf: true };
+const custom: Offer = { withoutProtobuf: true, unrouted: true };
 const noTable: Offer = { withoutTable: true };
 
 /** Custom resources have no protobuf form. What answers one question (a review, an eviction) has no columns. */
 function offerOf({ definition, virtual }: ServedResource, isQuestion = false): Offer {
   if (isQuestion || (virtual && !virtual.list)) return noTable;
-  return definition.type?.custom ? noProtobuf : everything;
+  return definition.type?.custom ? custom : everything;
 }
 
 function contentTypeOf(exchange: Exchange): string | undefined {

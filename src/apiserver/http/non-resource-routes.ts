@@ -1,5 +1,6 @@
 /** Everything outside the resource tree: discovery, OpenAPI, version, health, metrics, and what the composition root adds. */
 import { createHash } from "node:crypto";
+import { groups as knownGroups } from "../../api/discovery.ts";
 import type { Clock } from "../../base/clock.ts";
 import { expositionContentType } from "../../base/exposition.ts";
 import type { UserInfo } from "../authentication.ts";
@@ -12,13 +13,13 @@ import {
   servedGroups,
 } from "../discovery/discovery.ts";
 import { type HealthCheck, healthMetrics, runChecks } from "../health.ts";
-import { negotiate, noRepresentation, notAcceptable, parseAccept } from "../negotiation/accept.ts";
+import { contentTypes, type MediaType, negotiateAggregated, noRepresentation } from "../negotiation/accept.ts";
 import { methodNotAllowed, unknownPath } from "../pipeline.ts";
 import { parameters, type RequestInfo } from "../request-info.ts";
 import type { ResourceRegistry } from "../resource-registry.ts";
 import { versionInfo } from "../version.ts";
 import type { Exchange } from "./exchange.ts";
-import { baseHeaders, sendObject, wantedBy } from "./respond.ts";
+import { acceptOf, baseHeaders, encodeObject, readingOf, respondOnce, sendObject, wantedBy } from "./respond.ts";
 
 export interface NonResourceOptions {
   registry: ResourceRegistry;
@@ -51,7 +52,7 @@ const roots: ReadonlySet<string> = new Set([
   "openapi",
 ]);
 
-const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const aggregated = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /** A document that is rebuilt when the registry changed, with the hash that clients ask it by. */
 class RegistryDocument {
@@ -103,14 +104,15 @@ export class NonResourceRoutes {
       case "":
         if (info.path !== "/") break;
         requireGet(exchange);
-        return this.#json(exchange, info, auditId, { paths: this.#paths() });
+        return sendIndented(exchange, auditId, { paths: this.#paths() });
       case "api":
       case "apis":
         return this.#discovery(exchange, info, auditId, root, rest);
       case "version":
         if (rest.length > 0) break;
         requireGet(exchange);
-        return this.#json(exchange, info, auditId, versionInfo);
+        requireMediaType(exchange, contentTypes.json);
+        return sendIndented(exchange, auditId, versionInfo);
       case "healthz":
       case "livez":
       case "readyz":
@@ -144,22 +146,16 @@ export class NonResourceRoutes {
     const { registry } = this.#options;
     if (rest.length === 0) {
       requireGet(exchange);
-      if (wantsAggregated(exchange)) {
-        const { bytes, etag } = (root === "api" ? this.#aggregatedCore : this.#aggregatedGroups).get();
-        const headers = baseHeaders(auditId, aggregated, []);
-        headers["etag"] = etag;
-        headers["vary"] = "Accept";
-        if (exchange.headers["if-none-match"] === etag) return exchange.respond(304, headers, "");
-        return exchange.respond(200, headers, bytes);
-      }
+      const form = negotiateAggregated(acceptOf(exchange));
+      if (form) return this.#aggregated(exchange, info, auditId, root, form);
       const document = root === "api" ? apiVersions(this.#options.serverAddress()) : apiGroupList(registry);
-      return this.#json(exchange, info, auditId, document);
+      return this.#object(exchange, info, auditId, document, root === "apis");
     }
     if (root === "apis" && rest.length === 1) {
       const document = apiGroup(registry, rest[0]!);
       if (!document) return sendText(exchange, auditId, 404, "404 page not found\n");
       requireGet(exchange);
-      return this.#json(exchange, info, auditId, document);
+      return this.#object(exchange, info, auditId, document, true);
     }
     const groupVersion = root === "api" ? { group: "", version: rest[0]! } : { group: rest[0]!, version: rest[1]! };
     const document = apiResourceList(registry, groupVersion);
@@ -169,12 +165,37 @@ export class NonResourceRoutes {
       return sendText(exchange, auditId, 404, "404 page not found\n");
     }
     requireGet(exchange);
-    return this.#json(exchange, info, auditId, document);
+    return this.#object(
+      exchange,
+      info,
+      auditId,
+      document,
+      !knownGroups.some(({ group }) => group === groupVersion.group),
+    );
   }
 
-  #json(exchange: Exchange, info: RequestInfo, auditId: string, document: object): Promise<void> {
-    // What is no object of the API has no protobuf form.
-    const wanted = wantedBy(exchange, info.query, { withoutProtobuf: !("kind" in document) });
+  /** All groups, versions and resources in one document. */
+  async #aggregated(
+    exchange: Exchange,
+    info: RequestInfo,
+    auditId: string,
+    root: "api" | "apis",
+    form: MediaType,
+  ): Promise<void> {
+    const { bytes, etag } = (root === "api" ? this.#aggregatedCore : this.#aggregatedGroups).get();
+    const headers = baseHeaders(auditId, `${contentTypes[form]};${aggregated}`, []);
+    headers["etag"] = etag;
+    headers["vary"] = "Accept";
+    headers["cache-control"] = "public";
+    if (exchange.headers["if-none-match"] === etag) return exchange.respond(304, headers, "");
+    const wanted = readingOf(exchange, info.query);
+    const isKept = form === "json" && !wanted.pretty;
+    const body = isKept ? bytes : await encodeObject(JSON.parse(bytes.toString()), form, wanted.pretty);
+    return respondOnce({ exchange, wanted }, 200, headers, body);
+  }
+
+  #object(exchange: Exchange, info: RequestInfo, auditId: string, document: object, unrouted: boolean): Promise<void> {
+    const wanted = wantedBy(exchange, info.query, { withoutTransforms: true, unrouted });
     return sendObject({ exchange, wanted, auditId, warnings: [] }, 200, document);
   }
 
@@ -229,24 +250,14 @@ function requireGet(exchange: Exchange): void {
   if (exchange.method !== "GET" && exchange.method !== "HEAD") throw methodNotAllowed();
 }
 
-/** Whether the first thing the client can read is the aggregated form. Throws a 406 when it can read nothing that there is. */
-function wantsAggregated(exchange: Exchange): boolean {
-  const header = exchange.headers["accept"];
-  const accept = Array.isArray(header) ? header.join(",") : header;
-  if (!accept?.includes("as=")) {
-    negotiate(accept);
-    return false;
-  }
-  for (const { type, parameters: parameter } of parseAccept(accept)) {
-    if (type !== "application/json" && type !== "application/yaml" && type !== "*/*") continue;
-    if (parameter["as"] === undefined) return false;
-    const { g, v, as } = parameter;
-    if (type === "application/json" && as === "APIGroupDiscoveryList" && g === "apidiscovery.k8s.io" && v === "v2") {
-      return true;
-    }
-  }
-  if (!/application\/(json|yaml)/.test(accept)) throw noRepresentation();
-  throw notAcceptable(
-    "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
-  );
+/** What is no object of the API is JSON for everybody, indented. */
+function sendIndented(exchange: Exchange, auditId: string, document: object): void {
+  exchange.respond(200, baseHeaders(auditId, contentTypes.json, []), JSON.stringify(document, undefined, 2));
+}
+
+/** Throws the 406 of a path that can be had in one form only. */
+export function requireMediaType(exchange: Exchange, mediaType: string): void {
+  const accept = acceptOf(exchange) || "*/*";
+  const isNamed = accept.split(",").some((range) => ["*/*", mediaType].includes(range.split(";")[0]!.trim()));
+  if (!isNamed) throw noRepresentation(mediaType);
 }

@@ -7,7 +7,14 @@ import { StatusError } from "../../apimachinery/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/logger.ts";
 import type { Answer, ListAnswer } from "../answer.ts";
-import { contentTypes, negotiate, notAcceptable, type Offer, type Rendering } from "../negotiation/accept.ts";
+import {
+  contentTypes,
+  negotiate,
+  negotiateError,
+  notAcceptable,
+  type Offer,
+  type Rendering,
+} from "../negotiation/accept.ts";
 import {
   columnDefinitions,
   columnsOf,
@@ -17,7 +24,7 @@ import {
   type Table,
   tableRow,
 } from "../negotiation/table.ts";
-import { booleanParameter, parameter, type Query } from "../request-info.ts";
+import { parameter, type Query } from "../request-info.ts";
 import type { ServedResource } from "../resource-registry.ts";
 import { ClientGoneError, type Exchange, type ResponseHeaders } from "./exchange.ts";
 import {
@@ -46,17 +53,27 @@ const browsers = /^(curl|Wget|Mozilla\/5\.0)/;
 
 /** Reads Accept, `pretty` and `includeObject`. Throws a 406. Custom resources have no protobuf form. */
 export function wantedBy(exchange: Exchange, query: Query, offer: Offer = {}): Wanted {
-  const accept = exchange.headers["accept"];
-  const rendering = negotiate(Array.isArray(accept) ? accept.join(",") : accept, offer);
-  const userAgent = exchange.headers["user-agent"];
-  const pretty =
-    query["pretty"] !== undefined
-      ? booleanParameter(query, "pretty")
-      : rendering.pretty || (typeof userAgent === "string" && browsers.test(userAgent));
+  const rendering = negotiate(acceptOf(exchange), offer);
   const includeObject = rendering.as === "Table" ? includeObjectOf(parameter(query, "includeObject")) : "Metadata";
+  const { pretty, gzip } = readingOf(exchange, query);
+  return { rendering, pretty: rendering.pretty || pretty, includeObject, gzip };
+}
+
+export function acceptOf(exchange: Exchange): string | undefined {
+  const accept = exchange.headers["accept"];
+  return Array.isArray(accept) ? accept.join(",") : accept;
+}
+
+/** Whether people read the answer, and whether it may come compressed. */
+export function readingOf(exchange: Exchange, query: Query): Pick<Wanted, "pretty" | "gzip"> {
+  const asked = parameter(query, "pretty");
+  const userAgent = exchange.headers["user-agent"];
+  const pretty = asked
+    ? /^(1|t|T|TRUE|true|True)$/.test(asked)
+    : typeof userAgent === "string" && browsers.test(userAgent);
   const encodings = exchange.headers["accept-encoding"];
-  const gzip = typeof encodings === "string" && encodings.includes("gzip");
-  return { rendering, pretty, includeObject, gzip };
+  const gzip = typeof encodings === "string" && encodings.split(",").some((each) => each.trim() === "gzip");
+  return { pretty, gzip };
 }
 
 /** Headers that every answer carries. */
@@ -114,19 +131,19 @@ export async function sendObject(context: Omit<AnswerContext, "clock">, code: nu
 const zip = promisify(gzip);
 
 /** An answer in one piece, compressed when it is large and the client can read that. */
-function respondOnce(
-  { exchange, wanted }: Pick<AnswerContext, "exchange" | "wanted">,
+export function respondOnce(
+  { exchange, wanted }: { exchange: Exchange; wanted: Pick<Wanted, "gzip"> },
   code: number,
   headers: ResponseHeaders,
   body: Uint8Array | string,
 ): void | Promise<void> {
-  if (!wanted.gzip || body.length < leastCompressedBytes) return exchange.respond(code, headers, body);
+  if (!wanted.gzip || body.length <= leastCompressedBytes) return exchange.respond(code, headers, body);
   headers["content-encoding"] = "gzip";
   headers["vary"] = "Accept-Encoding";
   return zip(body, { level: constants.Z_BEST_SPEED }).then((zipped) => exchange.respond(code, headers, zipped));
 }
 
-async function encodeObject(
+export async function encodeObject(
   object: object,
   mediaType: Rendering["mediaType"],
   pretty: boolean,
@@ -289,22 +306,24 @@ async function sendList(context: AnswerContext, answer: ListAnswer): Promise<voi
   return sendChunks(exchange, headers, listChunks(resource, answer.entries, head), clock);
 }
 
-/** Any failure as a Status. What is no StatusError is ours: logged, and a 500 that says nothing of the inside. */
+/** Any failure as a Status, in a form that the client reads. What is no StatusError is ours: logged, and a 500 that says nothing of the inside. */
 export function sendError(
   exchange: Exchange,
   error: unknown,
   auditId: string,
   warnings: readonly string[],
   log: Logger,
-): void {
+): void | Promise<void> {
   if (error instanceof ClientGoneError || exchange.closed) return;
   const status = statusErrorOf(error, log, exchange);
-  const headers = baseHeaders(auditId, contentTypes.json, warnings);
+  const mediaType = negotiateError(acceptOf(exchange));
+  const headers = baseHeaders(auditId, contentTypes[mediaType], warnings);
   if (status.code === 401) headers["www-authenticate"] = 'Basic realm="kubernetes-master"';
   const retryAfter = status.details?.retryAfterSeconds;
   if (retryAfter !== undefined) headers["retry-after"] = String(retryAfter);
   if (status.code === 403) headers["x-content-type-options"] = "nosniff";
-  exchange.respond(status.code, headers, `${JSON.stringify(status.toStatus())}\n`);
+  if (mediaType === "json") return exchange.respond(status.code, headers, `${JSON.stringify(status.toStatus())}\n`);
+  return encodeObject(status.toStatus(), mediaType, false).then((body) => exchange.respond(status.code, headers, body));
 }
 
 export function statusErrorOf(error: unknown, log: Logger, exchange: Pick<Exchange, "method" | "target">): StatusError {

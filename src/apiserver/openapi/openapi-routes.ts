@@ -8,8 +8,8 @@ import type { Clock } from "../../base/clock.ts";
 import { servedGroups } from "../discovery/discovery.ts";
 import type { ForeignApi, OpenApiV2Part } from "../foreign-api.ts";
 import type { Exchange, ResponseHeaders } from "../http/exchange.ts";
-import { baseHeaders } from "../http/respond.ts";
-import { noRepresentation, parseAccept } from "../negotiation/accept.ts";
+import { acceptOf, baseHeaders } from "../http/respond.ts";
+import { parseAccept } from "../negotiation/accept.ts";
 import { parameter, type RequestInfo } from "../request-info.ts";
 import type { ResourceRegistry, ServedResource } from "../resource-registry.ts";
 import { gitVersion } from "../version.ts";
@@ -30,8 +30,20 @@ const security = {
 /** What names a document by its hash may be kept for as long as anyone likes, which HTTP counts as a year. */
 const forever = "public, immutable";
 const yearMs = 365 * 24 * 3600_000;
-const protobufV2 = /application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
-const protobufV3 = /application\/com\.github\.proto-openapi\.spec\.v3[@.]v1\.0\+protobuf/;
+/** In which form the first clause of Accept that any of them fits wants a document; undefined when none does. */
+function formOf(exchange: Exchange, version: "v2" | "v3"): "json" | "protobuf" | undefined {
+  const protobuf = `com.github.proto-openapi.spec.${version}`;
+  for (const { type, subtype } of parseAccept(acceptOf(exchange) || "*/*")) {
+    if (type !== "application" && type !== "*") continue;
+    if (subtype === "json" || subtype === "*") return "json";
+    if (subtype === `${protobuf}@v1.0+protobuf` || subtype === `${protobuf}.v1.0+protobuf`) return "protobuf";
+  }
+  return undefined;
+}
+
+function refuseForm(exchange: Exchange, auditId: string): void {
+  exchange.respond(406, { "audit-id": auditId, vary: "Accept" }, "");
+}
 
 export class OpenApiRoutes {
   readonly #registry: ResourceRegistry;
@@ -81,7 +93,9 @@ export class OpenApiRoutes {
     const expires = new Date(this.#clock.now() + yearMs).toUTCString();
     const caching: ResponseHeaders = hash === undefined ? {} : { "cache-control": forever, expires };
     const make = () => documentV3([...served], about);
-    if (protobufV3.test(String(exchange.headers["accept"]))) {
+    const form = formOf(exchange, "v3");
+    if (!form) return refuseForm(exchange, auditId);
+    if (form === "protobuf") {
       const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");
       const document = this.#document(`${path} protobuf`, () => encodeOpenApiV3(make()), current);
       return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf", caching);
@@ -100,7 +114,9 @@ export class OpenApiRoutes {
     const expires = new Date(this.#clock.now() + yearMs).toUTCString();
     const caching: ResponseHeaders = asked === undefined ? {} : { "cache-control": forever, expires };
     const make = () => documentV3([], about);
-    if (protobufV3.test(String(exchange.headers["accept"]))) {
+    const form = formOf(exchange, "v3");
+    if (!form) return refuseForm(exchange, auditId);
+    if (form === "protobuf") {
       const { encodeOpenApiV3 } = await import("./protobuf-v3.ts");
       const document = this.#document(`${about.path} protobuf`, () => encodeOpenApiV3(make()), hash);
       return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf", caching);
@@ -109,19 +125,13 @@ export class OpenApiRoutes {
   }
 
   async #v2(exchange: Exchange, auditId: string): Promise<void> {
-    const accept = String(exchange.headers["accept"] ?? "*/*");
+    const form = formOf(exchange, "v2");
+    if (!form) return refuseForm(exchange, auditId);
     const merged = () => withForeign(documentV2(this.#registry), this.#registry.foreign.values());
-    if (protobufV2.test(accept)) {
+    if (form === "protobuf") {
       const { encodeOpenApiV2 } = await import("./protobuf-v2.ts");
       const document = this.#document("v2 protobuf", () => encodeOpenApiV2(merged()));
       return send(exchange, auditId, document, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
-    }
-    const types = parseAccept(accept).map(({ type }) => type);
-    if (
-      types.length > 0 &&
-      !types.some((type) => type === "*/*" || type === "application/*" || type === "application/json")
-    ) {
-      throw noRepresentation();
     }
     send(exchange, auditId, this.#document("v2", merged), "application/json");
   }

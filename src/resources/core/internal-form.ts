@@ -3,6 +3,7 @@
  * is absent. Users see this form in "may not change fields" messages, and scripts match on it.
  */
 import type { PodSpec, SecurityContext } from "../../api/core/v1.ts";
+import { withEmptiesOf } from "../../apimachinery/given-empties.ts";
 import { type InternalStructs, internalPrinter } from "../internal-printer.ts";
 
 /**
@@ -116,5 +117,6 @@ export const internalSecurityContext = (context: SecurityContext) => internalFor
 export function internalPodSpec(spec: PodSpec): unknown {
   const { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers, securityContext } = spec;
   const hostFields = { hostNetwork, hostPID, hostIPC, shareProcessNamespace, hostUsers };
-  return internalForm("PodSpec", { ...spec, securityContext: { ...hostFields, ...securityContext } });
+  const inside = withEmptiesOf({ ...hostFields, ...securityContext }, securityContext ?? {});
+  return internalForm("PodSpec", withEmptiesOf({ ...spec, securityContext: inside }, spec));
 }

@@ -11,7 +11,7 @@ import {
   spec as specPath,
   status as statusPath,
 } from "../../apimachinery/field-error.ts";
-import { asStored, forgetEmpties } from "../../apimachinery/given-empties.ts";
+import { asStored, withEmptiesOf } from "../../apimachinery/given-empties.ts";
 import { dns1123SubdomainProblems, qualifiedNameProblems } from "../../apimachinery/name-validation.ts";
 import type { WriteContext } from "../../apimachinery/resource-definition.ts";
 import { jsonDiff } from "../json-diff.ts";
@@ -169,11 +169,11 @@ function withUpdatableFieldsOf(next: PodSpec, previous: PodSpec): PodSpec {
   const withOldImages = <T extends { image?: string }>(
     now: readonly T[] | undefined,
     before: readonly T[] | undefined,
-  ) => now?.map((container, index) => ({ ...container, image: before?.[index]?.image }) as T);
+  ) => now?.map((container, index) => withEmptiesOf({ ...container, image: before?.[index]?.image } as T, container));
   const undone: PodSpec = { ...next, containers: withOldImages(next.containers, previous.containers) ?? [] };
   const initContainers = withOldImages(next.initContainers, previous.initContainers);
   if (initContainers) undone.initContainers = initContainers;
-  forgetEmpties(undone, ["initContainers", "tolerations", "schedulingGates"]);
+  withEmptiesOf(undone, next, ["initContainers", "tolerations", "schedulingGates"]);
   const oldGrace = previous.terminationGracePeriodSeconds;
   putBack(undone, previous, "activeDeadlineSeconds");
   putBack(undone, previous, "tolerations");
