@@ -29,10 +29,11 @@ import {
   stampCreated,
   updatedMetaProblems,
 } from "./object-meta.ts";
-import type { DeleteOptions } from "./request-options.ts";
+import { type DeleteOptions, notUint64 } from "./request-options.ts";
 import type { ServedResource } from "./resource-registry.ts";
 import { type RequestContext, type Services, warn } from "./services.ts";
 import type { SubresourceRequest } from "./subresource-handler.ts";
+import { otherUidMessage, upstreamKeyOf } from "./upstream-key.ts";
 
 type Shared = DeepReadonly<KubeObject>;
 
@@ -178,6 +179,7 @@ export class ObjectWriter {
       const standing = cache.newest(key);
       if (!standing) {
         if (!request.mayCreate) throw notFoundError(resource.groupResource, name);
+        if (request.expectedUid) throw otherUid(request, request.expectedUid, "");
         const object = await request.transform(undefined);
         const book = request.book;
         return this.create(context, {
@@ -192,11 +194,7 @@ export class ObjectWriter {
       await resource.prepare([standing.object]);
       const previous = resource.fromStored(standing.object) as Shared;
       if (request.expectedUid && request.expectedUid !== previous.metadata.uid) {
-        throw conflictError(
-          resource.groupResource,
-          name,
-          `Precondition failed: UID in precondition: ${request.expectedUid}, UID in object meta: ${previous.metadata.uid}`,
-        );
+        throw otherUid(request, request.expectedUid, previous.metadata.uid);
       }
       const next = await request.transform(previous);
       const meta = next.metadata as KubeObject["metadata"] & { namespace?: string };
@@ -477,8 +475,17 @@ function withoutVersion(object: KubeObject): KubeObject {
 
 function givenVersion(text: string | undefined): number | undefined {
   if (!text || text === "0") return undefined;
-  if (/^\d{1,16}$/.test(text)) return Number(text);
-  throw new StatusError(500, "", `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`);
+  const problem = notUint64(text);
+  if (!problem) return Number(text);
+  throw new StatusError(500, "", problem);
+}
+
+function otherUid({ resource, namespace, name }: UpdateRequest, expected: string, found: string): StatusError {
+  return conflictError(
+    resource.groupResource,
+    name,
+    otherUidMessage(upstreamKeyOf(resource, namespace, name), expected, found),
+  );
 }
 
 function putBack(next: KubeObject, previous: KubeObject, field: string): void {

@@ -291,10 +291,18 @@ function integerParameter(query: Query, name: string): number | undefined {
 /** The revision a resourceVersion names, `unset` when it is empty. Throws upstream's parse error under `status`. */
 export function revisionOf(text: string, wrong: "get" | "list" | "watch"): number | undefined {
   if (text === "") return undefined;
-  if (/^\d{1,16}$/.test(text)) return Number(text);
-  const message = `resourceVersion: Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
+  const problem = notUint64(text);
+  if (!problem) return Number(text);
+  const message = `resourceVersion: Invalid value: ${JSON.stringify(text)}: ${problem}`;
   if (wrong === "list") throw badRequestError(`invalid resource version: ${message}`);
   throw new StatusError(500, "", message);
+}
+
+/** What Go finds wrong with an unsigned number of 64 bits. */
+export function notUint64(text: string): string | undefined {
+  const isNumber = /^\d{1,20}$/.test(text);
+  if (isNumber && BigInt(text) < 1n << 64n) return undefined;
+  return `strconv.ParseUint: parsing ${JSON.stringify(text)}: ${/^\d+$/.test(text) ? "value out of range" : "invalid syntax"}`;
 }
 
 function noParameters(query: Query): boolean {

@@ -131,7 +131,7 @@ function asConfiguration(value: unknown): Configuration {
   if (typeof value === "object" && !Array.isArray(value)) return value;
   const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
   throw badRequestError(
-    `error decoding YAML: json: cannot unmarshal ${found} into Go value of type map[string]interface {}`,
+    `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${found} into Go value of type map[string]interface {}`,
   );
 }
 

@@ -80,7 +80,7 @@ export async function patch(
       const patched = patcher.apply(previous!);
       checkIdentity(patched, resource, namespace, name);
       // A subresource keeps the standing metadata, so that nothing else would notice a patch meant for a predecessor.
-      if (subresource !== "" && patched.metadata.uid !== previous!.metadata.uid) {
+      if (subresource !== "" && !definition.type?.custom && patched.metadata.uid !== previous!.metadata.uid) {
         const { uid } = patched.metadata;
         const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${previous!.metadata.uid}`;
         throw conflictError(resource.groupResource, name, why);

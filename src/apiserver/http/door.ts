@@ -33,6 +33,7 @@ import { managerOfUserAgent, type RequestContext } from "../services.ts";
 import type { HttpExchange, SubresourceHandler, SubresourceRequest } from "../subresource-handler.ts";
 import { type Exchange, SocketExchange } from "./exchange.ts";
 import { impersonated } from "./impersonation.ts";
+import { requireMethod } from "./method-gate.ts";
 import { type NonResourceRoutes, sendText } from "./non-resource-routes.ts";
 import { baseHeaders, sendAnswer, sendError, wantedBy } from "./respond.ts";
 import { WatchRounds } from "./watch-rounds.ts";
@@ -190,18 +191,7 @@ export class HttpDoor {
       throw unknownPath();
     }
     const verb = info.verb;
-    // A proxy passes OPTIONS on, which is no verb of the API's.
-    const allowed = subresource
-      ? subresource.verbs.includes(verb) || (info.subresource === "proxy" && exchange.method === "OPTIONS")
-      : resource.verbs.has(verb) && hasTarget(info);
-    if (
-      !allowed ||
-      (exchange.method === "HEAD" && info.subresource !== "proxy") ||
-      (verb === "watch" && exchange.method !== "GET") ||
-      (info.rest !== undefined && info.subresource !== "proxy")
-    ) {
-      throw info.rest !== undefined && info.subresource !== "proxy" ? unknownPath() : methodNotAllowed();
-    }
+    requireMethod({ method: exchange.method, contentType: contentTypeOf(exchange), info }, resource, subresource);
     if (resource.definition.deprecationWarning) warnings.push(resource.definition.deprecationWarning);
     const userAgent = exchange.headers["user-agent"];
     const context: RequestContext = {
@@ -486,6 +476,7 @@ export function foreignApiOf(registry: ResourceRegistry, path: string): ForeignA
 async function admitConnection(request: SubresourceRequest): Promise<void> {
   const kind = request.resource.subresources.get(request.subresource)?.kind;
   if (!kind?.kind.endsWith("Options")) return;
+  if (request.query["dryRun"] !== undefined) throw badRequestError("dryRun is not supported");
   const options: Record<string, unknown> = { apiVersion: kind.version, kind: kind.kind };
   for (const [key, value] of Object.entries(request.query)) {
     if (value === "true" || value === "false") options[key] = value === "true";
@@ -511,14 +502,8 @@ function isForeign(group: string): boolean {
 /** Namespaced custom resources are only read across all namespaces. */
 function isNowhere(resource: ServedResource, info: RequestInfo): boolean {
   if (!resource.definition.type?.custom) return false;
-  return !hasScope(resource, info) || (info.verb === "create" && resource.namespaced && info.namespace === "");
-}
-
-/** PUT, PATCH and the like are for objects, POST is for collections. */
-function hasTarget({ verb, name }: RequestInfo): boolean {
-  if (verb === "create") return name === "";
-  if (verb === "update" || verb === "patch" || verb === "delete" || verb === "get") return name !== "";
-  return true;
+  if (!hasScope(resource, info)) return true;
+  return resource.namespaced && info.namespace === "" && info.verb !== "list" && info.verb !== "watch";
 }
 
 /** Whether a watch tells first what there is. */
