@@ -311,7 +311,7 @@ describe("server-side apply", () => {
         "kubectl.kubernetes.io/last-applied-configuration"
       ],
     ).toBe(
-      `${JSON.stringify({ apiVersion: "v1", kind: "ConfigMap", data: { a: "3", b: "2" }, metadata: { name: "a" } })}\n`,
+      `${JSON.stringify({ apiVersion: "v1", data: { a: "3", b: "2" }, kind: "ConfigMap", metadata: { name: "a" } })}\n`,
     );
   });
 

@@ -18,6 +18,7 @@ import {
   intersection,
   union,
 } from "./field-set.ts";
+import { inKeyOrder } from "./go-print.ts";
 import {
   type ComparisonFor,
   comparisonsElsewhere,
@@ -197,7 +198,8 @@ function withoutLastApplied(conflict: Conflict, live: object | undefined, type: 
   ];
   if (!live || !text) return conflict;
   try {
-    const lastApplied = JSON.parse(text) as object;
+    const lastApplied = JSON.parse(text) as { apiVersion?: unknown };
+    if (lastApplied.apiVersion !== (live as { apiVersion?: unknown }).apiVersion) return conflict;
     const { changed, removed } = compareObjects(lastApplied, live, type);
     const untouched = difference(difference(appliedFields(lastApplied, type), changed), removed);
     const fields = difference(conflict.fields, untouched);
@@ -217,12 +219,20 @@ function refreshLastApplied(object: object, applied: object): object {
     ...rest,
     metadata: { ...appliedMetadata, ...(appliedMetadata?.annotations ? { annotations } : {}) },
   };
-  const text = `${stringifyExactly(config)}\n`;
+  const text = `${goJson(config)}\n`;
   if (metadata.annotations[lastAppliedAnnotation] === text) return object;
   return {
     ...object,
     metadata: { ...metadata, annotations: { ...metadata.annotations, [lastAppliedAnnotation]: text } },
   };
+}
+
+/** As Go writes a map: keys sorted, and nothing that HTML would take for its own. */
+function goJson(value: unknown): string {
+  return stringifyExactly(inKeyOrder(value)).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function conflictError(conflicts: readonly Conflict[]): StatusError {

@@ -8,3 +8,15 @@ export function goPrint(value: unknown): string {
     .map((key) => `${key}:${goPrint((value as Record<string, unknown>)[key])}`);
   return `map[${entries.join(" ")}]`;
 }
+
+/** A copy whose members come sorted, as Go writes its maps. */
+export function inKeyOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inKeyOrder);
+  if (typeof value !== "object" || value === null) return value;
+  const fields = value as Record<string, unknown>;
+  return Object.fromEntries(
+    Object.keys(fields)
+      .sort()
+      .map((name) => [name, inKeyOrder(fields[name])]),
+  );
+}

@@ -3,7 +3,7 @@ import type { DeepReadonly, KubeObject } from "../../api/object.ts";
 import { schemaForKind, type TypeSchema } from "../../api/schema.ts";
 import { FieldPath, invalid } from "../../apimachinery/field-error.ts";
 import { apiVersionOf } from "../../apimachinery/group-version.ts";
-import { goPrint } from "../../apimachinery/patch/go-print.ts";
+import { goPrint, inKeyOrder } from "../../apimachinery/patch/go-print.ts";
 import {
   applyJsonPatch,
   JsonPatchError,
@@ -253,17 +253,7 @@ function inOrder(value: unknown): object {
 /** Field sets are maps in Go, which writes maps sorted. */
 function sortedFieldSets(key: string, value: unknown): unknown {
   if (typeof value === "bigint") return Number(value);
-  return key === "fieldsV1" ? sorted(value) : value;
-}
-
-function sorted(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const fields = value as Record<string, unknown>;
-  return Object.fromEntries(
-    Object.keys(fields)
-      .sort()
-      .map((name) => [name, sorted(fields[name])]),
-  );
+  return key === "fieldsV1" ? inKeyOrder(value) : value;
 }
 
 function unknownPatch(isCustom: boolean): StatusError {
