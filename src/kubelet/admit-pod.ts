@@ -6,6 +6,7 @@ import { requiredNodes, tolerates } from "../controller-runtime/node-matching.ts
 import { appArmorProblem } from "./apparmor.ts";
 import { isCritical, type PressureCondition } from "./eviction/plan-eviction.ts";
 import type { PodObject } from "./pod-state.ts";
+import { planPreemption } from "./preempt-pods.ts";
 import { podQosClass } from "./qos.ts";
 import type { RuntimeFeatures } from "./runtime/container-runtime.ts";
 import { isStatic } from "./static-pods/manifest.ts";
@@ -33,16 +34,19 @@ export interface Refusal {
   message: string;
 }
 
+/** Of a pod that the system needs a lack of room comes last: others make it (`preemptionFor`). */
 export function refusalOf(pod: PodObject, room: NodeRoom): Refusal | undefined {
+  const isUrgent = isCritical(pod);
   return (
     sysctlRefusal(pod, room.sysctls) ??
     appArmorRefusal(pod, room) ??
     groupsRefusal(pod, room) ??
     pressureRefusal(pod, room) ??
-    roomRefusal(pod, room) ??
+    (isUrgent ? undefined : roomRefusal(pod, room)) ??
     selectorRefusal(pod, room) ??
     portRefusal(pod, room) ??
-    taintRefusal(pod, room)
+    taintRefusal(pod, room) ??
+    (isUrgent ? roomRefusal(pod, room) : undefined)
   );
 }
 
@@ -104,20 +108,40 @@ function taintRefusal(pod: PodObject, { taints }: NodeRoom): Refusal | undefined
     : undefined;
 }
 
-function roomRefusal(pod: PodObject, { allocatable, others }: NodeRoom): Refusal | undefined {
-  const maximum = quantityValue(allocatable["pods"]);
-  if (others.length + 1 > maximum) return tooMuch("pods", 1, others.length, maximum);
-  for (const [name, wanted] of requestsOf(pod)) {
-    // What the node does not know of is somebody else's to hand out: an extended resource of a device.
-    if (wanted === 0 || allocatable[name] === undefined) continue;
-    const capacity = amount(name, allocatable[name]);
-    const used = others.reduce((sum, other) => sum + (requestsOf(other).get(name) ?? 0), 0);
-    if (used + wanted > capacity) return tooMuch(name, wanted, used, capacity);
-  }
-  return undefined;
+function roomRefusal(pod: PodObject, room: NodeRoom): Refusal | undefined {
+  const [first] = shortagesOf(pod, room);
+  return first && tooMuch(first);
 }
 
-function tooMuch(resource: string, requested: number, used: number, capacity: number): Refusal {
+interface Shortage {
+  resource: string;
+  requested: number;
+  used: number;
+  capacity: number;
+}
+
+function shortagesOf(pod: PodObject, { allocatable, others }: NodeRoom): Shortage[] {
+  const maximum = quantityValue(allocatable["pods"]);
+  const wanted = [...requestsOf(pod)].flatMap(([resource, requested]): Shortage[] => {
+    // What the node does not know of is somebody else's to hand out: an extended resource of a device.
+    if (requested === 0 || allocatable[resource] === undefined) return [];
+    const used = others.reduce((sum, other) => sum + (requestsOf(other).get(resource) ?? 0), 0);
+    return [{ resource, requested, used, capacity: amount(resource, allocatable[resource]) }];
+  });
+  const slots = { resource: "pods", requested: 1, used: others.length, capacity: maximum };
+  return [slots, ...wanted].filter(({ requested, used, capacity }) => used + requested > capacity);
+}
+
+/** Who ends so that a pod that the system needs fits. Undefined: it would not fit then either. */
+export function preemptionFor(pod: PodObject, room: NodeRoom): PodObject[] | undefined {
+  const missing = shortagesOf(pod, room).map(({ resource, requested, used, capacity }): [string, number] => [
+    resource,
+    requested + used - capacity,
+  ]);
+  return planPreemption(room.others, new Map(missing), requestsOf);
+}
+
+function tooMuch({ resource, requested, used, capacity }: Shortage): Refusal {
   return {
     reason: `OutOf${resource}`,
     message: `Node didn't have enough resource: ${resource}, requested: ${requested}, used: ${used}, capacity: ${capacity}`,

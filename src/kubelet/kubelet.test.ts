@@ -1320,6 +1320,27 @@ describe.skipIf(!isPossible)("a kubelet", () => {
     expect(await run(steady, "echo", "alive")).toBe("alive");
   });
 
+  test("a pod that the system needs gets its room from a lesser one; others are refused for want of it", async () => {
+    await removeAllPods();
+    const { allocatable } = (await api.client.get(Nodes, { name: nodeName })).status;
+    const containers = [{ resources: { requests: { cpu: allocatable!["cpu"]! } } }];
+    const lesser = await create({ containers });
+    await reach(lesser, isReady);
+    const late = await create({ containers });
+    const { status: refusal } = await reach(late, ({ phase }) => phase === "Failed");
+    expect(refusal).toMatchObject({ reason: "OutOfcpu" });
+    expect(refusal.message).toMatch(/^Pod was rejected: Node didn't have enough resource: cpu, requested: /);
+    const needed = await create({ priority: 2_000_000_000, containers });
+    await reach(needed, isReady);
+    const { status } = await reach(lesser, ({ phase }) => phase === "Failed");
+    expect(status).toMatchObject({ reason: "Preempting", message: "Preempted in order to admit critical pod" });
+    expect(status.conditions?.find(({ type }) => type === "DisruptionTarget")).toMatchObject({
+      reason: "TerminationByKubelet",
+      message: "Pod was preempted by Kubelet to accommodate a critical pod.",
+    });
+    await removeAllPods();
+  }, 60_000);
+
   test("a node that shuts down ends its pods, critical ones last, and takes no others", async () => {
     const slow = ["sh", "-c", "trap 'sleep 0.3; exit 0' TERM; while :; do sleep 0.05; done"];
     const plain = await create({ containers: [{ command: slow }] });

@@ -14,7 +14,7 @@ import { objectKey } from "../controller-runtime/cache.ts";
 import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
 import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
-import { type NodeRoom, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
+import { type NodeRoom, preemptionFor, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
 import { CsiDrivers } from "./csi/csi-drivers.ts";
@@ -24,7 +24,7 @@ import { DeviceHealth } from "./dra/device-health.ts";
 import { DraDrivers } from "./dra/dra-drivers.ts";
 import { PodDevices } from "./dra/pod-devices.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
-import type { Eviction } from "./eviction/plan-eviction.ts";
+import { type Eviction, isCritical } from "./eviction/plan-eviction.ts";
 import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
 import type { ImageService } from "./images/image-service.ts";
 import { LogKeeper } from "./log-keeper.ts";
@@ -107,8 +107,8 @@ export interface KubeletOptions {
   observe?(): Promise<Observations>;
 }
 
-/** Between two looks at whether the pods of a turn have ended. */
-const shutdownLookMs = 20;
+/** Between two looks at whether pods that were told to end have ended. */
+const endingLookMs = 20;
 
 /** How long what is half made may take to be finished. */
 const stopPatienceMs = 3000;
@@ -424,6 +424,7 @@ class RunningKubelet {
     const refusal = records.sandboxes.length === 0 ? this.#refusalOf(pod) : undefined;
     if (!refusal) executor.start();
     else if (refusal.reason === "NodeAffinity" || refusal.reason === "TaintToleration") void this.#judgeAgain(executor);
+    else if (refusal.reason.startsWith("OutOf") && isCritical(pod)) void this.#makeRoom(executor);
     else this.#refuse(executor, refusal);
   }
 
@@ -443,6 +444,36 @@ class RunningKubelet {
     const refusal = seen && this.#refusalOf(executor.state.pod, seen);
     if (refusal) this.#refuse(executor, refusal);
     else executor.start();
+  }
+
+  /** A pod that the system needs is not refused for want of room: lesser ones end. */
+  async #makeRoom(executor: PodExecutor): Promise<void> {
+    const { clock, signal } = this.#options;
+    const { pod } = executor.state;
+    const victims = preemptionFor(pod, this.#roomFor(pod))?.flatMap(
+      ({ metadata }) => this.#executors.get(metadata.uid) ?? [],
+    );
+    if (!victims) {
+      const message =
+        "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: no set of running pods found to reclaim resources";
+      return this.#refuse(executor, { reason: "UnexpectedAdmissionError", message });
+    }
+    const verdict = {
+      reason: "Preempting",
+      message: "Preempted in order to admit critical pod",
+      isDisruption: true,
+      disruption: "Pod was preempted by Kubelet to accommodate a critical pod.",
+    };
+    for (const victim of victims) {
+      const { pod: lesser } = victim.state;
+      const subject = { ...lesser, apiVersion: "v1", kind: "Pod" };
+      this.#surroundings.events.event(subject, "Warning", verdict.reason, verdict.message);
+      const graceSeconds = Number(lesser.spec.terminationGracePeriodSeconds ?? 30);
+      victim.dispatch({ kind: "evicted", verdict, graceSeconds });
+    }
+    while (victims.some(({ state }) => takesRoom(state)) && !signal.aborted)
+      await sleep(clock, endingLookMs, signal).catch(() => {});
+    if (!signal.aborted) executor.start();
   }
 
   /** Of a pod that nobody on this node has begun with. */
@@ -503,7 +534,7 @@ class RunningKubelet {
       }
       const isOver = () => pods.every(({ executor }) => !["active", "stopping"].includes(executor.state.stage.kind));
       while (!isOver() && clock.now() < deadlineMs && !signal.aborted)
-        await sleep(clock, shutdownLookMs, signal).catch(() => {});
+        await sleep(clock, endingLookMs, signal).catch(() => {});
       await Promise.all(pods.map(({ pod }) => this.#surroundings.statuses.flushed(pod.metadata.uid)));
     }
     await told;

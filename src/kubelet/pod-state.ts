@@ -41,6 +41,8 @@ export interface Verdict {
   readonly message: string;
   /** The node took its place away: told in the DisruptionTarget condition. */
   readonly isDisruption?: boolean;
+  /** What that condition says. Default: the message. */
+  readonly disruption?: string;
   /** The node did not take it on: nothing is told of its containers. */
   readonly isRefusal?: boolean;
 }

@@ -400,7 +400,14 @@ function conditionsOf(
     ...(mayRestartAll(pod) ? [restartingStatus(phase, state.isRestarting === true)] : []),
     ...(state.resize ? [{ ...state.resize, status: "True" }] : []),
     ...(state.verdict?.isDisruption && !state.containers.some(isAlive)
-      ? [{ type: "DisruptionTarget", status: "True", reason: "TerminationByKubelet", message: state.verdict.message }]
+      ? [
+          {
+            type: "DisruptionTarget",
+            status: "True",
+            reason: "TerminationByKubelet",
+            message: state.verdict.disruption ?? state.verdict.message,
+          },
+        ]
       : []),
   ];
   const ownTypes = new Set(own.map((condition) => condition.type));
