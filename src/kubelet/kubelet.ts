@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { readdir, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import type { Node, Pod } from "../api/core/v1.ts";
+import type { Pod } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import { Nodes, Pods, Services } from "../api/resources.ts";
 import { type Clock, sleep } from "../base/clock.ts";
@@ -14,7 +14,7 @@ import { objectKey } from "../controller-runtime/cache.ts";
 import { createEventRecorder } from "../controller-runtime/event-recorder.ts";
 import type { Change } from "../controller-runtime/informer.ts";
 import { InformerCache } from "../controller-runtime/informer-cache.ts";
-import { type NodeRoom, preemptionFor, type Refusal, refusalOf, resizeRefusalOf } from "./admit-pod.ts";
+import { resizeRefusalOf } from "./admit-pod.ts";
 import { adoptPod } from "./adopt-pod.ts";
 import { labels } from "./container-config.ts";
 import { CsiDrivers } from "./csi/csi-drivers.ts";
@@ -24,7 +24,7 @@ import { DeviceHealth } from "./dra/device-health.ts";
 import { DraDrivers } from "./dra/dra-drivers.ts";
 import { PodDevices } from "./dra/pod-devices.ts";
 import { EvictionManager } from "./eviction/eviction-manager.ts";
-import { type Eviction, isCritical } from "./eviction/plan-eviction.ts";
+import type { Eviction } from "./eviction/plan-eviction.ts";
 import { type Observations, observeMachine, type Thresholds } from "./eviction/signals.ts";
 import type { ImageService } from "./images/image-service.ts";
 import { LogKeeper } from "./log-keeper.ts";
@@ -32,16 +32,16 @@ import { defaultLogLimits, type LogLimits } from "./log-rotation.ts";
 import type { MachineFacts } from "./machine-facts.ts";
 import type { HostPorts } from "./network/host-ports.ts";
 import type { PodNetwork } from "./network/pod-network.ts";
-import { kubeletPort, maximumPods, type NodeConfig, nodeAllocatable, nodeLabels } from "./node-object.ts";
+import { kubeletPort, maximumPods, type NodeConfig, nodeAllocatable } from "./node-object.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import { planShutdown, type ShutdownSettings } from "./node-shutdown.ts";
 import { type NodeFolders, podFoldersByUid } from "./paths.ts";
-import { isAlive } from "./plan-pod.ts";
 import { PluginRegistration } from "./plugin-registration.ts";
+import { PodAdmission } from "./pod-admission.ts";
 import { createPodApi, type PodApi } from "./pod-api.ts";
 import type { PodSurroundings } from "./pod-desk.ts";
 import { PodExecutor } from "./pod-executor.ts";
-import type { PodObject, PodState } from "./pod-state.ts";
+import type { PodObject } from "./pod-state.ts";
 import { type RunAction, runAction } from "./probes/action.ts";
 import { QosGroups } from "./qos-groups.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
@@ -51,7 +51,7 @@ import { isStatic, mirroredUid } from "./static-pods/manifest.ts";
 import { StaticPods } from "./static-pods/static-pods.ts";
 import { StatsSource } from "./stats/node-stats.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { parseSysctlPatterns, type SysctlAllowlist } from "./sysctls.ts";
+import { parseSysctlPatterns } from "./sysctls.ts";
 import { TrustBundles } from "./trust-bundles.ts";
 import { Turns } from "./turns.ts";
 import { removeVolumes } from "./volumes/pod-volumes.ts";
@@ -158,7 +158,7 @@ class RunningKubelet {
   readonly #csiDrivers: CsiDrivers;
   readonly #draDrivers: DraDrivers;
   readonly #growth: CsiGrowth;
-  readonly #sysctls: SysctlAllowlist;
+  readonly #admission: PodAdmission;
   readonly #qosGroups: QosGroups;
   #registration: NodeRegistration | undefined;
   #isShuttingDown = false;
@@ -171,7 +171,6 @@ class RunningKubelet {
     setMaxListeners(manyListeners, signal);
     this.#options = { ...options, log, signal };
     this.#qosGroups = new QosGroups({ runtime, cgroupRoot: options.cgroupRoot, clock, log });
-    this.#sysctls = parseSysctlPatterns(options.allowedUnsafeSysctls ?? []);
     this.#informers = new InformerCache({
       client,
       clock,
@@ -252,7 +251,7 @@ class RunningKubelet {
       },
       runAction: options.runAction ?? runAction,
       services: () => this.#informers.list(Services),
-      resizeRefusal: (pod) => resizeRefusalOf(pod, this.#roomFor(pod)),
+      resizeRefusal: (pod) => resizeRefusalOf(pod, this.#admission.roomFor(pod)),
       onGone: (podUid) => this.#gone(podUid),
     };
     this.podApi = createPodApi({
@@ -286,6 +285,21 @@ class RunningKubelet {
       pods: states,
       evict: (eviction) => this.#evict(eviction),
       onPressure: () => void this.#registration?.tellStatus(),
+    });
+    this.#admission = new PodAdmission({
+      node,
+      machine,
+      client,
+      clock,
+      signal,
+      features: runtime.features,
+      allocatable: this.#surroundings.facts.allocatable,
+      sysctls: parseSysctlPatterns(options.allowedUnsafeSysctls ?? []),
+      events: this.#surroundings.events,
+      executors: this.#executors,
+      seenNode: () => this.#registration?.node,
+      pressures: () => this.#evictions.pressures,
+      isShuttingDown: () => this.#isShuttingDown,
     });
     this.routes = kubeletRoutes({
       nodeName: node.name,
@@ -421,85 +435,9 @@ class RunningKubelet {
     const executor = new PodExecutor(adoptPod(pod, records, runtime.name, clock.now()), this.#surroundings);
     this.#executors.set(uid, executor);
     this.#qosGroups.tell(pod);
-    const refusal = records.sandboxes.length === 0 ? this.#refusalOf(pod) : undefined;
-    if (!refusal) executor.start();
-    else if (refusal.reason === "NodeAffinity" || refusal.reason === "TaintToleration") void this.#judgeAgain(executor);
-    else if (refusal.reason.startsWith("OutOf") && isCritical(pod)) void this.#makeRoom(executor);
-    else this.#refuse(executor, refusal);
-  }
-
-  #refuse(executor: PodExecutor, refusal: Refusal): void {
-    const { pod } = executor.state;
-    const { events } = this.#surroundings;
-    events.event({ ...pod, apiVersion: "v1", kind: "Pod" }, "Warning", refusal.reason, refusal.message);
-    const message = `Pod was rejected: ${refusal.message}`;
-    executor.dispatch({ kind: "evicted", verdict: { ...refusal, message, isRefusal: true }, graceSeconds: 0 });
-  }
-
-  /** The node's labels and taints may have changed since they were read last. */
-  async #judgeAgain(executor: PodExecutor): Promise<void> {
-    const { client, node, signal } = this.#options;
-    const seen = await client.get(Nodes, { name: node.name }, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
-    const refusal = seen && this.#refusalOf(executor.state.pod, seen);
-    if (refusal) this.#refuse(executor, refusal);
-    else executor.start();
-  }
-
-  /** A pod that the system needs is not refused for want of room: lesser ones end. */
-  async #makeRoom(executor: PodExecutor): Promise<void> {
-    const { clock, signal } = this.#options;
-    const { pod } = executor.state;
-    const victims = preemptionFor(pod, this.#roomFor(pod))?.flatMap(
-      ({ metadata }) => this.#executors.get(metadata.uid) ?? [],
-    );
-    if (!victims) {
-      const message =
-        "Unexpected error while attempting to recover from admission failure: preemption: error finding a set of pods to preempt: no set of running pods found to reclaim resources";
-      return this.#refuse(executor, { reason: "UnexpectedAdmissionError", message });
-    }
-    const verdict = {
-      reason: "Preempting",
-      message: "Preempted in order to admit critical pod",
-      isDisruption: true,
-      disruption: "Pod was preempted by Kubelet to accommodate a critical pod.",
-    };
-    for (const victim of victims) {
-      const { pod: lesser } = victim.state;
-      const subject = { ...lesser, apiVersion: "v1", kind: "Pod" };
-      this.#surroundings.events.event(subject, "Warning", verdict.reason, verdict.message);
-      const graceSeconds = Number(lesser.spec.terminationGracePeriodSeconds ?? 30);
-      victim.dispatch({ kind: "evicted", verdict, graceSeconds });
-    }
-    while (victims.some(({ state }) => takesRoom(state)) && !signal.aborted)
-      await sleep(clock, endingLookMs, signal).catch(() => {});
-    if (!signal.aborted) executor.start();
-  }
-
-  /** Of a pod that nobody on this node has begun with. */
-  #refusalOf(pod: DeepReadonly<Pod>, seen?: DeepReadonly<Node>): Refusal | undefined {
-    if (pod.status?.startTime || pod.metadata.deletionTimestamp || pod.status?.phase !== "Pending") return undefined;
-    if (this.#isShuttingDown)
-      return { reason: "NodeShutdown", message: "Pod was rejected as the node is shutting down." };
-    return refusalOf(pod, this.#roomFor(pod, seen));
-  }
-
-  #roomFor(pod: DeepReadonly<Pod>, seen: DeepReadonly<Node> | undefined = this.#registration?.node): NodeRoom {
-    const { node, machine, runtime } = this.#options;
-    const others = [...this.#executors.values()]
-      .filter(({ state }) => state.pod.metadata.uid !== pod.metadata.uid && takesRoom(state))
-      .map(({ state }) => state.pod);
-    return {
-      allocatable: this.#surroundings.facts.allocatable,
-      name: node.name,
-      labels: seen?.metadata.labels ?? nodeLabels(node, machine),
-      taints: seen?.spec?.taints ?? [],
-      others,
-      pressures: this.#evictions.pressures,
-      hasAppArmor: machine.hasAppArmor ?? false,
-      features: runtime.features,
-      sysctls: this.#sysctls,
-    };
+    // What was begun here is gone on with.
+    if (records.sandboxes.length > 0) executor.start();
+    else this.#admission.admit(executor);
   }
 
   #evict({ pod, message, graceSeconds }: Eviction): void {
@@ -607,12 +545,6 @@ class RunningKubelet {
     const states = [...this.#executors.values()].flatMap(({ state }) => state.containers);
     await this.#logs.look(states.flatMap(({ run }) => (run.kind === "running" ? [run.id] : [])));
   }
-}
-
-function takesRoom({ stage, containers }: PodState): boolean {
-  // Whoever deletes a pod by force makes room at once, as upstream; its containers end at once.
-  if (stage.kind === "stopping") return stage.cause !== "vanished" && containers.some(isAlive);
-  return stage.kind === "active";
 }
 
 /** What of upstream's KubeletConfiguration means something here. */
