@@ -91,7 +91,7 @@ function validWebhook(webhook: Webhook, path: FieldPath): FieldError[] {
   errors.push(...optionalOneOf(webhook.failurePolicy, ["Fail", "Ignore"], path.child("failurePolicy")));
   errors.push(...optionalOneOf(webhook.matchPolicy, ["Equivalent", "Exact"], path.child("matchPolicy")));
   const effectsPath = path.child("sideEffects");
-  if (webhook.sideEffects === undefined) errors.push(required(effectsPath, "must specify one of None, NoneOnDryRun"));
+  if (!webhook.sideEffects) errors.push(required(effectsPath, "must specify one of None, NoneOnDryRun"));
   else errors.push(...oneOf(webhook.sideEffects, ["None", "NoneOnDryRun"], effectsPath));
   const timeout = webhook.timeoutSeconds ?? 1;
   if (timeout < 1 || timeout > 30) {
