@@ -94,21 +94,7 @@ async function upAlone(
     await downAlone(name, paths, options.print);
   }
   const running = runningServer(paths) && (await untilUsable(name, paths, options));
-  if (running) {
-    const plan = readPlan(paths)!;
-    options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
-    if (
-      config ||
-      options.nodes !== undefined ||
-      options.store ||
-      options.nodePortRange ||
-      options.registryMirrors ||
-      hasNames(options.admission)
-    )
-      explainKeptConfiguration(name, options.print);
-    await mergeIntoUserKubeconfig(plan, paths);
-    return plan;
-  }
+  if (running) return joinRunning(running, name, paths, config, options);
   const isNew = readPlan(paths) === undefined;
   // It loads while it is decided what it shall run.
   const server = startServer(name, paths, options);
@@ -125,6 +111,9 @@ async function upAlone(
     // One without a plan has begun nothing that it would have to end.
     if (!planned) server.kill("SIGKILL");
     await endServer(server);
+    // An `up` that was killed may have left a server that was still loading when this one looked.
+    const earlier = runningServer(paths) && (await untilUsable(name, paths, options));
+    if (earlier) return await joinRunning(earlier, name, paths, config, options);
     // What never was usable has nothing to lose, and the next `up` may come with another configuration.
     if (isNew && planned) await takeDownCluster(name, paths, systemClock).catch(() => {});
     else if (isNew) removeLog(paths);
@@ -136,6 +125,29 @@ async function upAlone(
   }
   const { plan } = planned;
   writeClusterKubeconfig(plan, readPki(paths)!, paths.kubeconfig);
+  await mergeIntoUserKubeconfig(plan, paths);
+  return plan;
+}
+
+/** The cluster is up already: kubectl uses it from now on, and what was asked otherwise is not done. */
+async function joinRunning(
+  running: ServerIdentity,
+  name: string,
+  paths: ClusterPaths,
+  config: ClusterConfig | undefined,
+  options: UpOptions,
+): Promise<ClusterPlan> {
+  const plan = readPlan(paths)!;
+  options.print(`Cluster "${name}" is already up (process ${running.pid}).`);
+  if (
+    config ||
+    options.nodes !== undefined ||
+    options.store ||
+    options.nodePortRange ||
+    options.registryMirrors ||
+    hasNames(options.admission)
+  )
+    explainKeptConfiguration(name, options.print);
   await mergeIntoUserKubeconfig(plan, paths);
   return plan;
 }

@@ -139,14 +139,14 @@ if (isPossible && findProgram("crun")) {
           attempt: 0,
           imageId: "test",
           imageName: "test",
-          command: ["sh", "-c", "ls /late* && touch /late0/by-the-container; sleep 1000"],
+          command: ["sh", "-c", "ls /late* && touch /late0/by-the-container; echo listed; sleep 1000"],
           mounts: hostPaths.map((hostPath, i) => ({ hostPath, containerPath: `/late${i}` })),
           logPath,
         });
         await runtime.startContainer(id);
-        await vi.waitUntil(() => readFileSync(logPath, "utf8") !== "", 5000);
+        await vi.waitUntil(() => readFileSync(logPath, "utf8").endsWith(" listed\n"), 5000);
         return readFileSync(logPath, "utf8")
-          .replaceAll(/^.* F /gm, "")
+          .replaceAll(/^.* F (listed\n)?/gm, "")
           .split(/\s+/)
           .filter(Boolean);
       };
