@@ -1,20 +1,9 @@
-/** Which AppArmor profile a container is to have, and whether this node can have it. Upstream's counterpart is `pkg/security/apparmor`. */
-import { existsSync, readFileSync } from "node:fs";
+/** Which AppArmor profile a container is to have, and whether this node can have it. Upstream's counterpart is `pkg/security/apparmor`. Pure. */
 import type { AppArmorProfile } from "../api/core/v1.ts";
 import type { DeepReadonly } from "../api/object.ts";
 import type { ContainerSpec, PodObject } from "./pod-state.ts";
 
 const annotationPrefix = "container.apparmor.security.beta.kubernetes.io/";
-
-/** Whether the kernel confines processes by AppArmor: it is there, and not switched off. */
-export function kernelHasAppArmor(): boolean {
-  if (!existsSync("/sys/kernel/security/apparmor")) return false;
-  try {
-    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
-  } catch {
-    return false; // The kernel was built without it.
-  }
-}
 
 /**
  * The container's own profile, else the one that an annotation gives it, else the pod's; undefined where nobody says anything.

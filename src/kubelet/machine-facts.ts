@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, availableParallelism, release, totalmem } from "node:os";
 import { join } from "node:path";
-import { kernelHasAppArmor } from "./apparmor.ts";
 
 export interface MachineFacts {
   cpus: number;
@@ -44,6 +43,16 @@ export function machineFacts(nodeName: string, folder: string): MachineFacts {
     containerGroupFiles: containerGroupFiles(),
     architecture: { x64: "amd64", arm64: "arm64", ia32: "386" }[arch() as string] ?? arch(),
   };
+}
+
+/** Whether the kernel confines processes by AppArmor: it is there, and not switched off. */
+export function kernelHasAppArmor(): boolean {
+  if (!existsSync("/sys/kernel/security/apparmor")) return false;
+  try {
+    return readFileSync("/sys/module/apparmor/parameters/enabled", "utf8").startsWith("Y");
+  } catch {
+    return false; // The kernel was built without it.
+  }
 }
 
 function hugePages(folder = "/sys/kernel/mm/hugepages"): Record<string, number> {

@@ -4,20 +4,21 @@ import { expect, test } from "vitest";
 import { Namespaces, Nodes } from "../api/resources.ts";
 import { silentLogger } from "../base/logger.ts";
 import { systemClock } from "../base/node/system-clock.ts";
+import type { Client } from "../client/client.ts";
 import { startTestApiServer } from "../testing/api-server.ts";
 import type { PressureCondition } from "./eviction/plan-eviction.ts";
 import { SimulatedImages } from "./images/simulated-images.ts";
 import { machineFacts } from "./machine-facts.ts";
-import { NodeRegistration } from "./node-registration.ts";
+import { NodeRegistration, type NodeRegistrationOptions } from "./node-registration.ts";
 
-test("what becomes of a node is told in events: its conditions, and whether pods may be put on it", async () => {
-  await using api = await startTestApiServer({});
-  const { client } = api;
+/** Of a node that runs nothing. */
+async function registrationOf(
+  client: Client,
+  signal: AbortSignal,
+  others: Partial<NodeRegistrationOptions> = {},
+): Promise<NodeRegistration> {
   await client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
-  const stop = new AbortController();
-  const events: string[] = [];
-  const pressures = new Set<PressureCondition>();
-  const registration = new NodeRegistration({
+  return new NodeRegistration({
     config: { name: "node", ips: ["10.0.2.4"], podCIDRs: [], kubeletVersion: "v1" },
     machine: machineFacts("node", tmpdir()),
     runtimeVersion: "none://0",
@@ -25,13 +26,25 @@ test("what becomes of a node is told in events: its conditions, and whether pods
     images: new SimulatedImages(),
     clock: systemClock,
     log: silentLogger,
-    signal: stop.signal,
+    signal,
     renewalMs: 20,
-    pressures: () => pressures,
+    pressures: () => new Set(),
     isShuttingDown: () => false,
     networkProblem: () => undefined,
-    record: (_, reason, message) => events.push(message.endsWith(`is now: ${reason}`) ? reason : message),
     onTick: () => {},
+    ...others,
+  });
+}
+
+test("what becomes of a node is told in events: its conditions, and whether pods may be put on it", async () => {
+  await using api = await startTestApiServer({});
+  const { client } = api;
+  const stop = new AbortController();
+  const events: string[] = [];
+  const pressures = new Set<PressureCondition>();
+  const registration = await registrationOf(client, stop.signal, {
+    pressures: () => pressures,
+    record: (_, reason, message) => events.push(message.endsWith(`is now: ${reason}`) ? reason : message),
   });
   await registration.register();
   const wait = (reason: string) => expect.poll(() => events.at(-1), { timeout: 10_000 }).toBe(reason);
@@ -56,23 +69,8 @@ test("what becomes of a node is told in events: its conditions, and whether pods
 test("an extended resource that somebody advertises as capacity can be allocated, and no longer once it is taken back", async () => {
   await using api = await startTestApiServer({});
   const { client } = api;
-  await client.create(Namespaces, { metadata: { name: "kube-node-lease" }, spec: {} });
   const stop = new AbortController();
-  const registration = new NodeRegistration({
-    config: { name: "node", ips: ["10.0.2.4"], podCIDRs: [], kubeletVersion: "v1" },
-    machine: machineFacts("node", tmpdir()),
-    runtimeVersion: "none://0",
-    client,
-    images: new SimulatedImages(),
-    clock: systemClock,
-    log: silentLogger,
-    signal: stop.signal,
-    renewalMs: 20,
-    pressures: () => new Set(),
-    isShuttingDown: () => false,
-    networkProblem: () => undefined,
-    onTick: () => {},
-  });
+  const registration = await registrationOf(client, stop.signal);
   await registration.register();
   const running = registration.run();
   const dongles = "example.com/dongle";

@@ -45,11 +45,15 @@ export class PodAdmission {
 
   /** Of a pod that nobody on this node has begun with. Returns at once; the executor starts or is told why not, now or a little later. */
   admit(executor: PodExecutor): void {
-    const { pod } = executor.state;
-    const refusal = this.#refusalOf(pod);
+    const refusal = this.#refusalOf(executor.state.pod);
+    if (refusal?.reason === "NodeAffinity" || refusal?.reason === "TaintToleration")
+      void this.#judgeAgain(executor, refusal);
+    else this.#follow(executor, refusal);
+  }
+
+  #follow(executor: PodExecutor, refusal: Refusal | undefined): void {
     if (!refusal) executor.start();
-    else if (refusal.reason === "NodeAffinity" || refusal.reason === "TaintToleration") void this.#judgeAgain(executor);
-    else if (refusal.reason.startsWith("OutOf") && isCritical(pod)) void this.#makeRoom(executor);
+    else if (refusal.reason.startsWith("OutOf") && isCritical(executor.state.pod)) void this.#makeRoom(executor);
     else this.#refuse(executor, refusal);
   }
 
@@ -60,14 +64,12 @@ export class PodAdmission {
     executor.dispatch({ kind: "evicted", verdict: { ...refusal, message, isRefusal: true }, graceSeconds: 0 });
   }
 
-  /** The node's labels and taints may have changed since they were read last. */
-  async #judgeAgain(executor: PodExecutor): Promise<void> {
+  /** The node's labels and taints may have changed since they were read last. Where nobody can say, what was known holds. */
+  async #judgeAgain(executor: PodExecutor, known: Refusal): Promise<void> {
     const { client, node, signal } = this.#options;
     const seen = await client.get(Nodes, { name: node.name }, { signal }).catch(() => undefined);
     if (signal.aborted) return;
-    const refusal = seen && this.#refusalOf(executor.state.pod, seen);
-    if (refusal) this.#refuse(executor, refusal);
-    else executor.start();
+    this.#follow(executor, seen ? this.#refusalOf(executor.state.pod, seen) : known);
   }
 
   /** A pod that the system needs is not refused for want of room: lesser ones end. */

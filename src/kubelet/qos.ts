@@ -154,14 +154,12 @@ function shareOfPodRequest({ spec }: PodObject): number {
   if (whole === 0) return 0;
   const inits = spec.initContainers ?? [];
   const requested = spec.containers.reduce((total, container) => total + memoryRequest(container), 0);
-  const { peak, sidecars } = inits.reduce(
-    (so, init) => {
-      const bytes = memoryRequest(init);
-      if (init.restartPolicy === "Always") return { ...so, sidecars: so.sidecars + bytes };
-      return { ...so, peak: Math.max(so.peak, so.sidecars + bytes) };
-    },
-    { peak: 0, sidecars: 0 },
-  );
+  let [peak, sidecars] = [0, 0];
+  for (const init of inits) {
+    const bytes = memoryRequest(init);
+    if (init.restartPolicy === "Always") sidecars += bytes;
+    else peak = Math.max(peak, sidecars + bytes);
+  }
   const left = whole - Math.max(requested + sidecars, peak);
   return Math.trunc(left / (spec.containers.length + inits.length));
 }

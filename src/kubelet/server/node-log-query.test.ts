@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -84,4 +84,32 @@ for (const [query, status, message] of refusals)
 
 test("a query is one for the root alone", async () => {
   expect(await ask("query=one", "/one")).toEqual([406, "path not allowed in query mode\n"]);
+});
+
+test("who goes before all is read leaves nothing behind, also when journalctl has ended by itself", async () => {
+  const before = process.env["PATH"];
+  const bin = mkdtempSync(join(tmpdir(), "pnt-journal-"));
+  const script = `#!/bin/sh\n[ "$1" = --field ] && echo unit.service || { echo first; touch ${bin}/over; }\n`;
+  writeFileSync(join(bin, "journalctl"), script, { mode: 0o755 });
+  process.env["PATH"] = `${bin}:${before}`;
+  try {
+    const gone = new AbortController();
+    const request = {
+      method: "GET",
+      path: "/",
+      query: new URLSearchParams("query=unit"),
+      headers: {},
+      signal: gone.signal,
+    };
+    const { body } = await queryLogs({ folder }, "/", request, systemClock);
+    const chunks = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    expect(String((await chunks.next()).value)).toBe("first\n");
+    await expect.poll(() => existsSync(join(bin, "over"))).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    gone.abort();
+    await chunks.return?.();
+  } finally {
+    process.env["PATH"] = before;
+    rmSync(bin, { recursive: true });
+  }
 });

@@ -166,17 +166,20 @@ async function* journal(args: readonly string[], signal: AbortSignal): AsyncGene
   const child = spawnProcess({ file, args, fds: { 1: "pipe-out", 2: "pipe-out" } });
   const complaints: Buffer[] = [];
   child.readers[2]!.on("data", (chunk: Buffer) => complaints.push(chunk));
-  const end = () => process.kill(child.pid, "SIGKILL");
-  signal.addEventListener("abort", end, { once: true });
   let hasEnded = false;
+  const exited = child.exited.then(() => (hasEnded = true));
+  // It may have ended long before all that it said is read.
+  const end = () => {
+    if (!hasEnded) process.kill(child.pid, "SIGKILL");
+  };
+  signal.addEventListener("abort", end, { once: true });
   try {
     yield* child.readers[1] as Readable & AsyncIterable<Uint8Array>;
-    await child.exited;
-    hasEnded = true;
+    await exited;
     yield* complaints;
   } finally {
     signal.removeEventListener("abort", end);
-    if (!hasEnded && !signal.aborted) end();
+    end();
   }
 }
 

@@ -11,7 +11,7 @@ import type { Logger } from "../../../base/logger.ts";
 import { findProgram } from "../../../base/node/find-program.ts";
 import { mountTmpfs } from "../../../base/node/mounts.ts";
 import { spawnProcess } from "../../../base/node/spawn-process.ts";
-import { kernelHasAppArmor } from "../../apparmor.ts";
+import { kernelHasAppArmor } from "../../machine-facts.ts";
 import { RuntimeError } from "../container-runtime.ts";
 import { type AppArmorHost, loadDefaultProfile, loadedProfiles } from "./apparmor.ts";
 import { parseEffectiveCapabilities } from "./capabilities.ts";
